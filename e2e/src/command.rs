@@ -12,8 +12,8 @@ const TOLD_BYTES_MAX: usize = 4000;
 /// Runs a program and returns its standard output.
 ///
 /// # Errors
-/// It cannot be started, it fails (the message carries the end of its output), or it is still running after `limit`, in
-/// which case it is killed.
+/// The program cannot be started, it fails (the message carries the end of its output), or it is still running after
+/// `limit`, in which case it is killed.
 pub(crate) async fn run(program: &str, args: &[&str], limit: Duration) -> Result<String> {
     let mut command = Command::new(program);
     command.args(args);

@@ -1,4 +1,5 @@
-//! The main job, told as it happens: an engine is applied, memories are saved, its pod is killed, nothing is lost.
+//! The main use case, printed as it happens: an engine is applied, memories are saved, the engine's pod is killed, and
+//! no memory is lost.
 
 use std::time::Duration;
 
@@ -30,12 +31,12 @@ const MEMORIES: [&str; 5] = [
 /// Runs the demo on the local cluster, or on the one that `KUBECONFIG` names.
 ///
 /// # Errors
-/// A step did not do what it says.
+/// A step did not do what its printed line says.
 pub async fn run(steps: &Steps) -> Result<()> {
     steps.say("1/7  a cluster, and the images on it (seconds, unless they have to be built)");
     images::build_all(steps).await?;
     if !cluster::is_local() {
-        // Prints how the images get there: without them the next step waits in vain.
+        // `up` prints how to load the images. Without the images, the next step would wait in vain.
         cluster::up(steps).await?;
     }
     let cluster = cluster::ensure_up().await?;
@@ -81,7 +82,7 @@ async fn engine(cluster: &Cluster) -> Result<Api<MemoryEngine>> {
     Ok(Api::namespaced(cluster.client(), NAMESPACE))
 }
 
-/// Waits for the engine to be ready for the spec it has now; returns the seconds that took.
+/// Waits until the engine is ready for its current spec; returns the seconds that this took.
 async fn ready(cluster: &Cluster) -> Result<f64> {
     let started = std::time::Instant::now();
     let engines: Api<MemoryEngine> = Api::namespaced(cluster.client(), NAMESPACE);

@@ -17,7 +17,7 @@ use crate::steps::Steps;
 pub const OPERATOR_NAMESPACE: &str = "memory-system";
 /// Name of the Helm release and of the objects it creates.
 pub const RELEASE: &str = "memory-operator";
-/// Pulling images, where needed, is the slow part.
+/// Longest run of Helm. Pulling images, where needed, is the slow part.
 const HELM_LIMIT: Duration = Duration::from_secs(180);
 const KUBECTL_LIMIT: Duration = Duration::from_secs(60);
 
@@ -30,8 +30,8 @@ pub fn chart() -> std::path::PathBuf {
 /// Longest wait for an installation that another process runs.
 const INSTALL_LIMIT: Duration = Duration::from_secs(1200);
 
-/// Ensures that the operator of this build runs on the cluster. Returns at once if it does. Concurrent processes wait
-/// for the first one.
+/// Ensures that the operator of this build runs on the cluster. Returns at once if it already runs. If several
+/// processes call this at the same time, the first one installs and the others wait for it.
 ///
 /// # Errors
 /// The images do not build, or Helm fails.
@@ -57,7 +57,7 @@ pub async fn ensure_installed(cluster: &Cluster) -> Result<()> {
     if build.is_err() {
         images::build_all(&Steps::start()).await?;
     } else if cluster.is_local() {
-        // The images may have been built for another cluster.
+        // The images may have been built for another cluster and not be loaded into this one.
         images::load_built(&layout, &Steps::start()).await?;
     }
     install(cluster).await?;
@@ -112,7 +112,7 @@ pub fn restricted_namespace(name: &str) -> String {
 /// Runs Helm against the cluster.
 ///
 /// # Errors
-/// It fails.
+/// Helm fails.
 pub async fn helm(cluster: &Cluster, args: &[&str]) -> Result<String> {
     tool(cluster, "helm", args, HELM_LIMIT).await
 }
@@ -120,7 +120,7 @@ pub async fn helm(cluster: &Cluster, args: &[&str]) -> Result<String> {
 /// Runs kubectl against the cluster.
 ///
 /// # Errors
-/// It fails.
+/// kubectl fails.
 pub async fn kubectl(cluster: &Cluster, args: &[&str]) -> Result<String> {
     tool(cluster, "kubectl", args, KUBECTL_LIMIT).await
 }
@@ -128,7 +128,7 @@ pub async fn kubectl(cluster: &Cluster, args: &[&str]) -> Result<String> {
 /// Applies a manifest like `kubectl apply --server-side`.
 ///
 /// # Errors
-/// The API server refuses it.
+/// The API server refuses the manifest.
 pub async fn apply(cluster: &Cluster, manifest: &str) -> Result<String> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), manifest)?;

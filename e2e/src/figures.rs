@@ -1,4 +1,4 @@
-//! Overhead of the operator in deployment time: engines and bare StatefulSets alternate in one run, so that a noisy
+//! Overhead of the operator in deployment time. Engines and bare StatefulSets alternate in one run, so that a noisy
 //! machine slows both alike.
 
 use std::time::{Duration, Instant};
@@ -28,12 +28,12 @@ const NAMESPACE: &str = "bench-deploy";
 const MODEL: &str = "model";
 const SIZE: &str = "64Mi";
 
-/// One measurement of both, in seconds.
+/// The same measurement of engines and of bare StatefulSets, in seconds.
 #[derive(Debug, Default, Clone)]
 pub struct Pair {
-    /// Of engines.
+    /// Measurements of engines.
     pub engine: Vec<f64>,
-    /// Of bare StatefulSets.
+    /// Measurements of bare StatefulSets.
     pub bare: Vec<f64>,
 }
 
@@ -120,7 +120,7 @@ pub async fn measure(cluster: &Cluster, namespace: &str, rounds: usize, steps: &
         plain_client: cluster.plain_client(),
         namespace: namespace.to_owned(),
     };
-    // Not counted: first-time costs affect both.
+    // The first start is not counted: one-time costs affect engines and StatefulSets alike.
     bench.start_engine(MODEL).await?;
     let model = bench.model().await?;
     let mut figures = Figures::default();
@@ -170,7 +170,7 @@ struct Bench {
     namespace: String,
 }
 
-/// The objects that a bare StatefulSet copies.
+/// The objects that are copied for each bare StatefulSet.
 struct Model {
     set: Value,
     claim: Value,
@@ -206,7 +206,7 @@ impl Bench {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// The objects that the operator created for the model, without their identifying fields.
+    /// Returns the objects that the operator created for the model, without their identifying fields.
     async fn model(&self) -> Result<Model> {
         let set = self.api::<StatefulSet>().get(MODEL).await?;
         let claim = self.api::<PersistentVolumeClaim>().get(&format!("{MODEL}-data")).await?;
@@ -270,7 +270,7 @@ impl Bench {
     async fn delete_pod(&self, name: &str) -> Result<f64> {
         let (pods, pod) = (self.api::<Pod>(), format!("{name}-0"));
         let memories = Memories::of(&self.plain_client, &self.namespace, name);
-        // A pod becomes ready shortly before its Service routes to it.
+        // A pod becomes ready shortly before its Service routes to it, so wait for a first write.
         until("a write before the deletion", LIMIT, async || {
             memories.save("before the pod was deleted", Some("before")).await.map(Some)
         })
@@ -280,7 +280,7 @@ impl Bench {
         pods.delete(&pod, &DeleteParams::default()).await?;
         let written = async {
             loop {
-                // The old pod answers while it drains; its answers are not counted.
+                // The old pod still responds while it drains; its responses are not counted.
                 let now = pods.get_opt(&pod).await?;
                 if now.is_some_and(|now| now.metadata.uid != before)
                     && memories.save("after the pod was deleted", Some("after")).await.is_ok()
@@ -294,7 +294,7 @@ impl Bench {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// Deletes what was started, so that each start finds the same state of the cluster.
+    /// Deletes the objects of one start, so that each start finds the same state of the cluster.
     async fn remove(&self, kind: Kind, name: &str) -> Result<()> {
         let params = DeleteParams::background();
         match kind {

@@ -1,4 +1,4 @@
-//! A lock between processes, held by an open file, so that it is released however the process ends.
+//! A lock between processes. It is held through an open file, so the kernel releases it however the process ends.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -13,7 +13,7 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Waits at most `limit`; prints once that `other` holds the lock.
+    /// Waits at most `limit` for the lock. If it is taken, prints once that `other` holds it.
     ///
     /// # Errors
     /// The file cannot be created, or the lock was not free in time.

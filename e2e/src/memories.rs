@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// Longest wait for one answer.
+/// Longest wait for one response.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The API of one engine.
@@ -26,7 +26,7 @@ impl std::fmt::Debug for Memories {
     }
 }
 
-/// An answer with any status.
+/// An HTTP response with any status.
 #[derive(Debug)]
 pub struct Answer {
     /// HTTP status.
@@ -39,7 +39,7 @@ impl Answer {
     /// Parses the body if the status is a success.
     ///
     /// # Errors
-    /// Another status, or a body of another form; the message carries the body.
+    /// The status is another, or the body has another form; the message carries the body.
     pub fn success<T: DeserializeOwned>(&self) -> Result<T> {
         if !(200..300).contains(&self.status) {
             bail!("status {}: {}", self.status, self.body);
@@ -50,17 +50,17 @@ impl Answer {
 }
 
 impl Memories {
-    /// The API behind a Service, through a client that does not retry.
+    /// Returns the API of the engine named `engine`, reached through its Service. `client` must not retry.
     #[must_use]
     pub fn of(client: &Client, namespace: &str, engine: &str) -> Self {
         let base = format!("/api/v1/namespaces/{namespace}/services/{engine}:8080/proxy");
         Self { client: client.clone(), base }
     }
 
-    /// Sends a request and returns its answer.
+    /// Sends a request and returns the response.
     ///
     /// # Errors
-    /// There was no answer within 10 seconds.
+    /// There was no response within 10 seconds.
     pub async fn send(&self, method: &str, path: &str, key: Option<&str>, body: Vec<u8>) -> Result<Answer> {
         let mut request = http_request(method, &format!("{}{path}", self.base));
         if let Some(key) = key {
@@ -79,10 +79,10 @@ impl Memories {
         tokio::time::timeout(ANSWER_LIMIT, exchange).await.context("no answer within 10 s")?
     }
 
-    /// Reads one document.
+    /// Reads the JSON document at `path`.
     ///
     /// # Errors
-    /// No answer, or a status other than success.
+    /// There was no response, or a status other than success.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.send("GET", path, None, Vec::new()).await?.success()
     }
@@ -90,7 +90,7 @@ impl Memories {
     /// Sends one document.
     ///
     /// # Errors
-    /// No answer, or a status other than success.
+    /// There was no response, or a status other than success.
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -103,7 +103,7 @@ impl Memories {
     /// Saves a memory; success means that it is durable.
     ///
     /// # Errors
-    /// It was not acknowledged.
+    /// The engine did not acknowledge the memory.
     pub async fn save(&self, content: &str, key: Option<&str>) -> Result<Saved> {
         self.post("/v1/memories", key, &memory(content)).await
     }
@@ -111,20 +111,20 @@ impl Memories {
     /// Reads a memory.
     ///
     /// # Errors
-    /// It does not exist.
+    /// The memory does not exist.
     pub async fn read(&self, id: &str) -> Result<MemoryView> {
         self.get(&format!("/v1/memories/{id}")).await
     }
 
-    /// Searches; `words` must not need URL encoding.
+    /// Searches for `words`, which must not need URL encoding.
     ///
     /// # Errors
-    /// The search was not answered.
+    /// There was no response, or a status other than success.
     pub async fn search(&self, words: &str) -> Result<SearchAnswer> {
         self.get(&format!("/v1/search?mode=lexical&q={}&limit=100", words.replace(' ', "+"))).await
     }
 
-    /// The head of the log.
+    /// Returns the head of the log.
     ///
     /// # Errors
     /// The engine did not answer.
@@ -133,7 +133,7 @@ impl Memories {
     }
 }
 
-/// A save request with only a content.
+/// Returns a save request with only a content.
 #[must_use]
 pub fn memory(content: &str) -> SaveMemory {
     SaveMemory {

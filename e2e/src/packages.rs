@@ -9,7 +9,8 @@ use tokio::process::Command;
 use crate::command;
 use crate::steps::Steps;
 
-/// A package, and files that show that it (or another source of the same program) is installed; one of them is enough.
+/// A Debian package, and files that show that its program is installed, also from another source. One of the files is
+/// enough.
 pub(crate) type Package = (&'static str, &'static [&'static str]);
 
 /// Packages for the cluster and its images.
@@ -24,13 +25,13 @@ pub(crate) const CLUSTER: [Package; 8] = [
     ("mmdebstrap", &["/usr/bin/mmdebstrap"]),
 ];
 
-/// Package lists from a slow mirror take a long time; a hang must still end.
+/// Longest run of apt-get. Package lists from a slow mirror take a long time; a hang must still end.
 const APT_LIMIT: Duration = Duration::from_secs(600);
 
-/// Installs what is missing.
+/// Installs the packages that are missing.
 ///
 /// # Errors
-/// Something is missing and there is no `apt-get`, or it fails.
+/// A package is missing and there is no `apt-get`, or `apt-get` fails.
 pub(crate) async fn ensure(packages: &[Package], steps: &Steps) -> Result<()> {
     let missing = missing(packages, |path| Path::new(path).exists());
     if missing.is_empty() {

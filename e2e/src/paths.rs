@@ -3,22 +3,22 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Built programs, image archives and root file systems: expensive to make, safe to delete.
+/// The folder for built programs, image archives and root file systems: expensive to make, safe to delete.
 /// `${XDG_CACHE_HOME:-$HOME/.cache}/memoryengine`.
 #[must_use]
 pub fn cache_dir() -> PathBuf {
     base_dir("XDG_CACHE_HOME", ".cache").join("memoryengine")
 }
 
-/// State of a running cluster. `${XDG_STATE_HOME:-$HOME/.local/state}/memoryengine`.
+/// The folder for the state of a running cluster. `${XDG_STATE_HOME:-$HOME/.local/state}/memoryengine`.
 #[must_use]
 pub fn state_dir() -> PathBuf {
     base_dir("XDG_STATE_HOME", ".local/state").join("memoryengine")
 }
 
-/// The checkout, from which the tool modules and the Containerfile are read: the one cargo runs this from, or without
-/// cargo the one it was compiled from. They differ when two checkouts share a target folder, because cargo does not
-/// recompile for that.
+/// The checkout from which the tool modules and the Containerfile are read: the checkout in which cargo runs this
+/// program, or without cargo the checkout from which the program was compiled. The two differ when two checkouts share
+/// a target folder, because cargo does not recompile for another checkout.
 #[must_use]
 pub fn checkout_dir() -> PathBuf {
     let member = env::var_os("CARGO_MANIFEST_DIR")
@@ -26,7 +26,8 @@ pub fn checkout_dir() -> PathBuf {
     member.parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// The freedesktop rule: the variable if it is an absolute path, else a folder below the home directory.
+/// Applies the freedesktop rule: `variable` if it is an absolute path, else the folder `below_home` in the home
+/// directory.
 fn base_dir(variable: &str, below_home: &str) -> PathBuf {
     let given = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);

@@ -1,22 +1,22 @@
-//! What a person sees while something runs: one line per step, with the time since the start.
+//! Progress of a command for a person: one line per step, with the time since the start.
 
 use std::env;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Seconds since 1970 at which a script started that ends in this program, such as `.ci/demo`. Its lines and this
-/// program's then share one clock.
+/// Environment variable that a script sets before it starts this program, as `.ci/demo` does: the time at which the
+/// script started, in seconds since 1970. The printed times of script and program then have the same start.
 const STARTED: &str = "E2E_STARTED";
 
 /// Prints steps as they happen.
 #[derive(Debug, Clone, Copy)]
 pub struct Steps {
     started: Instant,
-    /// Time that the script took before this program started.
+    /// Time between the start of the script and the start of this program.
     before: Duration,
 }
 
 impl Steps {
-    /// Starts the clock, or goes on with that of the script which started this program.
+    /// Starts the clock. If a script started this program, the time counts from the start of the script.
     #[must_use]
     pub fn start() -> Self {
         let script = env::var(STARTED).unwrap_or_default();
@@ -35,7 +35,8 @@ impl Steps {
     }
 }
 
-/// Time between a moment, in seconds since 1970, and now. Zero when the moment is missing, unreadable or in the future.
+/// Returns the time from `epoch_s` (in seconds since 1970) to `now`. Zero if `epoch_s` is missing, unreadable or in the
+/// future.
 fn since(epoch_s: &str, now: SystemTime) -> Duration {
     let started =
         epoch_s.parse().ok().and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));

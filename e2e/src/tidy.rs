@@ -1,6 +1,6 @@
 //! Checks beyond the compiler and clippy: file sizes, names, dependencies between crates, copies, documentation.
 //!
-//! A rule is a function from texts to faults, so that each can be tested with a bad example.
+//! Each rule is a function from texts to faults, so that it can be tested with a bad example.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,14 +18,14 @@ type Source = (String, String);
 
 /// Maximum lines of a file; a longer file covers more than one topic.
 const FILE_LINES_MAX: usize = 500;
-/// Longer files: path, permitted lines, reason. The permitted number may only fall.
+/// Files that may be longer: path, permitted lines, reason. The permitted number may only fall.
 const LONG_FILES: [(&str, usize, &str); 0] = [];
 /// Names that do not describe their contents.
 const VAGUE: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "manager", "managers", "misc"];
 /// Markers of unfinished code, concatenated here so that this file does not contain them.
 const UNFINISHED: [&str; 3] = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("db", "g!(")];
 
-/// The crates of this workspace that each crate may use, and whether it is pure.
+/// Every crate of this workspace: its name, the other crates that it may use, and whether it is pure.
 const CRATES: [(&str, &[&str], bool); 10] = [
     ("crds", &[], true),
     ("engine/core", &[], true),
@@ -50,8 +50,8 @@ const OURS: [&str; 10] = [
     "service",
     "e2e",
 ];
-/// All dependencies that a pure crate may use. They contain no runtime, client, database, clock or random source.
-/// `regex` searches in linear time for any text.
+/// All dependencies that a pure crate may use. None of them contains a runtime, client, database, clock or random
+/// source. `regex` searches in linear time for any text.
 const PURE: [&str; 19] = [
     "base64",
     "ed25519-dalek",
@@ -78,7 +78,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(checkout_dir().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every file with this extension, except in hidden folders and build output.
+/// Returns every file with the extension `ending`, except in hidden folders and build output.
 fn sources(ending: &str) -> Vec<Source> {
     fn walk(dir: &Path, ending: &str, found: &mut Vec<Source>) {
         for entry in fs::read_dir(dir).unwrap() {
@@ -159,7 +159,8 @@ fn nothing_is_left_unfinished() {
     }
 }
 
-/// The dependencies of a manifest: whether it is a dev-dependency, its name, the complete line.
+/// Returns the dependencies in the text of a `Cargo.toml`. For each: whether it is a dev-dependency, its name, the
+/// complete line.
 fn dependencies(manifest: &str) -> Vec<(bool, &str, &str)> {
     let mut section = "";
     let mut found = Vec::new();
@@ -226,7 +227,7 @@ fn copies_of_the_definition_are_current() {
     }
 }
 
-/// Values of `key:` in a YAML text, without quotes.
+/// Returns the values of `key:` in a YAML text, without quotes.
 fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     let after = |line: &'a str| line.trim_start().strip_prefix(key)?.strip_prefix(':').map(str::trim);
     text.lines().filter_map(after).map(|value| value.trim_matches('"')).collect()
@@ -248,7 +249,8 @@ fn chart_and_kustomize_carry_the_version_of_the_crates() {
     assert_eq!(values("a: \"1\"\nab: 2\n  a: 3", "a"), ["1", "3"]);
 }
 
-/// Paths of all fields that a user can set; lists as `[]`, maps with free keys not entered.
+/// Adds the paths of all fields that a user can set to `found`. A list is written as `[]`; a map with arbitrary keys is
+/// one path.
 fn leaves(path: &str, schema: &Value, found: &mut BTreeSet<String>) {
     match (schema.get("properties"), schema.get("items")) {
         (Some(Value::Object(properties)), _) => {
@@ -259,7 +261,7 @@ fn leaves(path: &str, schema: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The same paths in a written resource; `free` are maps whose keys are arbitrary.
+/// Adds the same paths for a written resource to `found`. `free` contains the paths of maps whose keys are arbitrary.
 fn written(path: &str, value: &Value, free: &BTreeSet<String>, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) if !free.contains(path) => {
@@ -282,7 +284,7 @@ fn the_production_sample_shows_every_field() {
     assert_eq!(shown, known);
 }
 
-/// Names of the variants of a public enum.
+/// Returns the names of the variants of the public enum `name`.
 fn variants<'a>(text: &'a str, name: &str) -> BTreeSet<&'a str> {
     let start = format!("pub enum {name} {{");
     let body =
@@ -291,7 +293,7 @@ fn variants<'a>(text: &'a str, name: &str) -> BTreeSet<&'a str> {
     words.filter_map(|line| line.strip_suffix(',')).collect()
 }
 
-/// First columns of the rows of the tables below a heading.
+/// Returns the first column of every table row below `heading`.
 fn rows<'a>(text: &'a str, heading: &str) -> BTreeSet<&'a str> {
     let start = format!("\n## {heading}\n");
     let section =
@@ -315,7 +317,7 @@ fn every_condition_and_reason_is_documented() {
     assert_eq!(rows("\n## A\n| x |\n| `B` | y |\n## Z\n| `C` |", "A"), BTreeSet::from(["B"]));
 }
 
-/// Links to missing files, and missing paths in code marks.
+/// Returns links to missing files, and missing paths in backticks. `exists` tells whether a path exists.
 fn dead_ends(pages: &[Source], exists: impl Fn(&str) -> bool) -> Vec<String> {
     let mut faults = Vec::new();
     for (page, text) in pages {
@@ -330,7 +332,7 @@ fn dead_ends(pages: &[Source], exists: impl Fn(&str) -> bool) -> Vec<String> {
     faults
 }
 
-/// Whether text in code marks is a path of this repository.
+/// Returns whether `code`, a text in backticks, is a path of this repository.
 fn is_path(code: &str) -> bool {
     let top = ["crds", "operator", "engine", "e2e", "charts", "config", "docs", ".ci"];
     let plain = code.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
@@ -345,7 +347,7 @@ fn documentation_leads_somewhere() {
     assert_none(&dead_ends(&[page], |path| ["docs/b.md", "crds/src", "docs/FOO.md"].contains(&path)));
 }
 
-/// Tests that the last column of a table names but no source contains.
+/// Returns the tests that the last column of `table` names but no source in `code` contains.
 fn missing_tests(table: &str, code: &[Source]) -> Vec<String> {
     let columns =
         table.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.rsplit('|').nth(1));

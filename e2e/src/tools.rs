@@ -1,8 +1,8 @@
 //! The programs of the cluster, built from pinned Go modules once per machine.
 //!
-//! A built module lies in `tools/<module>-<key>/bin` of the cache; the key covers everything that decides what
-//! is built, so that a new checkout finds what an old one made. A folder with that name is always whole: the
-//! build goes to another folder, which is renamed at its end.
+//! A built module is in `tools/<module>-<key>/bin` of the cache. The key is a hash of everything that determines the
+//! build, so a new checkout reuses the build of an old one. A folder with that name is always complete: the build
+//! writes to another folder, which is renamed at the end.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -23,30 +23,32 @@ use crate::lock::Lock;
 use crate::paths;
 use crate::steps::{Steps, spoken};
 
-/// A Go module under `e2e/tools` and what is made of it.
+/// A Go module under `e2e/tools`, and the programs that are built from it.
 #[derive(Debug)]
 struct Module {
     name: &'static str,
-    /// What `go build` is given: the module's tools or its own main package.
+    /// Argument of `go build`: the module's tools, or the module's own main package.
     target: &'static str,
     tags: &'static str,
     ldflags: &'static str,
     programs: &'static [&'static str],
-    /// Download and build from nothing on two cores, seconds: the estimate until this machine has its own figure.
+    /// Estimated seconds for the download and a build from nothing on two cores. Replaced by this machine's own figure
+    /// once there is one.
     cold_build_s: u64,
 }
 
-/// Without these the version that the API server reports is `v0.0.0-master`, which Helm and clients refuse.
+/// Linker flags that set the version of Kubernetes. Without them, the API server reports `v0.0.0-master`, which Helm
+/// and clients refuse.
 const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.36.3 \
      -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
 
-/// One module per client-go version: they cannot share one. The smallest first, so that a failure of the set-up
-/// (no proxy, no disk) shows early.
+/// All modules. Each version of client-go needs its own module. The smallest module is first, so that a broken set-up
+/// (no proxy, no disk) fails early.
 const MODULES: [Module; 7] = [
     module("loopcsi", ".", &["loopcsi"], 17),
     module("etcd", "tool", &["etcd"], 88),
     Module {
-        // What this cluster never uses, and what would need C headers.
+        // Excludes what this cluster never uses, and what would need C headers.
         tags: "no_btrfs,no_devmapper,no_zfs,no_aufs",
         ..module("containerd", "tool", &["containerd", "containerd-shim-runc-v2", "ctr"], 131)
     },
@@ -71,10 +73,10 @@ const MODULES: [Module; 7] = [
     module("helm", "tool", &["helm"], 235),
 ];
 
-/// What is used on clusters that somebody else made.
+/// Programs that are also needed on an existing cluster.
 const CLIENTS: [&str; 2] = ["helm", "kubectl"];
 
-/// A cold build on a slow machine; a hang must still end.
+/// Longest build: a cold build on a slow machine. A hang must still end.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 
 const fn module(
@@ -86,7 +88,7 @@ const fn module(
     Module { name, target, tags: "", ldflags: "", programs, cold_build_s }
 }
 
-/// Builds what is not built yet, saying how long it may take.
+/// Builds the modules that are not built yet, and prints how long this may take.
 ///
 /// # Errors
 /// There is no Go, a module does not build, or another builder holds the lock for an hour.
@@ -111,11 +113,11 @@ pub async fn ensure(steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// The path of a program, such as `helm` or `kubectl`: the built one. The clients may also be the installed ones, so
-/// that nothing has to be built for another cluster.
+/// Returns the path of a built program, such as `helm` or `kubectl`. If one of the `CLIENTS` is not built, returns the
+/// installed one, so that nothing has to be built for an existing cluster.
 ///
 /// # Errors
-/// No module makes such a program, or it is not built yet.
+/// No module contains the program, or it is not built yet.
 pub fn program(name: &str) -> Result<PathBuf> {
     let module = MODULES.iter().find(|module| module.programs.contains(&name));
     let module = module.with_context(|| format!("{name} is none of the tools"))?;
@@ -127,7 +129,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
     installed.with_context(|| format!("{name} is not built yet: run `cargo run -p e2e -- tools`"))
 }
 
-/// A program of this name on the search path.
+/// Returns the path of a program on the search path.
 fn installed(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
@@ -152,7 +154,7 @@ fn module_dir(module: &Module) -> Result<PathBuf> {
     Ok(tools_dir().join(format!("{}-{key}", module.name)))
 }
 
-/// A hash over every file of the module and the flags it is built with.
+/// Returns a hash over every file of the module and the flags with which it is built.
 fn key(module: &Module, source: &Path) -> io::Result<String> {
     let mut files: Vec<_> =
         fs::read_dir(source)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
@@ -178,7 +180,7 @@ async fn build(module: &Module, dir: &Path, estimate_s: u64) -> Result<Duration>
     fs::create_dir(&bin)?;
     compile(module, &bin, estimate_s).await.with_context(|| format!("building {}", module.name))?;
     if module.name == "etcd" {
-        // Go names it after the last part of the package's path.
+        // `go build` names the program after the last part of the package's path.
         fs::rename(bin.join("server"), bin.join("etcd"))?;
     }
     for program in module.programs {
@@ -194,7 +196,7 @@ async fn compile(module: &Module, bin: &Path, estimate_s: u64) -> Result<()> {
     let log_path = tools_dir().join(format!("{}.log", module.name));
     let mut command = Command::new("go");
     command.current_dir(source_dir(module)).env("CGO_ENABLED", "0");
-    // -v: one line per package compiled, the only sign of life `go build` gives.
+    // -v prints one line per compiled package. `go build` shows no other progress.
     command.args(["build", "-v", "-trimpath", "-mod=readonly", "-tags", module.tags]);
     command.arg("-ldflags").arg(format!("-s -w {}", module.ldflags));
     command.arg("-o").arg(format!("{}/", bin.display())).arg(module.target);
@@ -213,7 +215,7 @@ async fn compile(module: &Module, bin: &Path, estimate_s: u64) -> Result<()> {
     Ok(())
 }
 
-/// Shows progress until the build has closed its output.
+/// Shows the progress of a build until it closes `output`. Adds the lines that it prints to `said`.
 async fn follow(
     name: &str,
     estimate_s: u64,
@@ -245,7 +247,8 @@ fn bar(name: &str, estimate_s: u64) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// The bar moves with time, not with packages: most packages take no time, linking takes a quarter of it.
+/// The bar advances with time, not with packages: most packages take almost no time, and linking takes a quarter of the
+/// total.
 fn show(bar: &ProgressBar, name: &str, elapsed: Duration, estimate_s: u64, packages: usize) {
     bar.set_position(elapsed.as_secs().min(estimate_s));
     let seconds = elapsed.as_secs();
@@ -255,7 +258,7 @@ fn show(bar: &ProgressBar, name: &str, elapsed: Duration, estimate_s: u64, packa
     }
 }
 
-/// How long each module took here, so that the next estimate is this machine's own.
+/// How long the build of each module took on this machine, for the next estimate.
 #[derive(Debug, Default)]
 struct Durations(BTreeMap<String, u64>);
 
@@ -264,7 +267,7 @@ impl Durations {
         tools_dir().join("durations.json")
     }
 
-    /// A missing or unreadable file costs only the estimate.
+    /// Reads the recorded times. A missing or unreadable file only makes the estimates less exact.
     fn read() -> Self {
         let text = fs::read(Self::path()).unwrap_or_default();
         Self(serde_json::from_slice(&text).unwrap_or_default())
@@ -274,7 +277,8 @@ impl Durations {
         self.0.get(module.name).copied().unwrap_or(module.cold_build_s)
     }
 
-    /// With a warm Go cache a build is a matter of seconds, which says nothing about the next cold one.
+    /// Records the duration of a build. With a warm Go cache a build takes seconds, which says nothing about the next
+    /// cold build; such a duration is not recorded.
     fn record(&mut self, module: &Module, took: Duration) -> Result<()> {
         if took.as_secs() * 4 < module.cold_build_s {
             return Ok(());

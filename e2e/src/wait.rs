@@ -8,10 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// Polls until there is an answer.
+/// Calls `ask` repeatedly until it returns a value.
 ///
 /// # Errors
-/// There was none within `limit`; the message names what was awaited and the last failure.
+/// There was no value within `limit`; the message contains `what` and the last failure.
 pub async fn until<T>(
     what: &str,
     limit: Duration,
@@ -34,7 +34,7 @@ pub async fn until<T>(
     }
 }
 
-/// One status condition of an engine.
+/// Returns the status condition of type `kind`.
 #[must_use]
 pub fn condition<'a>(engine: &'a MemoryEngine, kind: &str) -> Option<&'a Condition> {
     engine.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == kind)

@@ -1,5 +1,6 @@
-//! Cache of answers. A key contains the request and the state that the answer is for, so a write invalidates nothing:
-//! entries of an older state are not looked up again and are evicted when space is needed.
+//! Cache of responses. A key contains the request and the state of the log that the response is computed from, so a
+//! write does not have to invalidate anything: entries of an older state are not looked up again, and are evicted when
+//! space is needed.
 
 use std::sync::Arc;
 
@@ -9,24 +10,24 @@ use moka::sync::Cache;
 
 use crate::metrics::Metrics;
 
-/// Memory that an answer takes in addition to its text, bytes.
+/// Memory that a cached response takes in addition to its text, bytes.
 const OVERHEAD_BYTES: usize = 512;
 
-/// The request, and the state that the answer is for.
+/// The request, and the state of the log that the response is computed from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct AnswerKey {
-    /// All projects if absent.
+    /// The project; absent for all projects.
     pub(crate) project: Option<String>,
     pub(crate) mode: SearchMode,
     /// Version of the ranking weights.
     pub(crate) weights: Arc<str>,
-    /// Sequence number of the last event that changed anything the answer depends on.
+    /// Sequence number of the last event that changed anything the response depends on.
     pub(crate) applied_seq: u64,
     /// Everything else in the request, in one canonical form.
     pub(crate) request: String,
 }
 
-/// A cached answer.
+/// A cached response.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Search(Arc<SearchAnswer>),
@@ -34,7 +35,7 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// Whether nothing was found.
+    /// Whether the response contains no results.
     fn is_negative(&self) -> bool {
         match self {
             Answer::Search(answer) => answer.items.is_empty(),
@@ -59,16 +60,16 @@ impl Answer {
 #[derive(Debug, Clone)]
 struct CachedAnswer {
     answer: Answer,
-    /// Expiry, in microseconds since the epoch: the first moment at which something the answer depends on becomes or
-    /// stops being true.
+    /// Expiry, in microseconds since the epoch: the first moment at which a memory that the response depends on becomes
+    /// valid or stops being valid.
     until: i64,
 }
 
-/// The cache of answers and of memories that were read.
+/// The cache of responses and of memories that were read.
 #[derive(Debug)]
 pub(crate) struct AnswerCache {
     answers: Cache<AnswerKey, CachedAnswer>,
-    /// By id, and the sequence number of the last event that changed an existing memory.
+    /// Keyed by id and by the sequence number of the last event that changed an existing memory.
     memories: Cache<(String, u64), Arc<MemoryView>>,
     metrics: Arc<Metrics>,
 }
@@ -77,10 +78,10 @@ pub(crate) struct AnswerCache {
 #[derive(Debug, Clone, Copy)]
 enum Outcome {
     Hit,
-    /// A hit whose answer is empty.
+    /// A hit whose response is empty.
     Negative,
     Miss,
-    /// Not cached, but so new that it was read from the tail of the log.
+    /// The memory was not cached, but is so new that it was read from the tail of the log.
     Fresh,
 }
 
@@ -96,7 +97,7 @@ impl Outcome {
 }
 
 impl AnswerCache {
-    /// A cache with this budget in bytes: half for answers, half for memories.
+    /// Creates a cache with a budget in bytes: half for responses, half for memories.
     pub(crate) fn new(bytes_max: u64, metrics: Arc<Metrics>) -> AnswerCache {
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         AnswerCache {
@@ -118,7 +119,7 @@ impl AnswerCache {
         self.metrics.cache.with_label_values(&[cache, outcome.label()]).inc();
     }
 
-    /// Looks up the answer for the same request and state, unless it has expired. `now` is in microseconds.
+    /// Looks up the response for the same request and state, unless it has expired. `now` is in microseconds.
     pub(crate) fn find(&self, cache: &str, key: &AnswerKey, now: i64) -> Option<Answer> {
         let found = self.answers.get(key).filter(|kept| now < kept.until).map(|kept| kept.answer);
         let outcome = match &found {
@@ -130,8 +131,8 @@ impl AnswerCache {
         found
     }
 
-    /// Caches an answer until it expires. A degraded answer is not cached: it would hide that the missing lane works
-    /// again.
+    /// Caches a response until it expires. A degraded response is not cached: it would be returned even after the
+    /// missing lane works again.
     pub(crate) fn keep(&self, key: AnswerKey, answer: Answer, until: i64) {
         let degraded = match &answer {
             Answer::Search(answer) => !answer.degraded.is_empty(),
@@ -142,7 +143,7 @@ impl AnswerCache {
         }
     }
 
-    /// Looks up a memory, unless it has ended or an existing memory was changed after `altered`.
+    /// Looks up a memory. Returns none if it has ended, or if an existing memory was changed after event `altered`.
     pub(crate) fn memory(&self, id: &str, altered: u64, now: Timestamp) -> Option<Arc<MemoryView>> {
         let found = self.memories.get(&(id.to_owned(), altered));
         let found = found.filter(|view| view.validity.until.is_none_or(|until| now < until));
@@ -150,17 +151,17 @@ impl AnswerCache {
         found
     }
 
-    /// Counts a memory that was read before the projection had it.
+    /// Counts a read of a memory that the projection did not contain yet.
     pub(crate) fn count_fresh(&self) {
         self.count("memory", Outcome::Fresh);
     }
 
-    /// Caches a memory that is true now.
+    /// Caches a memory that is valid now.
     pub(crate) fn keep_memory(&self, altered: u64, view: Arc<MemoryView>) {
         self.memories.insert((view.id.clone(), altered), view);
     }
 
-    /// Drops everything: a forgotten memory must not stay in memory either.
+    /// Drops everything, because a forgotten memory must not stay in the cache either.
     pub(crate) fn clear(&self) {
         self.answers.invalidate_all();
         self.memories.invalidate_all();

@@ -141,8 +141,8 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    // On a cluster the operator, and nobody else, gives an anchor. It has done so in every pod, so that the author of
-    // the file is known without a change of the pod template, which would restart engines.
+    // On a cluster only the operator passes an anchor, and it has always done so in every pod. The anchor therefore
+    // shows who wrote the file. A separate flag would change the pod template, which would restart all engines.
     let author = if args.anchor.is_some() { Author::Operator } else { Author::Person };
     let load = |path: &Path| config::load(path, author);
     let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), load)?;
@@ -151,7 +151,7 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let places = ServeOptions { data: data.data, listen, admin_listen, anchor };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, config));
-    // A read that is still running after the drain has no client left.
+    // After the drain, no client waits for a read that is still running.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.map(|()| ExitCode::SUCCESS)
 }
@@ -195,7 +195,7 @@ fn print(report: &impl Serialize) -> anyhow::Result<()> {
 
 /// Logs to standard error: JSON for machines, plain lines on a terminal.
 fn log_to_stderr(level: tracing::Level) {
-    // The MCP library logs complete messages, and the content of memories must not appear in logs.
+    // The MCP library logs whole messages, and the content of memories must not appear in logs.
     let wanted = Targets::new().with_default(level).with_target("rmcp", tracing::Level::ERROR);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let subscriber = tracing_subscriber::registry();

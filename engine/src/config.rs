@@ -1,4 +1,5 @@
-//! The configuration file as the engine uses it. Its keys, bounds and defaults are [`engine_core::configuration`].
+//! The configuration file, converted to the values that the engine uses. [`engine_core::configuration`] defines its
+//! keys, bounds and defaults.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,48 +19,49 @@ mod providers;
 pub(crate) use engine_core::configuration::Retention;
 pub(crate) use providers::Embedding;
 
-/// What the file sets, with defaults for what it does not.
+/// The values that the file sets, and defaults for the others.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
-    /// `namespace/name` of the engine on its cluster; empty elsewhere. Names it in logs and metrics.
+    /// `namespace/name` of the engine in its cluster; empty outside a cluster. It identifies the engine in logs and
+    /// metrics.
     pub(crate) engine: String,
     pub(crate) log_level: tracing::Level,
-    /// How long requests may take to finish once the engine is stopped.
+    /// How long requests in progress may take to finish after the engine is told to stop.
     pub(crate) drain: Duration,
-    /// When the log goes on in a new file.
+    /// When the log starts a new file.
     pub(crate) rotation: Rotation,
-    /// How often everything is read back and verified.
+    /// Interval between two full verifications of log and projection.
     pub(crate) verify_interval: Duration,
-    /// What may be written.
+    /// The policy for everything that is written.
     pub(crate) policy: policy::Settings,
-    /// What makes vectors of texts.
+    /// The embedding model.
     pub(crate) embedding: Embedding,
-    /// Memory that searching may take, bytes; a share of what the process may use when absent.
+    /// Memory budget for search, bytes. If absent, a share of the memory that the process may use.
     pub(crate) search_bytes_max: Option<u64>,
-    /// What ranks the best of a search again.
+    /// Service that reranks the best results of a search.
     pub(crate) rerank: Option<RerankService>,
-    /// What is done with a text that a project has already, when a request does not set it.
+    /// What a save does if the project already has the text and the request does not specify it.
     pub(crate) same_text: SameText,
     /// Default rules of retention plans.
     pub(crate) retention: Retention,
-    /// Hosts that requests to `/mcp` may name, beside those of this machine and of the engine's Service.
+    /// Hosts that requests to `/mcp` may name, in addition to the local machine and the engine's Service.
     pub(crate) allowed_hosts: Vec<String>,
-    /// Project of the tools of the MCP server `memory`; without one they are not served.
+    /// Project of the tools of the MCP server `memory`; if absent, these tools are not served.
     pub(crate) server_memory: Option<String>,
-    /// What one address may ask.
+    /// Limits on what one client address may request.
     pub(crate) limits: Limits,
-    /// What the file has that this version does not know.
+    /// Parts of the file that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        // A file that sets nothing has nothing that could be wrong.
+        // An empty configuration has no faults to report.
         converted(Configuration::default(), &mut Vec::new())
     }
 }
 
-/// Everything that is wrong with the file, at once.
+/// All faults of the configuration file, reported together.
 #[derive(Debug, Error)]
 pub(crate) enum ConfigError {
     #[error("cannot read the configuration {path:?}: {source}")]
@@ -77,7 +79,7 @@ fn list(faults: &[String]) -> String {
     })
 }
 
-/// Reads the file.
+/// Reads and checks the configuration file.
 pub(crate) fn load(path: &Path, author: Author) -> Result<Config, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
@@ -95,7 +97,7 @@ fn read(file: &Value, author: Author) -> Result<Config, Vec<String>> {
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
-/// The checked values as the engine uses them.
+/// Converts the checked values to the types that the engine uses.
 fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
     let names = [file.engine.namespace, file.engine.name];
     Config {

@@ -15,13 +15,13 @@ use engine_log::storage::space;
 use engine_log::{LogDirectory, OpenError};
 use engine_projection::{Examined, Place};
 
-/// The report that `doctor` prints. `ok` decides the exit code.
+/// The report that `doctor` prints. `ok` determines the exit code.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Nothing is broken, or everything that was broken is repaired.
+    /// Whether nothing is broken, or everything that was broken is repaired.
     pub(crate) ok: bool,
-    /// Whether an engine is running on the directory. If so, nothing is repaired, and the full-text index is left to
-    /// that engine.
+    /// Whether an engine is running on the directory. If so, `doctor` repairs nothing and does not check the full-text
+    /// index, because the engine checks it itself.
     engine_running: bool,
     checks: Vec<Check>,
 }
@@ -31,9 +31,9 @@ pub(crate) struct Report {
 struct Check {
     name: &'static str,
     outcome: Outcome,
-    /// What was found.
+    /// Description of what was found.
     detail: String,
-    /// What to do; empty if there is nothing to do.
+    /// What the user should do; empty if nothing.
     hint: &'static str,
 }
 
@@ -99,8 +99,8 @@ fn is_running(data: &Path) -> anyhow::Result<bool> {
 }
 
 fn run_checks(data: &Path, engine_running: bool) -> anyhow::Result<Vec<Check>> {
-    // The projection is read before the log: a running engine appends meanwhile, and a projection is never ahead of its
-    // log.
+    // The projection is read before the log. A running engine appends in the meantime, and a projection is never ahead
+    // of its log.
     let examined = engine_projection::examine(&engine_projection::directory(data), !engine_running);
     let examined = examined.context("cannot check the projection")?;
     let log = verify(data).with_context(|| format!("cannot read the log in {data:?}"))?;
@@ -153,7 +153,7 @@ fn check_projection(examined: Option<Examined>, log: &Value, engine_running: boo
     ]
 }
 
-/// Whether the projection can have been built from this log.
+/// Checks whether the projection can have been built from this log.
 fn check_position(place: &Place, log: &Value, engine_running: bool) -> Result<String, String> {
     let head_seq = log["head_seq"].as_u64().unwrap_or_default();
     if log["log_id"].as_str().is_some_and(|log_id| log_id != place.log_id) {
@@ -180,7 +180,8 @@ fn check_space(data: &Path) -> Check {
     Check::judged("space", found, SPACE_HINT)
 }
 
-/// Keys that others may read sign nothing. A group may: on a cluster the volume's group is the pod's own.
+/// Checks the permissions of the key files: other users must not be able to read a key. A group may read it, because on
+/// a cluster the volume's group is the pod's own group.
 fn check_keys(data: &Path) -> Check {
     let keys = match key_files(data) {
         Err(fault) => return Check::judged("keys", Err(fault.to_string()), KEYS_HINT),
@@ -229,7 +230,7 @@ fn repair_data(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     let before = std::mem::replace(checks, run_checks(data, false)?);
     for check in checks.iter_mut().filter(|check| check.outcome == Outcome::Ok) {
         let was_broken = |old: &Check| {
-            // If the projection was missing, the checks of its parts did not run.
+            // If the projection was missing, the checks of its parts did not run the first time.
             old.outcome == Outcome::Broken
                 && (old.name == check.name
                     || old.name == "projection" && check.name.starts_with("projection"))
@@ -241,7 +242,7 @@ fn repair_data(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints lines on a terminal, and JSON everywhere else or with `--json`.
+/// Prints lines on a terminal, and JSON everywhere else or if `json` is set.
 pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if json || !out.is_terminal() {

@@ -1,4 +1,4 @@
-//! Listeners that drop their copies when memories are forgotten.
+//! Listeners that drop their in-memory copies when memories are forgotten.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -11,12 +11,12 @@ pub(crate) struct Listeners(Mutex<Vec<Listener>>);
 
 impl Listeners {
     /// Registers a listener. It is called with the ids of forgotten memories, after their rows are deleted and before
-    /// the request is answered. It must drop its copies before it returns.
+    /// the request is answered. The listener must drop its copies before it returns.
     pub(crate) fn add(&self, listener: impl Fn(&[String]) + Send + Sync + 'static) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
     }
 
-    /// Calls every listener and returns how many there are.
+    /// Calls every listener. Returns the number of listeners.
     pub(crate) fn notify(&self, ids: &[String]) -> usize {
         let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.iter().for_each(|listener| listener(ids));

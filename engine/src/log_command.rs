@@ -22,9 +22,9 @@ use engine_log::{
     Offline, SegmentView, list_segments, stored_checkpoint, stored_envelope, stored_inclusion, write_lines,
 };
 
-/// Timeout of a request to the admin port: a rotation takes milliseconds.
+/// Timeout of a request to the admin port. A rotation takes milliseconds.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
-/// Maximum size of an answer of the admin port, bytes.
+/// Maximum size of a response of the admin port, bytes.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ struct AdminArgs {
     admin: Option<String>,
 }
 
-/// Runs the command; returns false if it found something broken.
+/// Runs the command. Returns false if the command found something broken.
 pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
     let LogArgs { command, data } = args;
     let admin = match &command {
@@ -115,7 +115,7 @@ pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Verifies a log and prints the report; returns whether the log verifies.
+/// Verifies a log and prints the report. Returns whether the log verifies.
 pub(crate) fn verify_log(data: &Path) -> anyhow::Result<bool> {
     let report = verify(data).map_err(|fault| anyhow::anyhow!("cannot read the log in {data:?}: {fault}"))?;
     print(&report)?;
@@ -177,7 +177,7 @@ fn erase(data: &Path, events: Vec<String>, reason: &str) -> anyhow::Result<()> {
     print(&erased)
 }
 
-/// Sends a request to a running engine and prints the answer.
+/// Sends a request to a running engine and prints the response.
 fn post(address: &str, path: &str) -> anyhow::Result<()> {
     let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
     let mut stream = TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;

@@ -5,7 +5,7 @@
 //! Commands: [`cli`] parses the command line; [`serve`], [`mcp`], [`log_command`], [`verify`], [`rebuild`], [`doctor`],
 //! [`import`] and [`mod@bench`] are the commands; [`config`] reads the configuration.
 //!
-//! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] turns faults into
+//! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] converts faults to
 //! errors for clients.
 //!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forget_listeners`],

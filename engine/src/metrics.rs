@@ -1,4 +1,4 @@
-//! The metrics registry of one engine, and the metrics that belong to none of the libraries.
+//! The metrics registry of one engine, and the metrics that do not belong to one of its libraries.
 
 use std::sync::Arc;
 
@@ -28,10 +28,10 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Registers all of them; `engine` becomes a label of every sample.
+    /// Registers all metrics. `engine` becomes a label of every sample.
     ///
     /// # Errors
-    /// Two metrics have one name.
+    /// Two metrics have the same name.
     pub(crate) fn new(engine: &str) -> Result<Metrics, MetricsError> {
         let registry = Registry::new(&[("engine", engine)])?;
         Ok(Metrics {
@@ -51,7 +51,7 @@ impl Metrics {
         })
     }
 
-    /// All samples, in the text format that Prometheus scrapes.
+    /// Returns all samples, in the text format that Prometheus scrapes.
     ///
     /// # Errors
     /// A metric cannot be written.
@@ -60,7 +60,7 @@ impl Metrics {
     }
 }
 
-/// Gauges that repeat what the health report contains, set at each scrape.
+/// Gauges with values from the health report, which are set at each scrape.
 #[derive(Debug)]
 pub(crate) struct HealthMetrics {
     pub(crate) log_head_seq: IntGauge,
@@ -92,7 +92,7 @@ impl HealthMetrics {
     }
 }
 
-/// What the policy blocks and redacts.
+/// Counters of what the policy blocks and redacts.
 #[derive(Debug)]
 pub(crate) struct PolicyMetrics {
     pub(crate) blocked: Family<IntCounterVec>,
@@ -110,7 +110,7 @@ impl PolicyMetrics {
     }
 }
 
-/// What retention plans do.
+/// Counters of what retention plans do.
 #[derive(Debug)]
 pub(crate) struct RetentionMetrics {
     pub(crate) runs: Family<IntCounterVec>,

@@ -1,4 +1,5 @@
-//! Applies the policy to every event before any of it is written to the log, whichever client or component writes it.
+//! Applies the policy to every event before any part of it is written to the log, whichever client or component writes
+//! it.
 
 use std::sync::Arc;
 
@@ -11,10 +12,10 @@ use crate::metrics::Metrics;
 use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
 
-/// Payloads up to this size, bytes, are checked on the thread of the request, which takes less than two milliseconds.
+/// Payloads up to this size, bytes, are checked on the thread of the request. This takes less than two milliseconds.
 const AT_ONCE_BYTES: usize = 32 << 10;
-/// Field names used as metric labels. Events of other types may have any field names, so those are counted as
-/// `payload`.
+/// Field names that are used as metric labels. Events of arbitrary types may have any field names; such fields are
+/// counted as `payload`.
 const FIELDS: [&str; 6] = ["content", "title", "tags", "actor", "reason", "value"];
 
 /// Why events are not written.
@@ -37,7 +38,7 @@ impl From<IdentifierError> for WriteError {
     }
 }
 
-/// Events that the policy has passed, as they may be written. Only [`Gate::pass`] makes them.
+/// Events that the policy has allowed, in the form in which they may be written. Only [`Gate::pass`] creates this type.
 #[derive(Debug)]
 pub(crate) struct AllowedEvents(Vec<Draft>);
 
@@ -46,7 +47,7 @@ impl AllowedEvents {
         &self.0
     }
 
-    /// Keeps the events whose flag is set.
+    /// Keeps the events whose flag in `keeps` is set.
     pub(crate) fn keep(self, keeps: &[bool]) -> AllowedEvents {
         AllowedEvents(
             self.0.into_iter().zip(keeps).filter(|(_, keeps)| **keeps).map(|(draft, _)| draft).collect(),
@@ -74,11 +75,11 @@ impl Gate {
         &self.policy
     }
 
-    /// Applies the policy to events and returns them as they may be written. Identifiers are already in stored form; in
-    /// events of arbitrary types, where they may not be, they are converted here.
+    /// Applies the policy to events and returns them in the form in which they may be written. Identifiers are usually
+    /// in stored form already. In events of arbitrary types they may not be, so they are converted here.
     ///
     /// # Errors
-    /// One event is blocked, which refuses them all, or the key of the pseudonyms is not loaded.
+    /// The policy blocks an event, in which case all are refused, or the key of the pseudonyms is not loaded.
     pub(crate) async fn pass(
         &self,
         drafts: Vec<Draft>,
@@ -90,7 +91,7 @@ impl Gate {
             return self.judge(drafts, key.as_ref(), now).map(AllowedEvents);
         }
         let gate = self.clone();
-        // A failed join means that the thread panicked: the text was not checked, so nothing is written.
+        // A failed join means that the thread panicked. The text was then not checked, so nothing is written.
         let judged = tokio::task::spawn_blocking(move || gate.judge(drafts, key.as_ref(), now)).await;
         judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping))).map(AllowedEvents)
     }

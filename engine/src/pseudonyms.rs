@@ -1,6 +1,6 @@
 //! The key of the tokens (pseudonyms) that replace personal data in identifiers: `keys/pseudonym.key`, 64 hex digits.
-//! It is created with the log. Once the log contains tokens, it records which key made them. A wrong or lost key is
-//! detected that way: with another key the same name would get another token.
+//! It is created with the log. Once the log contains tokens, an event records which key made them, so a wrong or lost
+//! key is detected. With another key, the same name would get another token.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use engine_projection::{ProjectionShared, Unreadable, setting};
 
 const DIRECTORY: &str = "keys";
 const FILE: &str = "pseudonym.key";
-/// Maximum size of the key file, bytes: more than this engine ever wrote.
+/// Maximum size of the key file, bytes. The engine writes much smaller files.
 const FILE_BYTES_MAX: u64 = 4096;
 /// Actor of the event that records the key.
 const ACTOR: &str = "memory-engine";
@@ -26,27 +26,27 @@ const ACTOR: &str = "memory-engine";
 /// Why names with personal data cannot be used now.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum KeyFault {
-    /// The log has tokens made with a key that is missing.
+    /// The log has tokens, and the key that made them is missing or replaced.
     #[error(
         "{DIRECTORY}/{FILE} is missing or is not the key of this log, so names with personal data cannot be resolved"
     )]
     Lost,
     #[error("{DIRECTORY}/{FILE} cannot be read or written now")]
     Volume,
-    /// The record in the log is not known yet.
+    /// It is not known yet which key the log records.
     #[error("it is not known yet which pseudonym key the log uses")]
     Unknown,
 }
 
-/// The key of one log, once it was verified against the log.
+/// The key of one log. It is set after the key was verified against the log.
 #[derive(Debug)]
 pub(crate) struct Pseudonyms {
     storage: Arc<dyn Storage>,
     sources: Clock,
     key: OnceLock<PseudonymKey>,
-    /// One task loads the key; the others wait for its result.
+    /// Lock with which one task loads the key while the others wait for its result.
     turn: Mutex<()>,
-    /// Whether the log records which key it uses.
+    /// Whether the log records which key made its tokens.
     recorded: AtomicBool,
     lost: AtomicBool,
 }
@@ -60,7 +60,7 @@ impl Pseudonyms {
         match pseudonyms.is_of_a_new_log() {
             Ok(true) => match pseudonyms.create_key() {
                 Ok(key) => drop(pseudonyms.key.set(key)),
-                // Tried again when a name needs the key.
+                // Writing the key is tried again when a name needs the key.
                 Err(fault) => tracing::warn!(%fault, "the pseudonym key was not written, retried on use"),
             },
             Ok(false) => {}
@@ -73,17 +73,18 @@ impl Pseudonyms {
         Ok(list(&*self.storage)?.segments.is_empty() && self.read()?.is_none())
     }
 
-    /// The key, if it was loaded.
+    /// The key, if it is loaded.
     pub(crate) fn known(&self) -> Option<&PseudonymKey> {
         self.key.get()
     }
 
-    /// Whether the log has tokens made with a key that is missing.
+    /// Whether the log has tokens whose key is missing.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Loads the key and verifies it against the record in the log. `head` is the last durable event.
+    /// Loads the key and verifies it against the record in the log. `head` is the sequence number of the last durable
+    /// event.
     ///
     /// # Errors
     /// The key is missing or wrong, cannot be read or written, or the record cannot be read yet.
@@ -131,7 +132,7 @@ impl Pseudonyms {
                 Err(KeyFault::Lost)
             }
             (Some(key), None) => Ok(key),
-            // No name was ever stored as a token, so a new key changes none.
+            // No name was stored as a token yet, so a new key changes no token.
             (None, None) => self.create_key().map_err(failed),
         }
     }
@@ -157,7 +158,7 @@ impl Pseudonyms {
         Ok(key)
     }
 
-    /// The event that has to be durable before the first token is: none when it is.
+    /// The event that has to be durable before the first token is written; `None` if it is durable already.
     pub(crate) fn unrecorded(&self) -> Option<(Draft, Key)> {
         if self.recorded.load(Ordering::Acquire) {
             return None;
@@ -177,7 +178,7 @@ impl Pseudonyms {
         Some((draft, key))
     }
 
-    /// Notes that the record of the key is durable.
+    /// Notes that the event that records the key is durable.
     pub(crate) fn recorded(&self) {
         self.recorded.store(true, Ordering::Release);
     }

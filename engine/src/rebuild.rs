@@ -12,7 +12,7 @@ use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 use engine_log::WriteState;
 
-/// Timeout of a rebuild: far more than the largest log of one volume needs.
+/// Timeout of a rebuild. It is far longer than the largest log of one volume needs.
 const REBUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// Interval at which the progress is polled.
 const LOOK: Duration = Duration::from_millis(20);
@@ -25,14 +25,14 @@ pub(crate) struct Report {
     applied_seq: u64,
     /// Digest of all rows of the new projection.
     digest: String,
-    /// Digest of the replaced projection at the same event; absent if there was none that could be read.
+    /// Digest of the replaced projection at the same event; absent if no earlier projection could be read.
     replaced_digest: Option<String>,
-    /// Whether the replaced projection had other rows, which means that it was wrong.
+    /// Whether the replaced projection had other rows than the new one, which means that it was wrong.
     replaced_was_wrong: bool,
     elapsed_ms: u128,
 }
 
-/// Starts an engine without clients, which builds a new projection beside the current one.
+/// Starts an engine without clients. It builds a new projection beside the current one.
 ///
 /// # Errors
 /// The data directory is in use, the log does not verify, or the projection cannot be written.
@@ -80,7 +80,7 @@ fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<engine
     }
 }
 
-/// Drawn on standard error, and only on a terminal.
+/// A progress bar, which is drawn on standard error and only if that is a terminal.
 fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
     let style =

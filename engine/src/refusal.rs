@@ -1,4 +1,4 @@
-//! Errors as clients receive them: what a client may know, and what it can do about it.
+//! Errors as clients receive them. They contain what a client may know and what it can do about the error.
 
 use engine_core::identity::CallerNames;
 use engine_core::request::Refused;
@@ -9,7 +9,7 @@ use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
 use engine_projection::Unreadable;
 
-/// An error answer: a code, a message and a hint.
+/// An error response: a code, a message and a hint.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     code: ErrorCode,
@@ -53,7 +53,7 @@ impl Refusal {
         ErrorBody { error: ErrorDetail { code, message, hint } }
     }
 
-    /// Seconds after which a retry may work, for faults that pass on their own.
+    /// Number of seconds after which a retry may succeed; only for faults that end without intervention.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
         match self.code {
             ErrorCode::Overloaded
@@ -146,7 +146,7 @@ impl From<CommitError> for Refusal {
 const LOG_CORRUPT_HINT: &str =
     "run `memory-engine verify --data DIR` to see where; restore the log from a backup that verifies";
 
-/// Refusal of a read at or after the first place where the log does not verify.
+/// The error for a read at or after the first place where the log does not verify.
 pub(crate) fn log_corrupt() -> Refusal {
     Refusal::new(ErrorCode::LogCorrupt, "the log does not verify at or before the requested event")
         .hint(LOG_CORRUPT_HINT)
@@ -179,7 +179,7 @@ impl From<std::io::Error> for Refusal {
     }
 }
 
-/// A fault of the engine: the client is told that there was one, the engine's log contains the details.
+/// The error for a fault of the engine. The client learns only that there was a fault; the details are logged.
 pub(crate) fn internal(fault: &dyn std::fmt::Display) -> Refusal {
     tracing::error!(%fault, "a request failed because of a fault of the engine");
     Refusal::new(ErrorCode::Internal, "internal error of the engine").hint("see the engine's log")

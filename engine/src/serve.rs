@@ -1,4 +1,4 @@
-//! `memory-engine serve`: starts an engine, serves both ports until a signal arrives, and stops in order.
+//! `memory-engine serve`: starts an engine, serves both ports until a signal arrives, and shuts down gracefully.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ pub(crate) struct ServeOptions {
     pub(crate) anchor: Option<PathBuf>,
 }
 
-/// Serves until SIGTERM or SIGINT, then stops in order.
+/// Serves until SIGTERM or SIGINT, then shuts down gracefully.
 ///
 /// # Errors
 /// A port, the configuration, the anchor or the data directory cannot be used.
@@ -93,7 +93,7 @@ pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Resul
     stop(engine, clients, platform, config.drain).await
 }
 
-/// Logs what `/health` reports as not applied.
+/// Logs the parts of the configuration that `/health` reports as not applied.
 fn report_not_applied(parts: &[NotApplied]) {
     for part in parts {
         tracing::warn!(
@@ -105,23 +105,24 @@ fn report_not_applied(parts: &[NotApplied]) {
     }
 }
 
-/// Interval and maximum number of checks of the pseudonym key after a start: long enough for a large projection to be
-/// built. After that, the first name that needs the key triggers the check.
+/// Interval and maximum number of checks of the pseudonym key after a start. They allow enough time for a large
+/// projection to be built. After that, the first name that needs the key triggers the check.
 const KEY_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const KEY_CHECKS_MAX: u32 = 3600;
 
-/// Detects a lost key before a client uses a name that needs it.
+/// Checks the pseudonym key after a start, to detect a lost key before a client uses a name that needs it.
 async fn look_at_pseudonym_key(engine: Arc<Engine>) {
     for _ in 0..KEY_CHECKS_MAX {
         match engine.pseudonym_key().await {
             Err(KeyFault::Unknown) => tokio::time::sleep(KEY_LOOK_INTERVAL).await,
-            // A fault was logged already.
+            // The fault was logged already.
             _ => return,
         }
     }
 }
 
-/// An anchor that cannot be read prevents the start: without it a log that lost its tail looks complete.
+/// Reads the anchor. An anchor that cannot be read prevents the start, because without an anchor a log that lost its
+/// tail looks complete.
 fn read_anchor(path: &Path) -> anyhow::Result<GivenAnchor> {
     let file = std::fs::File::open(path).with_context(|| format!("cannot read the anchor {path:?}"))?;
     let mut text = Vec::new();
@@ -151,7 +152,7 @@ async fn stop(
     if !clients.drain(drain).await {
         tracing::warn!("requests were still running at the end of the drain; they are aborted");
     }
-    // The admin port is drained last, so that probes see a process that is stopping and not one that is gone.
+    // The admin port is drained last, so that probes still reach the process while it stops.
     platform.drain(Duration::from_millis(100)).await;
     tokio::task::spawn_blocking(move || engine.stop()).await.context("stopping the threads failed")?;
     tracing::info!("stopped");

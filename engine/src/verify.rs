@@ -1,4 +1,4 @@
-//! `memory-engine log verify`: verifies a log; prints JSON and sets the exit code, for people and for jobs.
+//! `memory-engine log verify`: verifies a log. It prints JSON and sets the exit code, for people and for jobs.
 
 use std::io;
 use std::path::Path;
@@ -12,12 +12,12 @@ use serde::Serialize;
 use engine_log::storage::{DiskStorage, Storage};
 use engine_log::{Segment, Task, audit, list, write_lines};
 
-/// The report that `verify` prints. `ok` decides the exit code.
+/// The report that `verify` prints. `ok` determines the exit code.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// Whether everything that was acknowledged verifies, as far as the log alone can show.
     pub(crate) ok: bool,
-    /// Complete events that verify.
+    /// Number of complete events that verify.
     events: u64,
     log_id: Option<String>,
     /// Last event that verifies, and its hash; in a log without events, the hash of the header.
@@ -27,10 +27,10 @@ pub(crate) struct Report {
     root: Option<String>,
     /// Number of files that were read.
     segments: usize,
-    /// Events whose payload was forgotten; each has an event that records it.
+    /// Number of events whose payload was forgotten. For each there is an event that records it.
     forgotten: usize,
-    /// Bytes of an unfinished write at the end. This is not damage: the next start sets them aside, and a running
-    /// engine may be writing them now.
+    /// Bytes of an unfinished write at the end. This is not damage: the next start moves these bytes aside, and a
+    /// running engine may be writing them now.
     torn_bytes: u64,
     first_broken_seq: Option<u64>,
     /// Stable label of the first breach.
@@ -40,7 +40,7 @@ pub(crate) struct Report {
     segment: Option<String>,
     /// Line in the segment; the first is 1.
     line: Option<u64>,
-    /// Offset of that line in the uncompressed segment, bytes.
+    /// Offset of the line in the uncompressed segment, bytes.
     byte: Option<u64>,
     /// Number of all breaches.
     breach_count: u64,
@@ -54,7 +54,7 @@ struct BreachReport {
     segment: String,
     line: u64,
     byte: u64,
-    /// Sequence number of the event expected there; 0 if unknown.
+    /// Sequence number of the event that is expected at this place; 0 if unknown.
     seq: u64,
     reason: &'static str,
     detail: String,
@@ -74,10 +74,10 @@ impl BreachReport {
     }
 }
 
-/// Reads and verifies the complete log, two segments at a time. Changes nothing and takes no lock.
+/// Reads and verifies the whole log, two segments at a time. Changes nothing and takes no lock.
 ///
 /// # Errors
-/// There is no log, or it cannot be read.
+/// There is no log, or the log cannot be read.
 pub(crate) fn verify(data: &Path) -> io::Result<Report> {
     let storage = DiskStorage::new(data.to_owned());
     let segments = list(&storage)?.segments;
@@ -124,8 +124,8 @@ pub(crate) fn verify(data: &Path) -> io::Result<Report> {
     })
 }
 
-/// Hash of the last event. The last line of the chain may be the header of a new segment, so the event is read from the
-/// log.
+/// Returns the hash of the last event. The last line of the chain may be the header of a new segment, so the event
+/// itself is read from the log.
 fn head_hash(storage: &DiskStorage, head: &Link) -> io::Result<Hash> {
     let Some(before) = head.seq.checked_sub(1) else { return Ok(head.hash) };
     let mut line = Vec::new();
@@ -134,7 +134,7 @@ fn head_hash(storage: &DiskStorage, head: &Link) -> io::Result<Hash> {
     Ok(event.map_or(head.hash, |event| event.hash))
 }
 
-/// Drawn on a terminal only.
+/// A progress bar, which is drawn only on a terminal.
 fn progress_bar(bytes: u64) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")

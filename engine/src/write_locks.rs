@@ -1,4 +1,4 @@
-//! Locks for writes that depend on stored state.
+//! Locks for writes that depend on the stored state.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Number of locks. Things are hashed to locks; two that share one wait for each other without need, which costs one
-/// sync.
+/// Number of locks. Each object is hashed to one lock. Tasks for two objects with the same lock wait for each other
+/// without need, which costs the time of one disk sync.
 const LOCKS: usize = 256;
 
-/// Locks that a task holds from its read of some state until its write that depends on it. Only one process writes a
-/// log, so locks in memory are sufficient.
+/// Locks that a task holds from reading some state until the write that depends on this state. Only one process writes
+/// a log, so locks in memory are sufficient.
 pub(crate) struct WriteLocks {
-    /// Held while write locks are taken, so they are separate from those.
+    /// Locks of commands. A task takes write locks while it holds one of these, so the two kinds must be separate.
     commands: Vec<Arc<Mutex<()>>>,
     writes: Vec<Arc<Mutex<()>>>,
 }
@@ -24,20 +24,20 @@ impl WriteLocks {
         WriteLocks { commands: locks(), writes: locks() }
     }
 
-    /// Takes the lock of a command that consists of several reads and writes. A task holds at most one, and takes it
-    /// before any write lock.
+    /// Takes the lock of a command that consists of several reads and writes. A task holds at most one command lock,
+    /// and takes it before any write lock.
     pub(crate) async fn command(&self, thing: impl Hash) -> OwnedMutexGuard<()> {
         Arc::clone(&self.commands[place(thing)]).lock_owned().await
     }
 
-    /// Takes the locks of all these things; they are released when the guards are dropped.
+    /// Takes the locks of all these objects. Dropping the guards releases the locks.
     pub(crate) async fn take<T: Hash>(
         &self,
         things: impl IntoIterator<Item = T>,
     ) -> Vec<OwnedMutexGuard<()>> {
         let mut places: Vec<usize> = things.into_iter().map(place).collect();
-        // Locks are taken in one order, which prevents deadlocks between tasks, and each once, which prevents a task
-        // from blocking itself.
+        // All tasks take locks in the same order, which prevents deadlocks between tasks. Each lock is taken only once,
+        // which prevents a task from blocking itself.
         places.sort_unstable();
         places.dedup();
         let mut turns = Vec::with_capacity(places.len());
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// Things share locks: a task must not block itself, and two tasks must not block each other.
+    /// Objects share locks, but a task must not block itself, and two tasks must not block each other.
     #[tokio::test]
     async fn nobody_waits_in_a_circle() {
         let turns = Arc::new(WriteLocks::new());

@@ -1,7 +1,7 @@
 //! One fuzz function per parser, with the invariants that must hold for any input. A panic is a finding.
 //!
-//! Random bytes never get past a hash. Most functions therefore add the correct hash to their input; the others modify
-//! a valid file.
+//! Random bytes never have a valid hash. Most functions therefore add the correct hash to their input; the others
+//! modify a valid file.
 
 use engine_core::checkpoint::Checkpoint;
 use engine_core::digest::{Hash, Salt};
@@ -18,7 +18,7 @@ const SEGMENT: &[u8] =
     include_bytes!("../../engine/core/tests/fixtures/format-v1/00000000000000000001.jsonl");
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
-/// An event line as it is. Forgetting the payload of a valid line must keep its hash.
+/// Decodes `line` as an event line. If the payload of a valid line is forgotten, its hash must stay the same.
 pub fn event_line(line: &[u8]) {
     let Ok(event) = EventLine::decode(line) else { return };
     let forgotten = forget(line, ID).expect("a valid line can be forgotten");
@@ -28,11 +28,11 @@ pub fn event_line(line: &[u8]) {
     assert_eq!(forget(&forgotten, ID).as_deref(), Ok(forgotten.as_slice()));
 }
 
-/// Envelope and payload, separated by a line feed, with the correct hash and the commitment that the envelope states.
-/// The fast parser and serde must agree, and accepted input must be valid JSON.
+/// Builds an event line from an envelope and a payload, which a line feed separates in `data`. The line has the correct
+/// hash and commitment. The fast parser and serde must agree, and accepted input must be valid JSON.
 pub fn envelope(data: &[u8]) {
     let Some((envelope, payload)) = parted(data) else { return };
-    // The commitment replaces the word `COMMITMENT`, because fuzzing cannot guess it.
+    // The correct commitment replaces the word `COMMITMENT`, because fuzzing cannot guess it.
     let commitment = Hash::salted(Salt([0; 16]), payload).to_string();
     let envelope = String::from_utf8_lossy(envelope).replace("COMMITMENT", &commitment);
     let (hash, salt) = (Hash::of(envelope.as_bytes()), "0".repeat(32));
@@ -50,14 +50,14 @@ fn parted(data: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&data[..at], &data[at + 1..]))
 }
 
-/// A header with the correct hash. A valid header must be written the same way and read again.
+/// Adds the correct hash to a header and decodes it. A valid header must be written the same way and read again.
 pub fn header(data: &[u8]) {
     let Ok((header, _)) = Header::decode(&hashed("header", data)) else { return };
     let (line, hash) = header.encode();
     assert_eq!(Header::decode(line.trim_ascii_end()), Ok((header, hash)));
 }
 
-/// A seal, with the same checks as a header.
+/// Does the same for a seal as [`header`] does for a header.
 pub fn seal(data: &[u8]) {
     let Ok((seal, _)) = Seal::decode(&hashed("seal", data)) else { return };
     let (line, hash) = seal.encode();
@@ -69,8 +69,8 @@ fn hashed(kind: &str, object: &[u8]) -> Vec<u8> {
     [start.as_bytes(), object, format!(r#","hash":"{}"}}"#, Hash::of(object)).as_bytes()].concat()
 }
 
-/// A complete segment with changes. The part that is kept must be valid, and a segment reported as clean must equal the
-/// original.
+/// Modifies a complete segment and recovers it. The part that is kept must be valid, and a segment reported as clean
+/// must equal the original.
 pub fn segment(data: &[u8]) {
     let changed = edited(SEGMENT, data);
     let scan = recovery::scan(changed.as_slice(), |_| {}).expect("memory is read without failures");
@@ -94,8 +94,8 @@ pub fn segment(data: &[u8]) {
     assert!(kept == 0 || again.verdict == Verdict::Clean, "{:?}", again.verdict);
 }
 
-/// Applies changes to the bytes: three bytes of position and one of kind (replace, remove, insert, truncate,
-/// duplicate).
+/// Applies the changes in `data` to `bytes`, at most eight. A change is five bytes: three of position, one of kind
+/// (replace, flip a bit, remove, insert, truncate, duplicate the rest) and one of value.
 fn edited(bytes: &[u8], data: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for change in data.chunks_exact(5).take(8) {
@@ -114,8 +114,8 @@ fn edited(bytes: &[u8], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The index of a compressed segment, after as many bytes as the first two specify. A valid index must be written the
-/// same way, and must not point outside the file.
+/// Decodes the index of a compressed segment. The first two bytes of `data` are the number of bytes that precede the
+/// index in the file. A valid index must be written the same way, and must not point outside the file.
 pub fn frames(data: &[u8]) {
     let Some(([high, low], json)) = data.split_first_chunk() else { return };
     let before = u64::from(*high) << 8 | u64::from(*low);
@@ -133,8 +133,8 @@ pub fn frames(data: &[u8]) {
     assert_eq!(end, (index.raw_bytes, start));
 }
 
-/// JSON that the strict parser accepts must be accepted by any parser, and must stay strict when another program
-/// rewrites it.
+/// Parses JSON with the strict parser. JSON that it accepts must be accepted by any parser, and must stay strict when
+/// another program rewrites it.
 pub fn strict(data: &[u8]) {
     if strict::check(data).is_err() {
         return;
@@ -144,7 +144,7 @@ pub fn strict(data: &[u8]) {
     assert_eq!(strict::check(&written), Ok(()));
 }
 
-/// A note. Only the signed text may be reported as signed.
+/// Opens a signed note that was modified. Only the signed text may be reported as signed.
 pub fn note(data: &[u8]) {
     let key = SignerKey::from_seed("fuzz", [7; 32]).expect("the name is valid");
     let keys = [key.verifier().clone()];
@@ -159,7 +159,7 @@ pub fn note(data: &[u8]) {
     }
 }
 
-/// A signed checkpoint. A valid checkpoint must be written the same way.
+/// Signs the text in `data` and opens it as a checkpoint. A valid checkpoint must be written the same way.
 pub fn checkpoint(data: &[u8]) {
     let key = SignerKey::from_seed("fuzz", [7; 32]).expect("the name is valid");
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -172,7 +172,8 @@ pub fn checkpoint(data: &[u8]) {
     }
 }
 
-/// Proofs. The correct proof must be accepted; a changed proof, or one for something else, must not.
+/// Checks Merkle proofs. The correct proof must be accepted. A changed proof, or a proof for something else, must be
+/// refused.
 pub fn proofs(data: &[u8]) {
     let [size, index, old, changes @ ..] = data else { return };
     let size = u64::from(*size) + 1;
@@ -203,14 +204,14 @@ pub fn proofs(data: &[u8]) {
     }
 }
 
-/// An anchor from the operator: must survive writing and reading.
+/// Parses an anchor from the operator. A valid anchor must survive writing and reading.
 pub fn anchor(data: &[u8]) {
     let Ok(given) = serde_json::from_slice::<GivenAnchor>(data) else { return };
     let written = serde_json::to_vec(&given).expect("it was read");
     assert_eq!(serde_json::from_slice::<GivenAnchor>(&written).ok(), Some(given));
 }
 
-/// Request bodies. Accepted requests must be within the limits.
+/// Parses request bodies. Accepted requests must be within the limits.
 pub fn request(data: &[u8]) {
     let drafts = request::parse::<AppendEvents>(data).and_then(request::events).unwrap_or_default();
     let memory = request::parse::<SaveMemory>(data).and_then(request::memory).ok();
@@ -223,7 +224,7 @@ pub fn request(data: &[u8]) {
     }
 }
 
-/// A line of a Zaxy log. It is read or refused; a line that is read must give the same hash twice.
+/// Parses a line of a Zaxy log. The line is read or refused; a line that is read must give the same hash twice.
 pub fn zaxy(data: &[u8]) {
     let Ok(record) = zaxy::Record::read(data) else { return };
     assert!(record.computed_hash().is_some());

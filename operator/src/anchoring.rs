@@ -1,4 +1,5 @@
-//! The operator-wide budget of anchors, and the delay of each anchor.
+//! Assigns each engine the time at which it may record its anchor, within one budget for the whole operator, and
+//! measures how long each anchor is delayed.
 
 use std::{
     collections::HashMap,
@@ -8,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use operator_core::anchor::budget::AnchorBudget;
 
-/// The engines that wait for the budget, and the time since when each anchor is due.
+/// The budget, and the engines whose anchor is due and not yet recorded.
 pub(crate) struct Anchoring(Mutex<State>);
 
 struct State {
@@ -16,7 +17,7 @@ struct State {
     due: HashMap<String, Due>,
 }
 
-/// An anchor that is due.
+/// An anchor that is due: the time `since` when it is due, and the time `slot` at which the budget allows it.
 #[derive(Clone, Copy)]
 struct Due {
     since: Timestamp,
@@ -26,13 +27,13 @@ struct Due {
 /// Whether an engine may record an anchor now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AnchorSlot {
-    /// It may.
+    /// The engine may record its anchor.
     Now,
-    /// It must wait. `first` is set if it did not have to wait before.
+    /// The engine must wait.
     After {
-        /// How long.
+        /// How long the engine must wait.
         wait: SignedDuration,
-        /// Whether this is the first time that it must wait.
+        /// Whether this is the first time that the engine must wait for this anchor.
         first: bool,
     },
 }
@@ -43,7 +44,8 @@ impl Anchoring {
         Self(Mutex::new(State { budget, due: HashMap::new() }))
     }
 
-    /// Requests a slot. An engine that must wait keeps its slot until [`Anchoring::recorded`].
+    /// Requests a slot for the engine's next anchor. An engine that must wait keeps its slot until
+    /// [`Anchoring::recorded`] or [`Anchoring::forget`] is called.
     pub(crate) fn request_slot(&self, engine: &str, now: Timestamp) -> AnchorSlot {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = state.due.get(engine).copied();
@@ -56,7 +58,7 @@ impl Anchoring {
         }
     }
 
-    /// Notes that the anchor was recorded; returns the time since it was first known to be due.
+    /// Records that the anchor was written. Returns the time since the first request for its slot.
     pub(crate) fn recorded(&self, engine: &str, now: Timestamp) -> Option<SignedDuration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.due.remove(engine).map(|due| now.duration_since(due.since))

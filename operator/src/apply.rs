@@ -1,4 +1,5 @@
-//! Step 4: carries out a plan in its order and reports the result of each step. All decisions are in `operator-core`.
+//! Step 4: carries out the steps of a plan in order and reports the result of each step. All decisions are in
+//! `operator-core`.
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,7 +23,8 @@ use crate::{
     error::{CallError, Error, call},
 };
 
-/// Carries out the steps that [`Progress`] allows. Returns the observed world as they left it.
+/// Carries out the steps that [`Progress`] allows. Returns `observed`, updated with the results of the writes, and the
+/// result of the plan.
 ///
 /// # Errors
 /// Another operator may be leading, or the namespace is being deleted.
@@ -59,7 +61,7 @@ fn failure(error: &CallError) -> Failure {
     Failure { status: error.api().cloned().map(Box::new), text: error.to_string() }
 }
 
-/// Sends the engine the anchor that its log must extend. The next reconcile plans a failed push again.
+/// Sends the engine the anchor that its log must extend. If this fails, the next reconcile plans the same call again.
 async fn push_anchor(observed: &mut Observed, given: &GivenAnchor, context: &Context) {
     let ip = observed.writer().pod.as_ref().and_then(|pod| pod.ip.clone()).unwrap_or_default();
     match context.engines.push_anchor(&ip, given).await {
@@ -71,7 +73,7 @@ async fn push_anchor(observed: &mut Observed, given: &GivenAnchor, context: &Con
     }
 }
 
-/// Counts and logs a write, and updates the records of writes.
+/// Counts and logs the result of a write, and updates the cache and the record of the last writes.
 fn record_result(context: &Context, namespace: &str, write: &Write, written: Written) {
     let key = write.key();
     match written {

@@ -1,5 +1,5 @@
-//! Last writes and last problems: what a reconcile knows of earlier ones. They are lost when the process ends; the next
-//! process then writes each object that admission changes once more, and retries what was refused.
+//! The last write of each object and the last problem of each engine, in memory. After a restart of the operator,
+//! objects that admission changes are written once more, and refused writes are retried.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,7 +11,7 @@ use operator_core::{
     applied::Applied, children::CHILDREN, names::ChildKey, plan::Problem, retry::DeferredProblem,
 };
 
-/// Writes by object, and the problem of each engine.
+/// The last writes by object, and the problem of each engine.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     applied: Mutex<HashMap<(String, ChildKey), Applied>>,
@@ -35,7 +35,7 @@ impl Attempts {
         CHILDREN.keys(engine).into_iter().filter_map(known).collect()
     }
 
-    /// Stops writes of an object for this time, unless the spec changes.
+    /// Stores `problem`: its object is not written again during `wait`, unless the generation of the spec changes.
     pub(crate) fn hold(
         &self,
         engine: &str,
@@ -48,7 +48,8 @@ impl Attempts {
         held.insert(engine.to_owned(), DeferredProblem { generation, problem, until: now + wait });
     }
 
-    /// The problem that an engine waits for, and the remaining time.
+    /// The stored problem of an engine and the remaining wait; `None` if there is no problem, the wait has ended, or
+    /// the spec has changed.
     pub(crate) fn held(
         &self,
         engine: &str,
@@ -81,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// A refused object is not written before its wait ends, and is tried at once for a new spec.
+    /// A refused object is not written before its wait ends, but it is written at once for a new spec.
     #[test]
     fn what_was_refused_waits_for_its_time_or_for_another_spec() {
         let (attempts, start) = (Attempts::default(), Instant::now());

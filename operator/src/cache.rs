@@ -1,7 +1,7 @@
-//! Live copies of the operator's objects, kept by watches that select its labels.
+//! Live copies of the operator's objects, kept up to date by watches with a label selector.
 //!
-//! Guarantees: a read never queries the API server. A write of this process is visible at once, even before the watch
-//! returns it. Assumption: resource versions of one kind are increasing numbers. API servers guarantee this since
+//! Guarantees: a read never queries the API server, and a write of this process is visible at once, even before the
+//! watch returns it. Assumption: resource versions of one kind are increasing numbers. API servers guarantee this since
 //! Kubernetes 1.35, and etcd has always worked this way.
 
 use std::{
@@ -28,9 +28,9 @@ use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 
-/// How long a written object is used before the watch has confirmed it.
+/// How long the result of a write is used while the watch has not returned it.
 const OWN_WRITE_SECONDS_MAX: Duration = Duration::from_secs(30);
-/// Timeout of the first complete listing.
+/// Timeout for listing all objects for the first time.
 const FILL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The caches of all kinds.
@@ -46,7 +46,7 @@ type Written = (Arc<DynamicObject>, Instant);
 /// An engine whose children changed: namespace and name.
 pub(crate) type Touched = (String, String);
 
-/// The API of one kind, in one namespace or all.
+/// The API client for one kind, in one namespace or in all namespaces.
 pub(crate) fn api(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
@@ -54,14 +54,15 @@ pub(crate) fn api(client: &Client, resource: &ApiResource, namespace: Option<&st
     }
 }
 
-/// A kind in the client's format.
+/// The kind as the `kube` client describes it.
 pub(crate) fn api_resource(kind: ChildKind) -> ApiResource {
     let (group, version, kind, plural) = kind.resource();
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
 impl Cache {
-    /// Starts the watches. The stream must be polled: it fills the caches, and yields the engines to reconcile again.
+    /// Starts the watches. The returned stream must be polled: polling fills the caches, and the stream yields each
+    /// engine whose children changed.
     pub(crate) fn start(
         client: &Client,
         namespace: Option<&str>,
@@ -81,10 +82,11 @@ impl Cache {
         (Self { children, pods, written: Mutex::default() }, stream::select_all(streams))
     }
 
-    /// Waits until every cache has been filled once. Before that, a missing object proves nothing.
+    /// Waits until every cache has been filled once. Before that, an object that is missing in the cache may still
+    /// exist.
     ///
     /// # Errors
-    /// A watch could not be started in time.
+    /// The caches were not filled within the timeout, or a watch has ended.
     pub(crate) async fn filled(&self) -> anyhow::Result<()> {
         let all = self.children.values().chain([&self.pods]).map(Store::wait_until_ready);
         tokio::time::timeout(FILL_TIMEOUT, futures::future::try_join_all(all)).await.map_err(|_| {
@@ -93,7 +95,7 @@ impl Cache {
         Ok(())
     }
 
-    /// The newest known state of a child.
+    /// The newest known state of a child; `None` if the cache does not contain it.
     pub(crate) fn child(&self, namespace: &str, key: &ChildKey) -> Option<Arc<DynamicObject>> {
         let reference = ObjectRef::new_with(&key.name, api_resource(key.kind)).within(namespace);
         let watched = self.children.get(&key.kind).and_then(|store| store.get(&reference));
@@ -115,13 +117,13 @@ impl Cache {
         })
     }
 
-    /// Records the object that a write left.
+    /// Stores the object that the API server returned for a write.
     pub(crate) fn remember(&self, namespace: &str, key: &ChildKey, object: Arc<DynamicObject>) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.insert((namespace.to_owned(), key.clone()), (object, Instant::now()));
     }
 
-    /// Records a deletion: from now on, only the watch provides the child.
+    /// Removes the stored result of a write after a deletion: from now on, only the watch provides the child.
     pub(crate) fn forget(&self, namespace: &str, key: &ChildKey) {
         self.written
             .lock()
@@ -163,7 +165,7 @@ fn engine_of(object: &DynamicObject) -> Option<Touched> {
     Some((object.metadata.namespace.clone()?, engine.clone()))
 }
 
-/// Removes the record of field managers: no decision needs it, and it is most of an object's size.
+/// Removes `managedFields`: no decision needs them, and they are most of an object's size.
 pub(crate) fn slim(object: &mut DynamicObject) {
     object.metadata.managed_fields = None;
     if let Some(annotations) = &mut object.metadata.annotations {

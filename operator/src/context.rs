@@ -64,8 +64,8 @@ impl Context {
         }
     }
 
-    /// Checks that this operator leads. Every write must call it: a Lease does not fence, so an operator that may have
-    /// lost it must not write.
+    /// Checks that this operator leads. Call it before every write: Kubernetes does not reject writes of an operator
+    /// that has lost its Lease.
     ///
     /// # Errors
     /// Another operator may be leading.
@@ -73,7 +73,7 @@ impl Context {
         if *self.leadership.borrow() == Leadership::Leading { Ok(()) } else { Err(Error::NotLeading) }
     }
 
-    /// Records an engine as a status write left it, until the watch returns it.
+    /// Stores the resource that the API server returned for a status write, until the watch returns it.
     pub(crate) fn engine_seen(&self, engine: MemoryEngine) {
         self.written
             .lock()
@@ -81,7 +81,7 @@ impl Context {
             .insert(identity(&engine), Arc::new(engine));
     }
 
-    /// The newer one of this copy and the one that our last status write left.
+    /// Returns the newer of two copies of the resource: `watched`, or the result of the operator's last status write.
     pub(crate) fn newest(&self, watched: &MemoryEngine) -> Arc<MemoryEngine> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = identity(watched);
@@ -102,7 +102,7 @@ impl Context {
         operator_core::backoff::after_failure(self.failures.add(engine), jitter())
     }
 
-    /// Forgets an engine that is gone.
+    /// Removes everything stored about an engine that no longer exists.
     pub(crate) fn forget(&self, engine: &str) {
         self.failures.clear(engine);
         self.anchoring.forget(engine);
@@ -112,7 +112,7 @@ impl Context {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
     }
 
-    /// Clears the failures of an engine.
+    /// Resets the number of failures of an engine.
     pub(crate) fn succeeded(&self, engine: &str) {
         self.failures.clear(engine);
         self.attempts.clear(engine);

@@ -1,4 +1,4 @@
-//! The controller: when to reconcile, and the five steps of a reconcile.
+//! The controller: decides when to reconcile an engine, and runs the five steps of a reconcile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,12 +40,12 @@ use crate::{
 /// Maximum number of concurrent reconciles. Each engine has at most one; slow engines delay others only if this many
 /// are slow.
 const CONCURRENCY: u16 = 32;
-/// Changes within this time cause one reconcile.
+/// Several changes of one engine within this time cause only one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-/// Maximum number of queued engines whose children changed; the watches wait when the queue is full.
+/// Maximum number of queued engines whose children changed. When the queue is full, the watches are not polled.
 const TOUCHED_MAX: usize = 1024;
 
-/// An engine as the watch returns it. An engine that this operator cannot parse must not hide the others.
+/// An engine as the watch returns it. If one resource cannot be parsed, the watch still returns the others.
 type Guarded = DeserializeGuard<MemoryEngine>;
 
 /// Runs until the watches end.
@@ -110,7 +110,8 @@ fn counted(engine: &Guarded) -> Counted {
     }
 }
 
-/// Discards changes while the caches fill: every engine is reconciled afterwards anyway.
+/// Discards the changes that the watches report until `done` completes, that is while the caches fill. Every engine is
+/// reconciled afterwards anyway.
 async fn drain_until<T>(receiver: &mut mpsc::Receiver<Touched>, done: impl Future<Output = T>) -> T {
     tokio::pin!(done);
     loop {
@@ -133,7 +134,7 @@ async fn reconcile_and_log(engine: Arc<Guarded>, context: Arc<Context>) -> Resul
     context.metrics.reconciles.with_label_values(&[outcome]).inc();
     context.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
     match result {
-        // The engine is deleted with it: the watch will report that.
+        // Deleting the namespace also deletes the engine, and the watch will report this.
         Err(Error::NamespaceEnding) => Ok(Action::await_change()),
         Err(error) => Err(error),
         Ok(ReconcileResult { action, problem }) => {
@@ -145,14 +146,14 @@ async fn reconcile_and_log(engine: Arc<Guarded>, context: Arc<Context>) -> Resul
     }
 }
 
-/// Result of a reconcile: when to reconcile again, and the problem, which is already in the status.
+/// Result of a reconcile: when to reconcile again, and the problem, if any. The status already reports the problem.
 struct ReconcileResult {
     action: Action,
     problem: Option<Problem>,
 }
 
-/// Runs the five steps. The status is written whatever the result of the writes, and the next reconcile is early enough
-/// for the anchor.
+/// Runs the five steps. The status is written even if a write fails. The next reconcile takes place early enough for
+/// the next anchor.
 async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<ReconcileResult, Error> {
     let checked = validate::validate(&engine, &context.settings);
     let essentials = Essentials::of(&engine.spec);
@@ -174,7 +175,7 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Recon
     Ok(ReconcileResult { action: Action::requeue(wait), problem: done.problem })
 }
 
-/// When to retry after a problem, with growing waits.
+/// When to retry after a problem; the wait grows with each failure. `None` if there is no problem that needs a wait.
 fn retry(observed: &Observed, problem: Option<&Problem>, context: &Context) -> Option<Duration> {
     let problem = problem.filter(|problem| is_deferred(problem))?;
     let (engine, now) = (identity(observed.engine.as_ref()), std::time::Instant::now());
@@ -203,8 +204,8 @@ async fn report(
     Ok(for_the_anchor.map_or(usual, |wait| wait.min(usual)))
 }
 
-/// Handles a resource stored under another definition than this operator's: its status reports this, and it is
-/// reconciled again when it changes.
+/// Handles a stored resource that does not match the schema of this operator's CRD: writes this to the status, and
+/// waits for the next change of the resource.
 async fn unreadable(
     invalid: &kube::core::error_boundary::InvalidObject,
     context: &Context,

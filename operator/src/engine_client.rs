@@ -11,9 +11,10 @@ use hyper_util::{
 };
 use serde::de::DeserializeOwned;
 
-/// Timeout of a report. A slower engine has a problem, and others wait for it.
+/// Timeout of a request for a report. An engine needs more time only if it has a problem, and a slow engine delays the
+/// reconciles of others.
 const REPORT_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Maximum size of a report, bytes.
+/// Maximum size of a report in bytes.
 const REPORT_BYTES_MAX: usize = 64 * 1024;
 
 /// A client for administration ports.
@@ -22,7 +23,7 @@ pub(crate) struct EngineClient {
     port: u16,
 }
 
-/// Why there is no answer.
+/// Why a request to an engine failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReportError {
     #[error("no answer within {REPORT_TIMEOUT:?}")]
@@ -46,26 +47,27 @@ impl EngineClient {
         connector.set_connect_timeout(Some(REPORT_TIMEOUT));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Well before an engine closes idle connections (75 s; 10 s in earlier versions, at least 5 s if
-            // configured): a request on a connection that is being closed fails.
+            // Shorter than the time after which an engine closes an idle connection (75 s; 10 s in earlier versions; at
+            // least 5 s if configured). A request on a connection that the engine is closing would fail.
             .pool_idle_timeout(Duration::from_secs(4))
             .build(connector);
         Self { client, port }
     }
 
-    /// The report of the engine at this address.
+    /// Requests the report of the engine at the address `ip`.
     ///
     /// # Errors
-    /// It does not answer in time, or not with a report.
+    /// The engine does not respond in time, or the response is not a report.
     pub(crate) async fn report(&self, ip: &str) -> Result<Health, ReportError> {
         self.exchange(Request::get(self.address(ip, "/health")).body(Full::default())?, &[StatusCode::OK])
             .await
     }
 
-    /// The engine's newest checkpoint, with a proof that it extends the tree of the given size.
+    /// Requests the engine's newest checkpoint, with a proof that the checkpoint extends the tree of the given size.
     ///
     /// # Errors
-    /// It does not answer in time, or not with a checkpoint: its log may be shorter.
+    /// The engine does not respond in time, or the response is not a checkpoint, for example because the log is
+    /// shorter.
     pub(crate) async fn checkpoint(
         &self,
         ip: &str,
@@ -76,10 +78,11 @@ impl EngineClient {
         self.exchange(Request::get(self.address(ip, &path)).body(Full::default())?, &[StatusCode::OK]).await
     }
 
-    /// Sends the engine the anchor that its log must extend; the answer contains its findings, good or bad.
+    /// Sends the engine the anchor that its log must extend. The response contains what the engine found when it
+    /// compared its log with the anchor.
     ///
     /// # Errors
-    /// It does not answer in time, or is too old to accept anchors.
+    /// The engine does not respond in time, or its version does not accept anchors.
     pub(crate) async fn push_anchor(
         &self,
         ip: &str,

@@ -1,8 +1,9 @@
-//! Errors of a reconcile, one variant per step. A permanent refusal by the API server is a condition, not an error.
+//! Errors of a reconcile. If the API server refuses an object permanently, this is not an error but a condition in the
+//! status.
 
 use std::time::Duration;
 
-/// A reconcile that did not complete.
+/// Why a reconcile did not complete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The namespace is being deleted: it accepts no new objects, and everything in it will be deleted.
@@ -33,7 +34,7 @@ pub(crate) enum CallError {
     /// The client's error.
     #[error(transparent)]
     Kube(#[from] kube::Error),
-    /// No answer within the timeout.
+    /// No response within the timeout.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
 }
@@ -53,7 +54,7 @@ pub(crate) async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> R
 }
 
 impl CallError {
-    /// The API server's status, if it answered with one.
+    /// The status in the API server's response; `None` if there was no such response.
     pub(crate) fn api(&self) -> Option<&kube::core::Status> {
         match self {
             Self::Kube(kube::Error::Api(status)) => Some(status),

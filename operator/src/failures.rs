@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Counters, cleared by a success and when the engine is gone.
+/// The number of failures in a row by engine. A success resets it, and it is removed with the engine.
 #[derive(Debug, Default)]
 pub(crate) struct Failures(Mutex<HashMap<String, u32>>);
 
@@ -18,7 +18,7 @@ impl Failures {
         *count
     }
 
-    /// Clears the failures of an engine.
+    /// Resets the number of failures of an engine.
     pub(crate) fn clear(&self, engine: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
     }

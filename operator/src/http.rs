@@ -1,4 +1,4 @@
-//! Probes and metrics.
+//! The HTTP server for probes and metrics.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,21 +15,21 @@ use service::listen;
 
 use crate::metrics::Metrics;
 
-/// Maximum number of connections; more wait to be accepted.
+/// Maximum number of connections. Further connections wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
-/// Timeout of the head of a request.
+/// Timeout for receiving the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum duration of a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Serves until the listener fails.
+/// Serves probes and metrics until the listener fails.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// The operator cannot listen on `address`.
 pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/livez", get(|| async { "ok" }))
-        // A standby is ready too: a rolling update waits for it, and it can take over at any time.
+        // A standby is also ready: it can take over at any time, and a rolling update waits until the new pod is ready.
         .route("/readyz", get(|| async { "ok" }))
         .route("/metrics", get(|State(metrics): State<Arc<Metrics>>| async move { metrics.text() }))
         .with_state(metrics);

@@ -1,7 +1,8 @@
 //! Leader election, so that only one operator writes at a time.
 //!
-//! A Lease names the leader, but does not fence. The state therefore changes from `Leading` to `Uncertain` with the
-//! first failed renewal, well before the Lease expires, and every write requires `Leading`.
+//! A Lease names the leader, but Kubernetes does not reject the writes of a former leader. Therefore the state changes
+//! from `Leading` to `Uncertain` at the first failed renewal, well before the Lease expires, and the operator writes
+//! only in the state `Leading`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,31 +15,33 @@ use crate::{metrics::Metrics, options::Options};
 
 /// Name of the Lease.
 const LEASE_NAME: &str = "memory-operator";
-/// Duration of the Lease without a renewal.
+/// How long the Lease is valid after a renewal.
 const LEASE_SECONDS: u64 = 15;
-/// How long before its expiry the Lease is renewed.
+/// The leader renews the Lease this long before it expires.
 const RENEW_BEFORE_END_SECONDS: u64 = 7;
-/// Timeout of a call about the Lease. A renewal and its failure must fit in the remaining time.
+/// Timeout of a request for the Lease. A renewal that times out, and its retry, must fit in the time before the Lease
+/// expires.
 const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often a standby reads the holder of the Lease. A stopped leader is replaced within this time.
+/// How often a standby reads the holder of the Lease. When a leader stops and releases the Lease, it is replaced within
+/// this time.
 const HOLDER_POLL: Duration = Duration::from_secs(1);
-/// Wait after a failure.
+/// Wait before a retry after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Whether this operator may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leadership {
-    /// Another operator leads, or none yet.
+    /// Another operator leads, or no operator leads yet.
     Standby,
     /// This operator leads.
     Leading,
-    /// This operator led, and does not know whether it still does.
+    /// This operator led, and does not know whether it still leads.
     Uncertain,
     /// Another operator has taken over.
     Lost,
 }
 
-/// The task that holds the Lease.
+/// The background task that requests and renews the Lease.
 pub(crate) struct Leader {
     state: watch::Receiver<Leadership>,
     stop: watch::Sender<bool>,
@@ -46,10 +49,10 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
-    /// Starts to request the Lease.
+    /// Starts the task that requests the Lease.
     ///
     /// # Errors
-    /// No client can be created from the configuration.
+    /// No client can be created from `config`.
     pub(crate) fn start(
         config: &kube::Config,
         options: &Options,
@@ -71,7 +74,7 @@ impl Leader {
         Ok(Self { state, stop, task })
     }
 
-    /// Whether this operator may write, with notifications of changes.
+    /// A receiver for the current state. It is notified of each change.
     pub(crate) fn state(&self) -> watch::Receiver<Leadership> {
         self.state.clone()
     }
@@ -92,20 +95,20 @@ struct Candidate {
     metrics: Arc<Metrics>,
 }
 
-/// Why a term ended.
+/// Why `Candidate::term` returned.
 enum TermEnd {
     /// A stop was requested.
     Stopped,
-    /// Something failed: the state of the Lease must be read again.
+    /// A request failed: the state of the Lease must be read again.
     Again,
-    /// The Lease no longer has a holder.
+    /// The holder has released the Lease.
     GivenBack,
     /// Another operator leads now.
     Lost,
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // If the sender is gone, nothing is left to do.
+    // An error means that the sender was dropped, which is also a stop.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
@@ -151,7 +154,7 @@ impl Candidate {
         state.send_replace(next);
     }
 
-    /// Follows the Lease from one reading of its state until it changes hands, an error, or a stop.
+    /// Reads the Lease, then acquires and renews it until the holder changes, a request fails, or a stop is requested.
     async fn term(
         &self,
         manager: &LeaseManager,
@@ -192,8 +195,9 @@ impl Candidate {
         }
     }
 
-    /// Returns when a standby finds that the Lease has no holder, or a former leader finds that it has another one. The
-    /// manager sleeps until the expiry that it knows of, even if the holder has released the Lease long before.
+    /// Polls the Lease. Returns `GivenBack` when a standby finds that the Lease has no holder, and `Lost` when a former
+    /// leader finds that another operator holds it. Polling is needed because `LeaseManager` sleeps until the expiry
+    /// that it has read, even if the holder releases the Lease earlier.
     async fn handed_over(&self, led_before: bool) -> TermEnd {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
         loop {

@@ -1,8 +1,10 @@
-//! The operator for MemoryEngine resources. It sends and receives; all decisions are made in `operator-core`.
+//! The operator for MemoryEngine resources. This crate sends and receives requests; all decisions are made in
+//! `operator-core`.
 //!
-//! `leader` elects the operator that may write. `controller` runs the five steps of a reconcile: `observe` reads
-//! (with `cache`, `refusals`, `engine_client`), `apply` writes the objects (with `attempts`, `bounds`), `write_status`
-//! the status. `anchoring` has the budget of anchors, `context` the shared state, `http` probes and `metrics`.
+//! `leader` elects the operator that may write. `controller` runs the five steps of a reconcile: `observe` reads (with
+//! `cache`, `refusals`, `engine_client`), `apply` writes the objects (with `attempts`, `bounds`), `write_status` writes
+//! the status. `anchoring` limits how often anchors are recorded, `context` holds the shared state, `http` serves the
+//! probes and `metrics`.
 
 mod anchoring;
 mod apply;
@@ -39,7 +41,7 @@ use crate::{
     options::Options,
 };
 
-/// Timeout of running reconciles, and of releasing the Lease, after a stop was requested.
+/// Maximum time in seconds to finish running reconciles and to release the Lease after a stop was requested.
 const STOP_SECONDS_MAX: u64 = 10;
 
 #[tokio::main]
@@ -62,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     result
 }
 
-/// Waits for the Lease, then works until it is lost.
+/// Waits for the Lease, then runs the controller until the Lease is lost.
 async fn lead(
     config: kube::Config,
     options: &Options,
@@ -77,7 +79,8 @@ async fn lead(
         ended = running => ended.context("the controller ended"),
         lost = leadership.wait_for(|state| *state == Leadership::Lost) => {
             lost?;
-            // Restarting as a standby is the only way to be sure that nothing of the old term is still running.
+            // The process exits and restarts as a standby: this is the only way to be sure that no task of the old term
+            // is still running.
             bail!("the Lease went to another operator")
         }
     }

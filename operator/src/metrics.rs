@@ -1,4 +1,4 @@
-//! The operator's metrics, registered from their table.
+//! The operator's metrics, registered from the table in `operator-core`.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use operator_core::{conditions::Reason, metrics as table};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use service::{Family, MetricsError, Registry};
 
-/// Every metric; [`table`] describes them.
+/// All metrics of the operator; [`table`] describes each one.
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) reconciles: Family<IntCounterVec>,
@@ -27,15 +27,15 @@ pub(crate) struct Metrics {
     waiting: OnceLock<WaitingSource>,
 }
 
-/// One engine for the gauges; `None` for values that it does not have yet.
+/// The values of one engine that the gauges show; `None` for values that the engine does not have yet.
 pub(crate) struct Counted {
     pub(crate) phase: Option<Phase>,
     pub(crate) log_integrity: Option<Reason>,
 }
 
-/// Returns the values of every present engine.
+/// Returns the values of every existing engine.
 type CountedSource = Box<dyn Fn() -> Vec<Counted> + Send + Sync>;
-/// Returns the number of engines that wait for their anchor.
+/// Returns the number of engines whose anchor is due and not yet recorded.
 type WaitingSource = Box<dyn Fn() -> usize + Send + Sync>;
 
 impl Metrics {
@@ -67,7 +67,7 @@ impl Metrics {
 
     /// Sets the source of the engine gauges, which is read at each scrape.
     pub(crate) fn count_engines(&self, source: CountedSource) {
-        // A process has only one controller.
+        // `set` fails only if a source is already set, and a process has only one controller.
         let _ = self.counted.set(source);
     }
 
@@ -76,7 +76,7 @@ impl Metrics {
         let _ = self.waiting.set(source);
     }
 
-    /// The exposition text, with the present values of the gauges.
+    /// All metrics in the text exposition format, with the current values of the gauges.
     pub(crate) fn text(&self) -> String {
         self.engines.reset();
         self.log_integrity.reset();

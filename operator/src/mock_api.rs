@@ -1,5 +1,5 @@
-//! A mock API server behind a client, for tests. It stores objects as the real one does, as far as the operator
-//! depends on it, and fails where a test requests it.
+//! A mock API server behind a `kube` client, for tests. It stores objects like a real API server, as far as the
+//! operator depends on it, and fails the requests that a test selects.
 
 use std::{
     collections::BTreeMap,
@@ -11,13 +11,13 @@ use hyper::{Method, Request, Response, StatusCode, body::Bytes};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
-/// The service to which a client sends its requests, and the handle that answers them.
+/// The service to which the client sends its requests. The test responds through the handle.
 pub(crate) type Service = tower_test::mock::Mock<Request<Body>, Answer>;
 pub(crate) type Handle = tower_test::mock::Handle<Request<Body>, Answer>;
-/// An answer, complete or streamed.
+/// A response with a complete or a streamed body.
 pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 
-/// A client whose requests arrive at the handle.
+/// A client, and the handle that receives its requests.
 pub(crate) fn client() -> (Client, Handle) {
     let (service, handle): (Service, Handle) = tower_test::mock::pair();
     (Client::new(service, "default"), handle)
@@ -26,11 +26,11 @@ pub(crate) fn client() -> (Client, Handle) {
 /// How a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It does not reach the server.
+    /// The request does not reach the server.
     Unsent,
-    /// The server carries it out, and the answer is lost.
+    /// The server carries out the request, but its response is lost.
     NoAnswer,
-    /// The server refuses it with this code and cause.
+    /// The server refuses the request with this HTTP code and cause.
     Refused(u16, &'static str),
 }
 
@@ -43,12 +43,12 @@ struct State {
     requests: Vec<String>,
 }
 
-/// The server.
+/// A handle of the mock server.
 #[derive(Clone, Default)]
 pub(crate) struct MockApi(Arc<Mutex<State>>);
 
 impl MockApi {
-    /// A client, and the server that answers it while the client exists.
+    /// Starts a server. Returns a client of it, and the handle of the server, which runs while a client exists.
     pub(crate) fn start() -> (Client, Self) {
         let server = Self::default();
         (server.client(), server)
@@ -73,7 +73,7 @@ impl MockApi {
         self.0.lock().expect("no test panics while it holds the lock")
     }
 
-    /// Makes the next request with this method and path suffix fail.
+    /// Makes the next request with this method fail whose path ends with `path`.
     pub(crate) fn fail_next(&self, method: Method, path: &str, fault: Fault) {
         self.state().faults.push((method, path.to_owned(), fault));
     }
@@ -83,7 +83,7 @@ impl MockApi {
         self.state().faults.is_empty()
     }
 
-    /// The writes since the last call: method and path.
+    /// The writes since the last call of this function: method and path of each.
     pub(crate) fn take_writes(&self) -> Vec<String> {
         let requests = std::mem::take(&mut self.state().requests);
         requests.into_iter().filter(|request| !request.starts_with("GET ")).collect()
@@ -98,7 +98,7 @@ impl MockApi {
         objects
     }
 
-    /// The object with this path suffix.
+    /// The object whose path ends with `path`.
     pub(crate) fn object(&self, path: &str) -> Option<Value> {
         self.state().objects.iter().find(|(at, _)| at.ends_with(path)).map(|(_, object)| object.clone())
     }
@@ -124,7 +124,7 @@ impl MockApi {
         self.state().objects.retain(|at, _| !at.ends_with(path));
     }
 
-    /// Answers one request; `None` when its answer is lost.
+    /// Handles one request. Returns the response, or `None` if a fault loses it.
     async fn answer(&self, request: Request<Body>) -> Option<Answer> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.expect("the body of a request").to_bytes();
@@ -158,7 +158,7 @@ impl MockApi {
     }
 }
 
-/// How an object is written.
+/// How a request writes an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum How {
     Create,
@@ -166,7 +166,8 @@ enum How {
     Apply,
     /// Server-side apply with force.
     Force,
-    /// A merge patch, also a strategic one: the lists that are patched here are replaced.
+    /// A merge patch. Strategic merge patches are treated in the same way: the lists that the operator patches are
+    /// replaced.
     Merge,
 }
 
@@ -224,7 +225,8 @@ impl State {
     }
 }
 
-/// Whether a field of the patch exists with another value: for an apply without force, another field manager owns it.
+/// Whether `live` has a field of `patch` with another value. In an apply without force, this is a conflict: another
+/// field manager owns the field.
 fn contradicts(live: &Value, patch: &Value) -> bool {
     match (live, patch) {
         (Value::Object(live), Value::Object(patch)) => {
@@ -249,14 +251,14 @@ fn merge(live: &mut Value, patch: &Value) {
     }
 }
 
-/// An answer with a body.
+/// A response with this HTTP code and body.
 pub(crate) fn response(code: u16, body: &Value) -> Answer {
     let body = Full::from(body.to_string()).map_err(|never| match never {}).boxed_unsync();
     let status = StatusCode::from_u16(code).expect("a code of HTTP");
     Response::builder().status(status).body(body).expect("an answer")
 }
 
-/// An error answer of the API server.
+/// An error response of the API server with this HTTP code and cause.
 pub(crate) fn refused(code: u16, cause: &str) -> Answer {
     let reason = match code {
         404 => "NotFound",

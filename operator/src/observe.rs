@@ -1,4 +1,4 @@
-//! Step 2: observes everything that a decision depends on; each object is read once.
+//! Step 2: reads everything that the decisions of a reconcile depend on. Each object is read once.
 
 use std::sync::Arc;
 
@@ -27,8 +27,9 @@ use crate::{
     refusals::pod_refusal,
 };
 
-/// Observes an engine and its surroundings. Failed reads are recorded: the status reports them, and the log is verified
-/// nevertheless. Also returns the history that the log must extend, which determines what the engine is queried for.
+/// Reads the children, pods and reports of an engine. If a read fails, the error is stored for the status, and the log
+/// is verified nevertheless. Also returns the history that the log must extend, which determines the query to the
+/// engine.
 pub(crate) async fn observe(
     engine: Arc<MemoryEngine>,
     essentials: &Essentials,
@@ -47,7 +48,8 @@ pub(crate) async fn observe(
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%namespace, object = %key, %error, "an object could not be read");
-                // An API server that does not answer is not waited for again for each object.
+                // If the API server does not respond to one read, the others are not tried: each would wait for the
+                // timeout.
                 silent |= matches!(error, CallError::TimedOut(_));
                 observed.unread.insert(key, error.to_string());
             }
@@ -68,7 +70,8 @@ pub(crate) async fn observe(
     (observed, expected)
 }
 
-/// Sends the query to the engine, if it is this engine's turn.
+/// Queries the engine for the checkpoints that a decision needs. If the query would cause a new anchor, the engine must
+/// first get a slot from the budget of anchors.
 async fn checkpoints(
     context: &Context,
     observed: &Observed,
@@ -105,8 +108,9 @@ async fn checkpoints(
     CheckpointReport::Answered(answers)
 }
 
-/// The caches contain only objects with our labels. Before anything is created, the API server is queried for an object
-/// of that name without them: it may belong to someone else, or be ours with its labels removed.
+/// Reads a child from the cache, or else from the API server: the cache contains only objects with the operator's
+/// labels, and an object of this name without these labels may exist. It may belong to someone else, or be the
+/// operator's with its labels removed. If `silent` is set, the API server is not queried.
 async fn child(
     context: &Context,
     namespace: &str,
@@ -135,8 +139,8 @@ async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity
     };
     let Some(class) = class else { return StorageClassView::NotQueried };
     if class.is_empty() {
-        // A claim on a volume that someone created for it. There is no class to read, and the volume cannot be
-        // expanded.
+        // Someone created the claim for an existing volume without a class. There is no class to read, and the volume
+        // cannot be expanded.
         return StorageClassView::Found { name: String::new(), expandable: false };
     }
     let api: Api<StorageClass> = Api::all(context.client.clone());

@@ -1,5 +1,5 @@
-//! Reads why Kubernetes creates no pod. Only events of the StatefulSet contain the reason. They are read only while a
-//! pod is missing, so that a healthy engine costs nothing.
+//! Reads the reason why Kubernetes does not create the pod. Only events of the StatefulSet contain it. They are read
+//! only while the pod is missing, so that a healthy engine causes no such requests.
 
 use k8s_openapi::api::{core::v1::LimitRange, events::v1::Event};
 use kube::{Api, api::ListParams};
@@ -16,10 +16,10 @@ use crate::{
 
 /// Maximum age of an event. A StatefulSet's controller retries at least every 1000 seconds.
 const EVENT_SECONDS_MAX: i64 = 1200;
-/// Maximum number of events and LimitRanges per read; normally there are a few.
+/// Maximum number of events and of LimitRanges per read; normally there are only a few.
 const ITEMS_MAX: u32 = 50;
 
-/// The last message of the StatefulSet's controller about the pod that it could not create.
+/// The last message of the StatefulSet's controller about a pod that it could not create.
 pub(crate) async fn pod_refusal(context: &Context, observed: &Observed) -> PodRefusal {
     let Some(message) = newest_words(context, observed).await else { return PodRefusal::Unknown };
     let limit_ranges =
@@ -48,7 +48,7 @@ async fn newest_words(context: &Context, observed: &Observed) -> Option<String> 
     recent.max_by_key(|(second, _)| *second).map(|(_, note)| note)
 }
 
-/// When an event last happened, in seconds since 1970, in the format of any recorder.
+/// The time of the last occurrence of an event, in seconds since 1970. Recorders store this time in different fields.
 fn last_seen(event: &Event) -> Option<i64> {
     let series = event.series.as_ref().map(|series| series.last_observed_time.0.as_second());
     let legacy = event.deprecated_last_timestamp.as_ref().map(|time| time.0.as_second());

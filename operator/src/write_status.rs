@@ -1,4 +1,4 @@
-//! Step 5: patches the status if it has changed, and then writes the events for the change.
+//! Step 5: patches the status if it has changed, and then writes the events for the changed conditions.
 
 use crds::{MemoryEngine, MemoryEngineStatus};
 use kube::{
@@ -14,10 +14,10 @@ use crate::{
     error::{Error, call},
 };
 
-/// Writes the status if it differs from that of the resource.
+/// Writes `status` if it differs from the resource's present status.
 ///
 /// # Errors
-/// The API server did not accept it, or another operator may be leading.
+/// The API server did not accept the write, or another operator may be leading.
 pub(crate) async fn write_status(
     engine: &MemoryEngine,
     status: &MemoryEngineStatus,
@@ -33,7 +33,8 @@ pub(crate) async fn write_status(
     let patch = json!({
         "apiVersion": crds::API_VERSION,
         "kind": "MemoryEngine",
-        // If the resource was deleted and created again in the meantime, this status does not belong to the new one.
+        // The uid is a precondition: if the resource was deleted and created again in the meantime, this status must
+        // not be written to the new resource.
         "metadata": {"uid": engine.metadata.uid},
         "status": status,
     });
@@ -60,7 +61,8 @@ fn count_anchor(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Co
     }
 }
 
-/// Merges the known parts into the status of a resource that cannot be read: other fields, above all the anchor, stay.
+/// Merges the known parts into the status of a resource that cannot be parsed. The other fields keep their values,
+/// above all the anchor.
 ///
 /// # Errors
 /// As [`write_status`].
@@ -81,7 +83,8 @@ pub(crate) async fn merge_status(
     }
 }
 
-/// Failing to write an event is no error: the status already has the information.
+/// Publishes the events for the changes of the status. A failure is only logged, because the status already has the
+/// information.
 async fn publish(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Context) {
     for notice in notices(engine.status.as_ref(), status) {
         let event = Event {
@@ -97,7 +100,7 @@ async fn publish(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &C
     }
 }
 
-/// Shortens a note to the 1024 bytes that an event allows.
+/// Shortens the note of an event to 1024 bytes, which is the maximum.
 fn shortened(mut note: String) -> String {
     let mut end = note.len().min(1024);
     while !note.is_char_boundary(end) {

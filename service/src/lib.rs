@@ -1,5 +1,5 @@
-//! Code shared by the engine and the operator: [`listen()`] listens on both address families, [`Registry`] registers
-//! metrics from a table.
+//! Code shared by the engine and the operator: [`listen()`] listens on IPv4 and IPv6, [`Registry`] registers metrics
+//! from a table.
 
 mod listen;
 mod registry;

@@ -1,4 +1,4 @@
-//! Listens on both address families.
+//! Listens on IPv4 and IPv6 addresses.
 
 use std::{
     io,
@@ -8,11 +8,11 @@ use std::{
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Maximum number of connections that wait to be accepted.
+/// Maximum number of connections that the kernel queues before they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens on an address. `[::]` means every address of both families, whatever the node's `net.ipv6.bindv6only` is set
-/// to, and every IPv4 address if the node has no IPv6. Every other address is used as it is.
+/// Listens on `address`. `[::]` stands for all addresses of IPv4 and IPv6, whatever the value of `net.ipv6.bindv6only`
+/// on the node, and for all IPv4 addresses if the node has no IPv6. Every other address is used as it is.
 ///
 /// # Errors
 /// The address is in use, or does not belong to this machine.
@@ -24,7 +24,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     bind(address)
 }
 
-/// Whether the kernel has no IPv6: it creates no socket of that family, or has no address for one.
+/// Whether the kernel has no IPv6: it cannot create an IPv6 socket, or has no IPv6 address to bind it to.
 fn has_no_ipv6() -> bool {
     let Ok(socket) = Socket::new(Domain::IPV6, Type::STREAM, None) else { return true };
     let any_port = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
@@ -36,7 +36,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Allows listening on a port whose previous process has just ended.
+    // Allows listening on a port right after a previous process that used it has ended.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

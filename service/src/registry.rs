@@ -1,4 +1,4 @@
-//! A Prometheus registry that registers metrics from the tables of [`engine_core::metrics`].
+//! A Prometheus registry for the metrics in the tables of [`engine_core::metrics`].
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use prometheus::{
     Opts, TextEncoder,
 };
 
-/// A metric cannot be registered, or the registry cannot be written as text.
+/// Registering a metric, or encoding the registry as text, failed.
 pub type MetricsError = prometheus::Error;
 
-/// The metrics of one process.
+/// All metrics of one process.
 #[derive(Debug)]
 pub struct Registry(prometheus::Registry);
 
-/// A metric with labels.
+/// All series of a metric with labels.
 #[derive(Debug, Clone)]
 pub struct Family<V> {
     series: V,
@@ -24,8 +24,8 @@ pub struct Family<V> {
 }
 
 impl<T: MetricVecBuilder> Family<MetricVec<T>> {
-    /// The series with these label values, in the order of the table. In a debug build a value that is not in the table
-    /// panics, so that a test finds it.
+    /// The series with these label values, which are in the order of the labels in the table. A debug build panics if
+    /// the table does not list a value, so that a test finds the mistake.
     pub fn with_label_values(&self, values: &[&str]) -> T::M {
         debug_assert!(self.definition.admits(values), "{} does not allow {values:?}", self.definition.name);
         self.series.with_label_values(values)
@@ -38,10 +38,11 @@ impl<T: MetricVecBuilder> Family<MetricVec<T>> {
 }
 
 impl Registry {
-    /// A registry with the metrics of the process itself. Every sample gets these labels.
+    /// Creates a registry that already has the metrics of the process itself, such as its CPU time. `labels` are added
+    /// to every sample.
     ///
     /// # Errors
-    /// A label has a name that Prometheus does not accept.
+    /// Prometheus does not accept the name of a label.
     pub fn new(labels: &[(&str, &str)]) -> Result<Registry, MetricsError> {
         let labels: HashMap<String, String> =
             labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -67,10 +68,10 @@ impl Registry {
         self.family(metric, IntCounterVec::new(options(metric), &label_names(metric))?)
     }
 
-    /// Registers a counter of fractions with labels.
+    /// Registers a counter with labels whose values are floating-point numbers.
     ///
     /// # Errors
-    /// Another metric has its name.
+    /// Another metric has the same name.
     pub fn fractional_counters(&self, metric: &'static Metric) -> Result<Family<CounterVec>, MetricsError> {
         self.family(metric, CounterVec::new(options(metric), &label_names(metric))?)
     }
@@ -107,10 +108,10 @@ impl Registry {
         self.family(metric, HistogramVec::new(buckets(metric), &label_names(metric))?)
     }
 
-    /// All samples, in the text format that Prometheus scrapes.
+    /// All samples in the Prometheus text format.
     ///
     /// # Errors
-    /// A metric cannot be written.
+    /// A metric cannot be encoded.
     pub fn encode(&self) -> Result<String, MetricsError> {
         TextEncoder::new().encode_to_string(&self.0.gather())
     }

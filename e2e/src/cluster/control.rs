@@ -1,4 +1,4 @@
-//! Control socket of the supervisor: one line per request, one line per answer.
+//! Control socket of the supervisor: one line per request, one line per response.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::supervisor::Supervisor;
 /// Maximum size of a request, and maximum time to receive one.
 const REQUEST_BYTES_MAX: u64 = 200;
 const REQUEST_LIMIT: Duration = Duration::from_secs(2);
-/// Longer than stopping, starting and becoming ready together, each of which has its own limit.
+/// Longest wait for a response. Longer than the limits for stopping, starting and becoming ready together.
 const ANSWER_LIMIT: Duration = Duration::from_secs(90);
 
 /// Answers requests one at a time: two restarts of one component must not overlap.

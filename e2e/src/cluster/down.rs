@@ -17,7 +17,7 @@ use super::report::Launch;
 use super::{cgroups, network};
 use crate::command;
 
-/// Ending a few hundred processes and their mounts takes a second or two.
+/// Longest time for one step of the removal. Ending a few hundred processes and their mounts takes a second or two.
 const LIMIT: Duration = Duration::from_secs(30);
 const PERIOD: Duration = Duration::from_millis(50);
 
@@ -53,7 +53,8 @@ async fn end_processes(layout: &Layout) -> Result<()> {
         if Instant::now() > deadline {
             bail!("processes {pids:?} are still running after {LIMIT:?}");
         }
-        // One of these processes is process 1 of the node: the kernel ends the pods with it.
+        // One of these processes is process 1 of the node. When it is killed, the kernel also kills the processes of
+        // the pods.
         for pid in pids.into_iter().filter_map(Pid::from_raw) {
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -61,7 +62,7 @@ async fn end_processes(layout: &Layout) -> Result<()> {
     }
 }
 
-/// Host process ids of every process in the node's network namespace, and of the process that `up` started.
+/// Returns the host process ids of every process in the node's network namespace, and of the process that `up` started.
 pub(super) fn processes(layout: &Layout) -> Vec<i32> {
     let namespace = fs::metadata(layout.network_namespace()).ok();
     let launched = Launch::read(layout).map(|launch| launch.pid);
@@ -100,8 +101,8 @@ async fn remove_cgroups(name: &str) -> Result<()> {
     }
 }
 
-/// Loop devices are freed with their last mount, shortly after the node's mounts are gone. A device that was attached
-/// but never mounted is not; it is detached here.
+/// The kernel frees a loop device with its last mount, shortly after the node's mounts are gone. A device that was
+/// attached but never mounted is not freed; this function detaches it.
 async fn free_loop_devices(layout: &Layout) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
     let volumes = layout.at("volumes");
@@ -120,7 +121,7 @@ async fn free_loop_devices(layout: &Layout) -> Result<()> {
     }
 }
 
-/// Loop devices backed by a file in the folder.
+/// Returns the loop devices that are backed by a file in `volumes`.
 fn loop_devices(volumes: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir("/sys/block") else { return Vec::new() };
     let over_volume = |name: &String| {

@@ -28,7 +28,7 @@ pub(super) async fn check(kubeconfig: &Path, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// The command that makes the images of this checkout available on that cluster.
+/// Instructions for building the images of this checkout and loading them into the cluster that `kubeconfig` names.
 pub(super) fn image_hint(kubeconfig: &Path) -> String {
     let current = Kubeconfig::read_from(kubeconfig).ok().and_then(|config| config.current_context);
     let commands = NAMES.map(|image| {

@@ -10,10 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::layout::Layout;
 
-/// The API server may still be starting; the client's connection is then closed and the client retries.
+/// Longest wait for a connection to the API server, which may still be starting. After it, the client's connection is
+/// closed, and the client retries.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// The listener that `up` passed as standard input.
+/// Returns the listener that `up` passed as standard input.
 ///
 /// # Errors
 /// Standard input is not a listening socket.
@@ -40,6 +41,6 @@ async fn carry(mut outside: TcpStream) {
     let Ok(Ok(mut inside)) = connected else { return };
     // Traffic is many small frames (watches, exec): send them without delay.
     let _ = (outside.set_nodelay(true), inside.set_nodelay(true));
-    // An error here means that one side closed the connection, which the other side notices as well.
+    // An error means that one side closed the connection. The other side notices that as well.
     let _ = copy_bidirectional(&mut outside, &mut inside).await;
 }

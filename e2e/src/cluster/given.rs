@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::layout::Layout;
 
-/// The file that `KUBECONFIG` names, unless it is the local cluster's own.
+/// Returns the file that `KUBECONFIG` names; `None` if it is the local cluster's own file or nothing is named.
 ///
 /// # Errors
 /// The cluster's name is not valid.

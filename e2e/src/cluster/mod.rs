@@ -44,7 +44,7 @@ use crate::lock::Lock;
 use crate::steps::Steps;
 use crate::tools;
 
-/// Limit for a build that another `up` runs.
+/// Longest wait for a build that another `up` runs.
 const LOCK_LIMIT: Duration = Duration::from_secs(3600);
 
 /// A cluster that answers requests.

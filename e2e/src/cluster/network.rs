@@ -36,11 +36,11 @@ pub(super) async fn create(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Removes the namespace if it exists. With the last namespace, also removes the mount that `ip netns` created to hold
-/// them.
+/// Removes the namespace if it exists. With the last namespace on the machine, also removes the mount that `ip netns`
+/// created to hold namespaces.
 ///
 /// # Errors
-/// It cannot be removed.
+/// The namespace cannot be removed.
 pub(super) async fn remove(layout: &Layout) -> Result<()> {
     if !Path::new(&layout.network_namespace()).exists() {
         return Ok(());

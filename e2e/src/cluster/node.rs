@@ -1,7 +1,7 @@
-//! The first process inside the node's namespaces: prepares them, starts the supervisor, reaps orphans.
+//! The first process inside the node's namespaces. It prepares the namespaces, starts the supervisor and reaps orphans.
 //!
-//! It ends when the supervisor ends. The kernel then ends every process of the node, and with them their mounts and
-//! loop devices. Nothing of the node survives a kill of either process.
+//! It ends when the supervisor ends. The kernel then ends every process of the node and removes their mounts and loop
+//! devices. Nothing of the node survives when the supervisor or this process is killed.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -63,7 +63,7 @@ fn start_supervisor(layout: &Layout) -> Result<u32> {
     let shims = shims.parent().unwrap_or(Path::new("/")).display().to_string();
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["cluster", "supervise"]).env("PATH", format!("{shims}:/usr/sbin:/usr/bin:/sbin:/bin"));
-    // containerd refuses a TMPDIR that it cannot see. HOME is for tools that require one.
+    // containerd refuses a TMPDIR that does not exist in its mount namespace. HOME stays set for tools that require it.
     command.env_remove("KUBECONFIG").env_remove("TMPDIR");
     command.stdin(Stdio::inherit()).stdout(log.try_clone()?).stderr(log);
     Ok(command.spawn().context("starting the supervisor")?.id())

@@ -25,7 +25,7 @@ pub(super) async fn client(kubeconfig: &Path) -> Result<Client> {
     Client::try_from(config(kubeconfig).await?).context("client for the cluster")
 }
 
-/// A client that returns every answer. The usual client retries a 503 for several seconds.
+/// A client that does not retry: it returns every response. The usual client retries a 503 for several seconds.
 ///
 /// # Errors
 /// As [`client`].

@@ -10,11 +10,11 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::components::Probe;
 
-/// All probed addresses are on this machine.
+/// Longest wait for a response. All probed addresses are on this machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Waits until the probe succeeds; the caller sets the limit.
+/// Waits until `probe` succeeds, without a limit; the caller sets one.
 pub(super) async fn wait(probe: &Probe, api: &kube::Client) {
     loop {
         if tokio::time::timeout(ANSWER_LIMIT, succeeds(probe, api)).await == Ok(true) {
@@ -37,15 +37,15 @@ async fn listens(path: &Path) -> bool {
     UnixStream::connect(path).await.is_ok()
 }
 
-/// Readiness as the API server reports it.
+/// Returns whether the API server reports that it is ready.
 pub(super) async fn api_ready(api: &kube::Client) -> bool {
-    // The path of an object named readyz at the root.
+    // This makes the path `/readyz`: an object named readyz at the root.
     let request = Request::new("").get("readyz", &GetParams::default());
     let Ok(request) = request else { return false };
     api.request_text(request).await.is_ok()
 }
 
-/// One HTTP/1.0 request; only the status line of the answer matters.
+/// Sends one HTTP/1.0 request. Only the status line of the response decides the result.
 async fn answers_ok(address: SocketAddr, path: &str) -> bool {
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;

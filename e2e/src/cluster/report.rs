@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::layout::Layout;
 
-/// Written by `up` when it starts the node.
+/// The record that `up` writes when it starts the node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Launch {
     /// Host process id of the process that holds the node's namespaces.
@@ -19,7 +19,7 @@ pub(crate) struct Launch {
     pub(crate) at: Timestamp,
 }
 
-/// Rewritten by the supervisor at every change.
+/// The report that the supervisor rewrites at every change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) phase: Phase,
@@ -118,12 +118,12 @@ impl Launch {
     }
 }
 
-/// A missing or torn file reads as `None`: the process that it described is gone.
+/// Reads a state file. Returns `None` if the file is missing or torn: the process that it described is gone.
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// Written by rename, so that a reader sees either the old or the new text, never a mix.
+/// Writes a state file by rename, so that a reader sees either the old or the new text, never a mix.
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, serde_json::to_vec_pretty(value)?)

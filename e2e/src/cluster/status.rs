@@ -13,10 +13,10 @@ use crate::command::last_lines;
 use crate::steps::spoken;
 
 const LINES_SHOWN: usize = 12;
-/// Enough for the lines shown; a log may be large.
+/// Number of bytes read from the end of a log: enough for the lines shown. A log may be large.
 const TAIL_BYTES: u64 = 16 * 1024;
 
-/// A readable text, and whether everything is healthy.
+/// Returns a readable text, and whether everything is healthy.
 pub(super) fn describe(layout: &Layout) -> (String, bool) {
     let (Some(launch), false) = (Launch::read(layout), down::processes(layout).is_empty()) else {
         return (not_running(layout), false);
@@ -74,7 +74,7 @@ fn age(since: Timestamp, now: Timestamp) -> String {
     spoken(now.duration_since(since).try_into().unwrap_or_default())
 }
 
-/// The unhealthy components, each with the end of its log.
+/// Returns the names of the unhealthy components, each with the end of its log.
 pub(super) fn unwell_text(layout: &Layout) -> String {
     let Some(report) = Report::read(layout) else { return log_tail(layout, "node") };
     let started = |component: &&&ComponentReport| component.state != ComponentState::Waiting;
@@ -82,7 +82,7 @@ pub(super) fn unwell_text(layout: &Layout) -> String {
     unwell.iter().filter(started).map(|component| log_tail(layout, &component.name)).collect()
 }
 
-/// The end of a component's log, with a heading.
+/// Returns the end of a component's log, with a heading.
 pub(super) fn log_tail(layout: &Layout, component: &str) -> String {
     let path = layout.component_log(component);
     let text = read_tail(&path).unwrap_or_else(|error| format!("cannot be read: {error}"));

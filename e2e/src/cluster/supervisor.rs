@@ -19,9 +19,9 @@ use super::layout::Layout;
 use super::report::{ComponentState, Report};
 use super::{objects, probes};
 
-/// From the start of a component until it is ready, on a busy machine.
+/// Longest time from the start of a component until it is ready, on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(60);
-/// From the request to end until the process is killed.
+/// Longest time from the request to end until the process is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// State of the supervisor, shared by its tasks.
@@ -131,7 +131,7 @@ impl Supervisor {
         for signal in [Signal::TERM, Signal::KILL] {
             let Some(pid) = self.running.borrow().get(name).copied() else { return Ok(()) };
             let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("process id")?;
-            // The process may have ended in between, which is the goal.
+            // The process may already have ended, which is the goal.
             let _ = kill_process(pid, signal);
             if tokio::time::timeout(STOP_LIMIT, self.gone(name)).await.is_ok() {
                 return Ok(());

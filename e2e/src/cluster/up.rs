@@ -29,7 +29,7 @@ const LOCK_LIMIT: Duration = Duration::from_secs(3600);
 /// Starts the cluster unless it is up and healthy. Loads changed images in either case.
 ///
 /// # Errors
-/// This machine cannot run it, a build fails, or a component does not start; the message says which.
+/// This machine cannot run a cluster, a build fails, or a component does not start; the message says which.
 pub(super) async fn up(layout: &Layout, steps: &Steps) -> Result<()> {
     let _lock = Lock::acquire(&layout.lock(), LOCK_LIMIT, "another `cluster up` or `down`").await?;
     if let Some(launch) = running_well(layout).await {
@@ -55,7 +55,7 @@ pub(super) async fn up(layout: &Layout, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// The launch record, when the cluster is up and healthy.
+/// Returns the launch record if the cluster is up and healthy.
 pub(super) async fn running_well(layout: &Layout) -> Option<Launch> {
     let launch = Launch::read(layout)?;
     let report = Report::read(layout)?;
@@ -78,7 +78,7 @@ async fn start(layout: &Layout, steps: &Steps) -> Result<u16> {
     for folder in ["config", "kubelet/plugins_registry", "log", "pki", "run", "volumes"] {
         fs::create_dir_all(layout.at(folder))?;
     }
-    // Contains keys and volumes: readable by the owner only.
+    // The folder contains keys and volumes: only the owner may read it.
     fs::set_permissions(&layout.root, fs::Permissions::from_mode(0o700))?;
     let listener = listener()?;
     let port = listener.local_addr()?.port();
@@ -124,7 +124,7 @@ async fn containerd_listens(layout: &Layout) -> Result<()> {
     tokio::time::timeout(START_LIMIT, listening).await.context("containerd does not listen")
 }
 
-/// Prints the milestones as they are reached.
+/// Prints the milestones as the supervisor reaches them.
 async fn follow(layout: &Layout, steps: &Steps) -> Result<()> {
     let deadline = Instant::now() + START_LIMIT;
     let mut said = 0;

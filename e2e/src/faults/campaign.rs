@@ -24,7 +24,7 @@ use super::writers::{Given, Load, Writer};
 const CLIENTS: u32 = 4;
 /// Cuts per log before a new one is started: enough to recover an already recovered log.
 const CUTS_PER_LOG: u64 = 10;
-/// Longest time the clients write before the cut.
+/// Cuts per log before a new log is started: enough that recovery also runs on logs that were recovered before.
 const WRITING_MICROS: u64 = 200_000;
 /// How long the clients continue after the cut: an acknowledgement in this time would be false.
 const AFTER_CUT: Duration = Duration::from_millis(15);
@@ -56,7 +56,7 @@ pub(super) struct Campaign {
     pub(super) cut: Cut,
     pub(super) cuts: u64,
     pub(super) seed: u64,
-    /// The engine's syncs do nothing. A campaign that does not detect this proves nothing.
+    /// True for the control: the engine's syncs do nothing. A campaign that does not detect this proves nothing.
     pub(super) control: bool,
     pub(super) engine: PathBuf,
     /// An empty folder in memory.
@@ -67,7 +67,7 @@ pub(super) struct Campaign {
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) cuts: u64,
-    /// Cuts after which the log broke a promise.
+    /// Number of cuts after which the log broke a promise.
     pub(super) flagged: u64,
     acknowledged: u64,
     unanswered: u64,
@@ -136,7 +136,7 @@ impl Campaign {
     /// Runs the campaign.
     ///
     /// # Errors
-    /// The environment fails. Faults of the log are in the outcome, not in the error.
+    /// The environment fails. Faults of the log are in the returned outcome, not in the error.
     pub(super) fn run(&self) -> Result<Outcome> {
         let started = Instant::now();
         let mut outcome = Outcome::default();
@@ -215,7 +215,7 @@ impl Campaign {
         Ok(())
     }
 
-    /// Copies the remains of a log that broke a promise to a place where they can be examined.
+    /// Copies what is left of a log that broke a promise to a place where it can be examined.
     fn keep(&self, life: &Life, cut: u64) -> Result<()> {
         let place = std::env::temp_dir().join(format!("memoryengine-fault-{}-{cut}", self.seed));
         let copied = std::process::Command::new("cp").arg("-a").arg(&life.launch.data).arg(&place).status();
@@ -245,7 +245,7 @@ impl Life {
             if volume.is_some() {
                 sleep(AFTER_CUT);
             }
-            // Also when the cut failed: the clients continue until the engine is gone.
+            // Set this also when the cut failed: otherwise the clients continue until the engine is gone.
             stop.store(true, Ordering::Release);
             engine_ref.strike();
             cut.map(|()| (begun, done))
@@ -272,7 +272,8 @@ impl Life {
         Ok((said, breaches))
     }
 
-    /// Verifies, starts and reads back; returns the engine when it serves.
+    /// Verifies the log, starts the engine and compares the engine's events with the ledger. Adds what is wrong to
+    /// `breaches`. Returns the engine if it serves.
     fn look(&mut self, breaches: &mut Vec<String>) -> Option<Engine> {
         match self.launch.verify() {
             Ok((true, _)) => {}

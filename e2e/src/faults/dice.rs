@@ -11,7 +11,7 @@ impl Dice {
         Dice(seed)
     }
 
-    /// Another stream, which depends only on this one's seed and `name`.
+    /// Returns another stream, which depends only on the current state of this stream and on `name`.
     pub(super) fn fork(&self, name: u64) -> Dice {
         let mut dice = Dice(self.0 ^ name.wrapping_mul(0xd6e8_feb8_6659_fd93));
         Dice(dice.next())
@@ -25,7 +25,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, which must not be 0.
+    /// Returns a number below `bound`, which must not be 0.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }

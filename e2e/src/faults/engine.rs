@@ -1,4 +1,4 @@
-//! The engine process: started on free loopback ports, its output read, killed.
+//! Starts the engine process on free loopback ports, reads its output and kills it.
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
@@ -18,9 +18,9 @@ use serde_json::Value;
 use super::http::Connection;
 use super::ledger::Found;
 
-/// A start under strace on a busy machine takes seconds; a hang must still end.
+/// Longest start: under strace on a busy machine a start takes seconds. A hang must still end.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// Most events per page.
+/// Maximum number of events per page.
 const PAGE: u64 = 1000;
 
 /// How to start an engine: the program, its data, and a wrapper before it on the command line.
@@ -70,9 +70,9 @@ impl Launch {
 /// Why an engine does not serve.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// Exit status if it ended on its own; `None` if it had to be killed.
+    /// Exit status if the process ended on its own; `None` if it had to be killed.
     pub(super) status: Option<ExitStatus>,
-    /// Its output.
+    /// Output of the process.
     pub(super) said: String,
 }
 
@@ -86,10 +86,10 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Starts and waits until the ports are known.
+    /// Starts an engine and waits until its ports are known.
     ///
     /// # Errors
-    /// The outer error: it cannot be started. The inner error: it ended, or does not serve in time.
+    /// The outer error: the process cannot be started. The inner error: the process ended, or does not serve in time.
     pub(super) fn spawn(launch: &Launch) -> Result<std::result::Result<Engine, Ended>> {
         let mut command = launch.command("serve");
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
@@ -104,7 +104,7 @@ impl Engine {
             Ok((api, admin)) => Ok(Ok(Engine { child, said, api, admin })),
             Err(why) => {
                 let status = match why {
-                    // Its standard error is closed: the process is ending.
+                    // The engine closed its standard error: the process is ending.
                     RecvTimeoutError::Disconnected => wait(&mut child, Duration::from_secs(5)),
                     RecvTimeoutError::Timeout => None,
                 };
@@ -115,10 +115,10 @@ impl Engine {
         }
     }
 
-    /// Starts and waits until it accepts writes.
+    /// Starts an engine and waits until it accepts writes.
     ///
     /// # Errors
-    /// It does not accept writes within the limit; the message carries its output.
+    /// The engine does not accept writes within the limit; the message carries its output.
     pub(super) fn start(launch: &Launch) -> Result<Engine> {
         let mut engine = match Engine::spawn(launch)? {
             Ok(engine) => engine,
@@ -137,7 +137,7 @@ impl Engine {
         }
     }
 
-    /// Waits until it is ready, at most for this long.
+    /// Waits until the engine is ready, at most for `limit`.
     pub(super) fn settle(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let ready = || Connection::open(self.admin).and_then(|mut admin| admin.get("/readyz"));
@@ -146,7 +146,7 @@ impl Engine {
         }
     }
 
-    /// Kills the tracer, and with it the cause of every failure; the engine continues. Does nothing without a tracer.
+    /// Kills the tracer, which injects the failures; the engine continues without them. Does nothing without a tracer.
     pub(super) fn lift(&self) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok());
@@ -156,7 +156,7 @@ impl Engine {
         }
     }
 
-    /// Its output so far.
+    /// Output of the engine so far.
     pub(super) fn said(&self) -> String {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -169,7 +169,7 @@ impl Engine {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// All events after this one, in order.
+    /// Returns all events after sequence number `after`, in order.
     pub(super) fn events(&self, mut after: u64) -> Result<Vec<Found>> {
         let mut connection = Connection::open(self.api)?;
         let mut found = Vec::new();
@@ -186,7 +186,7 @@ impl Engine {
         }
     }
 
-    /// Sends SIGKILL and waits for the end; returns the engine's output.
+    /// Sends SIGKILL to the engine and waits until it ends; returns the engine's output.
     pub(super) fn kill(mut self) -> String {
         end(&mut self.child);
         self.said()
@@ -197,7 +197,7 @@ impl Engine {
         signal(&self.child, Signal::TERM);
     }
 
-    /// Waits until it ends.
+    /// Waits at most `limit` until the engine ends; returns its exit status.
     pub(super) fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
         wait(&mut self.child, limit)
     }
@@ -216,7 +216,7 @@ impl Drop for Engine {
 
 type Serving = (SocketAddr, SocketAddr);
 
-/// Reads the engine's output until it ends. Otherwise the pipe would fill up and block the engine.
+/// Reads the engine's output until the engine ends. Otherwise the pipe would fill up and block the engine.
 fn listen(stderr: ChildStderr) -> (Arc<Mutex<String>>, Receiver<Serving>) {
     let said = Arc::new(Mutex::new(String::new()));
     let heard = Arc::clone(&said);

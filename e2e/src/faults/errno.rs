@@ -19,12 +19,12 @@ use super::progress::Progress;
 use super::session::{Ending, Script, Session};
 use super::sites::{self, Site, Sites};
 
-/// Sessions at a time: they wait more than they compute.
+/// Number of sessions that run at a time: a session waits more than it computes.
 const AT_ONCE: usize = 8;
-/// Consecutive interruptions of a call. An occasional signal is normal; an endless one is not, and a caller repeats an
-/// interrupted call.
+/// How many times in a row a call is interrupted. A caller repeats an interrupted call. An occasional signal is normal,
+/// an endless series is not.
 const INTERRUPTED: u64 = 20;
-/// Creates the log that a session finds.
+/// The session that creates the log for the scenarios that start with a log.
 const BEFORE: Script = Script { client: 0, rotates: false };
 
 /// Initial state of the data directory.
@@ -49,13 +49,13 @@ const SCENARIOS: [Scenario; 3] = [Scenario::Fresh, Scenario::Kept, Scenario::Tor
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Failure {
-    /// With this error, on the nth call.
+    /// The nth call fails with this error.
     Once(&'static str),
-    /// With this error, from the nth call on.
+    /// The nth call and every later call fail with this error.
     Ever(&'static str),
-    /// Interrupted [`INTERRUPTED`] times, from the nth call on.
+    /// The nth call and the calls after it are interrupted, [`INTERRUPTED`] times in all.
     Interrupted,
-    /// Only half of the bytes are written, on the nth call (0: every call); the site is every file.
+    /// The nth write (0: every write) writes only half of its bytes. This applies to every file, not to one site.
     Short,
 }
 
@@ -96,10 +96,10 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// Whether nothing can be acknowledged at the end of the session, because no write can reach the disk.
+    /// Returns true if nothing can be acknowledged at the end of the session, because no write can reach the disk.
     fn forbids_the_end(&self) -> bool {
         let durable = ["fdatasync", "fsync", "pwrite64", "write"].contains(&self.site.call.as_str());
-        // A fresh session rotates and continues in another file.
+        // A session on `Scenario::Fresh` rotates the log and continues in another segment file.
         durable
             && self.site.is_segment()
             && self.scenario != Scenario::Fresh
@@ -125,11 +125,11 @@ pub(super) struct Sweep {
     pub(super) engine: PathBuf,
     pub(super) place: PathBuf,
     pub(super) seed: u64,
-    /// Number of cases, chosen by the seed; all cases when absent.
+    /// Number of cases to run, chosen by the seed; `None` runs all cases.
     pub(super) sample: Option<usize>,
     /// Only cases whose name contains this.
     pub(super) only: Option<String>,
-    /// Only cases after which nothing may be acknowledged, with an engine whose syncs do nothing.
+    /// Runs only the cases after which nothing may be acknowledged, with an engine whose syncs do nothing.
     pub(super) control: bool,
 }
 
@@ -140,7 +140,7 @@ pub(super) struct Swept {
     /// Cases with a fault.
     pub(super) faulty: u64,
     rows: BTreeMap<(String, String), BTreeMap<Ending, u64>>,
-    /// The case with the longest recovery.
+    /// The longest recovery, and its case.
     slowest: Option<(Duration, String)>,
 }
 
@@ -182,7 +182,7 @@ impl Sweep {
         }
     }
 
-    /// The directory that sessions of this scenario start from.
+    /// The directory that sessions of this scenario are copied from.
     fn template(&self, scenario: Scenario) -> PathBuf {
         self.place.join(format!("{scenario:?}"))
     }

@@ -22,9 +22,9 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 /// The target with a planted fault, which must be found.
 const PLANTED: &str = "planted";
-/// A shorter run takes the profile that is built sooner (fuzz/Cargo.toml).
+/// Runs shorter than this use the cargo profile that builds faster (fuzz/Cargo.toml).
 const SHORT_S: u32 = 60;
-/// One for each processor of a small machine.
+/// Number of targets that run at a time: one for each processor of a small machine.
 const AT_ONCE: usize = 2;
 /// Limit for a single input; a slower one is a finding.
 const INPUT_SECONDS: u32 = 10;
@@ -38,10 +38,10 @@ pub(super) struct Fuzzing {
 }
 
 impl Fuzzing {
-    /// Builds and runs; returns how many targets misbehaved.
+    /// Builds and runs the targets; returns how many targets misbehaved.
     ///
     /// # Errors
-    /// They do not build or cannot be started.
+    /// The targets do not build or cannot be started.
     pub(super) fn run(&self) -> Result<usize> {
         let programs = build(if self.seconds < SHORT_S { "short" } else { "release" })?;
         let only = self.only.as_deref().unwrap_or_default();
@@ -77,7 +77,7 @@ impl Fuzzing {
     fn run_one(&self, programs: &Path, target: &str) -> Result<bool> {
         let kept = paths::cache_dir().join("fuzz");
         let corpus = kept.join(target);
-        // The planted fault must be found from scratch each time.
+        // Without the old corpus: the planted fault must be found from an empty corpus each time.
         if target == PLANTED && corpus.exists() {
             fs::remove_dir_all(&corpus)?;
         }
@@ -133,7 +133,7 @@ fn host() -> Result<String> {
     Ok(host.context("rustc does not report its host")?.to_owned())
 }
 
-/// libFuzzer's last figures: inputs, coverage, corpus.
+/// Returns libFuzzer's last figures: inputs, coverage, corpus.
 fn figures(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let figures = said.lines().rfind(|line| line.starts_with('#') && line.contains("cov:"));

@@ -33,8 +33,8 @@ impl History {
         Ok(History { segments })
     }
 
-    /// Replaces the existing segments with these, uncompressed, and removes the files that a start would trust instead
-    /// of reading the log. An attacker who edits a log does that first.
+    /// Replaces the existing segments with these, uncompressed. Also removes the files that a start would trust instead
+    /// of reading the log, as an attacker who edits a log would do first.
     pub(super) fn write(&self, data: &Path) -> Result<()> {
         let log = data.join("log");
         for entry in fs::read_dir(&log)? {
@@ -89,7 +89,7 @@ pub(super) fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
-/// A log of one segment that verifies completely: these events, in this order, under this header.
+/// Builds a log of one segment that verifies completely: `event_lines`, in this order, under `header`.
 pub(super) fn rechained(header: &Header, event_lines: &[Vec<u8>]) -> Result<History> {
     let (mut bytes, mut prev) = header.encode();
     for (line, seq) in event_lines.iter().zip(header.prev_seq + 1..) {
@@ -111,7 +111,7 @@ fn line_of(stored: &[u8], hash: Hash, salt: Salt, payload: &str) -> Vec<u8> {
     [br#"{"event":"#, stored, rest.as_bytes(), b"\n"].concat()
 }
 
-/// The line with another payload and a matching commitment, but the old envelope hash.
+/// Returns the event line with another payload and a matching commitment, but with the old envelope hash.
 pub(super) fn recommitted(line: &[u8]) -> Result<Vec<u8>> {
     let event = EventLine::decode(line.trim_ascii_end())?;
     let (hash, salt, mut envelope) = (event.hash, event.salt().context("a forgotten event")?, event.envelope);
@@ -120,7 +120,7 @@ pub(super) fn recommitted(line: &[u8]) -> Result<Vec<u8>> {
     Ok(line_of(&serde_json::to_vec(&envelope)?, hash, salt, payload))
 }
 
-/// The event line with another payload, and valid hash and commitment.
+/// Returns the event line with another payload, and with a valid hash and commitment.
 pub(super) fn repaid(line: &[u8]) -> Result<Vec<u8>> {
     let event = EventLine::decode(line.trim_ascii_end())?;
     let (salt, mut envelope) = (event.salt().context("a forgotten event")?, event.envelope);

@@ -1,4 +1,4 @@
-//! A minimal HTTP/1.1 client on one keep-alive connection, for clients that are cut off.
+//! A minimal HTTP/1.1 client on one keep-alive connection, for campaigns that cut off their clients.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-/// Longer than the engine's own limit for a request.
+/// Longest wait for a response. Longer than the engine's own limit for a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(35);
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection(BufReader<TcpStream>);
 
-/// An answer of the engine.
+/// An HTTP response of the engine.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -22,7 +22,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The body of a success.
+    /// Parses the body of a successful response.
     pub(super) fn json(&self) -> Result<Value> {
         if !matches!(self.status, 200 | 201) {
             bail!("answered {}: {}", self.status, String::from_utf8_lossy(&self.body));
@@ -72,7 +72,7 @@ impl Connection {
     }
 }
 
-/// Status and length of the body.
+/// Returns the status and the length of the body.
 fn parsed(head: &str) -> Option<(u16, usize)> {
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let lines = head.lines().map(str::to_ascii_lowercase);

@@ -1,5 +1,5 @@
-//! The promises made to clients, and a check that the log keeps them. Held in the campaign's memory, out of reach of
-//! any cut.
+//! The promises made to clients, and a check that the log keeps them. The ledger is in the memory of the campaign's
+//! process, which no cut affects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,16 +17,18 @@ pub(super) struct Promise {
     pub(super) last_seq: u64,
     /// Hash of the last event.
     pub(super) hash: String,
-    /// Whether it was given before the cut began. Otherwise the sync behind it may have run while the power failed.
+    /// Whether the acknowledgement was given before the cut began. Otherwise its sync may have run while the power
+    /// failed.
     pub(super) certain: bool,
 }
 
-/// One event as the engine serves it.
+/// One event, as the engine returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) seq: u64,
     pub(super) hash: String,
-    /// Request, position in its batch from 0, size of the batch; `None` for events that the engine wrote on its own.
+    /// Request, position of the event in its batch (from 0), size of the batch; `None` for events that the engine wrote
+    /// on its own.
     pub(super) origin: Option<(Request, u64, u64)>,
 }
 
@@ -50,7 +52,7 @@ impl Found {
 pub(super) enum Broken {
     /// An acknowledged request is missing.
     Lost(Request),
-    /// An event that was served before is missing or different.
+    /// An event that the engine returned before is missing or different.
     Changed(u64),
     /// The same event of a request appears twice.
     Doubled(Request),
@@ -84,22 +86,24 @@ pub(super) struct Ledger {
     /// Last event of the last check. Through the hash chain, its hash covers everything before it.
     head: Option<(u64, String)>,
     pub(super) acknowledged: u64,
-    /// Requests found durable although their answer never arrived.
+    /// Requests that are durable although their response never arrived.
     pub(super) unanswered: u64,
-    /// Promises that were not certain and were not kept.
+    /// Promises that were given after the cut began (not `certain`) and were not kept.
     pub(super) vanished: u64,
 }
 
 impl Ledger {
     pub(super) fn promised(&mut self, request: Request, promise: Promise) {
         self.acknowledged += u64::from(promise.certain);
-        // The answer to a repeated request names the events of the first one; a check may have found them already.
+        // The response to a repeated request names the events of the first attempt; a check may have found them
+        // already.
         if !self.whole.contains(&request) {
             self.open.insert(request, promise);
         }
     }
 
-    /// The sequence number after which the next check has to read: the event that covers all earlier ones.
+    /// Returns the sequence number after which the next check reads: one before the head of the last check. The check
+    /// thus reads the head again, whose hash covers all earlier events.
     pub(super) fn after(&self) -> u64 {
         self.head.as_ref().map_or(0, |(seq, _)| seq - 1)
     }
@@ -134,7 +138,8 @@ impl Ledger {
         broken
     }
 
-    /// The events after the head of the last check; that head must be unchanged.
+    /// Returns the events of `found` after the head of the last check. If that head is missing or changed, adds this to
+    /// `broken` and returns no events.
     fn continued<'a>(&self, found: &'a [Found], broken: &mut Vec<Broken>) -> &'a [Found] {
         match (&self.head, found.split_first()) {
             (None, _) => found,
@@ -184,7 +189,7 @@ mod tests {
         Promise { first_seq, last_seq, hash: format!("h{last_seq}"), certain: true }
     }
 
-    /// Two requests, the second a batch of two, and one check of the complete log.
+    /// A ledger with two requests, the second a batch of two, after one check of the complete log.
     fn looked() -> Ledger {
         let mut ledger = Ledger::default();
         ledger.promised((1, 0), promise(1, 1));
@@ -199,7 +204,8 @@ mod tests {
     fn a_log_that_keeps_its_promises_is_accepted() {
         let mut ledger = looked();
         ledger.promised((1, 1), promise(4, 4));
-        // A durable request without an answer, repeated under its key, and an event of the engine itself.
+        // A request that is durable, got no response and is repeated under its key; and an event that the engine wrote
+        // itself.
         let own = Found { seq: 6, hash: "h6".into(), origin: None };
         let log = [event(3, (2, 0), 1, 2), event(4, (1, 1), 0, 1), event(5, (2, 1), 0, 1), own];
         assert_eq!(ledger.look(&log), []);

@@ -37,7 +37,8 @@ use volume::FileSystem;
 /// Percentage of a control's runs that must be flagged.
 const CONTROL_PERCENT: u64 = 95;
 
-/// Names the engine's binary where a script has built it already, as `.ci/test` has.
+/// Environment variable with the path of the engine's binary, set where a script has already built it, as `.ci/test`
+/// does.
 const ENGINE: &str = "E2E_ENGINE";
 
 /// The fault campaign to run.
@@ -155,7 +156,7 @@ fn cut(cut: Cut, cuts: Cuts, place: PathBuf) -> Result<ExitCode> {
     Ok(exit(control, outcome.flagged, outcome.cuts))
 }
 
-/// A control must be detected; any other campaign must find nothing.
+/// Returns the exit code: success if a control was detected, or if any other campaign found nothing.
 fn exit(control: bool, flagged: u64, of: u64) -> ExitCode {
     let well = if control { flagged * 100 >= of * CONTROL_PERCENT } else { flagged == 0 };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -14,8 +14,8 @@ int fdatasync(int fd) { (void)fd; return 0; }
 int sync_file_range(int fd, long from, long len, unsigned flags) { (void)fd; (void)from; (void)len; (void)flags; return 0; }
 ";
 
-/// A write to a file writes only half: on the nth call, or with 0 on every call. It returns the number of bytes
-/// written.
+/// C code that makes a write to a file write only half: on the nth call, or with 0 on every call. The write returns the
+/// number of bytes that it wrote.
 const SHORT_WRITE: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -45,7 +45,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
 }
 "#;
 
-/// Environment variables under which the nth write, or with 0 every write, is halved.
+/// Environment variables that preload a library which halves the nth write, or with 0 every write.
 pub(super) fn short_write(place: &Path, nth: u64) -> Result<Vec<(String, String)>> {
     static COMPILING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = COMPILING.lock();

@@ -19,9 +19,9 @@ use crate::packages::{self, Package};
 use crate::paths;
 use crate::steps::Steps;
 
-/// Names the folder of a campaign that runs inside; only this module sets it.
+/// Environment variable with the folder of a campaign that runs inside the sandbox; only this module sets it.
 const INSIDE: &str = "MEMORYENGINE_FAULTS_INSIDE";
-/// Prefix of the folders and images of campaigns, followed by the number of the process outside.
+/// Prefix of the folders and images of campaigns. The process id of the campaign outside the sandbox follows it.
 const NAME: &str = "memoryengine-faults-";
 const IMAGES: &str = "images";
 /// Packages of the programs that the campaigns run.
@@ -59,7 +59,7 @@ pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut child = spawn(place.path())?;
-    // Waiting on the child would close the pipe.
+    // Take the pipe from the child: waiting on the child would close it.
     let _pipe = child.stdin.take();
     let status = tokio::select! {
         status = child.wait() => Some(status?),
@@ -77,8 +77,9 @@ pub(super) async fn enter(steps: &Steps) -> Result<ExitCode> {
     Ok(code(status))
 }
 
-/// Detaches loop devices and removes folders of finished campaigns. A device is freed with its mount, except in rare
-/// cases when the namespace ends in the middle of an operation; a killed process cannot remove its folder.
+/// Detaches the loop devices and removes the folders of finished campaigns. The kernel frees a loop device with its
+/// mount, except in rare cases when the namespace ends in the middle of an operation. A killed process cannot remove
+/// its folder.
 fn sweep() {
     let own = std::process::id();
     let is_over = |name: &str| {
@@ -90,13 +91,13 @@ fn sweep() {
         let image = Path::new(file.trim_end()).file_name().map(|name| name.to_string_lossy().into_owned());
         if image.is_some_and(|image| is_over(&image)) {
             let path = Path::new("/dev").join(device.file_name());
-            // It may have been detached in the meantime.
+            // The device may have been detached in the meantime.
             let _gone = std::process::Command::new("losetup").arg("-d").arg(path).status();
         }
     }
     for folder in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
         if is_over(&folder.file_name().to_string_lossy()) {
-            // Removed only when empty: its contents were in memory.
+            // Removes the folder only if it is empty. Its contents were in memory.
             let _kept = fs::remove_dir(folder.path());
         }
     }
@@ -115,7 +116,7 @@ fn spawn(place: &Path) -> Result<Child> {
         "--",
     ]);
     command.arg(env::current_exe()?).args(env::args_os().skip(1)).env(INSIDE, place);
-    // Through this pipe, the process inside notices when the one outside is killed.
+    // The process inside detects through this pipe that the process outside was killed.
     command.stdin(Stdio::piped()).kill_on_drop(true).spawn().context("`unshare` cannot be started")
 }
 
@@ -123,7 +124,7 @@ fn code(status: ExitStatus) -> ExitCode {
     ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
-/// Mounts a tmpfs on the folder, and ends this process when the one outside ends.
+/// Mounts a tmpfs on `place`. From then on, this process ends when the process outside the sandbox ends.
 ///
 /// # Errors
 /// The tmpfs cannot be mounted.
@@ -134,17 +135,17 @@ pub(super) fn settle(place: &Path) -> Result<()> {
     });
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     mount("tmpfs", place, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting a tmpfs")?;
-    // A separate mount: a volume mounted on the tmpfs that holds its own image would never be freed when the namespace
-    // ends, because such mounts are removed from the outside in.
+    // The images get a separate mount. If a volume were mounted on the tmpfs that holds the volume's own image, the
+    // volume would never be freed when the namespace ends, because the kernel removes such mounts from the outside in.
     let images = place.join(IMAGES);
     fs::create_dir(&images)?;
     mount("tmpfs", &images, "tmpfs", flags, Some(c"mode=700,size=3g")).context("mounting a tmpfs for images")
 }
 
-/// The engine to test: the given one, else this checkout's, built now.
+/// Returns the engine's binary: `given`, or else the binary of this checkout, which is built now.
 ///
 /// # Errors
-/// It does not build, or does not exist.
+/// The binary does not build, or does not exist.
 pub(super) fn engine(given: Option<PathBuf>) -> Result<PathBuf> {
     let program = match given {
         Some(program) => program,

@@ -12,28 +12,29 @@ use super::http::Connection;
 use super::ledger::Ledger;
 use super::writers::{Load, Reply, Writer};
 
-/// Requests of a session.
+/// Number of requests in a session.
 const REQUESTS: usize = 6;
-/// An engine refuses writes while it opens its log, and for longer when it cannot open it.
+/// Longest wait for the engine to become ready. It refuses writes while it opens its log, and for longer when it cannot
+/// open it.
 const SETTLING: Duration = Duration::from_secs(1);
-/// How long a fault lasts. The engine retries every second.
+/// A fault is removed when writes have been refused for this long. The engine retries every second.
 const CAUSE_STAYS: Duration = Duration::from_millis(2500);
 /// Limit for recovery after the fault is removed.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
-/// Result of the writes.
+/// How the writes of a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ending {
     /// No client noticed a failure.
     Acknowledged,
-    /// Refused for a while, then acknowledged again.
+    /// The engine refused writes for a while, then acknowledged them again.
     Recovered,
-    /// Refused with a 503 until the fault was removed, then acknowledged again.
+    /// The engine refused writes with a 503 until the fault was removed, then acknowledged them again.
     Lifted,
-    /// Refused until the end.
+    /// The engine refused writes until the end.
     Refused,
-    /// The process reported the cause and exited; it has to be restarted.
+    /// The process reported the cause and exited; it needs a restart.
     Exited,
 }
 
@@ -59,7 +60,7 @@ impl fmt::Display for Ending {
 pub(super) struct Script {
     /// Number of the client: each writer to the same log needs a different one.
     pub(super) client: u32,
-    /// Rotates the log in the middle of the session.
+    /// Whether the session rotates the log in the middle.
     pub(super) rotates: bool,
 }
 
@@ -76,7 +77,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Starts, writes, reads, stops; then starts again without the fault and compares.
+    /// Starts the engine, writes, reads and stops it; then starts it again without the fault and compares.
     ///
     /// # Errors
     /// A process cannot be started at all.
@@ -104,7 +105,7 @@ impl Session {
         Ok(session)
     }
 
-    /// No failure was observed.
+    /// Returns true if no failure was observed.
     pub(super) fn is_clean(&self) -> bool {
         self.ending == Ending::Acknowledged && self.faults.is_empty()
     }
@@ -130,8 +131,8 @@ impl Session {
         self.hear(&engine.kill());
     }
 
-    /// Sends six requests, then continues until one is acknowledged. When refusals persist, the cause is permanent, and
-    /// is removed.
+    /// Sends six requests, then continues until one is acknowledged. When refusals persist, the cause is permanent;
+    /// this function then removes the cause.
     fn write(&mut self, engine: &Engine, script: Script) {
         let mut refused_at: Option<Instant> = None;
         let (mut done, mut is_lifted) = (0, false);
@@ -146,7 +147,8 @@ impl Session {
                         self.recovery = since.elapsed();
                     }
                     if script.rotates && done == REQUESTS / 2 {
-                        // A failing engine refuses the rotation; its effect on the log is checked either way.
+                        // A failing engine refuses the rotation, so the response is not checked. The log is checked
+                        // later in any case.
                         let rotated = Connection::open(engine.admin);
                         let _refused = rotated.and_then(|mut admin| admin.post("/rotate", None, b"{}"));
                     }
@@ -176,7 +178,7 @@ impl Session {
         }
     }
 
-    /// The last refusal, and the engine's output about it.
+    /// Returns the last refusal, and what the engine printed about it.
     fn refusal(&self, said: &str) -> String {
         let complaints: Vec<&str> = said.lines().filter(|line| !line.contains(r#""INFO""#)).collect();
         format!("{}\n{}", self.writer.refusal, complaints.join("\n"))
@@ -188,7 +190,7 @@ impl Session {
         }
     }
 
-    /// The fault is gone: everything acknowledged must be present, and writes must succeed.
+    /// Checks the log after the fault is gone: everything acknowledged must be present, and writes must succeed.
     fn look(&mut self, launch: &Launch) {
         self.faults.extend(self.writer.surprise.take().map(|answer| format!("unexpected answer: {answer}")));
         for given in self.writer.promises.drain(..) {

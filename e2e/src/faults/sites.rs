@@ -1,4 +1,4 @@
-//! The places where an engine touches its disk, found by tracing it, so that no list has to be maintained.
+//! The sites where an engine accesses its disk. Tracing the engine finds them, so no list has to be maintained.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// System calls on a file whose failure does not matter or is never caused by a disk. They include `fcntl`: this
-/// machine's kernel keeps SQLite's locks, and a lock that could not be released would stay forever.
+/// System calls on a file that are not failed: their failure does not matter, or a disk never causes it. They include
+/// `fcntl`: SQLite's locks are held by this machine's kernel, and a lock that could not be released would stay forever.
 const HARMLESS: [&str; 7] = ["mmap", "munmap", "close", "execve", "fadvise64", "ioctl", "fcntl"];
 
 /// A system call on a path.
@@ -20,7 +20,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// A segment file of the log, which must be written for anything to be durable.
+    /// Returns true for a segment file of the log. Nothing can become durable unless segments can be written.
     pub(super) fn is_segment(&self) -> bool {
         self.path.starts_with("log") && self.path.extension().is_some_and(|ending| ending == "jsonl")
     }
@@ -37,11 +37,11 @@ impl fmt::Display for Site {
     }
 }
 
-/// How often each site is hit, in the thread that hits it most often, because strace counts per thread. A step that a
-/// new thread retries therefore fails again, until the tracer is gone.
+/// Number of calls at each site, in the thread that makes the most of them, because strace counts per thread. A step
+/// that a new thread retries therefore fails again, until the tracer is gone.
 pub(super) type Sites = BTreeMap<Site, u64>;
 
-// With -D, the tracer is not the parent of the engine, so it can be removed from a running one.
+// With -D, strace is not the parent of the engine, so strace can be killed while the engine runs on.
 
 /// Command line that makes strace write every call on files to `trace`.
 pub(super) fn watching(trace: &Path) -> Vec<String> {
@@ -65,7 +65,7 @@ pub(super) fn watching(trace: &Path) -> Vec<String> {
     .to_vec()
 }
 
-/// Command line that makes strace fail calls at a site; `when` is strace's expression.
+/// Command line that makes strace fail calls at `site` with `error`. `when` selects the calls, in the syntax of strace.
 pub(super) fn failing(site: &Site, data: &Path, error: &str, when: &str) -> Vec<String> {
     let path = match site.path.as_os_str().is_empty() {
         true => data.to_owned(),
@@ -103,7 +103,7 @@ fn found(trace: &str, data: &str) -> Sites {
     sites
 }
 
-/// Thread, call and arguments of a line such as `12 read(3</a>, ...) = 0`.
+/// Splits a line such as `12 read(3</a>, ...) = 0` into thread, call and arguments.
 fn cut(line: &str) -> Option<(&str, &str, &str)> {
     let (thread, rest) = line.split_once(' ')?;
     let (call, arguments) = rest.trim_start().split_once('(')?;
@@ -111,7 +111,8 @@ fn cut(line: &str) -> Option<(&str, &str, &str)> {
     (is_name && !HARMLESS.contains(&call)).then_some((thread, call, arguments))
 }
 
-/// All paths at or below the data directory, given as a path or as the target of a descriptor.
+/// Returns all paths at or below the data directory in the arguments of a call, where a path is an argument itself or
+/// the target of a descriptor.
 fn paths(arguments: &str, data: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (open, close) in [('"', '"'), ('<', '>')] {

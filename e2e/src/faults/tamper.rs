@@ -18,15 +18,15 @@ use super::writers::{Load, Reply, Writer};
 
 /// Requests between two rotations.
 const REQUESTS: usize = 6;
-/// Longest time until a verdict: these logs have a few dozen events.
+/// Longest time until an engine reports its verdict: these logs have a few dozen events.
 const VERDICT_LIMIT: Duration = Duration::from_secs(20);
 /// Verdict for an unchanged log.
 const WHOLE: &str = "whole";
 
-/// Clean starts at a time: they wait more than they compute.
+/// Number of clean starts that run at a time: a start waits more than it computes.
 const AT_ONCE: u64 = 4;
 
-/// Three logs from which the tampered ones are made.
+/// The logs from which the tampered logs are made.
 #[derive(Debug)]
 struct Stage {
     /// Three segments, the first two sealed.
@@ -43,7 +43,7 @@ struct Stage {
 
 type Edit = fn(&Stage, &Path) -> Result<()>;
 
-/// Name, accepted verdicts, and the edit applied to a copy of the log.
+/// Classes of tampering: name, accepted verdicts, and the edit applied to a copy of the log.
 const CLASSES: [(&str, &[&str], Edit); 28] = [
     ("nothing", &[WHOLE], |_, _| Ok(())),
     ("tail dropped", &["truncated"], |_, data| {
@@ -191,7 +191,7 @@ const CLASSES: [(&str, &[&str], Edit); 28] = [
     }),
 ];
 
-/// Edits that do not touch the log: everything is served as before, and the damaged files are rebuilt.
+/// Edits that do not touch the log: the engine serves everything as before, and rebuilds the damaged files.
 const HEALED: [(&str, Edit); 7] = [
     ("local checkpoint and tree removed", |_, data| history::distrust(data)),
     ("older local checkpoint", |stage, data| {
@@ -249,7 +249,7 @@ fn rewrite(
     history::rechained(&header, &lines)?.write(data)
 }
 
-/// Sealed segments are compressed in the background.
+/// Waits until the sealed segments are compressed; the engine does this in the background.
 fn wait_for_compression(data: &Path) -> Result<()> {
     let deadline = Instant::now() + VERDICT_LIMIT;
     let is_raw = |path: &PathBuf| path.extension().is_some_and(|end| end == "jsonl");
@@ -294,7 +294,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All classes, against one engine.
+/// All classes of tampering, run against one engine.
 #[derive(Debug)]
 pub(super) struct Tampering {
     pub(super) engine: PathBuf,
@@ -304,7 +304,7 @@ pub(super) struct Tampering {
 }
 
 impl Tampering {
-    /// Runs every class and the clean starts; returns how many failed.
+    /// Runs every class and the clean starts; returns how many of them failed.
     ///
     /// # Errors
     /// The environment fails.
@@ -383,8 +383,8 @@ impl Tampering {
         Ok(alarms)
     }
 
-    /// The engine's verdict on a log: [`WHOLE`], or the kind of fault. A log reported as faulty must refuse writes; a
-    /// log reported as whole must accept them.
+    /// Returns the verdict of an engine on the log in `data`: [`WHOLE`], or the kind of fault. An engine that reports a
+    /// fault must refuse writes; an engine that reports none must accept them.
     fn verdict(&self, data: &Path, anchor: &Path) -> Result<String> {
         let mut launch = Launch::new(&self.engine, data);
         launch.arguments = vec!["--anchor".into(), anchor.display().to_string()];
@@ -421,7 +421,7 @@ impl Tampering {
         copy(&stage.log, &stage.older)?;
         copy(&stage.log, &stage.fork)?;
         let checkpoint = self.write(&stage.log, 2, 2)?;
-        // Longer than the log it is compared with: a shorter fork would count as a dropped tail.
+        // The fork is longer than the log it is compared with: a shorter fork would count as a dropped tail.
         self.write(&stage.fork, 3, 3)?;
         self.write(&stage.foreign, 4, 3)?;
         let part = |name: &str| checkpoint[name].clone();
@@ -456,7 +456,7 @@ impl Tampering {
     }
 }
 
-/// Waits until the complete log was read; returns the kind of fault, or [`WHOLE`].
+/// Waits until the engine has read the complete log; returns the kind of fault, or [`WHOLE`].
 fn judged(engine: &Engine) -> Result<String> {
     let deadline = Instant::now() + VERDICT_LIMIT;
     loop {

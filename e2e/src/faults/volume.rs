@@ -5,9 +5,9 @@
 //! for which a sync had returned is on the device. The next mount replays the journal, as after a real power loss.
 //!
 //! There is one difference: a sync that runs at the same time as the ioctl may return success without having done its
-//! work. A loop of `pwrite` and `fdatasync` shows this on both file systems. A real power loss would take the answer
-//! with it, so answers from that moment on are not counted. Requests sent after the ioctl has returned must not be
-//! acknowledged.
+//! work. A loop of `pwrite` and `fdatasync` shows this on both file systems. In a real power loss the client would not
+//! receive the response either, so responses from that moment on are not counted. Requests sent after the ioctl has
+//! returned must not be acknowledged.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -49,8 +49,8 @@ pub(super) struct Volume {
 }
 
 impl Volume {
-    /// Creates the image, the file system and the mount, in this volume's own folder. The image must not lie in that
-    /// folder.
+    /// Creates the file `image` with a file system of this `kind`, and mounts it below `place`, this volume's own
+    /// folder. `image` must not lie in that folder.
     pub(super) fn make(place: &Path, image: PathBuf, kind: FileSystem) -> Result<Volume> {
         let mounted_at = place.join("volume");
         std::fs::create_dir_all(&mounted_at)?;
@@ -65,7 +65,7 @@ impl Volume {
         &self.mounted_at
     }
 
-    /// Mounts; replays the journal after a cut. The loop device is freed with the mount.
+    /// Mounts the volume. After a cut, the mount replays the journal. The kernel frees the loop device with the mount.
     pub(super) fn mount(&mut self) -> Result<()> {
         let words =
             [OsStr::new("-o"), OsStr::new("loop"), self.image.as_os_str(), self.mounted_at.as_os_str()];
@@ -74,7 +74,7 @@ impl Volume {
         Ok(())
     }
 
-    /// Once this returns, no write reaches the device any more.
+    /// Cuts the power. Once this returns, no write reaches the device any more.
     pub(super) fn cut(&self) -> Result<()> {
         run(
             "xfs_io",
@@ -86,7 +86,7 @@ impl Volume {
         )
     }
 
-    /// Unmounts. All users of the volume must have ended or be about to end.
+    /// Unmounts the volume. All processes that use it must have ended or be about to end.
     pub(super) fn unmount(&mut self) -> Result<()> {
         for _ in 0..500 {
             match unmount(&self.mounted_at, UnmountFlags::empty()) {
@@ -105,7 +105,7 @@ impl Volume {
 impl Drop for Volume {
     fn drop(&mut self) {
         if self.is_mounted {
-            // Lazy unmount: remaining references go with this process's namespace.
+            // Lazy unmount: remaining references end with the namespace of this process.
             let _gone = unmount(&self.mounted_at, UnmountFlags::DETACH);
         }
         let _gone = std::fs::remove_file(&self.image);

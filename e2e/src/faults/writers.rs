@@ -1,4 +1,4 @@
-//! Clients that write until the engine is gone and record what they were promised.
+//! Clients that write until the engine is gone, and record which writes it acknowledged.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -17,7 +17,7 @@ use super::ledger::{Promise, Request};
 pub(super) enum Load {
     /// Up to four events of a few hundred bytes.
     Small,
-    /// Up to four events of up to 192 KiB: segments of one mebibyte fill up within one round.
+    /// Up to four events of up to 192 KiB each: the clients fill a segment of one mebibyte within one round.
     Large,
 }
 
@@ -36,9 +36,9 @@ impl Load {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply {
     Promised,
-    /// A 503, or an unexpected answer, which is recorded.
+    /// The engine responded with a 503, or with something unexpected, which is recorded.
     Refused,
-    /// The connection ended.
+    /// The connection ended without a response.
     Nothing,
 }
 
@@ -51,20 +51,20 @@ pub(super) struct Given {
     pub(super) answered: Instant,
 }
 
-/// One client. A request without an answer is repeated under the same key, also after a cut.
+/// One client. It repeats a request that got no response under the same key, also after a cut.
 #[derive(Debug)]
 pub(super) struct Writer {
     client: u32,
     dice: Dice,
     load: Load,
     next: u64,
-    /// The request that has no answer yet.
+    /// The request that is not acknowledged yet.
     body: Option<Vec<u8>>,
     pub(super) promises: Vec<Given>,
     pub(super) refusals: u64,
     /// The last refusal.
     pub(super) refusal: String,
-    /// An unexpected answer.
+    /// An unexpected response.
     pub(super) surprise: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl Writer {
         while !stop.load(Ordering::Acquire) && self.write_one(&mut connection) != Reply::Nothing {}
     }
 
-    /// Sends one request: the one without an answer, else the next.
+    /// Sends one request: the pending one in `body` if there is one, else the next.
     pub(super) fn write_one(&mut self, connection: &mut Connection) -> Reply {
         let key = format!("{}/{}", self.client, self.next);
         let body = self.body.take().unwrap_or_else(|| self.request());

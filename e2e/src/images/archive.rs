@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::paths;
 
-/// Holds the namespaces of each pod.
+/// Image of the container that holds the namespaces of each pod.
 pub(crate) const PAUSE_IMAGE: &str = "localhost/pause:1";
 
 pub(super) const ENGINE_IMAGE: &str = "localhost/memory-engine:dev";
 
-/// The operator, as tests and demo deploy it.
+/// Image of the operator, as tests and demo deploy it.
 pub(crate) const OPERATOR_IMAGE: &str = "localhost/memory-operator:dev";
 
 pub(super) const TOOLS_IMAGE: &str = "localhost/e2e-tools:dev";
@@ -21,10 +21,10 @@ pub(super) const TOOLS_IMAGE: &str = "localhost/e2e-tools:dev";
 /// The images that tests and demo need on any cluster.
 pub const NAMES: [&str; 3] = [ENGINE_IMAGE, OPERATOR_IMAGE, TOOLS_IMAGE];
 
-/// The archive of an image, by the image's name.
+/// Returns the path of an image's archive; `image` is the image's name.
 ///
 /// # Errors
-/// It is none of the images, or not built.
+/// There is no image of this name, or it is not built.
 pub fn built(image: &str) -> Result<PathBuf> {
     let current = fs::read_to_string(current_file(image));
     let current =

@@ -11,9 +11,9 @@ use crate::command;
 use crate::steps::Steps;
 
 const SUITE: &str = "bookworm";
-/// About twenty megabytes from a mirror.
+/// Longest download: about twenty megabytes from a mirror.
 const LIMIT: Duration = Duration::from_secs(300);
-/// Does the work of the package's maintainer script: nothing is run inside the new root.
+/// Replaces the maintainer script of the package `ca-certificates`: no script runs inside the new root.
 const TRUST_HOOK: &str = "--extract-hook=mkdir -p \"$1/etc/ssl/certs\" && \
      cat \"$1\"/usr/share/ca-certificates/mozilla/*.crt > \"$1/etc/ssl/certs/ca-certificates.crt\"";
 
@@ -23,7 +23,7 @@ pub(super) struct Base {
     packages: &'static str,
 }
 
-/// Contents of a distroless base for Rust programs.
+/// Packages of a distroless base for Rust programs.
 pub(super) const PRODUCT: Base =
     Base { packages: "base-files,ca-certificates,libc6,libgcc-s1,netbase,tzdata" };
 /// Base of the image that tests send requests from.

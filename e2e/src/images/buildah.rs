@@ -9,10 +9,10 @@ use tokio::process::Command;
 
 use crate::command;
 
-/// Nothing is downloaded; the longest step copies some hundred megabytes.
+/// Longest run of buildah. Nothing is downloaded; the longest step copies some hundred megabytes.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// A storage and the program that works on it.
+/// A temporary storage, and the buildah program that works on it.
 #[derive(Debug)]
 pub(super) struct Buildah {
     storage: TempDir,
@@ -41,7 +41,7 @@ impl Buildah {
         self.run(&arguments).await.map(drop)
     }
 
-    /// Runs a program in the image that exits at once. Fails when the image lacks a library that the program needs.
+    /// Runs a program that exits at once in the image. Fails when the image lacks a library that the program needs.
     pub(super) async fn try_out(&self, image: &str, program: &str) -> Result<()> {
         let container = self.run(&["from", "--pull-never", image]).await?;
         self.run(&["run", container.trim(), "--", program, "--version"]).await?;
@@ -58,7 +58,7 @@ impl Buildah {
         let mut command = Command::new("buildah");
         command.arg("--root").arg(self.storage.path().join("root"));
         command.arg("--runroot").arg(self.storage.path().join("run"));
-        // Works in containers and virtual machines: no overlay on overlay, no user namespaces.
+        // These settings work in containers and virtual machines: no overlay on overlay, no user namespaces.
         command.env("BUILDAH_ISOLATION", "chroot").env("STORAGE_DRIVER", "vfs");
         command.args(arguments);
         command::output(command, LIMIT).await

@@ -1,6 +1,6 @@
 //! The container images: built from this checkout, kept as archives, loaded into the local cluster.
 //!
-//! An archive's name carries a hash of what it was made from, so that unchanged images cost nothing.
+//! An archive's name carries a hash of the inputs of the build, so that unchanged images are not built again.
 
 pub(crate) mod archive;
 mod base;
@@ -28,13 +28,13 @@ use archive::{ENGINE_IMAGE, PAUSE_IMAGE, TOOLS_IMAGE, current_file, images_dir, 
 pub use archive::{NAMES, built};
 use buildah::Buildah;
 
-/// A build from nothing on two busy cores; a hang must still end.
+/// Longest build from nothing on two busy cores; a hang must still end.
 const CARGO_LIMIT: Duration = Duration::from_secs(3600);
 const LOCK_LIMIT: Duration = CARGO_LIMIT;
-/// Marks, below the state folder, which archives the running cluster has.
+/// Folder below the state folder. Its files record which archives the running cluster has loaded.
 const LOADED: &str = "run/loaded";
 
-/// Builds all images whose parts changed; loads them if the local cluster is up.
+/// Builds all images whose inputs changed; loads them if the local cluster is up.
 ///
 /// # Errors
 /// The binaries or an image do not build.
@@ -45,7 +45,7 @@ pub async fn build_all(steps: &Steps) -> Result<()> {
         build_pause(steps).await?;
         build_tools(steps).await?;
     }
-    // Not under the lock: it may take minutes, and `cluster up` needs the lock for an instant.
+    // The binaries are built without the lock: this may take minutes, and `cluster up` needs the lock for an instant.
     let [engine, operator] = binaries(steps).await?;
     {
         let _lock = lock().await?;
@@ -59,7 +59,7 @@ pub async fn build_all(steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Builds the image that every pod needs, if it is not there.
+/// Builds the pause image, which every pod needs, if it does not exist.
 ///
 /// # Errors
 /// There is no C compiler, or the image does not build.
@@ -68,7 +68,7 @@ pub(crate) async fn ensure_pause(steps: &Steps) -> Result<()> {
     build_pause(steps).await
 }
 
-/// Loads what is built and not loaded yet into the running cluster.
+/// Loads the images that are built and not loaded yet into the running cluster.
 ///
 /// # Errors
 /// An archive cannot be loaded.
@@ -91,7 +91,7 @@ async fn lock() -> Result<Lock> {
     Lock::acquire(&images_dir().join("lock"), LOCK_LIMIT, "another build of the images").await
 }
 
-/// Engine and operator, built by cargo, where cargo says they are.
+/// Builds engine and operator with cargo; returns the paths that cargo reports.
 async fn binaries(steps: &Steps) -> Result<[PathBuf; 2]> {
     let profile = profile();
     steps.say(&format!(
@@ -100,10 +100,10 @@ async fn binaries(steps: &Steps) -> Result<[PathBuf; 2]> {
     let mut command = Command::new("cargo");
     command.current_dir(paths::checkout_dir()).args(["build", "--locked", "--profile", &profile]);
     command.args(["--package", "memory-engine", "--package", "memory-operator"]);
-    // .ci/test compiles tests with clippy, whose code is not optimised as the profile says.
+    // `.ci/test` compiles with clippy as the compiler, which does not optimise as the profile says.
     command.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("CLIPPY_ARGS");
     command.arg("--message-format=json-render-diagnostics");
-    // People follow cargo's own progress.
+    // cargo prints its own progress to the terminal.
     command.stdin(Stdio::null()).stderr(Stdio::inherit()).stdout(Stdio::piped()).kill_on_drop(true);
     let output = tokio::time::timeout(CARGO_LIMIT, command.spawn()?.wait_with_output()).await;
     let output = output.context("cargo did not end")??;
@@ -119,7 +119,7 @@ fn profile() -> String {
     env::var("E2E_IMAGES_PROFILE").unwrap_or_else(|_| "release".to_owned())
 }
 
-/// Finds an executable in cargo's messages, one JSON object per line.
+/// Finds the path of the executable `name` in cargo's messages, one JSON object per line.
 fn executable(messages: &str, name: &str) -> Result<PathBuf> {
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let paths = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
@@ -127,7 +127,7 @@ fn executable(messages: &str, name: &str) -> Result<PathBuf> {
     named.next().with_context(|| format!("cargo built no {name}"))
 }
 
-/// An image of one of the programs, by the Containerfile that platform teams use.
+/// Builds an image of one of the programs with the Containerfile that platform teams use.
 async fn build_product(image: &str, target: &str, binary: &Path, steps: &Steps) -> Result<()> {
     let containerfile = paths::checkout_dir().join("Containerfile");
     let base = base::PRODUCT;
@@ -175,7 +175,7 @@ async fn build_pause(steps: &Steps) -> Result<()> {
     .await
 }
 
-/// Builds and records an image unless one with this key is recorded.
+/// Builds and records an image, unless an image with this `key` is already recorded.
 async fn build_if_new(
     image: &str,
     key: &str,
@@ -194,7 +194,7 @@ async fn build_if_new(
     let before = fs::read_to_string(current_file(image)).unwrap_or_default();
     fs::write(current_file(image), &name)?;
     if !before.is_empty() && before != name {
-        // It costs space and nothing leads to it any more.
+        // The previous archive is no longer referenced and only takes up space.
         let _ = fs::remove_file(images_dir().join(before));
     }
     steps.say(&format!("built {image}"));

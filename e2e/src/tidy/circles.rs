@@ -24,7 +24,7 @@ fn path(text: &str) -> Path {
     text.split("::").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
-/// The module of a file below `src`; `None` for tests.
+/// Returns the module of a file below `src`; `None` for tests.
 fn module_of(file: &str) -> Option<Path> {
     let stem = file.strip_suffix(".rs")?;
     let parts: Vec<&str> = stem.split('/').collect();
@@ -36,14 +36,14 @@ fn module_of(file: &str) -> Option<Path> {
     Some(parents.iter().copied().chain(own).map(str::to_owned).collect())
 }
 
-/// Source without comments and without tests.
+/// Returns the source without comments and without tests.
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let lines = text[..end].lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// All paths of a `use` tree.
+/// Adds all paths of the `use` tree `tree`, each with `prefix` before it, to `found`.
 fn flatten(prefix: &[String], tree: &str, found: &mut Vec<Path>) {
     let tree = tree.trim();
     let Some((head, body)) = tree.split_once('{') else {
@@ -73,7 +73,7 @@ fn flatten(prefix: &[String], tree: &str, found: &mut Vec<Path>) {
     }
 }
 
-/// The `use` declarations of a text, each with whether it is public, and the text without them.
+/// Splits a source into its `use` declarations, each with whether it is public, and the text without them.
 fn declarations(text: &str) -> (Vec<(bool, String)>, String) {
     let (mut uses, mut rest, mut open) = (Vec::new(), String::new(), None::<(bool, String)>);
     for line in text.lines() {
@@ -100,7 +100,7 @@ fn declarations(text: &str) -> (Vec<(bool, String)>, String) {
     (uses, rest)
 }
 
-/// Paths that begin with `crate`, `super` or `self` outside of `use` declarations.
+/// Returns the paths outside of `use` declarations that begin with `crate`, `super` or `self`.
 fn inline_paths(text: &str) -> Vec<Path> {
     let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
     let words = text.split(|letter: char| !is_part(letter));
@@ -131,7 +131,7 @@ fn modules(files: &[(String, String)]) -> Modules {
     modules
 }
 
-/// The module that defines what a path names; `None` for other crates.
+/// Returns the module that defines the item which the path `named` means in the module `from`; `None` for other crates.
 fn resolve(modules: &Modules, from: &[String], named: &[String], depth: usize) -> Option<Path> {
     let mut at = from.to_vec();
     let mut rest = named;
@@ -171,7 +171,7 @@ fn arrows(modules: &Modules) -> BTreeMap<&Path, BTreeSet<Path>> {
     modules.iter().map(|(from, module)| (from, targets(from, module))).collect()
 }
 
-/// Everything that can be reached from a module.
+/// Returns all modules that can be reached from `from` along `arrows`.
 fn reachable<'a>(arrows: &'a BTreeMap<&Path, BTreeSet<Path>>, from: &'a Path) -> BTreeSet<&'a Path> {
     let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
     while let Some(next) = open.pop() {

@@ -17,7 +17,7 @@ use crate::world::{READY_LIMIT, SOON, World, in_namespace, is_current};
 const GROUP: &str = "admissionregistration.k8s.io";
 /// How long a settled engine is watched for writes that change nothing.
 const WATCHED: Duration = Duration::from_secs(30);
-/// Longest time from the first event to its anchor: the interval is ten seconds.
+/// Longest time from the first event to its anchor: log heads are anchored every ten seconds.
 const ANCHOR_LIMIT: Duration = Duration::from_secs(15);
 
 /// One policy: the resource it matches, the operations, and the mutation.
@@ -74,7 +74,7 @@ fn policies() -> Vec<Policy> {
     ]
 }
 
-/// The API version in which this cluster serves mutating admission policies, if it does.
+/// Returns the API version in which this cluster serves mutating admission policies; `None` if it does not serve them.
 async fn version(client: &Client) -> Result<Option<String>> {
     for version in ["v1", "v1beta1"] {
         let path = format!("/apis/{GROUP}/{version}");
@@ -140,7 +140,7 @@ async fn uninstall(world: &World, version: &str) -> Result<()> {
     Ok(())
 }
 
-/// Policies take effect some moments after they are created: waits until all of them do.
+/// Waits until all policies are in effect. They take effect some moments after they are created.
 async fn in_force(world: &World) -> Result<()> {
     let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = world.api();
     until("the policies are in force", SOON, async || {
@@ -152,13 +152,13 @@ async fn in_force(world: &World) -> Result<()> {
         Ok((label.as_deref() == Some("changed")).then_some(()))
     })
     .await?;
-    // Each policy is compiled separately.
+    // The probe shows one policy only, and each policy is compiled separately: wait for the others.
     tokio::time::sleep(Duration::from_secs(2)).await;
     Ok(())
 }
 
-/// The operator accepts what a policy makes of its objects: the engine becomes and stays Ready, no write is repeated,
-/// the first event is anchored in time, and the condition names the fields that differ from what was applied.
+/// The operator accepts the changes that policies make to its objects: the engine becomes and stays Ready, no write is
+/// repeated, the first event is anchored in time, and the condition names the fields that differ from what was applied.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_admission_makes_of_objects_is_accepted_and_named() {
     in_namespace("admission", async |world| {
@@ -206,8 +206,8 @@ async fn served_under_policies(world: &World) -> Result<()> {
         })
         .await?;
     println!("the first event was anchored after {:.1?}", since.elapsed());
-    // The engine verifies what it wrote once a second, and the status shows that at most once in ten seconds: one more
-    // write if the anchor was faster than the verification.
+    // Once a second the engine verifies what it wrote. The status shows this at most once in ten seconds. If the anchor
+    // was written before the verification, one more write of the status follows: wait for it.
     world
         .until_engine("notes", "the first event is verified", Duration::from_secs(30), |engine| {
             engine
@@ -217,7 +217,7 @@ async fn served_under_policies(world: &World) -> Result<()> {
                 .is_some_and(|log| log.verified_through >= Some(1))
         })
         .await?;
-    // Time for the anchor to reach the claim and the ConfigMap.
+    // Leave time for the anchor to reach the claim and the ConfigMap.
     tokio::time::sleep(Duration::from_secs(3)).await;
     quiet(world).await?;
     let engine = world.api::<MemoryEngine>().get("notes").await?;
@@ -228,7 +228,7 @@ async fn served_under_policies(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Watches a settled engine: it stays Ready, and none of its objects is written.
+/// Watches an engine that has settled: it stays Ready, and none of its objects is written.
 async fn quiet(world: &World) -> Result<()> {
     let mark = if world.cluster.is_local() { Some(audit::mark()?) } else { None };
     let end = tokio::time::Instant::now() + WATCHED;

@@ -54,22 +54,22 @@ struct Annotations {
 }
 
 impl Entry {
-    /// The API server denied the request to the user.
+    /// Returns true if the API server denied the request to the user.
     pub(crate) fn denied(&self) -> bool {
         self.annotations.decision.as_deref() == Some("forbid")
     }
 
-    /// The request changes something.
+    /// Returns true if the request changes something.
     pub(crate) fn is_write(&self) -> bool {
         matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
     }
 
-    /// The renewal of the Lease, the only write of an idle operator.
+    /// Returns true for a renewal of the Lease, the only write of an idle operator.
     pub(crate) fn is_lease(&self) -> bool {
         self.object_ref.as_ref().is_some_and(|object| object.resource == "leases")
     }
 
-    /// Group, resource and verb, as a role names them.
+    /// Returns group, resource and verb of the request, as a role names them.
     pub(crate) fn permissions(&self) -> Vec<Permission> {
         let Some(object) = &self.object_ref else { return Vec::new() };
         let resource = match &object.subresource {
@@ -107,7 +107,7 @@ impl std::fmt::Display for Entry {
     }
 }
 
-/// A position in the log.
+/// A position in the log, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark(u64);
 
@@ -119,7 +119,7 @@ pub(crate) fn mark() -> Result<Mark> {
     Ok(Mark(cluster::audit_log_path()?.metadata().context("the audit log")?.len()))
 }
 
-/// The requests of a user after `mark`, each listed once, when it was answered.
+/// Returns the requests of `user` after `mark` that have been answered, each once.
 pub(crate) fn requests_of(user: &str, mark: Mark) -> Result<Vec<Entry>> {
     let mut file = File::open(cluster::audit_log_path()?).context("the audit log")?;
     file.seek(SeekFrom::Start(mark.0))?;
@@ -139,7 +139,7 @@ pub(crate) fn requests_of(user: &str, mark: Mark) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// What an idle operator must not do in a part of the log.
+/// What an idle operator must not do, counted in a part of the log; and the renewals of the Lease, which it must do.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     pub(crate) writes: Vec<String>,

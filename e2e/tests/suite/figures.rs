@@ -1,5 +1,5 @@
-//! Measurements with a limit, compared with a peer in the same run. For more rounds: `cargo run -p e2e -- bench
-//! deploy`.
+//! Measurements with a limit, compared with a bare StatefulSet in the same run. For more rounds: `cargo run -p e2e --
+//! bench deploy`.
 
 use anyhow::ensure;
 use e2e::figures::measure;
@@ -8,7 +8,7 @@ use e2e::steps::Steps;
 use crate::world::in_namespace;
 
 const ROUNDS: usize = 3;
-/// Permitted ratio of the engine's time to that of a bare StatefulSet.
+/// Permitted ratio of the engine's time to the time of a bare StatefulSet.
 const RATIO_MAX: f64 = 2.0;
 
 /// An engine is Ready in at most twice the time of a bare StatefulSet with the same image, probes and volume. The same

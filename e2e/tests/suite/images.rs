@@ -21,7 +21,8 @@ fn with_image(image: &str) -> Value {
     spec
 }
 
-/// Waits until the condition reports the obstacle, and until kstatus reports a failure.
+/// Waits until the conditions Stalled and Ready have `reason`. Checks that their messages contain `says` and that
+/// kstatus reports a failure.
 async fn stalls(world: &World, reason: &str, says: &str) -> Result<()> {
     let message = world.condition("notes", "Stalled", "True", reason).await?;
     ensure!(message.contains(says), "the message does not contain `{says}`: {message}");
@@ -32,7 +33,7 @@ async fn stalls(world: &World, reason: &str, says: &str) -> Result<()> {
     Ok(())
 }
 
-/// An image that cannot be pulled is reported. Once it is corrected, the pod is replaced without manual action.
+/// An image that cannot be pulled is reported. Once the image is corrected, the pod is replaced without manual action.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_cannot_be_pulled_is_said_and_corrected() {
     in_namespace("unpullable", async |world| {
@@ -80,7 +81,7 @@ async fn a_namespace_with_a_running_engine_ends() {
             Ok(now.is_none_or(|now| now.uid() != uid).then_some(()))
         })
         .await?;
-        // The class has the reclaim policy Delete: the volume goes with its claim.
+        // The storage class has the reclaim policy Delete: the volume is deleted with its claim.
         let volumes: Api<PersistentVolume> = Api::all(world.client.clone());
         until("the volume is gone", END_LIMIT, async || {
             Ok(volumes.get_opt(&volume).await?.is_none().then_some(()))

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use crate::world::{READY_LIMIT, World, in_namespace, refusal, small};
 
-/// How long an engine that cannot start is watched for writes.
+/// How long an engine that cannot start is watched for writes of the operator.
 const WATCHED: Duration = Duration::from_secs(20);
-/// Most writes about three stuck engines in that time: the kubelet occasionally changes its messages.
+/// Maximum number of writes for three stuck engines in that time: the kubelet occasionally changes its messages.
 const WRITES_WATCHED_MAX: usize = 9;
-/// Most writes for four engines from their first reconcile until then: eight objects each, with statuses and events.
+/// Maximum number of writes for four engines from their first reconcile until that time begins: eight objects each,
+/// with statuses and events.
 const WRITES_MAX: usize = 120;
 
 /// Sends a complete manifest like `kubectl create`, with strict field validation. Dry run: nothing is created.
@@ -65,7 +66,7 @@ fn tolerations(count: usize) -> Value {
     json!({"spec": {"writer": {"tolerations": vec![json!({"key": "gpu", "operator": "Exists"}); count]}}})
 }
 
-/// Manifests that are refused, and a part of the message.
+/// Manifests that the API server refuses, each with a part of the message.
 fn refused() -> Vec<(Value, &'static str)> {
     vec![
         (json!({"spec": {"wrtier": {}}}), "unknown field \"spec.wrtier\""),
@@ -222,7 +223,7 @@ async fn a_change_that_a_volume_cannot_make_is_refused() {
     .await;
 }
 
-/// Every default comes from the schema, where `kubectl explain` shows it; a new engine does not count as reconciled.
+/// Every default comes from the schema, where `kubectl explain` shows it. A new engine does not count as reconciled.
 #[tokio::test(flavor = "multi_thread")]
 async fn defaults_are_filled_in_by_the_api_server() {
     in_namespace("defaults", async |world| {
@@ -242,7 +243,7 @@ async fn defaults_are_filled_in_by_the_api_server() {
         ensure!(engine["spec"] == wanted, "{}", engine["spec"]);
         ensure!(engine["status"]["observedGeneration"] == -1, "{}", engine["status"]);
 
-        // A status in the created object is ignored.
+        // The API server ignores a status in the created object.
         let brought =
             json!({"spec": {}, "status": {"observedGeneration": 1, "phase": "Running", "version": "9"}});
         let engine = json!(checked(world, "notes", &brought).await?);
@@ -253,7 +254,8 @@ async fn defaults_are_filled_in_by_the_api_server() {
     .await;
 }
 
-/// Specs that are wrong only with respect to the cluster: the resulting condition and a part of its message.
+/// Specs that are wrong only because of what the cluster contains. Each with a name, `spec.writer`, `spec.image`, and
+/// the reason of the resulting condition with a part of its message.
 fn hostile() -> [(&'static str, Value, &'static str, &'static str, &'static str); 3] {
     [
         ("priority", json!({"priorityClassName": "no-such-class"}), "", "PodRefused", "PriorityClass"),
@@ -273,7 +275,7 @@ fn hostile_spec(writer: &Value, image: &str) -> Value {
     spec
 }
 
-/// Faults that only the cluster can reveal become a condition with instructions. The operator then waits without
+/// Faults that only the cluster can reveal become a condition that says what to do. The operator then waits without
 /// writes, serves the other engines, and continues once the spec is corrected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spec_that_cannot_work_is_said_once_and_waited_for() {
@@ -303,7 +305,8 @@ async fn a_spec_that_cannot_work_is_said_once_and_waited_for() {
     .await;
 }
 
-/// Counts the operator's writes while nothing changes, and those before; earlier test runs do not count.
+/// Checks how many writes the operator has made since the count was `earlier`, and how many it makes while nothing
+/// changes. `earlier` excludes the writes of earlier test runs.
 async fn silence(world: &World, earlier: Option<usize>) -> Result<()> {
     let (Some(earlier), Some(before)) = (earlier, operator_writes(world)?) else {
         println!("not counted: another cluster's audit log cannot be read");
@@ -318,7 +321,7 @@ async fn silence(world: &World, earlier: Option<usize>) -> Result<()> {
     Ok(())
 }
 
-/// The operator's write requests in this namespace, with any result; `None` without an audit log.
+/// Returns the number of the operator's write requests in this namespace, with any result; `None` without an audit log.
 fn operator_writes(world: &World) -> Result<Option<usize>> {
     if !world.cluster.is_local() {
         return Ok(None);

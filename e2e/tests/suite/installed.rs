@@ -1,10 +1,10 @@
-//! The operator, installed once for all tests: each test is a separate process, and the first one installs.
+//! The operator, installed once for all tests. Each test is a separate process; the first one installs the operator.
 
 use anyhow::Result;
 use e2e::cluster::{self, Cluster};
 use e2e::deploy;
 
-/// The cluster with the operator installed.
+/// Returns the cluster with the operator installed.
 pub(crate) async fn cluster() -> Result<Cluster> {
     let cluster = cluster::ensure_up().await?;
     deploy::ensure_installed(&cluster).await?;

@@ -1,4 +1,4 @@
-//! Checks of the audit log after all other tests, on the same cluster.
+//! Checks of the audit log that run after all other tests, on the same cluster.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ async fn the_operator_used_every_permission_and_was_denied_nothing() -> Result<(
     Ok(())
 }
 
-/// All permissions that bindings grant to the operator's service account.
+/// Returns all permissions that bindings grant to the operator's service account.
 async fn granted(client: &Client) -> Result<BTreeSet<Permission>> {
     let mut rules: Vec<PolicyRule> = Vec::new();
     let wide: Api<ClusterRoleBinding> = Api::all(client.clone());

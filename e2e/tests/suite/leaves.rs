@@ -1,5 +1,5 @@
-//! Every field with invalid values: the API server or the operator refuses each with a message. None is accepted and
-//! then refused by Kubernetes when the operator creates objects from it.
+//! Gives every field invalid values. The API server or the operator refuses each of them with a message. No value is
+//! accepted and then refused by Kubernetes when the operator creates objects from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,20 +15,20 @@ use serde_json::{Value, json};
 use crate::input::checked;
 use crate::world::{World, in_namespace};
 
-/// Engines whose objects are created at the same time.
+/// Number of engines whose objects are created at the same time.
 const BATCH: usize = 12;
 /// Longest wait for the operator's first reconcile of a batch.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
-/// Fewest kinds of bad values for each field.
+/// Minimum number of kinds of bad values for each field.
 const KINDS_MIN: usize = 5;
 
-/// A leaf field of the sample: its position, and its schema.
+/// A leaf field of the sample: its JSON pointer and its schema.
 struct Leaf<'a> {
     pointer: String,
     schema: &'a Value,
 }
 
-/// Leaf fields below this value, each schema path once; maps with free keys count as leaves.
+/// Adds the leaf fields below `value` to `found`, each schema path once. A map with arbitrary keys counts as a leaf.
 fn leaves<'a>(
     pointer: &str,
     path: &str,
@@ -55,7 +55,7 @@ fn leaves<'a>(
     }
 }
 
-/// Lists below this value, each path once.
+/// Adds the lists below `value` to `found`, each path once.
 fn lists(pointer: &str, path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     let entries: Vec<(String, String, &Value)> = match value {
         Value::Object(map) => map
@@ -146,7 +146,7 @@ fn bad_values(schema: &Value) -> Vec<Value> {
     }
 }
 
-/// Keys reserved for the operator in the maps that are merged into objects.
+/// Keys that are reserved for the operator, in the maps that are merged into objects.
 fn reserved() -> Vec<(&'static str, Value)> {
     let maps = ["/writer/podLabels", "/writer/podAnnotations", "/service/labels", "/service/annotations"];
     let keys = [
@@ -173,7 +173,7 @@ fn reserved() -> Vec<(&'static str, Value)> {
     all
 }
 
-/// Fields that are invalid together, or one without the other.
+/// Combinations of fields that are invalid: fields that exclude each other, or a field without another that it needs.
 fn relations() -> Vec<(&'static str, Value)> {
     let node =
         |operator: &str, values: &[&str]| json!([{"key": "a", "operator": operator, "values": values}]);
@@ -231,7 +231,7 @@ fn put(spec: &Value, pointer: &str, value: Value) -> Result<Value> {
     Ok(spec)
 }
 
-/// All bad specs, each with a description of its fault.
+/// Returns all bad specs, each with a description of its fault.
 fn bad_specs(spec: &Value) -> Result<Vec<(String, Value)>> {
     let definition = crds::memory_engine_crd();
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
@@ -267,12 +267,12 @@ fn bad_specs(spec: &Value) -> Result<Vec<(String, Value)>> {
     Ok(all)
 }
 
-/// Values that Kubernetes refuses in the operator's objects are refused in the MemoryEngine: no accepted spec ends in
-/// `ApplyRefused`.
+/// If Kubernetes refuses a value in the operator's objects, the API server refuses it in the MemoryEngine: no accepted
+/// spec ends in `ApplyRefused`.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_bad_value_is_taken_and_then_refused_by_kubernetes() {
     in_namespace("leaves", async |world| {
-        // The quota permits no pods, so objects are created without them.
+        // The quota permits no pods, so the operator's objects are created and no pod starts.
         let quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: no-pods, namespace: t-leaves}\nspec: {hard: {pods: 0}}\n";
         deploy::apply(&world.cluster, quota).await?;
         let spec = sample()?;
@@ -300,7 +300,8 @@ async fn no_bad_value_is_taken_and_then_refused_by_kubernetes() {
     .await;
 }
 
-/// Bad relations and reserved keys must be refused, even if no later failure follows.
+/// Returns which of the accepted specs have bad relations or reserved keys. Such specs must be refused, even if no
+/// later failure follows.
 fn must_be_refused(taken: &[(String, Value)]) -> Vec<String> {
     let never: BTreeSet<String> = reserved()
         .into_iter()
@@ -310,8 +311,8 @@ fn must_be_refused(taken: &[(String, Value)]) -> Vec<String> {
     taken.iter().map(|(what, _)| what.clone()).filter(|what| never.contains(what)).collect()
 }
 
-/// Creates engines with these specs, and returns those that Kubernetes refused later. Each has its own name, because
-/// claims are kept.
+/// Creates engines with the specs of `batch`, and returns the specs that Kubernetes refused later. The engines are
+/// numbered from `first`, so that each has its own name: claims are kept.
 async fn refused_later(world: &World, first: usize, batch: &[(String, Value)]) -> Result<Vec<String>> {
     let engines = world.api::<MemoryEngine>();
     let names: Vec<String> = (first..first + batch.len()).map(|number| format!("e{number}")).collect();

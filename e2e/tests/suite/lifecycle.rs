@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Kstatus, READY_LIMIT, SOON, World, in_namespace, kstatus, small};
 
-/// One change of an engine as seen by a waiting pipeline.
+/// One change of an engine, as a pipeline that waits sees it.
 #[derive(Clone, Debug)]
 struct Seen {
     generation: i64,
@@ -23,7 +23,7 @@ struct Seen {
     ready: Option<String>,
 }
 
-/// Watches an engine from before its creation and records every state that it was seen in.
+/// Watches an engine from before its creation, and records every state in which it was seen.
 async fn watch(world: &World, name: &str) -> Result<(Arc<Mutex<Vec<Seen>>>, tokio::task::JoinHandle<()>)> {
     let engines = world.api::<MemoryEngine>();
     let params = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(200);
@@ -63,7 +63,7 @@ async fn kstatus_is_right_at_every_moment() {
         spec["writer"]["drainSeconds"] = json!(33);
         world.apply("notes", spec).await?;
         world.ready("notes").await?;
-        // When kstatus reports completion, the pod has been replaced by one of the new spec.
+        // When kstatus reports completion, a pod of the new spec has already replaced the old pod.
         let pod = world.api::<Pod>().get("notes-0").await?;
         ensure!(pod.metadata.uid != uid, "the pod is the old one");
         let grace = pod.spec.and_then(|spec| spec.termination_grace_period_seconds);
@@ -115,7 +115,7 @@ async fn a_memory_saved_from_another_pod_is_found_through_the_service() {
     .await;
 }
 
-/// Acknowledged memories are still there after the pod was killed without a grace period, in the same log.
+/// Acknowledged memories are still there, in the same log, after the pod was killed without a grace period.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_memory_survives_the_pod() {
     in_namespace("pod-killed", async |world| {
@@ -152,7 +152,7 @@ async fn every_acknowledged_memory_survives_the_pod() {
     .await;
 }
 
-/// A spec edited in place is applied, also when a child is no longer wanted.
+/// A spec that is edited in place is applied, and a child that is no longer wanted is deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_spec_converges_and_what_is_not_wanted_goes() {
     in_namespace("edited", async |world| {
@@ -255,7 +255,7 @@ async fn a_corrected_image_is_never_called_failed() {
     .await;
 }
 
-/// A spec edited many times: each edit is applied, and no conflict with another field manager is reported.
+/// A spec is edited many times: each edit is applied, and no conflict with another field manager is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_edits_of_the_spec_are_carried_out_at_once() {
     in_namespace("edits", async |world| {

@@ -18,9 +18,9 @@ use crate::world::{READY_LIMIT, World, in_namespace};
 
 const CLIENTS: usize = 8;
 const KILLS: usize = 20;
-/// Fewest memories acknowledged between two kills, so that each kill hits a working engine.
+/// Minimum number of memories that are acknowledged between two kills, so that each kill hits a working engine.
 const ACKNOWLEDGED_BETWEEN: usize = 100;
-/// Longest time to save one memory across a kill: the container's start, its backoff and its readiness.
+/// Longest time to save one memory across a kill: the container's start, its backoff, and the time until it is ready.
 const SAVE_LIMIT: Duration = Duration::from_secs(90);
 /// Delay between two attempts of one save.
 const RETRY: Duration = Duration::from_millis(50);
@@ -42,8 +42,8 @@ struct Saved {
     content: String,
 }
 
-/// Every acknowledged memory survives twenty kills of the process under load. None is stored twice, although each save
-/// was repeated under its idempotency key until it was answered.
+/// Every acknowledged memory survives twenty kills of the process under load. No memory is stored twice, although each
+/// save was repeated under its idempotency key until it was answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_under_load_lose_and_double_nothing() {
     in_namespace("load", async |world| {
@@ -69,7 +69,7 @@ async fn twenty_kills_under_load_lose_and_double_nothing() {
     .await;
 }
 
-/// Saves one memory after another; each is acknowledged eventually.
+/// Saves one memory after another and repeats each until it is acknowledged. Returns the memories.
 async fn write(client: usize, memories: Memories, load: Arc<Load>) -> Result<Vec<Saved>> {
     let mut saved = Vec::new();
     while !load.stop.load(Ordering::Relaxed) {
@@ -100,7 +100,7 @@ async fn kill_again_and_again(world: &World, load: &Load) -> Result<()> {
             Ok((since >= ACKNOWLEDGED_BETWEEN).then_some(()))
         })
         .await?;
-        // The status names the container shortly after it has started.
+        // The status contains the container's id shortly after the container has started.
         let pids = until("the engine's process is known", READY_LIMIT, async || {
             let pids = world.engine_pids("notes").await?;
             Ok((!pids.is_empty()).then_some(pids))
@@ -145,7 +145,7 @@ async fn judge(world: &World, load: &Load, saved: &[Saved]) -> Result<()> {
     Ok(())
 }
 
-/// The content of an acknowledged memory that cannot be read back unchanged.
+/// Returns the content of an acknowledged memory that cannot be read back unchanged; `None` if it can.
 async fn lost<'a>(memories: &Memories, saved: &'a Saved) -> Result<Option<&'a str>> {
     let answer = memories.send("GET", &format!("/v1/memories/{}", saved.id), None, Vec::new()).await?;
     let same =
@@ -153,7 +153,7 @@ async fn lost<'a>(memories: &Memories, saved: &'a Saved) -> Result<Option<&'a st
     Ok((!same).then_some(saved.content.as_str()))
 }
 
-/// Number of occurrences of each content in the log.
+/// Returns how often each content occurs in the log.
 async fn contents(memories: &Memories) -> Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
     let mut after = 0;

@@ -12,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 use crate::input::checked;
 use crate::world::{SOON, World, in_namespace, refusal, small};
 
-/// A key that was never issued, split in two: complete, it would trigger secret scanners on this repository.
+/// A key that was never issued. It is split in two: a complete key would trigger secret scanners on this repository.
 const KEY: &str = concat!("AKI", "AQWERTY234567ABCD");
 const REVIEWED_KEY: &str = concat!("AKI", "AREVIEWED2345672");
-/// A reviewed address, listed as an exception.
+/// An address that was reviewed and is listed as an exception.
 const ADDRESS: &str = "help-desk-4711@example.org";
-/// A pod that calls the engine as agents do.
+/// Name of a pod that calls the engine as agents do.
 const AGENT: &str = "agent";
 
 fn exception(detector: &str, what: &Value) -> Value {
@@ -33,8 +33,8 @@ fn hashed(text: &str) -> Value {
     json!({"sha256": digest, "expires": "2999-01-01T00:00:00+01:00"})
 }
 
-/// Every section, with values at the schema's limits where no other value is tested: the engine starts with all values
-/// that the schema accepts.
+/// A spec with every section. Values are at the schema's limits unless a test needs another value: the engine starts
+/// with all values that the schema accepts.
 fn sections() -> Value {
     let mut hosts: Vec<String> = (0..61).map(|n| format!("host-{n}.example.org")).collect();
     hosts.extend(["memory.example.org", "a_b.example.org:65535", "[fd00::1]:1"].map(str::to_owned));
@@ -58,7 +58,7 @@ fn sections() -> Value {
     spec
 }
 
-/// Policy, search, MCP and forgetting on an engine configured by its resource, and again after an edit.
+/// Policy, search, MCP and forgetting work as the resource configures them, and again after an edit of the resource.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_resource_says_of_memories_holds() {
     in_namespace("memory-api", async |world| {
@@ -77,7 +77,7 @@ async fn what_the_resource_says_of_memories_holds() {
     .await;
 }
 
-/// The error code of a refused save; empty if it was accepted.
+/// Returns the error code of a refused save; empty if the save was accepted.
 async fn refused_with(memories: &Memories, content: &str) -> Result<String> {
     let answer = memories.send("POST", "/v1/memories", None, serde_json::to_vec(&memory(content))?).await?;
     let body: Value = serde_json::from_str(&answer.body).with_context(|| answer.body.clone())?;
@@ -102,7 +102,7 @@ async fn secrets_are_refused_and_personal_data_is_redacted(memories: &Memories) 
     Ok(())
 }
 
-/// The id of the top memory for a query in the engine's default mode.
+/// Returns the id of the first memory for a query in the engine's default mode.
 async fn best(memories: &Memories, query: &str) -> Result<Option<String>> {
     let path = format!("/v1/search?q={}", query.replace(' ', "+"));
     let answer: SearchAnswer = memories.get(&path).await?;
@@ -115,7 +115,7 @@ async fn searches_find_by_words_and_by_meaning(memories: &Memories) -> Result<()
     let garden = memories.save("Tomatoes grow behind the greenhouse.", None).await?.id;
     memories.save("The invoice for the printer is not paid.", None).await?;
     for (query, id) in [("tomatoes greenhouse", &garden), ("when do we see a doctor", &doctor)] {
-        // The vectors of a project are loaded at its first search.
+        // The engine loads the vectors of a project at the project's first search, so the first results may lack them.
         until(&format!("{query:?} finds its memory first"), SOON, async || {
             Ok((best(memories, query).await?.as_ref() == Some(id)).then_some(()))
         })
@@ -124,8 +124,8 @@ async fn searches_find_by_words_and_by_meaning(memories: &Memories) -> Result<()
     Ok(())
 }
 
-/// Sends one message to `/mcp` from another pod, with the Service's name or another one as host. Returns status and
-/// answer.
+/// Sends one message to `/mcp` from another pod. `host` is a header that replaces the Service's name as host. Returns
+/// status and body of the response.
 async fn message(world: &World, host: Option<&str>, method: &str, params: &Value) -> Result<(u16, Value)> {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
     let url = format!("http://notes.{}.svc:8080/mcp", world.namespace);
@@ -144,7 +144,7 @@ async fn message(world: &World, host: Option<&str>, method: &str, params: &Value
     Ok((status.parse()?, serde_json::from_str(answer).unwrap_or(Value::Null)))
 }
 
-/// The result of an accepted message.
+/// Sends a message that must be accepted; returns its result.
 async fn result(world: &World, method: &str, params: &Value) -> Result<Value> {
     let (status, mut answer) = message(world, None, method, params).await?;
     ensure!(status == 200 && answer["error"].is_null(), "{method}: {status} {answer}");
@@ -174,7 +174,7 @@ async fn agents_talk_to_the_engine_under_its_names(world: &World) -> Result<()> 
     Ok(())
 }
 
-/// A request for a plan without rules gets a default plan of the resource, and nothing is forgotten.
+/// A request for a plan without rules gets a plan by the rules of the resource, and no memory is forgotten.
 async fn a_plan_follows_the_rules_of_the_resource(memories: &Memories) -> Result<()> {
     let plan: Value = memories.post("/v1/retention/plan", None, &json!({})).await?;
     let rules = &plan["rules"];
@@ -244,7 +244,7 @@ async fn an_edited_spec_holds_in_another_pod(world: &World) -> Result<()> {
     .await
 }
 
-/// Sections that the API server refuses, and a part of the message.
+/// Sections that the API server refuses, each with a part of the message.
 fn refused() -> Vec<(Value, &'static str)> {
     let both = exception("email", &json!({"value": ADDRESS, "sha256": "0".repeat(64)}));
     let late = exception("email", &json!({"value": ADDRESS, "expires": "soon"}));
@@ -270,8 +270,8 @@ fn refused() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// The API server refuses what the schema can detect, with a remedy. What only the engine's tables can detect becomes a
-/// condition. Neither repeats the text of an exception.
+/// The API server refuses what the schema can detect, with a remedy. Faults that only the engine's tables can detect
+/// become a condition. Neither message repeats the text of an exception.
 #[tokio::test(flavor = "multi_thread")]
 async fn sections_that_mean_nothing_are_refused_or_said() {
     in_namespace("memory-specs", async |world| {

@@ -52,7 +52,7 @@ async fn the_chart_and_kustomize_make_the_same_objects() -> Result<()> {
     Ok(())
 }
 
-/// The objects of a manifest by their identity, without labels and annotations specific to one tool.
+/// Returns the objects of a manifest by their identity, without labels and annotations that are specific to one tool.
 fn objects(manifest: &str) -> Result<Objects> {
     let mut objects = Objects::new();
     for document in serde_yaml::Deserializer::from_str(manifest) {
@@ -95,7 +95,7 @@ async fn the_chart_passes_lint() -> Result<()> {
     Ok(())
 }
 
-/// Refused values, and the key that the message must name.
+/// Values that the chart refuses, and the key that the message must name.
 const REFUSED: [(&str, &str); 16] = [
     ("anchors.writesPerSecond=0", "writesPerSecond"),
     ("anchors.perSecond=5", "perSecond"),
@@ -138,7 +138,7 @@ async fn values_that_mean_nothing_are_refused_by_name() -> Result<()> {
     for (value, word) in REFUSED {
         match rendered(&cluster, &[value]).await {
             Ok(_) => anyhow::bail!("{value} was accepted"),
-            // The first line of the message is the command line, which contains the value.
+            // The first line of the message is the command line, which contains the value: leave it out.
             Err(error) => {
                 let said = format!("{error:#}");
                 let said = said.split_once('\n').map_or("", |(_, rest)| rest);

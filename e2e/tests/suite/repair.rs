@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::audit;
 use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 
-/// Every child that the engine owns; the claim is not among them.
+/// Every child that the engine owns. The claim is not one of them.
 pub(crate) const CHILDREN: [(&str, &str, &str, &str); 8] = [
     ("", "ServiceAccount", "serviceaccounts", "notes"),
     ("", "ConfigMap", "configmaps", "notes-config"),
@@ -45,7 +45,7 @@ async fn a_deleted_child_is_made_again() {
             })
             .await?;
         }
-        // The status may still refer to the pod that was deleted with its StatefulSet, so this checks the memory.
+        // The status may still describe the pod that was deleted with its StatefulSet, so this reads the memory.
         let found = until("the memory is served again", READY_LIMIT, async || {
             Ok(Some(world.memories("notes").read(&saved.id).await?))
         })
@@ -57,7 +57,8 @@ async fn a_deleted_child_is_made_again() {
     .await;
 }
 
-/// Edits of children, and the field to check. `kubectl edit` takes ownership of the field; the operator takes it back.
+/// Edits of children, each with the field to check. `kubectl edit` takes ownership of the field; the operator takes it
+/// back.
 fn edits() -> Vec<(usize, Value, &'static str)> {
     vec![
         (0, json!({"automountServiceAccountToken": true}), "/automountServiceAccountToken"),
@@ -96,7 +97,7 @@ fn field_of(object: &DynamicObject, field: &str) -> Result<Value> {
     Ok(serde_json::to_value(object)?.pointer(field).cloned().unwrap_or_default())
 }
 
-/// A child without its owner reference would outlive its engine; one without labels would not be watched.
+/// A child without its owner reference would outlive its engine. A child without labels would not be watched.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_orphaned_child_is_taken_back() {
     in_namespace("orphaned", async |world| {
@@ -121,8 +122,8 @@ async fn an_orphaned_child_is_taken_back() {
     .await;
 }
 
-/// Foreign objects under names that the engine needs are reported in a condition and left alone, and nothing is created
-/// partially. Once they are removed, the engine starts.
+/// If objects of others have names that the engine needs, a condition reports this. The objects are left alone, and no
+/// part of the engine is created. Once the objects are removed, the engine starts.
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_object_is_left_alone() {
     in_namespace("foreign", async |world| {
@@ -158,8 +159,8 @@ async fn somebody_elses_object_is_left_alone() {
     .await;
 }
 
-/// When something undoes every repair (a webhook, another controller), the operator repairs at a bounded rate, without
-/// a race, and other engines are not affected.
+/// When something undoes every repair (a webhook, another controller), the operator repeats the repair at a bounded
+/// rate, not as fast as it can. Other engines are not affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fight_over_an_object_is_bounded() {
     in_namespace("fight", async |world| {

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::repair::{CHILDREN, api};
 use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 
-/// The claim is restored in three forms: as written by hand, as saved in a backup, and as recreated by Velero.
+/// Returns the claim in the three forms in which it is restored: as written by hand, as saved in a backup, and as
+/// recreated by Velero.
 fn ways(saved: &Value, volume: &str) -> Vec<(&'static str, Value)> {
     let by_hand = json!({
         "metadata": {"name": "notes-data"},
@@ -82,7 +83,8 @@ async fn lose_claim(world: &World, volume: &str, head: i64) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the engine serves. Meanwhile no condition may report one of its own objects as foreign.
+/// Waits until the engine is ready. Meanwhile no condition may report one of the engine's own objects as an object of
+/// others.
 async fn serves_again(world: &World, way: &str) -> Result<MemoryEngine> {
     until(&format!("{way}: it serves again"), READY_LIMIT, async || {
         let engine = world.api::<MemoryEngine>().get("notes").await?;
@@ -104,7 +106,7 @@ async fn taken_over(world: &World, way: &str) -> Result<()> {
     Ok(())
 }
 
-/// An object as a backup stores it.
+/// Returns an object as a backup stores it.
 fn as_saved(object: &DynamicObject) -> Result<Value> {
     let mut saved = serde_json::to_value(object)?;
     saved.as_object_mut().context("an object")?.remove("status");
@@ -115,8 +117,8 @@ fn as_saved(object: &DynamicObject) -> Result<Value> {
     Ok(saved)
 }
 
-/// Every child is restored from a manifest before its engine, as a restore does: with the previous owner, without an
-/// owner, with more labels, with fewer. The engine adopts all of them.
+/// Every child is restored from a manifest before its engine, as backup tools do: with the previous owner, without an
+/// owner, with more labels, with fewer labels. The engine adopts all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn children_restored_from_manifests_are_taken_over() {
     type Change = fn(&mut Value);
@@ -179,8 +181,8 @@ async fn delete_engine(world: &World) -> Result<()> {
     .await
 }
 
-/// A claim under the name that an engine needs, without an indication of its owner, is left alone, and the user is not
-/// told to delete it. Once handed over as the message describes, it is adopted.
+/// If a claim has the name that an engine needs and does not indicate its owner, the operator leaves it alone and does
+/// not tell the user to delete it. Once the user hands it over as the message describes, the engine adopts it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_of_somebody_else_is_left_alone_until_it_is_handed_over() {
     in_namespace("claim-foreign", async |world| {

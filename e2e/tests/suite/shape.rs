@@ -1,4 +1,4 @@
-//! The pod under external influence: sidecars, quotas, labels, volumes created by hand.
+//! What shapes the pod from outside: sidecars, quotas, labels, volumes created by hand.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -58,7 +58,7 @@ async fn remove_injector(world: &World) {
     }
 }
 
-/// Waits until pods get this container: the API server applies a policy with a delay.
+/// Waits until a new pod gets the injected container: the API server applies a policy with a delay.
 async fn until_injected(world: &World, image: &str) -> Result<()> {
     let probe: Pod = serde_json::from_value(json!({
         "metadata": {"name": "probe"},
@@ -80,7 +80,8 @@ async fn until_injected(world: &World, image: &str) -> Result<()> {
     .await
 }
 
-/// A sidecar whose name sorts before the engine's: the condition names the container that has the fault.
+/// A sidecar has a name that sorts before the name of the engine's container. The condition names the container with
+/// the fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_sidecar_and_with_the_engine_is_told_apart() {
     in_namespace("sidecar", async |world| {
@@ -114,7 +115,7 @@ async fn with_sidecar(world: &World) -> Result<()> {
     let message = world.condition("notes", "Stalled", "True", "SidecarFailed").await?;
     ensure!(message.contains("container daprd") && !message.contains("spec.image"), "{message}");
 
-    // Corrected at the source; Kubernetes recreates the pod once the broken one is gone.
+    // The policy is corrected. Kubernetes recreates the pod once the broken pod is gone.
     deploy::apply(&world.cluster, &injector(&world.namespace, TOOLS_IMAGE)).await?;
     until_injected(world, TOOLS_IMAGE).await?;
     world.api::<Pod>().delete("notes-0", &DeleteParams::default()).await?;
@@ -122,7 +123,8 @@ async fn with_sidecar(world: &World) -> Result<()> {
     world.memories("notes").save("beside a sidecar", None).await.map(|_| ())
 }
 
-/// The namespace permits too little for pods: the condition names the object that limits it, and the remedy.
+/// A quota or a limit range of the namespace permits too little for the pod. The condition names this object and the
+/// remedy.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_or_a_limit_range_on_pods_is_named() {
     in_namespace("quota", async |world| {
@@ -136,11 +138,11 @@ async fn a_quota_or_a_limit_range_on_pods_is_named() {
         deploy::apply(&world.cluster, &quota("10m")).await?;
         world.apply("notes", small()).await?;
         let message = world.condition("notes", "Stalled", "True", "PodRefused").await?;
-        // The first message appears before the event can be read.
+        // The first message appears before the operator can read the event that names the quota.
         let named = said(world, "ResourceQuota team-compute").await.with_context(|| message)?;
         ensure!(named.contains("spec.writer") && named.contains("requests.cpu=50m"), "{named}");
 
-        // The quota now has capacity; the next obstacle is a limit on single containers.
+        // The quota now has capacity. The next obstacle is a limit on single containers.
         deploy::apply(&world.cluster, &quota("1")).await?;
         let range = format!(
             "apiVersion: v1\nkind: LimitRange\nmetadata: {{name: small-pods, namespace: {}}}\nspec: {{limits: [{{type: \
@@ -168,7 +170,7 @@ async fn said(world: &World, words: &str) -> Result<String> {
     Ok(condition(&engine, "Stalled").map(|c| c.message.clone()).unwrap_or_default())
 }
 
-/// Triggers another attempt, as the condition's message describes.
+/// Triggers another attempt to create the pod, as the condition's message describes.
 async fn try_again(world: &World, value: &str) -> Result<()> {
     let word = format!("try-again={value}");
     let args = ["-n", &world.namespace, "annotate", "--overwrite", "statefulset", "notes", &word];
@@ -205,8 +207,8 @@ fn shaped() -> Value {
     spec
 }
 
-/// Settings of a spec for its pod and its Service are applied, cause no further writes, and are removed when they leave
-/// the spec.
+/// Settings of a spec for its pod and its Service are applied, cause no further writes, and are removed once the spec
+/// no longer contains them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_and_a_service_are_shaped_by_the_spec() {
     in_namespace("shape", async |world| {
@@ -224,7 +226,7 @@ async fn a_pod_and_a_service_are_shaped_by_the_spec() {
         ensure!(service.labels().get("team").is_some_and(|team| team == "search"), "{:?}", service.labels());
         steady(world).await?;
 
-        // Back to the operator's own user: its group gets access to the files of the other user.
+        // Return to the operator's own user. Its group gets access to the files that the other user wrote.
         let mut spec = small();
         spec["writer"]["securityContext"] = json!({"fsGroupChangePolicy": "Always"});
         world.apply("notes", spec).await?;
@@ -239,7 +241,7 @@ async fn a_pod_and_a_service_are_shaped_by_the_spec() {
     .await;
 }
 
-/// An up-to-date engine causes no writes.
+/// Checks that an up-to-date engine causes no writes.
 async fn steady(world: &World) -> Result<()> {
     let version = async || {
         let set = world.api::<StatefulSet>().get("notes").await?.metadata;
@@ -291,8 +293,7 @@ fn without_class(size: &str) -> Value {
     json!({"writer": {"storage": {"size": size, "className": ""}}})
 }
 
-/// Removes the class from a volume of the cluster's driver, which gives a volume that an administrator created
-/// elsewhere.
+/// Returns a volume as an administrator creates it elsewhere: a volume of the cluster's driver whose class was removed.
 async fn volume(world: &World, name: &str) -> Result<PersistentVolume> {
     let claims = world.api::<PersistentVolumeClaim>();
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({

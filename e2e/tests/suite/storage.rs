@@ -1,4 +1,4 @@
-//! The volume: it grows under load, fills up and recovers; obstacles are reported.
+//! The volume: it grows under load, fills up and recovers, and obstacles are reported.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +46,7 @@ async fn until_capacity(world: &World, engine: &str, bytes: u128) -> Result<()> 
     Ok(())
 }
 
-/// The growth of a volume is not noticeable: the same pod, no refused save.
+/// Clients do not notice that a volume grows: the pod stays the same, and no save is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_grows_while_memories_are_saved() {
     in_namespace("grows", async |world| {
@@ -71,7 +71,7 @@ async fn a_volume_grows_while_memories_are_saved() {
         let saved = saved?;
         ensure!(world.pod_uid("notes").await? == pod, "the pod was replaced");
         ensure!(health(world, "notes").await?.started_at == before.started_at, "the process was restarted");
-        // Growing takes a second or two; on a busy machine a save can take almost a second.
+        // Growing takes a second or two. On a busy machine, one save can take almost a second.
         ensure!(saved.len() >= 3, "only {} memories were saved meanwhile", saved.len());
         ensure!(world.memories("notes").head().await?.seq >= saved.len() as u64, "the log is shorter");
         Ok(())
@@ -92,7 +92,8 @@ async fn grow_in_use(world: &World, before: u64) -> Result<()> {
     Ok(())
 }
 
-/// A full volume refuses writes and nothing else, reports it, and recovers automatically once it is enlarged.
+/// An engine on a full volume refuses writes and nothing else, reports the full volume, and recovers automatically once
+/// the volume is enlarged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_volume_reads_on_and_recovers_by_growing() {
     in_namespace("full", async |world| {
@@ -230,7 +231,7 @@ async fn remove_class(world: &World, name: &str) -> Result<()> {
     }
 }
 
-/// A growth that cannot happen causes no harm, and both remedies in the message work.
+/// A growth that cannot happen causes no harm, and both remedies that the message names work.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_class_that_cannot_grow_is_said_and_both_ways_out_work() {
     const CLASS: &str = "t-cannot-grow";
@@ -243,13 +244,13 @@ async fn a_class_that_cannot_grow_is_said_and_both_ways_out_work() {
         let pod = world.pod_uid("notes").await?;
         growth_is_refused(world, CLASS).await?;
 
-        // The first remedy: revert it. A size below the volume's is still refused.
+        // The first remedy: return to the old size. A size below the volume's size is still refused.
         let message = refusal(world.apply("notes", in_class(CLASS, "63Mi")).await)?;
         ensure!(message.contains("size cannot shrink"), "{message}");
         world.apply("notes", in_class(CLASS, "64Mi")).await?;
         world.ready("notes").await?;
 
-        // The second remedy: the class permits expansion.
+        // The second remedy: permit expansion in the class.
         growth_is_refused(world, CLASS).await?;
         let allow = json!({"allowVolumeExpansion": true});
         classes(world).patch(CLASS, &PatchParams::default(), &Patch::Merge(&allow)).await?;
@@ -294,7 +295,7 @@ async fn a_missing_class_is_said_and_waited_for() {
     .await;
 }
 
-/// A second claimant of the volume waits until its writer is gone: two writers never share a log.
+/// A second pod that claims the volume waits until the writer is gone: two writers never share a log.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_second_pod_gets_the_volume() {
     in_namespace("one-pod", async |world| {
@@ -313,7 +314,7 @@ async fn no_second_pod_gets_the_volume() {
         }
         world.memories("notes").save("still written by the one writer", None).await?;
 
-        // Only the writer was in its way.
+        // Only the writer kept the second pod from the volume: once the writer is gone, the second pod runs.
         world.api::<MemoryEngine>().delete("notes", &DeleteParams::default()).await?;
         second.await.context("the volume of an engine that is gone")?;
         let segments = world.shell("second", "shell", "find /data -name '*.jsonl' | wc -l").await?;
@@ -323,8 +324,8 @@ async fn no_second_pod_gets_the_volume() {
     .await;
 }
 
-/// The claim of a running engine is deleted: this is reported at once, the engine continues to serve, and the claim is
-/// never silently replaced by an empty volume.
+/// The claim of a running engine is deleted. This is reported at once, the engine continues to serve, and an empty
+/// volume never silently replaces the claim.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_deleted_in_use_is_said_and_never_replaced_by_an_empty_one() {
     in_namespace("claim-deleted", async |world| {
@@ -354,7 +355,7 @@ async fn a_claim_deleted_in_use_is_said_and_never_replaced_by_an_empty_one() {
     .await;
 }
 
-/// The remedy that the message of `VolumeLost` names.
+/// Applies the remedy that the message of `VolumeLost` names.
 async fn begin_again(world: &World) -> Result<()> {
     let engines = world.api::<MemoryEngine>();
     engines.delete("notes", &DeleteParams::default()).await?;

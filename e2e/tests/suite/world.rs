@@ -1,4 +1,5 @@
-//! A test's part of the cluster: a separate namespace, which is dumped when the test fails and deleted afterwards.
+//! The part of the cluster that belongs to a test: a separate namespace, which is dumped when the test fails and
+//! deleted afterwards.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
-/// Longest wait until an engine is ready: several tests share two cores.
+/// Longest wait until an engine is ready. Several tests share two cores.
 pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
 /// Longest wait for a change that needs no new pod.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -72,7 +73,7 @@ impl World {
         let _ = namespaces.delete(&self.namespace, &DeleteParams::background()).await;
     }
 
-    /// Information for the analysis of a failure.
+    /// Returns information for the analysis of a failure.
     async fn dump(&self) -> String {
         let mut text = format!("---- {} ----\n", self.namespace);
         let show: [&[&str]; 4] = [
@@ -108,7 +109,8 @@ impl World {
         Memories::of(&self.cluster.plain_client(), &self.namespace, engine)
     }
 
-    /// Applies an engine as a pipeline does; the pipeline gives up the fields that are left out.
+    /// Applies an engine with the field manager of a pipeline, which thereby gives up the fields that `spec` leaves
+    /// out.
     pub(crate) async fn apply(&self, name: &str, spec: Value) -> Result<MemoryEngine> {
         let engine = json!({
             "apiVersion": "memoryengine.io/v1alpha1",
@@ -131,7 +133,7 @@ impl World {
         self.until_engine(name, "it is Ready", READY_LIMIT, is_current).await
     }
 
-    /// Waits until an engine satisfies the predicate.
+    /// Waits until an engine satisfies the predicate; returns the engine.
     pub(crate) async fn until_engine(
         &self,
         name: &str,
@@ -238,13 +240,13 @@ impl World {
         .await
     }
 
-    /// Host process ids of an engine, without the pause process.
+    /// Returns the host process ids of an engine, without the pause process.
     pub(crate) async fn engine_pids(&self, engine: &str) -> Result<Vec<i32>> {
         let pod = self.api::<Pod>().get(&format!("{engine}-0")).await?;
         cluster::host_pids(&pod, Some("engine"))
     }
 
-    /// The uid of the writer's pod; `None` without a pod, or while the pod is being deleted.
+    /// Returns the uid of the writer's pod; `None` without a pod, or while the pod is being deleted.
     pub(crate) async fn pod_uid(&self, engine: &str) -> Result<Option<String>> {
         let pod = self.api::<Pod>().get_opt(&format!("{engine}-0")).await?;
         Ok(pod
@@ -259,7 +261,7 @@ pub(crate) fn small() -> Value {
     json!({"writer": {"storage": {"size": "64Mi"}}})
 }
 
-/// The kstatus result of a resource: the rules by which GitOps tools wait.
+/// The status of a resource by the rules of kstatus, with which GitOps tools wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kstatus {
     InProgress,
@@ -267,7 +269,8 @@ pub(crate) enum Kstatus {
     Current,
 }
 
-/// kstatus for a custom resource: generation first, then Reconciling and Stalled, then Ready.
+/// Computes the kstatus result of a custom resource: first from the generation, then from Reconciling and Stalled, then
+/// from Ready.
 pub(crate) fn kstatus(engine: &MemoryEngine) -> Kstatus {
     let status = engine.status.clone().unwrap_or_default();
     let is = |kind: &str, value: &str| condition(engine, kind).is_some_and(|c| c.status == value);
@@ -282,12 +285,12 @@ pub(crate) fn kstatus(engine: &MemoryEngine) -> Kstatus {
     }
 }
 
-/// Ready for its current spec, with no change in progress.
+/// Returns true if the engine is ready for its current spec and no change is in progress.
 pub(crate) fn is_current(engine: &MemoryEngine) -> bool {
     kstatus(engine) == Kstatus::Current && condition(engine, "Ready").is_some()
 }
 
-/// The API server's message for a request that must be refused.
+/// Returns the API server's message for a request that must be refused.
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T>) -> Result<String> {
     match result {
         Ok(accepted) => bail!("accepted: {accepted:?}"),

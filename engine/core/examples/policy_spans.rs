@@ -1,8 +1,8 @@
-//! Prints the policy's finds, for measurements. Reads texts from standard input, one JSON string per line, and prints
-//! for each a JSON list of `[start, end, kind, detector]`, in characters.
+//! Prints what the policy finds in texts, for measurements. Reads one JSON string per line from standard input, and
+//! prints one JSON list of `[start, end, kind, detector]` per line; `start` and `end` are in characters.
 //!
-//! `cargo run --release -p engine-core --example policy_spans [-- KIND…]`: given kinds replace the default ones; `all`
-//! stands for every kind.
+//! `cargo run --release -p engine-core --example policy_spans [-- KIND…]`: the given kinds replace the default kinds;
+//! `all` stands for every kind.
 #![expect(clippy::disallowed_methods, reason = "a program for measurements reads its arguments")]
 
 use std::io::{self, BufRead, Write};

@@ -1,9 +1,9 @@
 //! Verifies a log against a state of it that was recorded outside of its volume.
 //!
 //! A log that is consistent in itself may still not be the original: a dropped tail, an older copy of the volume, or a
-//! rewritten history are all consistent. An anchor, kept where the log's writer cannot reach it, reveals them. It
-//! cannot tell a tail that was dropped by hand from an older copy of the volume: both are
-//! [`IntegrityFaultKind::Truncated`].
+//! rewritten history are all consistent. An anchor is a state of the log that is stored where the log's writer cannot
+//! change it, so that comparing it with the log reveals all three. A tail that was dropped by hand cannot be
+//! distinguished from an older copy of the volume: both are [`IntegrityFaultKind::Truncated`].
 
 use thiserror::Error;
 
@@ -17,13 +17,14 @@ pub struct LogFacts {
     pub origin: String,
     /// Number of events that verify.
     pub size: u64,
-    /// Root of the tree of the first [`needed_root`] events; None if the log has fewer.
+    /// Root of the Merkle tree over the first [`needed_root`] events; None if the log has fewer events.
     pub root_at_anchor: Option<Hash>,
     /// Size of the largest checkpoint that is signed with the log's own key and matches the log; 0 if there is none.
     pub signed_size: u64,
 }
 
-/// The size at which [`LogFacts`] must contain the root to judge this anchor.
+/// The number of events over which [`LogFacts::root_at_anchor`] must be computed to judge this anchor; None if the
+/// anchor needs no root.
 pub fn needed_root(given: &GivenAnchor) -> Option<u64> {
     match given {
         GivenAnchor::Known { anchor, .. } => Some(anchor.size),
@@ -31,16 +32,17 @@ pub fn needed_root(given: &GivenAnchor) -> Option<u64> {
     }
 }
 
-/// The given anchor is malformed. This is a fault of the caller and says nothing about the log.
+/// The given anchor is malformed. The caller is at fault; the log was not judged. Contains the name of the malformed
+/// field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the {0} of the anchor is malformed")]
 pub struct AnchorForm(pub &'static str);
 
-/// Checks the form of a given anchor. Call it before any other function here.
+/// Checks the form of a given anchor. Call this function before the other functions of this module.
 ///
 /// # Errors
 ///
-/// Which field is wrong.
+/// The field that is malformed.
 pub fn check_form(given: &GivenAnchor) -> Result<(), AnchorForm> {
     let GivenAnchor::Known { anchor, accepted } = given else { return Ok(()) };
     let is_root = |text: &str| Hash::from_hex(text.as_bytes()).is_some();
@@ -60,11 +62,11 @@ pub fn check_form(given: &GivenAnchor) -> Result<(), AnchorForm> {
     fields.into_iter().find(|(_, right)| !right).map_or(Ok(()), |(field, _)| Err(AnchorForm(field)))
 }
 
-/// Checks that the log equals or extends the recorded state.
+/// Checks that the log equals or extends the state that `given` records.
 ///
 /// # Errors
 ///
-/// How it differs, and what to do.
+/// How the log differs, and what the administrator can do.
 pub fn judge(given: &GivenAnchor, log: &LogFacts) -> Result<(), IntegrityFault> {
     let anchor = match given {
         GivenAnchor::New => return Ok(()),
@@ -143,7 +145,8 @@ pub fn is_older(anchor: &Anchor, than: &Anchor) -> bool {
     (anchor.rollbacks, anchor.size) < (than.rollbacks, than.size)
 }
 
-/// The anchors that an engine was given, as far as they still matter.
+/// The anchors given to this engine that still matter: the newest one, the newest one that the log extends, and the
+/// fault that the newest one revealed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held {
     newest: Option<Anchor>,
@@ -154,12 +157,12 @@ pub struct Held {
 /// Result of passing an anchor to [`Held::take`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// A newer anchor is already known: nothing changes.
+    /// A newer anchor is already known; the given one is ignored.
     Older,
-    /// The log extends it. An accepted rollback must be recorded as an event, once, under the idempotency key
+    /// The log extends the anchor. An accepted rollback must be recorded as an event, once, under the idempotency key
     /// [`rollback_key`].
     Extends(Option<AcceptedRollback>),
-    /// The log contradicts it: nothing may be written.
+    /// The log contradicts the anchor: nothing may be written to the log.
     Contradicts,
 }
 
@@ -169,12 +172,12 @@ impl Held {
         self.extended.as_ref()
     }
 
-    /// The fault that the newest anchor reveals.
+    /// The fault that comparing the log with the newest anchor revealed.
     pub fn fault(&self) -> Option<&IntegrityFault> {
         self.fault.as_ref()
     }
 
-    /// Verifies the log against an anchor, unless a newer one was given before. A later anchor can clear a fault,
+    /// Verifies the log against an anchor, unless a newer anchor was given before. A later anchor can clear a fault,
     /// because an anchor with more accepted rollbacks is newer than the one that was contradicted.
     pub fn take(&mut self, given: &GivenAnchor, log: &LogFacts) -> Taken {
         let older = match (given, &self.newest) {

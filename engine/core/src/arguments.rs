@@ -1,6 +1,7 @@
-//! Converts tool arguments as models and their clients send them to what the tool's JSON Schema expects, where the
-//! meaning is unambiguous: `null` for an omitted argument, `"5"` and `5.0` for an integer, `"true"` for a boolean,
-//! `"[\"a\"]"` and `"a"` for a list. Ambiguous values are left unchanged; validation then refuses them with a reason.
+//! Converts the tool arguments that models and their clients send to the types that the tool's JSON Schema expects, if
+//! their meaning is unambiguous: `null` for an omitted argument, `"5"` and `5.0` for an integer, `"true"` for a
+//! boolean, `"[\"a\"]"` and `"a"` for a list. Ambiguous values are left unchanged; validation then refuses them with a
+//! reason.
 
 use serde_json::{Map, Number, Value};
 
@@ -18,14 +19,14 @@ pub struct CoercedArguments {
     pub ignored: Vec<String>,
 }
 
-/// Converts arguments to a schema; the schema must not contain references.
+/// Converts arguments to the types that `schema` expects. The schema must not contain references (`$ref`).
 pub fn fitted(schema: &Value, arguments: Map<String, Value>) -> CoercedArguments {
     let mut ignored = Vec::new();
     let arguments = object(schema, arguments, "", &mut ignored);
     CoercedArguments { arguments, ignored }
 }
 
-/// The JSON types that a schema allows, one bit each.
+/// A set of JSON types, such as the types that a schema allows; one bit per type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kinds(u8);
 
@@ -129,8 +130,8 @@ fn words(schema: &Value) -> Option<Vec<&str>> {
     all.map(words).collect::<Option<Vec<_>>>().map(|each| each.concat())
 }
 
-/// Matches a text with one of the allowed values and returns the schema's spelling. A text that matches none is left
-/// unchanged; one that means "no value" is removed.
+/// Matches `text` with one of the allowed `words` and returns the schema's spelling. Returns a text that matches no
+/// word unchanged, and None for a text that means "no value".
 fn one_of(words: &[&str], text: &str) -> Option<Value> {
     let trimmed = text.trim();
     let known = words.iter().find(|word| word.eq_ignore_ascii_case(trimmed));
@@ -141,8 +142,8 @@ fn one_of(words: &[&str], text: &str) -> Option<Value> {
     }
 }
 
-/// Converts a value to a schema. Returns the value unchanged if the meaning is ambiguous, and None if it means "no
-/// value".
+/// Converts a value to a type that the schema allows. Returns the value unchanged if the meaning is ambiguous, and None
+/// if it means "no value".
 fn fit(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -> Option<Value> {
     let kinds = Kinds::of(schema);
     if let (Some(words), Value::String(text)) = (words(schema), &value) {
@@ -190,7 +191,7 @@ fn within(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -
                     .map(|(i, item)| {
                         let is_null = item.is_null();
                         let fitted = fit(one, item, &format!("{path}[{i}]"), ignored);
-                        // Items of a list are not removed.
+                        // An item that means "no value" is kept, because removing it would shift the other items.
                         fitted.unwrap_or_else(|| {
                             if is_null { Value::Null } else { Value::String(String::new()) }
                         })
@@ -204,7 +205,7 @@ fn within(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -
     }
 }
 
-/// Matches an item of a list of enum values, ignoring case.
+/// Returns the schema's spelling of an item of a list of enum values; ignores case.
 fn word(schema: &Value, text: String) -> String {
     let Some(words) = schema.get("enum").and_then(Value::as_array) else { return text };
     let asked = text.trim();
@@ -240,7 +241,7 @@ fn read(schema: &Value, kinds: Kinds, text: String, path: &str, ignored: &mut Ve
     {
         return fit(schema, nested, path, ignored);
     }
-    // With a comma it is ambiguous: it may be a separator or part of the text.
+    // A text with a comma is ambiguous: the comma may separate items or be part of the text.
     if kinds.has(Kinds::ARRAY) && !is_nested && !trimmed.contains(',') {
         return Some(listed(schema, Value::String(text), path, ignored));
     }
@@ -252,7 +253,7 @@ fn listed(schema: &Value, value: Value, path: &str, ignored: &mut Vec<String>) -
     within(schema, Value::Array(vec![value]), path, ignored)
 }
 
-/// Converts a number where another type is expected: an integer written as a fraction, a boolean or a text.
+/// Converts a number where another type is expected: `5.0` to an integer, 0 or 1 to a boolean, any number to a text.
 fn other_number(kinds: Kinds, number: Number) -> Value {
     if kinds.has(Kinds::NUMBER) || !number.is_f64() && kinds.has(Kinds::INTEGER) {
         return Value::Number(number);

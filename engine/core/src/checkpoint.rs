@@ -1,4 +1,4 @@
-//! Signed checkpoints of a log, as in c2sp.org/tlog-checkpoint: origin, number of events, and root.
+//! Signed checkpoints of a log, as in c2sp.org/tlog-checkpoint: origin, number of events, and Merkle root.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::digest::Hash;
 use crate::note::{self, NoteFault, SignerKey, VerifierKey, is_key_name};
 use crate::wire::CheckpointView;
 
-/// Most extension lines of a checkpoint that is read.
+/// Maximum number of extension lines; a checkpoint with more is refused.
 pub const EXTENSIONS_MAX: usize = 16;
 
 /// Origin of a log: the first line of its checkpoints, and the name of its keys.
@@ -23,9 +23,9 @@ pub fn origin(log_id: &str) -> String {
 pub struct Checkpoint {
     /// Identifies the log, as returned by [`origin`].
     pub origin: String,
-    /// Number of events, below 2^63; also the sequence number of the last of them.
+    /// Number of events, below 2^63; also the sequence number of the last event.
     pub size: u64,
-    /// Root of the Merkle tree over them.
+    /// Root of the Merkle tree over these events.
     pub root: Hash,
     /// Extension lines; none of them is empty.
     pub extensions: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Checkpoint {
 /// Why a note is not a valid checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CheckpointFault {
-    /// It is not a note, or is not signed by a known key.
+    /// The text is not a signed note, or no known key signed it.
     #[error(transparent)]
     Note(#[from] NoteFault),
     /// The signed text is not a checkpoint; names the part at fault.
@@ -53,23 +53,23 @@ impl CheckpointFault {
 }
 
 impl Checkpoint {
-    /// The signed note with this checkpoint, with one signature for each of these keys. Two keys sign only once, when
-    /// the key is rotated.
+    /// Signs this checkpoint with each of `keys` and returns the signed note. Two keys are passed only for the
+    /// checkpoint that a key rotation writes.
     ///
     /// # Errors
     ///
     /// [`CheckpointFault::Form`] when a field cannot be represented in a checkpoint.
     pub fn sign(&self, keys: &[&SignerKey]) -> Result<String, CheckpointFault> {
         let text = self.to_string();
-        // Do not sign what this engine could not read back.
+        // Do not sign a checkpoint that this engine could not read back.
         if Checkpoint::parse(&text)? != *self {
             return Err(CheckpointFault::Form("text"));
         }
         Ok(note::sign(&text, keys)?)
     }
 
-    /// Parses a note and verifies that it is signed by at least one of these keys. Also returns the keys that signed
-    /// it.
+    /// Parses `note` and verifies that at least one of `keys` signed it. Returns the checkpoint and the keys that
+    /// signed it.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl Checkpoint {
         Ok(Checkpoint { origin: origin.to_owned(), size, root, extensions })
     }
 
-    /// The position stored in this checkpoint; engines store one in their own checkpoints.
+    /// The [`Position`] in the extension lines; None if there is none. An engine's own checkpoints contain one.
     pub fn position(&self) -> Option<Position> {
         self.extensions.iter().find_map(|line| Position::parse(line))
     }
@@ -125,11 +125,11 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// Where in the log files the events of a checkpoint end. Stored as an extension line of the engine's own checkpoints,
-/// so that startup need not read earlier events again.
+/// Place in the log files where the events of a checkpoint end. Stored as an extension line of the engine's own
+/// checkpoints, so that a starting engine does not read the events before it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// First event of the segment, after which its file is named.
+    /// Sequence number of the segment's first event, which gives the segment's file its name.
     pub first_seq: u64,
     /// Length of the uncompressed segment up to this point, bytes.
     pub offset: u64,
@@ -138,7 +138,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Parses an extension line; None if it is another one.
+    /// Parses an extension line; None if the line is not a position.
     pub fn parse(line: &str) -> Option<Position> {
         let mut fields = line.strip_prefix("position ")?.split(' ');
         let mut next = || fields.next();
@@ -155,7 +155,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// Parses decimal digits without leading zeros, below 2^63 as in other implementations of the format.
+/// Parses decimal digits without leading zeros, of a number below 2^63, the limit of other implementations of the
+/// format.
 fn decimal(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse::<i64>().ok().filter(|_| plain).map(i64::unsigned_abs)

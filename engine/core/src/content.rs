@@ -1,4 +1,4 @@
-//! Digest of a projection's content: a hash of a multiset of rows.
+//! Digest of a projection's content: a hash of the multiset of its rows, independent of their order.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 
 use crate::digest::{Hash, hex};
 
-/// Tables whose rows the digest covers. The rest of a projection (indexes, the full-text index) is derived from them.
+/// Tables whose rows the digest covers. All other data of a projection (indexes, the full-text index) is derived from
+/// these tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
     /// Memories, as saved.
@@ -95,7 +96,7 @@ pub enum Cell<'a> {
 }
 
 /// SHA-256 of a row. Covers the name of the table, and the values in column order with their types; values of variable
-/// length include their length. So no two different rows are encoded as the same bytes.
+/// length include their length. Two different rows are therefore never encoded as the same bytes.
 pub fn row_hash<'a>(table: Table, cells: impl IntoIterator<Item = Cell<'a>>) -> Hash {
     let mut sha = Sha256::new();
     let mut framed = |kind: u8, bytes: &[u8]| {
@@ -122,7 +123,8 @@ pub fn row_hash<'a>(table: Table, cells: impl IntoIterator<Item = Cell<'a>>) -> 
 /// Two projections with the same digest contain the same rows. If the digest is not the sum over the rows, something
 /// other than the projector changed the projection: a row was edited, added or removed, by a bit flip or by hand. The
 /// digest is no protection against an attacker who changes rows and digest together, or who can choose many rows and
-/// search for sets with equal sums. Against these, rebuild from the log: that gives the correct digest.
+/// search for sets with equal sums. Only a projection rebuilt from the log has a digest that such an attacker cannot
+/// have changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ContentDigest(pub [u8; 32]);
 

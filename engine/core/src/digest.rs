@@ -84,7 +84,8 @@ fn unhex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     if pairs.len() != N || !rest.is_empty() {
         return None;
     }
-    // Checked once at the end: a branch for each digit would cost more than the conversion.
+    // Collects the bits of wrong digits, which are checked once at the end: a branch per digit would cost more than the
+    // conversion.
     let mut wrong = 0;
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
         let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
@@ -124,7 +125,7 @@ impl fmt::Display for Salt {
     }
 }
 
-// A salt is as confidential as its payload.
+// Does not print the salt, which is as confidential as its payload.
 impl fmt::Debug for Salt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Salt(..)")

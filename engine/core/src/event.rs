@@ -1,4 +1,4 @@
-//! Events before they are appended to the log, and the payloads of the engine's event types.
+//! Types of events, drafts of events that are not yet in the log, and the payloads of the engine's event types.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -7,7 +7,7 @@ use crate::digest::{Hash, Salt};
 
 /// Event type: a memory was saved. Clients write it only through `POST /v1/memories`.
 pub const MEMORY_SAVED: &str = "memory.saved";
-/// Event type: the validity of a memory was ended. Clients write it only through `POST /v1/memories/{id}/invalidate`.
+/// Event type: the validity of a memory ended. Clients write it only through `POST /v1/memories/{id}/invalidate`.
 pub const MEMORY_INVALIDATED: &str = "memory.invalidated";
 
 /// Event type: payloads of other events were removed; see [`ForgottenPayload`]. Its own payload is never removed.
@@ -51,8 +51,8 @@ pub const RELATION_PUT: &str = "relation.put";
 /// Event type: a relation was ended; see [`crate::graph::RelationEndPayload`].
 pub const RELATION_ENDED: &str = "relation.ended";
 
-/// Event types that clients cannot append, because they describe the log or other events: the engine writes them itself
-/// after its own checks.
+/// Event types that clients cannot append, because these events describe the log or other events. Only the engine
+/// writes them, after its own checks.
 pub const RESERVED: &[&str] = &[
     MEMORY_SAVED,
     MEMORY_INVALIDATED,
@@ -88,9 +88,9 @@ pub struct Draft {
     pub project: String,
     /// Session of the event.
     pub session: Option<String>,
-    /// Ids of the events that caused it.
+    /// Ids of the events that caused this event.
     pub causes: Vec<String>,
-    /// A JSON object in the strict form.
+    /// A JSON object in the strict form; see [`crate::strict`].
     pub payload: Box<RawValue>,
 }
 
@@ -115,15 +115,15 @@ pub struct MemoryPayload {
     /// Start of validity; None: the earlier of `occurred_at` and the time of saving.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<jiff::Timestamp>,
-    /// The document of which it is a piece.
+    /// The document that this memory is a piece of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// Names of the entities it is about.
+    /// Names of the entities that the memory is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entities: Vec<String>,
 }
 
-/// A piece of a document.
+/// The document that a memory is a piece of, and which piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -145,7 +145,7 @@ pub struct FeedbackPayload {
     pub target: String,
     /// Rating in thousandths: from -1000 (harmful) to 1000 (exactly what was needed).
     pub rating_milli: i32,
-    /// The client's id of the search that found the memory.
+    /// Id that the client gave to the search that found the memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_id: Option<String>,
     /// Free-text comment.
@@ -165,7 +165,7 @@ pub struct InvalidationPayload {
     /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Id of the memory that replaces it.
+    /// Id of the memory that replaces this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<String>,
 }
@@ -175,7 +175,7 @@ pub struct InvalidationPayload {
 pub struct ForgottenPayload {
     /// Ids of the events whose payloads are removed.
     pub targets: Vec<String>,
-    /// Sequence numbers of these events, in the same order. Events written by older versions do not have them.
+    /// Sequence numbers of these events, in the same order. Empty in events written by older versions of the engine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seqs: Vec<u64>,
     /// Reason.
@@ -197,13 +197,13 @@ pub struct PseudonymsKeyedPayload {
 pub struct Idempotency {
     /// The key as sent by the client.
     pub key: String,
-    /// SHA-256 of the event's salt and the request. The salt prevents guessing the request after the payload was
-    /// forgotten.
+    /// SHA-256 of the event's salt and the request. The salt prevents guessing the request from its hash after the
+    /// payload was forgotten.
     pub request_sha256: Hash,
 }
 
 impl Idempotency {
-    /// Binds `key` to a request, whose encoding must be the same for equal requests.
+    /// Binds `key` to the encoded `request`. Equal requests must have equal encodings. `salt` is the event's salt.
     pub fn new(key: String, salt: Salt, request: &[u8]) -> Idempotency {
         Idempotency { key, request_sha256: Hash::salted(salt, request) }
     }

@@ -5,7 +5,8 @@ use crate::limits::{ACTOR_DEFAULT, NAME_CHARS_MAX, NOTE_CHARS_MAX};
 use crate::request::{Refused, name, named};
 use crate::wire::GiveFeedback;
 
-/// Validates feedback, except for the checks that depend on the memory. `project` is the memory's project.
+/// Validates feedback and returns its event. Does not check whether the memory exists. `project` is the memory's
+/// project.
 pub fn check(project: String, request: GiveFeedback) -> Result<Draft, Refused> {
     let GiveFeedback { id, useful, rating, query_id, note, session, actor } = request;
     let rating = match (useful, rating) {

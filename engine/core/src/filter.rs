@@ -128,7 +128,7 @@ fn size(one: &Value, other: &Value) -> Option<Ordering> {
     match (one, other) {
         (Value::String(one), Value::String(other)) => Some(one.cmp(other)),
         (Value::Number(one), Value::Number(other)) => match (whole(one), whole(other)) {
-            // Floats cannot distinguish large integers.
+            // Integers are compared as integers, because floats cannot distinguish large ones.
             (Some(one), Some(other)) => Some(one.cmp(&other)),
             (Some(one), None) => Some(whole_to_fraction(one, other.as_f64()?)),
             (None, Some(other)) => Some(whole_to_fraction(other, one.as_f64()?).reverse()),
@@ -138,14 +138,14 @@ fn size(one: &Value, other: &Value) -> Option<Ordering> {
     }
 }
 
-/// The number, if it was written as a signed or unsigned 64-bit integer.
+/// The number as an integer; None if it is not a signed or unsigned 64-bit integer.
 fn whole(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// Compares a 64-bit integer with a finite float by their exact values.
+/// Compares the 64-bit integer `whole` with the finite float `fraction` by their exact values.
 fn whole_to_fraction(whole: i128, fraction: f64) -> Ordering {
-    // The conversion saturates outside of the range of 128 bits, which is also outside of the range of 64 bits.
+    // A float outside of the range of `i128` saturates; the result is still greater or less than every 64-bit integer.
     #[expect(clippy::cast_possible_truncation, reason = "it is a whole number, and saturates")]
     let floor = fraction.floor() as i128;
     let is_between = fraction.floor() < fraction;

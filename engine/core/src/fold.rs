@@ -1,5 +1,5 @@
 //! Computes the changes to the projection that follow from an event. The changes depend on the events only, not on a
-//! clock or any other input, so that all readers of a log build the same projection.
+//! clock or any other input, so that everyone who folds the same log gets the same projection.
 
 use crate::digest::Salt;
 use crate::event::{
@@ -15,7 +15,7 @@ use crate::unexpected_payload::shaped;
 use crate::words::{make_normal, normal_form};
 use crate::{graph, item};
 
-/// Version of [`fold`] and of the tables it feeds. A projection with another version is rebuilt.
+/// Version of [`fold`] and of the tables it feeds. A projection built by another version is rebuilt from the log.
 pub const PROJECTION_VERSION: u32 = 5;
 
 /// One change to the projection.
@@ -29,22 +29,22 @@ pub enum Change {
     PutFeedback(Feedback),
     /// Records that an event was forgotten.
     PutForgotten(Forgotten),
-    /// Records that a request was done.
+    /// Records that a request with an idempotency key was carried out.
     PutRequest(Request),
     /// Changes a setting.
     PutSetting(Setting),
     /// Adds a row as it is: for an item or for the graph.
     PutRow(Row),
     /// Removes everything that was derived from the payloads of these events, given by id. Their rows are deleted; of a
-    /// request only the key is kept. The result equals the projection of a log in which these payloads are already
-    /// missing.
+    /// request only the idempotency key is kept. The result equals the projection of a log in which these payloads were
+    /// already missing.
     Forget(Vec<String>),
 }
 
 /// The changes that follow from one event, in order.
 pub fn fold(line: &EventLine<'_>) -> Result<Vec<Change>, UnexpectedPayload> {
     let mut changes = Vec::new();
-    // An event whose payload was erased changes no rows.
+    // An event whose payload was forgotten gives no rows of its own.
     if let Some(payload) = line.payload() {
         match &*line.envelope.kind {
             MEMORY_SAVED => {
@@ -143,7 +143,7 @@ fn each_forgotten(line: &EventLine<'_>, payload: ForgottenPayload) -> impl Itera
 fn request(line: &EventLine<'_>, idempotency: &Idempotency) -> Request {
     Request {
         idempotency: idempotency.clone(),
-        // Without the salt, the key is still used up, but no request can be shown to be the one that used it.
+        // If the salt was forgotten, the key stays used, but no later request can be recognised as a repetition.
         salt: line.salt().unwrap_or(Salt::FORGOTTEN),
         id: line.envelope.id.to_string(),
         first_seq: line.envelope.batch_first_seq(),
@@ -163,7 +163,7 @@ mod tests {
     use crate::format::{Header, Unsealed};
     use crate::recovery::Link;
 
-    /// Encodes one event, decodes it, and folds it.
+    /// Encodes one event, decodes it, and returns the result of folding it.
     fn check(
         kind: &str,
         payload: &str,

@@ -24,7 +24,7 @@ pub enum Which {
         /// Source document.
         source: Option<String>,
     },
-    /// The memories that either selects.
+    /// The memories that at least one of the two selects.
     Either(Box<Which>, Box<Which>),
 }
 
@@ -35,13 +35,13 @@ pub struct Forget {
     pub which: Which,
     /// Reason.
     pub reason: String,
-    /// Actor that requests it.
+    /// Actor that sent the request.
     pub actor: String,
     /// Only report what would be forgotten.
     pub dry_run: bool,
 }
 
-/// Validates a request to forget, except for the checks that depend on the memories.
+/// Validates a request to forget. Does not check whether the memories exist.
 pub fn check(request: ForgetMemories) -> Result<Forget, Refused> {
     let ForgetMemories { ids, mut project, mut session, mut source, reason, dry_run, actor } = request;
     name("reason", &reason, REASON_CHARS_MAX)?;
@@ -73,8 +73,8 @@ pub struct Target {
     pub id: String,
 }
 
-/// The events that record that these targets are forgotten, in log order. Each names at most [`FORGET_TARGETS_MAX`] of
-/// them.
+/// The events that record that these targets are forgotten, in log order. Each event names at most
+/// [`FORGET_TARGETS_MAX`] targets.
 pub fn drafts(targets: &[Target], reason: &str, actor: &str) -> Vec<Draft> {
     let mut targets = targets.to_vec();
     targets.sort_unstable();
@@ -97,18 +97,19 @@ pub fn drafts(targets: &[Target], reason: &str, actor: &str) -> Vec<Draft> {
     targets.chunks(FORGET_TARGETS_MAX).map(draft).collect()
 }
 
-/// Fewest bytes of a text for it to be searched for: shorter texts also occur elsewhere.
+/// Minimum length of a text to search for, in bytes: shorter texts also occur elsewhere by chance.
 pub const TRACE_BYTES_MIN: usize = 12;
-/// Most bytes of a text that are searched for: enough to be distinctive, and less than one page of a database.
+/// Maximum length of the beginning of a text to search for, in bytes: enough to be distinctive, and less than one page
+/// of a database.
 pub const TRACE_BYTES_MAX: usize = 64;
 /// Length of the prefix by which candidate positions are found, bytes.
 const HEAD_BYTES: usize = 8;
 
-/// The beginnings of texts to search for in other data, both as they are and as escaped in JSON.
+/// The beginnings of texts, to search for remaining copies in other data: both verbatim and escaped as in JSON.
 #[derive(Debug, Clone, Default)]
 pub struct Traces {
     by_head: BTreeMap<[u8; HEAD_BYTES], Vec<Vec<u8>>>,
-    /// Whether any trace starts with these two bytes: this lookup rules out most positions.
+    /// For each pair of bytes, whether any trace starts with it: this lookup rules out most positions.
     begins: Vec<bool>,
 }
 
@@ -144,7 +145,7 @@ impl Traces {
         self.found_within(bytes, bytes.len())
     }
 
-    /// Number of positions among the first `first` bytes at which a trace starts.
+    /// Number of positions among the first `first` bytes at which a trace starts. The trace may end after them.
     pub fn found_within(&self, bytes: &[u8], first: usize) -> usize {
         if self.is_empty() {
             return 0;

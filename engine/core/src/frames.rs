@@ -11,24 +11,24 @@ use thiserror::Error;
 
 use crate::limits::LINE_BYTES_MAX;
 
-/// Raw size after which a frame is closed at the end of the line, bytes.
+/// Raw size from which a frame is closed at the end of the current line, bytes.
 pub const FRAME_RAW_BYTES: u64 = 1 << 20;
 /// Largest raw size of a frame, bytes: one line more than [`FRAME_RAW_BYTES`].
 pub const FRAME_RAW_BYTES_MAX: u64 = FRAME_RAW_BYTES + LINE_BYTES_MAX as u64 + 1;
-/// Most frames of a segment: the largest segment, one gibibyte plus one line, has a quarter of this.
+/// Maximum number of frames of a segment: the largest segment, one gibibyte plus one line, has a quarter of this.
 pub const FRAMES_MAX: usize = 4096;
-/// Longest index including the eight bytes before it, bytes: [`FRAMES_MAX`] entries of three numbers.
+/// Maximum length of the index including the eight bytes before it, bytes: [`FRAMES_MAX`] entries of three numbers.
 pub const INDEX_BYTES_MAX: usize = 8 + FRAMES_MAX * 64 + 128;
 
-/// The first of the magic numbers of skippable frames, which decompressors ignore.
+/// The first of zstd's magic numbers for skippable frames, which decompressors ignore.
 const MAGIC: [u8; 4] = 0x184D_2A50_u32.to_le_bytes();
 
 /// Start of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 3]", into = "[u64; 3]")]
 pub struct Frame {
-    /// The first event in the frame. If it has none, because it contains only the seal: the number after the last
-    /// event.
+    /// Sequence number of the first event in the frame. If the frame contains only the seal: the number after the
+    /// segment's last event.
     pub first_seq: u64,
     /// Offset in the raw segment, bytes.
     pub raw_offset: u64,
@@ -63,7 +63,7 @@ pub struct FrameIndex {
 /// A frame with its start and end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameSpan {
-    /// The first event in the frame.
+    /// Sequence number of the first event in the frame.
     pub first_seq: u64,
     /// Range in the raw segment, bytes.
     pub raw: Range<u64>,
@@ -80,7 +80,7 @@ pub enum IndexFault {
     /// The frame does not contain an index in the form this engine writes.
     #[error("the index of the frames is malformed")]
     Form,
-    /// The positions in it are impossible.
+    /// The positions in the index are impossible.
     #[error("the index of the frames contradicts itself")]
     Places,
 }
@@ -97,7 +97,7 @@ impl IndexFault {
 }
 
 impl FrameIndex {
-    /// The skippable frame, to be written after the last frame.
+    /// Encodes the index as a skippable frame, to be written after the last frame.
     pub fn encode(&self) -> Vec<u8> {
         let json = serde_json::to_vec(self).expect("a struct of numbers is always JSON");
         let len = u32::try_from(json.len()).expect("the number of frames is bounded");
@@ -105,14 +105,15 @@ impl FrameIndex {
     }
 
     /// Reads the index from the end of a file of length `file_len`. `tail` contains its last [`INDEX_BYTES_MAX`] bytes,
-    /// or the complete file if it is shorter. Also returns where the index starts, which is where the last frame ends.
+    /// or the complete file if it is shorter. Returns the index and the offset at which it starts, which is the end of
+    /// the last frame.
     ///
     /// # Errors
     ///
     /// Why there is no valid index.
     pub fn decode(tail: &[u8], file_len: u64) -> Result<(FrameIndex, u64), IndexFault> {
-        // The JSON does not contain the magic's bytes, and the length has no byte that high: the last occurrence is the
-        // right one.
+        // Neither the JSON nor the length after the magic number can contain the magic number's bytes, so its last
+        // occurrence marks the index.
         let marks = tail.windows(MAGIC.len()).rposition(|bytes| bytes == MAGIC);
         let frame = &tail[marks.ok_or(IndexFault::Missing)?..];
         let (length, json) = frame[MAGIC.len()..].split_first_chunk().ok_or(IndexFault::Missing)?;
@@ -121,7 +122,7 @@ impl FrameIndex {
         }
         let start = file_len.checked_sub(frame.len() as u64).ok_or(IndexFault::Missing)?;
         let index: FrameIndex = serde_json::from_slice(json).map_err(|_| IndexFault::Form)?;
-        // Only the canonical encoding is valid.
+        // Only the encoding that `encode` gives is valid.
         if index.encode() != frame {
             return Err(IndexFault::Form);
         }
@@ -154,13 +155,14 @@ impl FrameIndex {
         FrameSpan { first_seq, raw: raw_offset..raw_end, file: file_offset..file_end }
     }
 
-    /// The frame that contains this event, if the segment does; `index_start` as returned by [`FrameIndex::decode`].
+    /// The frame that contains the event `seq`; None if the segment does not contain it. `index_start` is the offset
+    /// that [`FrameIndex::decode`] returned.
     pub fn frame_of(&self, seq: u64, index_start: u64) -> Option<FrameSpan> {
         let after = self.frames.partition_point(|frame| frame.first_seq <= seq);
         Some(self.span(after.checked_sub(1)?, index_start))
     }
 
-    /// The frame that contains this byte of the raw segment.
+    /// The frame that contains the byte at `raw_offset` of the raw segment.
     pub fn frame_at(&self, raw_offset: u64, index_start: u64) -> Option<FrameSpan> {
         let after = self.frames.partition_point(|frame| frame.raw_offset <= raw_offset);
         Some(self.span(after.checked_sub(1)?, index_start)).filter(|span| span.raw.contains(&raw_offset))
@@ -176,7 +178,7 @@ impl FrameIndex {
 mod tests {
     use super::*;
 
-    /// An index of frames with 100 bytes each in the file.
+    /// An index of frames that take 100 bytes each in the file, and the offset at which the frames end.
     fn sample() -> (FrameIndex, u64) {
         let frame = |first_seq, raw_offset, file_offset| Frame { first_seq, raw_offset, file_offset };
         let frames = vec![frame(11, 0, 0), frame(15, 1000, 100), frame(18, 3000, 200)];
@@ -228,8 +230,8 @@ mod tests {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1 << bit;
-                // Some changed digits still give a valid index. They are detected when the frame is read, because
-                // frames carry checksums and lines are chained.
+                // With some changed digits the index stays valid. The change is detected when a frame is read, because
+                // frames have checksums and lines are chained by hashes.
                 let other = FrameIndex::decode(&bytes, bytes.len() as u64);
                 assert_ne!(other.map(|(index, _)| index), Ok(index.clone()), "byte {at} bit {bit}");
             }

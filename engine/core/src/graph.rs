@@ -1,9 +1,9 @@
 //! The knowledge graph: entities, their observations, and the relations between them, each with a validity period.
 //!
-//! An entity is identified by its name within a project. Every event gives its own rows, which depend on no other row.
-//! Forgetting an event therefore leaves exactly the rows of a log that never contained it. Ends are applied when the
-//! graph is queried: an end applies to everything put before it, and the end of an entity also ends its observations
-//! and relations.
+//! An entity is identified by its name within a project. Every event is folded into rows of its own, which depend on no
+//! other row. After an event is forgotten, the rows are therefore exactly those of a log that never contained the
+//! event. Ends of validity are applied when the graph is queried: an end applies to everything that was put before it,
+//! and the end of an entity also ends its observations and relations.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -115,12 +115,12 @@ pub struct RelationEndPayload {
 
 /// Value of the column `what` in the table of ends, for the end of an entity.
 pub const ENDS_ENTITY: &str = "entity";
-/// Value for the end of an observation.
+/// Value of the column `what` for the end of an observation.
 pub const ENDS_OBSERVATION: &str = "observation";
-/// Value for the end of a relation.
+/// Value of the column `what` for the end of a relation.
 pub const ENDS_RELATION: &str = "relation";
 
-/// Rows of a graph event; none for other events.
+/// Rows of a graph event with this payload; no rows for other events.
 pub(crate) fn rows(line: &EventLine<'_>, payload: &str) -> Result<Vec<Row>, UnexpectedPayload> {
     Ok(match &*line.envelope.kind {
         ENTITY_PUT => vec![entity(line, shaped(line, payload, ENTITY_PUT)?)],
@@ -141,7 +141,7 @@ pub(crate) fn rows(line: &EventLine<'_>, payload: &str) -> Result<Vec<Row>, Unex
     })
 }
 
-/// Columns: seq, id, project, name, folded, kind, valid_from, known.
+/// Row of a created entity. Columns: seq, id, project, name, folded, kind, valid_from, known.
 fn entity(line: &EventLine<'_>, payload: EntityPayload) -> Row {
     let EntityPayload { name, kind, valid_from } = payload;
     let folded = folded(&name);
@@ -149,7 +149,8 @@ fn entity(line: &EventLine<'_>, payload: EntityPayload) -> Row {
     row(Table::Entities, line, None, more)
 }
 
-/// Columns: seq, place, id, project, entity, content, valid_from, known.
+/// Rows of added observations, one per observation. Columns: seq, place, id, project, entity, content, valid_from,
+/// known.
 fn observations(line: &EventLine<'_>, payload: ObservationsPayload) -> Vec<Row> {
     let ObservationsPayload { entity, observations, valid_from } = payload;
     let observation = |(place, content)| {
@@ -159,7 +160,7 @@ fn observations(line: &EventLine<'_>, payload: ObservationsPayload) -> Vec<Row> 
     (0..).zip(observations).map(observation).collect()
 }
 
-/// Columns: seq, id, project, source, target, kind, valid_from, known.
+/// Row of a relation. Columns: seq, id, project, source, target, kind, valid_from, known.
 fn relation(line: &EventLine<'_>, payload: RelationPayload) -> Row {
     let RelationPayload { from, to, kind, valid_from } = payload;
     let more = [named(&from), named(&to), named(&kind), since(line, valid_from)];
@@ -190,7 +191,8 @@ struct End {
 }
 
 impl End {
-    /// Columns: seq, place, id, project, what, subject, object, kind, reason, until, known.
+    /// Row of an end of validity; `place` is its position among the ends in the event. Columns: seq, place, id,
+    /// project, what, subject, object, kind, reason, until, known.
     fn row(self, line: &EventLine<'_>, place: i64) -> Row {
         let more = [
             Value::Text(self.what.into()),
@@ -232,7 +234,8 @@ fn since(line: &EventLine<'_>, said: Option<Timestamp>) -> Value {
 }
 
 /// A name in the form in which queries are matched against it: its words in normal form, separated by single spaces. In
-/// scripts without spaces every character counts as a word, because word boundaries depend on the context there.
+/// scripts without spaces every character counts as a word, because word boundaries depend on the context in these
+/// scripts.
 pub fn folded(name: &str) -> String {
     words(name).join(" ")
 }

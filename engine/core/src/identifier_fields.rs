@@ -35,12 +35,12 @@ pub const IDENTIFIERS: &[(&str, &[&str])] = &[
     (RELATION_ENDED, &["from", "to", "type"]),
 ];
 
-/// Identifiers in the payload of an event type; empty for types without a meaning to the engine.
+/// Identifiers in the payload of an event type; empty for event types that the engine does not define.
 pub fn identifiers_of(kind: &str) -> &'static [&'static str] {
     IDENTIFIERS.iter().find(|(known, _)| *known == kind).map_or(&[], |(_, fields)| fields)
 }
 
-/// The field of an event that is a path: the key of an item that stores a file.
+/// Name of the field that contains a path, if the event has one: the key of an item that stores a file.
 pub fn is_path(kind: &str, payload: &RawValue) -> Option<&'static str> {
     #[derive(Deserialize)]
     struct Place {
@@ -53,7 +53,7 @@ pub fn is_path(kind: &str, payload: &RawValue) -> Option<&'static str> {
     (key_form(&place.namespace) == Form::Path).then_some("key")
 }
 
-/// How the key of an item in this namespace is interpreted.
+/// Form of the keys of items in this namespace: a path for files of the memory tool, otherwise one text.
 pub fn key_form(namespace: &[String]) -> Form {
     if namespace == [memory_tool::NAMESPACE] { Form::Path } else { Form::Whole }
 }

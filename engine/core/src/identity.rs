@@ -1,5 +1,5 @@
-//! Lists which strings in events, requests and responses are identifiers, so that an identifier is treated the same on
-//! every way in and out. How an identifier is treated is decided by
+//! Lists which strings in events, requests and responses are identifiers, so that an identifier is treated the same in
+//! all of them. The treatment of an identifier is decided by
 //! [`Policy::judge_identifier`](crate::policy::Policy::judge_identifier).
 
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ pub trait HasIdentifiers {
     /// Calls `visit` with each identifier, which may be modified.
     fn identifiers(&mut self, visit: &mut Visit<'_>);
 
-    /// Calls `visit` with each content text that is compared verbatim with stored text. Observations are such texts:
-    /// they are added once, and ended by their text.
+    /// Calls `visit` with each content text that is compared verbatim with stored text. Observations are such texts: a
+    /// request that ends an observation names it by its text.
     fn compared(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
 }
 
@@ -37,12 +37,12 @@ impl std::fmt::Debug for CallerNames {
 }
 
 impl CallerNames {
-    /// Records one name.
+    /// Records that the caller wrote `used` for the name `stored`.
     pub fn add(&mut self, stored: String, used: String) {
         self.0.insert(stored, used);
     }
 
-    /// Whether every name is stored as the caller wrote it.
+    /// Whether there is nothing to restore, because every name is stored as the caller wrote it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -67,12 +67,13 @@ impl CallerNames {
     }
 }
 
-/// The key of the log's pseudonyms is needed to compute stored names, and is not available.
+/// A stored name contains a pseudonym token, which needs the log's pseudonym key, and the key is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PseudonymKeyMissing;
 
 /// Replaces every identifier of a request with its stored name, and every compared text with its stored form. An
-/// identifier that must not be stored stays unchanged: a write of it is refused later, and a lookup finds nothing.
+/// identifier that must not be stored stays unchanged: a write with this identifier is refused later, and a lookup
+/// finds nothing.
 pub fn to_stored_names(
     policy: &Policy,
     key: Option<&PseudonymKey>,
@@ -84,7 +85,7 @@ pub fn to_stored_names(
         if breaks_a_rule(name, form) {
             return;
         }
-        // Uses the normal form, as everything stored does.
+        // Judges the normal form, in which names are stored.
         let normal = normal_form(name);
         match policy.judge_identifier(key, ("", form), &normal, now, &mut Counts::default()) {
             Ok(Some(stored)) => caller_names.add(stored.clone(), std::mem::replace(name, stored)),
@@ -92,7 +93,8 @@ pub fn to_stored_names(
             Ok(None) | Err(IdentifierError::Blocked(_)) => {}
         }
     });
-    // Returns before the texts change, because the caller retries the same request with the key.
+    // If the key is missing, returns before the texts are changed, because the caller retries the same request with the
+    // key.
     outcome?;
     request.compared(&mut |text| {
         if let Ok(Redacted { changed: Some(stored), .. }) = policy.judge_text("", text, now) {
@@ -102,7 +104,7 @@ pub fn to_stored_names(
     Ok(caller_names)
 }
 
-/// A name with refused characters must not lose them in a token, so that it is still refused.
+/// Whether a name contains characters that are refused. A token would hide them, and the name would be accepted.
 fn breaks_a_rule(name: &str, form: Form) -> bool {
     name.chars().any(char::is_control) || (form == Form::Segment && name.contains('.'))
 }
@@ -119,7 +121,8 @@ fn segments(names: &mut [String], visit: &mut Visit<'_>) {
     names.iter_mut().for_each(|name| visit(name, Form::Segment));
 }
 
-/// Visits the namespace and key of an item. The form of the key depends on the namespace.
+/// Calls `visit` with each segment of an item's namespace and with its key. The form of the key depends on the
+/// namespace.
 pub fn place_of_item(namespace: &mut [String], key: &mut String, visit: &mut Visit<'_>) {
     let form = key_form(namespace);
     segments(namespace, visit);

@@ -1,8 +1,9 @@
 //! Items: versioned values addressed by namespace and key.
 //!
-//! Each version has its own row, which depends on no other row. Forgetting a version therefore leaves exactly the rows
-//! of a log that never contained it. The latest version counts; if it is a deletion, the item does not exist. The
-//! version number is the sequence number of its event, which grows with every version and is never reused.
+//! Each version has its own row, which depends on no other row. After a version is forgotten, the rows are therefore
+//! exactly those of a log that never contained the version. The latest version counts; if it is a deletion, the item
+//! does not exist. The version number is the sequence number of its event, which grows with every version and is never
+//! reused.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,8 +47,8 @@ pub struct ItemDeletedPayload {
     pub key: String,
 }
 
-/// Payload of an [`ITEM_REFRESHED`] event. It has no data of the item itself, so that it reveals nothing once the item
-/// is forgotten.
+/// Payload of an [`ITEM_REFRESHED`] event. It contains no data of the item itself, so that it reveals nothing after the
+/// item was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ItemRefreshedPayload {
@@ -57,8 +58,9 @@ pub struct ItemRefreshedPayload {
     pub expires_at: Timestamp,
 }
 
-/// New expiry of an item with a time to live that is read at `now`; nothing if less than a tenth of the time to live
-/// would be gained. Constant reading therefore writes at most ten events per time to live. All values are microseconds.
+/// New expiry of an item that is read at `now`; `until` is its current expiry and `ttl` its time to live. None if the
+/// item has expired, has no time to live, or if the new expiry would be later by less than a tenth of the time to live.
+/// Frequent reads therefore write at most ten events per time to live. All values are microseconds.
 pub fn refreshed_until(until: i64, ttl: i64, now: i64) -> Option<i64> {
     let wanted = now.saturating_add(ttl);
     let is_there = now < until;
@@ -73,7 +75,7 @@ pub fn dotted(namespace: &[String]) -> String {
     namespace.join(".")
 }
 
-/// Row of an item event; none for other events.
+/// Row of an item event with this payload; None for other events.
 ///
 /// Columns: seq, id, hash, project, namespace, key, actor, session, known, expires, ttl, value, words. The last two are
 /// empty in the row of a deletion, and only there.
@@ -111,7 +113,7 @@ pub(crate) fn row(line: &EventLine<'_>, payload: &str) -> Result<Option<Row>, Un
     Ok(Some(Row { table: Table::Items, values }))
 }
 
-/// Columns: seq, id, item, expires, known.
+/// Row of a renewal of an item's expiry. Columns: seq, id, item, expires, known.
 fn refreshed(line: &EventLine<'_>, payload: &str) -> Result<Row, UnexpectedPayload> {
     let ItemRefreshedPayload { version, expires_at } = shaped(line, payload, ITEM_REFRESHED)?;
     let envelope = &line.envelope;
@@ -125,9 +127,10 @@ fn refreshed(line: &EventLine<'_>, payload: &str) -> Result<Row, UnexpectedPaylo
     Ok(Row { table: Table::Refreshes, values })
 }
 
-/// Searchable words of a value: its strings and integers, one per line, in key order.
+/// Searchable words of a value: its strings and integers, one per line, in key order. `index` lists the paths of the
+/// fields to include; None includes all fields.
 fn words(value: &str, index: Option<&[String]>) -> String {
-    // It was checked to be JSON of bounded depth before it was written.
+    // The value was checked to be JSON of bounded depth before it was written, so parsing does not fail.
     let Ok(value) = serde_json::from_str::<Json>(value) else { return String::new() };
     let mut words = String::new();
     match index {
@@ -146,7 +149,7 @@ fn gather(value: &Json, words: &mut String) {
     };
     match value {
         Json::String(text) => say(text),
-        // Fractions have more than one spelling, and a row must be the same on every machine.
+        // Fractions are left out: they have more than one spelling, and a row must be the same on every machine.
         Json::Number(number) => match (number.as_u64(), number.as_i64()) {
             (Some(number), _) => say(&number.to_string()),
             (None, Some(number)) => say(&number.to_string()),
@@ -154,7 +157,7 @@ fn gather(value: &Json, words: &mut String) {
         },
         Json::Array(items) => items.iter().for_each(|item| gather(item, words)),
         Json::Object(fields) => {
-            // Sorted here, because the order of the map depends on build options.
+            // Sorts the fields, because the order of the map depends on build options of serde_json.
             let mut fields: Vec<(&String, &Json)> = fields.iter().collect();
             fields.sort_unstable_by_key(|(name, _)| *name);
             fields.into_iter().for_each(|(_, value)| gather(value, words));
@@ -163,7 +166,8 @@ fn gather(value: &Json, words: &mut String) {
     }
 }
 
-/// Follows a path such as `author.name` or `chapters[*].title`; `$` is the complete value.
+/// Adds to `words` the words of the fields that a path such as `author.name` or `chapters[*].title` leads to; `$` is
+/// the complete value.
 fn along(value: &Json, path: &str, words: &mut String) {
     let (step, rest) = path.split_once('.').unwrap_or((path, ""));
     let (name, place) = match step.split_once('[') {

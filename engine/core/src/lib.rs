@@ -1,5 +1,5 @@
-//! The decisions of a memory engine as pure functions: no clock, no files, no network, no randomness. Time, ids and
-//! random bytes are arguments; the crate `memory-engine` supplies them and acts on the results.
+//! The logic of a memory engine as pure functions: no clock, no files, no network, no randomness. Time, ids and random
+//! bytes are arguments; the crate `memory-engine` supplies them and acts on the results.
 //!
 //! Modules:
 //!

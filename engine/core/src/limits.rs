@@ -1,14 +1,15 @@
 //! All limits of the API and of the format. Input over a limit is refused with the name of the limit, never truncated.
 //! "Characters" are Unicode scalar values; sizes of content and payloads are UTF-8 bytes.
 
-/// Maximum number of connections to one port. Each costs some kilobytes, and the memory of a small body while it sends
-/// one.
+/// Maximum number of connections to one port. Each connection costs some kilobytes, plus the memory for a request body
+/// while it sends a small one.
 pub const CONNECTIONS_MAX: usize = 512;
-/// Maximum number of connections of one address, unless configured. One client that opens all of them leaves room for
-/// others; four do not.
+/// Maximum number of connections from one IP address, unless configured. A quarter of [`CONNECTIONS_MAX`]: one client
+/// that opens as many as it may leaves room for others.
 pub const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 128;
 /// Idle time of a connection between two requests, unless configured, in seconds. Longer than the 60 s of common
-/// proxies, so that the proxy closes the connection, and not the engine while the proxy is sending.
+/// proxies, so that the proxy closes an idle connection before the engine does. Otherwise the engine could close it
+/// while the proxy sends a request.
 pub const KEEP_ALIVE_SECONDS_DEFAULT: u64 = 75;
 
 /// Maximum size of a memory's content and of an event's payload, in bytes.
@@ -21,20 +22,24 @@ pub const NAME_CHARS_MAX: usize = 64;
 pub const TAGS_MAX: usize = 32;
 /// Maximum length of a tag, in characters.
 pub const TAG_CHARS_MAX: usize = 64;
-/// Maximum number of causes per event. An event usually has few causes; a list of hundreds stands in for a join.
+/// Maximum number of causes per event. An event usually has few causes; hundreds of related events should be found by a
+/// query instead.
 pub const CAUSES_MAX: usize = 64;
 /// Maximum number of events per batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
-/// Maximum size of a request body, in bytes. Escaping (`\u0000`) may enlarge content of [`CONTENT_BYTES_MAX`] sixfold.
+/// Maximum size of a request body, in bytes. Escaping (`\u0000`) may make content of [`CONTENT_BYTES_MAX`] six times as
+/// large.
 pub const BODY_BYTES_MAX: usize = 8 << 20;
-/// Maximum number of messages per JSON-RPC batch. More could not be answered within the time of one request.
+/// Maximum number of messages per JSON-RPC batch. More messages could not be processed within the time limit of one
+/// request.
 pub const RPC_BATCH_MAX: usize = 100;
 /// Maximum nesting depth of a JSON body: enough for any payload, and safe for every parser's stack.
 pub const JSON_DEPTH_MAX: usize = 64;
-/// Maximum number of keys per JSON object in a body. Each key is compared with all others.
+/// Maximum number of keys per JSON object in a body. Each key is compared with all other keys.
 pub const JSON_KEYS_MAX: usize = 10_000;
 /// Maximum number of JSON values in a body, nested ones included. The largest graph batch, 500 entities with 256
-/// observations each, has 130,000. A body of the maximum size made of zeros would take 130 MiB once parsed.
+/// observations each, has 130,000. Without this limit, a body of the maximum size made of zeros would take 130 MiB once
+/// parsed.
 pub const JSON_VALUES_MAX: usize = 200_000;
 /// Maximum length of `q`, in characters.
 pub const QUERY_CHARS_MAX: usize = 4096;
@@ -128,15 +133,15 @@ pub const MANDATORY_MAX: usize = 64;
 pub const EVENTS_LIMIT_MAX: u32 = 1000;
 /// Default number of events per page of `GET /v1/events`.
 pub const EVENTS_LIMIT_DEFAULT: u32 = 100;
-/// Maximum size of a page of `GET /v1/events`, in bytes of log lines. The page ends early rather than hold a thousand
-/// payloads of 1 MiB in memory. The first event of a page is always complete.
+/// Maximum size of a page of `GET /v1/events`, in bytes of log lines. A page ends early at this size, so that the
+/// engine does not hold a thousand payloads of 1 MiB in memory. The first event of a page is always complete.
 pub const EVENTS_PAGE_BYTES_MAX: usize = 4 << 20;
 /// Maximum size of an MCP tool result, in bytes: about 25,000 tokens at just under three bytes per token, which is what
 /// clients accept. Larger results are split into parts.
 pub const TOOL_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Maximum length of `Idempotency-Key`, in printable ASCII characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
-/// Maximum length of a log line, in bytes without the line feed: the largest body, escaped once more, and its envelope.
+/// Maximum length of a log line, in bytes without the line feed: the largest body and its envelope.
 pub const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + (64 << 10);
 
 /// Maximum number of segments in an item's namespace. Namespaces are short paths for people, not a file system.
@@ -157,8 +162,8 @@ pub const ITEMS_LIMIT_MAX: u32 = 1000;
 pub const ITEMS_LIMIT_DEFAULT: u32 = 10;
 /// Default number of namespaces, or of versions of one item, per response.
 pub const ITEM_LISTS_LIMIT_DEFAULT: u32 = 100;
-/// Maximum total size of values or observations per response, in bytes. A thousand values of 1 MiB would exceed an
-/// engine's memory. The first value of a response is always complete.
+/// Maximum total size of values or observations per response, in bytes. A response with a thousand values of 1 MiB
+/// would exceed an engine's memory. The first value of a response is always complete.
 pub const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Maximum number of items that one search sorts before it reads their values.
 pub const ITEM_CANDIDATES_MAX: usize = 100_000;
@@ -181,17 +186,17 @@ pub const OBSERVATIONS_MAX: usize = 256;
 pub const GRAPH_NODES_MAX: u32 = 1000;
 /// Default number of entities per response.
 pub const GRAPH_NODES_DEFAULT: u32 = 100;
-/// Maximum number of relations per response. Relations of a larger hub can be read from its neighbours.
+/// Maximum number of relations per response. If an entity has more relations, they can be read from its neighbours.
 pub const GRAPH_RELATIONS_MAX: usize = 5000;
-/// Maximum depth of a graph traversal, in relations. Beyond that nearly everything is reachable.
+/// Maximum depth of a graph traversal, in relations. With a greater depth nearly every entity is reachable.
 pub const GRAPH_DEPTH_MAX: u32 = 5;
 /// Maximum number of words of a query that are searched for entity names.
 pub const PHRASE_SOURCE_WORDS_MAX: usize = 256;
 /// Maximum length of an entity name that is recognised in a query, in words.
 pub const PHRASE_WORDS_MAX: usize = 16;
 
-/// Maximum time to live of an item in another product's store API, in minutes: a hundred years. Items that should live
-/// longer have no time to live.
+/// Maximum time to live of an item in another product's store API, in minutes: a hundred years. Items that should be
+/// kept longer have no time to live.
 pub const STORE_TTL_MINUTES_MAX: f64 = 60.0 * 24.0 * 36_525.0;
 
 /// Default project.

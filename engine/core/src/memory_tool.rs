@@ -1,6 +1,7 @@
 //! Text operations of the memory tool `memory_20250818`, and the text of its results.
 //!
-//! The results match those of the tool's own client library for files on a disk, because models were trained on them.
+//! The results match those of the tool's own client library for files on a disk, because models were trained on the
+//! results of that library.
 
 use crate::limits::ITEM_KEY_CHARS_MAX;
 use crate::request::length;
@@ -13,13 +14,13 @@ pub use command::command;
 /// Namespace segment for memory files, which are stored as items. The path below `/memories` is the key.
 pub const NAMESPACE: &str = "anthropic-memory";
 const ROOT: &str = "/memories";
-/// Width of a line number, padded with spaces.
+/// Width of a line number in the output, padded with spaces.
 const NUMBER_WIDTH: usize = 6;
-/// Maximum number of lines in a file that is shown; larger numbers do not fit the width.
+/// Maximum number of lines in a file that is shown; larger line numbers do not fit into [`NUMBER_WIDTH`].
 const LINES_MAX: usize = 999_999;
 /// Lines shown before and after a replacement.
 const CONTEXT_LINES: usize = 2;
-/// Maximum number of places reported for a text that is not unique.
+/// Maximum number of line numbers reported if the text to replace occurs more than once.
 const PLACES_MAX: usize = 1000;
 /// Levels of directories in a listing.
 const LEVELS: usize = 2;
@@ -37,7 +38,8 @@ pub struct Path {
 }
 
 impl Path {
-    /// Validates a path: it must be below `/memories`, without segments that lead outside in any spelling.
+    /// Validates a path: it must be below `/memories`, without segments such as `..` in any spelling that lead outside
+    /// of it.
     pub fn new(asked: &str) -> Result<Path, Failed> {
         let below = asked.strip_prefix(ROOT).filter(|below| below.is_empty() || below.starts_with('/'));
         let below = below.ok_or_else(|| format!("Path must start with {ROOT}, got: {asked}"))?;
@@ -58,7 +60,7 @@ impl Path {
         Ok(Path { asked: asked.to_owned(), below })
     }
 
-    /// Whether it is `/memories` itself.
+    /// Whether the path is `/memories` itself.
     pub fn is_root(&self) -> bool {
         self.below.is_empty()
     }
@@ -89,7 +91,7 @@ fn leads_elsewhere(path: &str) -> bool {
         if plain.split('/').any(|segment| matches!(segment.trim(), "." | ".." | "\u{2025}")) {
             return true;
         }
-        // Each pass makes it shorter.
+        // The loop ends, because each pass makes the text shorter.
         match unescaped(&plain) {
             Some(shorter) => path = shorter,
             None => return false,
@@ -175,7 +177,8 @@ fn size(bytes: u64) -> String {
     format!("{parts:.1}{unit}")
 }
 
-/// A file with numbered lines. `range` selects lines from 1; -1 is the last line.
+/// The `text` of a file with numbered lines. `range` is the first and the last line to show, counted from 1; -1 is the
+/// last line of the file.
 pub fn numbered(path: &Path, text: &str, range: Option<&[i64]>) -> Result<String, Failed> {
     let asked = &path.asked;
     let lines: Vec<&str> = text.split('\n').collect();
@@ -197,7 +200,7 @@ pub fn numbered(path: &Path, text: &str, range: Option<&[i64]>) -> Result<String
     };
     let mut shown = vec![format!("Here's the content of {asked} with line numbers:")];
     shown.extend((start..end).map(|at| line(at, &lines)));
-    // An empty selection still shows the line end after the heading.
+    // If no line is selected, the result still has the line end after the heading.
     Ok(if start == end { format!("{}\n", shown[0]) } else { shown.join("\n") })
 }
 
@@ -205,7 +208,7 @@ fn line(at: usize, lines: &[&str]) -> String {
     format!("{:>NUMBER_WIDTH$}\t{}", at + 1, lines[at])
 }
 
-/// Replaces the only occurrence of `old`; returns the new text and the result message.
+/// Replaces the only occurrence of `old` in `text` by `new`; returns the new text and the result message.
 pub fn replaced(path: &Path, text: &str, old: &str, new: &str) -> Result<(String, String), Failed> {
     let asked = &path.asked;
     if old.is_empty() {
@@ -248,7 +251,7 @@ fn occurrences<'a>(text: &'a str, wanted: &'a str) -> impl Iterator<Item = usize
     })
 }
 
-/// Inserts a text after line `behind`; returns the new text and the result message.
+/// Inserts `more` after line `behind` of `text`; returns the new text and the result message.
 pub fn inserted(path: &Path, text: &str, behind: i64, more: &str) -> Result<(String, String), Failed> {
     let mut lines: Vec<&str> = text.split('\n').collect();
     if lines.last() == Some(&"") {

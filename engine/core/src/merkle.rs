@@ -1,8 +1,9 @@
 //! Merkle tree over the events of a log, as in RFC 6962 and RFC 9162.
 //!
 //! Leaf `seq - 1` stands for the event `seq`; its data are the 32 bytes of the event's hash. Hashes of the tree are
-//! stored in the order in which they become final: a leaf, then every subtree it completes. That is the order of
-//! `golang.org/x/mod/sumdb/tlog`, so the file of a smaller tree is a prefix of the file of a larger one.
+//! stored in the order in which they become final: a leaf, then every subtree that this leaf completes.
+//! `golang.org/x/mod/sumdb/tlog` uses the same order. The file of a smaller tree is therefore a prefix of the file of a
+//! larger one.
 //!
 //! Sizes and indexes are below 2^63.
 
@@ -44,7 +45,7 @@ pub fn position(level: u32, index: u64) -> u64 {
     stored_count(last_leaf) + u64::from(level)
 }
 
-/// The right edge of a tree: enough to append leaves and to compute the root.
+/// The right edge of a tree: the hashes that are needed to append leaves and to compute the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frontier {
     size: u64,
@@ -58,11 +59,11 @@ impl Frontier {
         Frontier { size: 0, peaks: Vec::new() }
     }
 
-    /// Loads the edge of a stored tree. `read` returns the hash at a position.
+    /// Loads the right edge of a stored tree with `size` leaves. `read` returns the hash stored at a [`position`].
     ///
     /// # Errors
     ///
-    /// `read` fails.
+    /// The error of `read`.
     pub fn load<E>(size: u64, mut read: impl FnMut(u64) -> Result<Hash, E>) -> Result<Frontier, E> {
         let peaks = subtrees(0, size).map(|(level, index)| read(position(level, index)));
         Ok(Frontier { size, peaks: peaks.collect::<Result<_, E>>()? })
@@ -73,8 +74,8 @@ impl Frontier {
         self.size
     }
 
-    /// Adds a leaf hash made by [`leaf`]. Appends to `stored` the hashes to be stored for it, in order; the first
-    /// belongs at position [`stored_count`] of the previous size.
+    /// Adds a leaf hash made by [`leaf`]. Appends to `stored` the hashes that must be stored for this leaf, in order;
+    /// the position of the first one is [`stored_count`] of the size before the call.
     pub fn push(&mut self, leaf: Hash, stored: &mut Vec<Hash>) {
         stored.push(leaf);
         let mut top = leaf;
@@ -87,7 +88,8 @@ impl Frontier {
         self.size += 1;
     }
 
-    /// Appends the leaves of a span that starts where this tree ends. Otherwise it returns `false` and changes nothing.
+    /// Appends the leaves of a span. Returns `false` and changes nothing if the span does not start where this tree
+    /// ends.
     pub fn append(&mut self, span: &Span) -> bool {
         if span.start != self.size {
             return false;
@@ -139,7 +141,8 @@ impl Span {
     /// Adds a leaf hash made by [`leaf`].
     pub fn push(&mut self, leaf: Hash) {
         let (mut level, mut top) = (0, leaf);
-        // The leaf completes one subtree per carried bit, as long as the left half of the subtree is in the run too.
+        // The leaf completes one subtree per carried bit, as long as the run also contains the left half of the
+        // subtree.
         while (self.end >> level) & 1 == 1
             && let Some((_, left)) = self.subtrees.pop_if(|(left_level, _)| *left_level == level)
         {
@@ -151,21 +154,22 @@ impl Span {
     }
 }
 
-/// Root over the first `size` leaves of a stored tree of at least that size.
+/// Root of the tree of the first `size` leaves of a stored tree, which has at least `size` leaves. `read` returns the
+/// hash stored at a [`position`].
 ///
 /// # Errors
 ///
-/// `read` fails.
+/// The error of `read`.
 pub fn root_at<E>(size: u64, read: impl FnMut(u64) -> Result<Hash, E>) -> Result<Hash, E> {
     range_root(0, size, read)
 }
 
 /// Proof that the leaf `index` is in the tree of the first `size` leaves, as in RFC 9162, 2.1.3.1. None if that tree
-/// does not contain the leaf.
+/// does not contain the leaf. `read` returns the hash stored at a [`position`].
 ///
 /// # Errors
 ///
-/// `read` fails.
+/// The error of `read`.
 pub fn inclusion_proof<E>(
     index: u64,
     size: u64,
@@ -191,10 +195,11 @@ pub fn inclusion_proof<E>(
 
 /// Proof that the tree of the first `old` leaves is a prefix of the tree of the first `new` leaves, as in RFC 9162,
 /// 2.1.4.1. Empty for `old` 0, because the empty tree is a prefix of every tree. None if `old` is larger than `new`.
+/// `read` returns the hash stored at a [`position`].
 ///
 /// # Errors
 ///
-/// `read` fails.
+/// The error of `read`.
 pub fn consistency_proof<E>(
     old: u64,
     new: u64,
@@ -227,10 +232,10 @@ pub enum ProofError {
     /// The leaf is not in a tree of this size, or the old tree is larger than the new one.
     #[error("the leaf index or the old size is outside of the tree")]
     Sizes,
-    /// It does not have the number of hashes that these sizes require.
+    /// The proof does not have the number of hashes that these sizes require.
     #[error("the proof does not have the length that these sizes require")]
     Length,
-    /// It gives a different root.
+    /// The root computed from the proof is a different one.
     #[error("the proof gives a different root")]
     Root,
 }
@@ -246,7 +251,7 @@ impl ProofError {
     }
 }
 
-/// Verifies that a leaf hash made by [`leaf`] is number `index` of the tree with this size and root.
+/// Verifies that a leaf hash made by [`leaf`] is the leaf `index`, counted from 0, of the tree with this size and root.
 ///
 /// # Errors
 ///
@@ -278,7 +283,7 @@ pub fn verify_inclusion(
     same(&top, root)
 }
 
-/// Verifies that the tree with the old size and root is a prefix of the tree with the new ones.
+/// Verifies that the tree with the old size and root is a prefix of the tree with the new size and root.
 ///
 /// # Errors
 ///
@@ -324,7 +329,7 @@ pub fn verify_consistency(
     same(&new_top, new_root)
 }
 
-/// A node at the right edge has no sibling on the levels where it is a left child.
+/// Moves up the levels on which the node `at` is a left child: at the right edge such a node has no sibling there.
 fn climb_while_left(at: &mut u64, last: &mut u64) {
     if *at != 0 {
         let levels = at.trailing_zeros();
@@ -340,13 +345,14 @@ fn same(found: &Hash, expected: &Hash) -> Result<(), ProofError> {
     if found == expected { Ok(()) } else { Err(ProofError::Root) }
 }
 
-/// Largest power of two below `count`, which is at least 2: the position at which a tree with `count` leaves is split.
+/// Largest power of two below `count`, which is at least 2: the number of leaves in the left half of a tree with
+/// `count` leaves.
 fn split(count: u64) -> u64 {
     1 << (count - 1).ilog2()
 }
 
-/// Level and index of the complete subtrees that cover the leaves from `low` to before `high`. `low` must be a boundary
-/// of a split.
+/// Level and index of the complete subtrees that cover the leaves from `low` to before `high`. `low` must be a place
+/// where [`split`] divides the tree.
 fn subtrees(mut low: u64, high: u64) -> impl Iterator<Item = (u32, u64)> {
     std::iter::from_fn(move || {
         let level = (high - low).checked_ilog2()?;

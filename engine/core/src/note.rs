@@ -1,7 +1,7 @@
 //! Signed notes as in c2sp.org/signed-note: a text, a blank line, and lines of signatures over the text.
 //!
-//! Only Ed25519 signatures are made and checked. Signatures by keys that are not known are ignored, a wrong one by a
-//! known key refuses the note.
+//! Only Ed25519 signatures are made and verified. A signature by an unknown key is ignored. A note with a wrong
+//! signature by a known key is refused.
 
 use std::fmt;
 
@@ -11,33 +11,34 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// Longest note that is read, bytes: sixteen signatures of any kind in use today fit.
+/// Maximum size of a note, bytes: enough for sixteen signatures of any algorithm in use today. Larger notes are
+/// refused.
 pub const NOTE_BYTES_MAX: usize = 128 << 10;
-/// Most signatures of a note that is read.
+/// Maximum number of signatures of a note. A note with more is refused.
 pub const SIGNATURES_MAX: usize = 100;
-/// Longest name of a key, bytes.
+/// Maximum length of a key's name, bytes.
 pub const KEY_NAME_BYTES_MAX: usize = 256;
 
-/// First byte of the encoded keys, and part of what their id is made of.
+/// Algorithm number of Ed25519: the first byte of an encoded key, also included in the hash that gives the key's id.
 const ED25519: u8 = 1;
 const SIGNER_PREFIX: &str = "PRIVATE+KEY+";
 const DASH: &str = "\u{2014} ";
 
-/// Why a text is not a key.
+/// Why a text is not a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyFault {
-    /// Not `NAME+ID+KEY`.
+    /// The text does not have the form `NAME+ID+KEY`.
     #[error("a key has the form NAME+ID+KEY")]
     Form,
-    /// Empty, too long, with a space, a plus sign or a control character.
+    /// The name is empty, too long, or contains a space, a plus sign or a control character.
     #[error(
         "the name of a key must not be empty or too long, or contain spaces, control characters or plus signs"
     )]
     Name,
-    /// The id does not belong to the name and the key.
+    /// The id is not the id of a key with this name and these bytes.
     #[error("the id of the key does not match its name and its bytes")]
     Id,
-    /// Not an Ed25519 key.
+    /// The key is not an Ed25519 key.
     #[error("the key is not an Ed25519 key")]
     Algorithm,
 }
@@ -57,16 +58,16 @@ impl KeyFault {
 /// Why a note is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoteFault {
-    /// Longer than [`NOTE_BYTES_MAX`] or with more signatures than [`SIGNATURES_MAX`].
+    /// The note is longer than [`NOTE_BYTES_MAX`] or has more signatures than [`SIGNATURES_MAX`].
     #[error("the note has more than {NOTE_BYTES_MAX} bytes or {SIGNATURES_MAX} signatures")]
     TooLong,
-    /// Not a text, a blank line and lines of signatures.
+    /// The note does not consist of a text, a blank line and signature lines.
     #[error("the note does not have the form of a signed note")]
     Form,
-    /// A known key has not signed this text.
+    /// The signature by a known key is wrong; contains that key.
     #[error("the signature by the key {0} is wrong")]
     Signature(String),
-    /// No known key signed.
+    /// The note has no signature by a known key.
     #[error("the note is not signed by a known key")]
     Unsigned,
 }
@@ -83,7 +84,8 @@ impl NoteFault {
     }
 }
 
-/// A key that checks signatures. Its text is `NAME+ID+KEY`: the id in 8 hexadecimal digits, the key in base64.
+/// A public key that verifies signatures. Its text form is `NAME+ID+KEY`: the id in 8 hexadecimal digits, the key in
+/// base64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     name: String,
@@ -99,25 +101,25 @@ impl VerifierKey {
         Ok(VerifierKey { name: name.to_owned(), id: key_id(name, &key), key })
     }
 
-    /// Reads the text form; there is one for each key.
+    /// Parses the text form. Each key has only one text form.
     ///
     /// # Errors
     ///
     /// A [`KeyFault`].
     pub fn parse(text: &str) -> Result<VerifierKey, KeyFault> {
         let (name, id, bytes) = key_parts(text)?;
-        // A key of small order would accept signatures nobody made.
+        // With a key of small order, signatures verify that were made without the secret key.
         let key = VerifyingKey::from_bytes(&bytes).ok().filter(|key| !key.is_weak());
         let key = VerifierKey::new(name, key.ok_or(KeyFault::Algorithm)?)?;
         if key.id == id { Ok(key) } else { Err(KeyFault::Id) }
     }
 
-    /// Its name; of an engine's keys, the origin of its checkpoints.
+    /// Name of the key. The name of an engine's key is the origin of its checkpoints.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its id: the first four bytes of the SHA-256 of name, line feed, 0x01 and public key.
+    /// Id of the key: the first four bytes of the SHA-256 of name, line feed, 0x01 and public key.
     pub fn id(&self) -> u32 {
         self.id
     }
@@ -129,25 +131,25 @@ impl fmt::Display for VerifierKey {
     }
 }
 
-/// A key that signs. Its secret half is shown by [`SignerKey::secret_text`] alone.
+/// A key that signs. Only [`SignerKey::secret_text`] returns its secret half.
 pub struct SignerKey {
     secret: SigningKey,
     verifier: VerifierKey,
 }
 
 impl SignerKey {
-    /// The key with this secret seed, 32 random bytes.
+    /// Creates a key with this name from a secret seed, 32 random bytes.
     ///
     /// # Errors
     ///
-    /// [`KeyFault::Name`].
+    /// [`KeyFault::Name`] if the name is not valid.
     pub fn from_seed(name: &str, seed: [u8; 32]) -> Result<SignerKey, KeyFault> {
         let secret = SigningKey::from_bytes(&seed);
         let verifier = VerifierKey::new(name, secret.verifying_key())?;
         Ok(SignerKey { secret, verifier })
     }
 
-    /// Reads the text form, `PRIVATE+KEY+NAME+ID+KEY`.
+    /// Parses the secret text form, `PRIVATE+KEY+NAME+ID+KEY`.
     ///
     /// # Errors
     ///
@@ -158,13 +160,13 @@ impl SignerKey {
         if key.verifier.id == id { Ok(key) } else { Err(KeyFault::Id) }
     }
 
-    /// The text form, which is secret.
+    /// The text form with the secret half.
     pub fn secret_text(&self) -> String {
         let VerifierKey { name, id, .. } = &self.verifier;
         format!("{SIGNER_PREFIX}{name}+{id:08x}+{}", encode_key(self.secret.as_bytes()))
     }
 
-    /// The public half.
+    /// The public half, which verifies this key's signatures.
     pub fn verifier(&self) -> &VerifierKey {
         &self.verifier
     }
@@ -177,30 +179,30 @@ impl SignerKey {
     }
 }
 
-// The secret half is never printed by accident.
+// Prints the public half only, so that the secret half does not get into logs.
 impl fmt::Debug for SignerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SignerKey({}, ..)", self.verifier)
     }
 }
 
-/// Signs a text, which ends with a line feed, with each of these keys.
+/// Signs `text`, which must end with a line feed, with each of `keys`. Returns the signed note.
 ///
 /// # Errors
 ///
-/// [`NoteFault::Form`] when the text cannot be that of a note, [`NoteFault::Unsigned`] without a key.
+/// [`NoteFault::Form`] if the text cannot be the text of a note, [`NoteFault::Unsigned`] if `keys` is empty.
 pub fn sign(text: &str, keys: &[&SignerKey]) -> Result<String, NoteFault> {
     if keys.is_empty() {
         return Err(NoteFault::Unsigned);
     }
     let signatures: String = keys.iter().map(|key| key.signature_line(text)).collect();
     let note = format!("{text}\n{signatures}");
-    // What this engine would not read it does not write either.
+    // Checks that this engine can read the note before returning it.
     let parsed = Note::parse(note.as_bytes())?;
     if parsed.text == text { Ok(note) } else { Err(NoteFault::Form) }
 }
 
-/// A note, taken apart and not yet checked: its text says nothing before [`Note::verify`].
+/// A parsed note. Its text must not be trusted before [`Note::verify`] has verified the signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note<'a> {
     text: &'a str,
@@ -215,7 +217,7 @@ struct NoteSignature<'a> {
 }
 
 impl<'a> Note<'a> {
-    /// Takes a note apart.
+    /// Parses a note without verifying its signatures.
     ///
     /// # Errors
     ///
@@ -228,7 +230,7 @@ impl<'a> Note<'a> {
         if note.bytes().any(|byte| byte < b' ' && byte != b'\n') {
             return Err(NoteFault::Form);
         }
-        // The text may hold blank lines of its own: the last one ends it.
+        // The text may contain blank lines: the last blank line of the note is the end of the text.
         let blank = note.rfind("\n\n").ok_or(NoteFault::Form)?;
         let (text, lines) = (&note[..=blank], &note[blank + 2..]);
         let lines = lines.strip_suffix('\n').ok_or(NoteFault::Form)?;
@@ -239,7 +241,7 @@ impl<'a> Note<'a> {
         Ok(Note { text, signatures: signatures.collect::<Result<_, _>>()? })
     }
 
-    /// Verifies the signatures made by `keys`. Returns the text and the keys that signed it, in the order of `keys`.
+    /// Verifies the signatures made by `keys`. Returns the text and those of `keys` that signed it, in the same order.
     ///
     /// # Errors
     ///
@@ -276,7 +278,7 @@ impl<'a> NoteSignature<'a> {
     }
 }
 
-/// Parses and verifies a note. Returns its text and the keys that signed it.
+/// Parses a note and verifies the signatures made by `keys`. Returns the note's text and the keys that signed it.
 ///
 /// # Errors
 ///
@@ -288,7 +290,7 @@ pub fn open<'a, 'k>(
     Note::parse(note)?.verify(keys)
 }
 
-/// Whether a key may have this name; the first line of a checkpoint has the same form.
+/// Whether this is a valid name of a key. The first line of a checkpoint, its origin, must be valid in the same way.
 pub(crate) fn is_key_name(name: &str) -> bool {
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
     !name.is_empty() && name.len() <= KEY_NAME_BYTES_MAX && name.chars().all(plain)

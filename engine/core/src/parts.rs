@@ -2,17 +2,19 @@
 
 use crate::limits::TOOL_ANSWER_BYTES_MAX;
 
-/// Budget for the content of a result, in bytes. The rest is for the protocol's framing and the note on the next part.
+/// Maximum size of the content of a result, in bytes. The rest of [`TOOL_ANSWER_BYTES_MAX`] is for the JSON-RPC framing
+/// and the note on how to get the next part.
 pub const ROOM: usize = TOOL_ANSWER_BYTES_MAX - 4096;
 
-/// Size of a text, in bytes, inside JSON that is itself a JSON string: the largest encoding of a result.
+/// Size of a text, in bytes, as a string in JSON that is itself encoded as a JSON string. No encoding of a result is
+/// larger.
 pub fn cost(text: &str) -> usize {
     text.chars().map(cost_of).sum()
 }
 
 fn cost_of(c: char) -> usize {
     match c {
-        // The character, its backslash, and a backslash before each of the two.
+        // The character and its backslash, each with a backslash of the outer encoding.
         '"' | '\\' => 4,
         '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 3,
         c if c < ' ' => 7,
@@ -31,8 +33,8 @@ pub struct Part<'a> {
     pub total: usize,
 }
 
-/// The part of a text that starts after `offset` characters and costs at most `room` bytes; none if the text is
-/// shorter. A part has at least one character if any is left.
+/// The part of a text that starts after `offset` characters and costs at most `room` bytes; None if the text has fewer
+/// characters than `offset`. A part has at least one character if any is left.
 pub fn part(text: &str, offset: usize, room: usize) -> Option<Part<'_>> {
     let total = text.chars().count();
     let start = text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(offset)?;
@@ -49,7 +51,7 @@ pub fn part(text: &str, offset: usize, room: usize) -> Option<Part<'_>> {
     Some(Part { text: &text[start..end], next, total })
 }
 
-/// How many items fit from the start, by their costs; at least one, if there is one.
+/// Number of items from the start whose `costs` together fit into `room`; at least one, unless there are no items.
 pub fn fitting(costs: impl IntoIterator<Item = usize>, room: usize) -> usize {
     let mut used = 0;
     let fits = |cost: &usize| {
@@ -60,7 +62,8 @@ pub fn fitting(costs: impl IntoIterator<Item = usize>, room: usize) -> usize {
     costs.iter().copied().take_while(fits).count().max(usize::from(!costs.is_empty()))
 }
 
-/// The range of consecutive items that fits, keeping those nearest to `anchor`: start, and end (exclusive).
+/// Range of consecutive items around the item `anchor` whose `costs` together fit into `room`: start, and end
+/// (exclusive).
 pub fn around(costs: &[usize], anchor: usize, room: usize) -> (usize, usize) {
     let (mut from, mut to, mut used) = (0, costs.len(), costs.iter().sum::<usize>());
     while used > room && to - from > 1 {
@@ -100,7 +103,7 @@ mod tests {
         fn a_text_costs_what_it_takes(text in "(?s).{0,200}") {
             let json = serde_json::to_string(&text).unwrap();
             let within = serde_json::to_string(&json).unwrap();
-            // Four quotation marks at the ends.
+            // `cost` does not include the quotation marks at both ends, which take six bytes.
             prop_assert_eq!(cost(&text) + 6, within.len());
         }
     }

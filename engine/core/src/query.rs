@@ -1,9 +1,11 @@
-//! Turns user input into a full-text query. No input is an operator: terms are quoted letters and digits.
+//! Turns user input into a full-text query. No part of the input is taken as an operator, because terms are quoted and
+//! consist of letters and digits only.
 
 use crate::words::terms::{Terms, is_joined};
 use crate::words::words;
 
-/// A query for SQLite's FTS5 in which every word must occur. `None` if the text has no letters and no digits.
+/// A query for SQLite's FTS5 that finds memories in which every word of `text` occurs. `None` if the text has no
+/// letters and no digits.
 ///
 /// A word with punctuation inside, such as `node-7` or `C:\temp`, becomes a phrase of adjacent parts.
 pub fn full_text(terms: &Terms, text: &str) -> Option<String> {
@@ -21,7 +23,7 @@ pub fn full_text(terms: &Terms, text: &str) -> Option<String> {
     (!query.text.is_empty()).then_some(query.text)
 }
 
-/// A conjunction of phrases.
+/// An FTS5 query under construction: phrases joined by AND.
 #[derive(Default)]
 struct Query {
     text: String,
@@ -53,7 +55,7 @@ impl Query {
     }
 }
 
-/// A query for SQLite's FTS5 in which any of these terms must occur. `None` without terms.
+/// A query for SQLite's FTS5 that finds memories in which at least one of `terms` occurs. `None` if there are no terms.
 pub fn any_of<T: AsRef<str>>(terms: &[T]) -> Option<String> {
     let quoted: Vec<String> =
         terms.iter().map(|term| format!("\"{}\"", term.as_ref().replace('"', "\"\""))).collect();
@@ -62,10 +64,11 @@ pub fn any_of<T: AsRef<str>>(terms: &[T]) -> Option<String> {
 
 /// Length of a snippet, in characters.
 const SNIPPET_CHARS: usize = 240;
-/// Characters before the matched word in a snippet.
+/// Number of characters before the matched word in a snippet.
 const SNIPPET_BEFORE_CHARS: usize = 60;
 
-/// The part of `content` around the first match, or its start if nothing matches. `…` marks omitted text.
+/// The part of `content` around the first word of `question` that occurs in it, or the start of `content` if none does.
+/// `…` marks omitted text.
 pub fn snippet(terms: &Terms, content: &str, question: &str) -> String {
     let start = terms.first_place(content, question).map_or(0, |at| start_before(content, at));
     let tail = &content[start..];
@@ -74,7 +77,7 @@ pub fn snippet(terms: &Terms, content: &str, question: &str) -> String {
     format!("{before}{}{after}", &tail[..end])
 }
 
-/// A word boundary shortly before this place, or the place itself if there is none.
+/// A word boundary shortly before the offset `at`, or `at` itself if there is none.
 fn start_before(content: &str, at: usize) -> usize {
     let before = &content[..at];
     let Some((earliest, _)) = before.char_indices().rev().nth(SNIPPET_BEFORE_CHARS) else { return 0 };

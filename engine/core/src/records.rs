@@ -30,8 +30,8 @@ pub struct Memory {
     pub payload: MemoryPayload,
 }
 
-/// The end of a memory's validity. If there are several, the earliest moment counts; for equal moments, the one written
-/// first. This rule does not depend on the order of concurrent requests.
+/// The end of a memory's validity. If a memory has several, the one with the earliest moment counts; of equal moments,
+/// the one written first. The moment therefore does not depend on the order of concurrent requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalidation {
     /// Sequence number of its event.
@@ -95,7 +95,7 @@ pub struct Forgotten {
     pub created_at: Timestamp,
 }
 
-/// A completed request with an idempotency key, and its answer.
+/// A completed request with an idempotency key, and the data of its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The key, and the hash of the request it is bound to.
@@ -113,7 +113,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether this request is the same, given in the encoding passed to [`Idempotency::new`].
+    /// Whether `request` is a repetition of this request. It must be encoded as for [`Idempotency::new`].
     pub fn is_for(&self, request: &[u8]) -> bool {
         self.idempotency.request_sha256 == Hash::salted(self.salt, request)
     }

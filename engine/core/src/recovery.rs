@@ -1,12 +1,14 @@
 //! Verifies an existing log: intact, torn by a crash, or corrupt.
 //!
 //! After the last acknowledged byte a crash can leave an unfinished write: a line without its end, pages that were
-//! never written and read as zeros, or a batch with missing events. None of it was acknowledged, so it is cut off.
-//! Anything else that does not verify is corruption, and nothing may be written after it. The `synced` field
-//! distinguishes the two: if a later line names an event as durable, the event had been written completely.
+//! never written and read as zeros, or a batch with missing events. An unfinished write was not acknowledged, so it is
+//! cut off. Any other data that does not verify is corruption, and the engine must not write after it. The `synced`
+//! field distinguishes the two: if a later line names an event as durable, the event had been written completely, so
+//! damage to it is corruption.
 //!
-//! [`scan_segment`] reads one segment up to the first fault, as a start does. [`survey`] reads one segment to its end
-//! despite faults, as an audit does, and [`join`] combines surveys of all segments. Both use the same `chain`.
+//! [`scan_segment`] reads one segment up to the first fault, as the engine does when it starts. [`survey`] reads one
+//! segment to its end despite faults, as an audit does, and [`join`] combines surveys of all segments. Both use the
+//! same `chain`.
 
 mod chain;
 mod erasures;
@@ -35,7 +37,7 @@ pub enum Verdict {
     TornTail {
         /// Length of the log up to its last complete batch, in bytes.
         valid_len: u64,
-        /// Number of bytes after that.
+        /// Number of bytes after `valid_len`.
         torn_bytes: u64,
     },
     /// Durable data does not verify.
@@ -50,7 +52,7 @@ pub struct Breach {
     pub line: u64,
     /// Offset of the line in the segment, in bytes.
     pub byte: u64,
-    /// Sequence number expected there; 0 for the header and if unknown.
+    /// Sequence number expected at this place; 0 for the header, or if the number is not known.
     pub seq: u64,
     /// What is wrong.
     pub reason: Fault,

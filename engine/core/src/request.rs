@@ -135,7 +135,7 @@ pub enum Refused {
 /// Parses a JSON body: checks the strict form, then the shape.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     strict::check_sent(body).map_err(|fault| Refused::Body(fault.to_string()))?;
-    // Without this check a JSON list would be accepted as a struct, with its items as the fields in order.
+    // Without this check serde would accept a JSON list as a struct, with its items as the fields in order.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Refused::NotAnObject("the body".into()));
     }
@@ -169,7 +169,7 @@ pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refus
         occurred_at,
         valid_from,
         mut entities,
-        // Decides whether the memory is saved, and is not part of it.
+        // `same_text` decides whether the memory is saved. It is not a part of the memory.
         same_text: _,
     } = request;
     tags.iter_mut().chain(&mut entities).for_each(make_normal);
@@ -202,7 +202,8 @@ pub fn piece(request: SaveMemory, source: Option<Source>) -> Result<Draft, Refus
     })
 }
 
-/// Validates the end of a memory's validity, except for rules that depend on the memory itself.
+/// Validates the end of the validity of the memory `target` and returns its event. Does not check rules that depend on
+/// the memory.
 pub fn invalidation(target: &str, project: String, request: InvalidateMemory) -> Result<Draft, Refused> {
     let InvalidateMemory { valid_until, reason, superseded_by, session, actor } = request;
     if let Some(reason) = &reason {
@@ -270,8 +271,8 @@ fn event(at: &str, request: EventRequest) -> Result<Draft, Refused> {
     })
 }
 
-// A log line is one line of text, and a line feed between the tokens of a payload would end it early. Inside strings
-// JSON escapes line feeds.
+// Validates that a payload is a JSON object, and removes line feeds between its tokens, which would end the log line
+// early. Inside strings JSON escapes line feeds.
 fn object(field: &str, payload: Box<RawValue>) -> Result<Box<RawValue>, Refused> {
     let text = payload.get();
     if !text.starts_with('{') {
@@ -320,7 +321,7 @@ pub fn words(q: &str) -> Result<(), Refused> {
     chars("q", q, QUERY_CHARS_MAX)
 }
 
-/// Validates a number within bounds, or returns the default.
+/// Returns the number if it is within bounds, and the default if there is none.
 pub fn within(
     field: &'static str,
     value: Option<u32>,
@@ -389,8 +390,8 @@ pub(crate) fn line(field: &str, value: &str, limit: usize) -> Result<(), Refused
     Ok(())
 }
 
-/// Length of a text, in characters. A pseudonym token counts as one character, less than anything it replaces, so that
-/// a name within the limit stays within it in stored form.
+/// Length of a text, in characters. A pseudonym token counts as one character, which is less than the text that it
+/// replaces. A name within the limit is therefore also within the limit in its stored form.
 pub(crate) fn length(value: &str) -> usize {
     let in_tokens: usize = tokens(value).map(|token| token.len() - 1).sum();
     value.chars().count() - in_tokens

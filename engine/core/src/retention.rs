@@ -54,14 +54,15 @@ pub struct Limits {
     pub entries: Option<u64>,
 }
 
-/// The rules for a project: its own if it has any, which replace the general rules completely.
+/// The limits of a project at the moment `as_of`. If the project has its own rules, they replace the general rules
+/// completely.
 pub fn limits(rules: &RetentionRules, project: &str, as_of: Timestamp) -> Limits {
     let own = rules.projects.iter().find(|own| own.project == project);
     let (days, entries) = match own {
         Some(own) => (own.max_age_days, own.max_entries),
         None => (rules.max_age_days, rules.max_entries_per_project),
     };
-    // A memory of exactly the maximum age stays: only what was accepted before the cutoff is older.
+    // A memory of exactly the maximum age is kept: only memories that were accepted before the cutoff are too old.
     let cutoff = days.map(|days| microseconds(as_of).saturating_sub(i64::from(days) * DAY_MICROSECONDS));
     Limits { cutoff, entries }
 }
@@ -79,14 +80,14 @@ pub struct Candidate {
     pub bytes: u64,
 }
 
-/// A project with the memories that a rule may remove, and possibly others.
+/// A project, and candidates for removal: all memories that a rule removes, and possibly others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectState {
     /// Project name.
     pub project: String,
     /// Number of memories in the project.
     pub total: u64,
-    /// Oldest of the newest memories to keep; absent if all are kept.
+    /// Sequence number of the oldest of the newest memories to keep; absent if all are kept.
     pub first_kept: Option<u64>,
     /// Candidates, in the order of the log.
     pub candidates: Vec<Candidate>,
@@ -97,7 +98,7 @@ pub struct ProjectState {
 pub struct Reasons {
     /// It is too old.
     pub age: bool,
-    /// The project has enough newer ones.
+    /// The project has as many newer memories as it keeps.
     pub entries: bool,
 }
 
@@ -114,7 +115,7 @@ pub struct Decision {
     pub bytes: u64,
 }
 
-/// Removes a memory if either rule does.
+/// Decides which memories to remove: those that are too old, and those that exceed the number to keep.
 pub fn decide(rules: &RetentionRules, as_of: Timestamp, states: Vec<ProjectState>) -> Decision {
     let mut decision = Decision::default();
     for state in states {
@@ -168,7 +169,7 @@ pub struct Guard {
     pub memories: u64,
 }
 
-/// Why a plan exceeds the guard; empty if it does not.
+/// Why the plan exceeds the guard, one reason per text; empty if it does not.
 pub fn spikes(guard: Guard, decision: &Decision) -> Vec<String> {
     let mut spikes = Vec::new();
     let removed = decision.removed.len() as u64;
@@ -217,7 +218,7 @@ pub struct RetentionPayload {
     pub reason: Option<String>,
 }
 
-/// The event that records a run.
+/// The event that records a retention run by `actor`.
 pub fn draft(payload: &RetentionPayload, actor: &str) -> Draft {
     Draft {
         kind: RETENTION_APPLIED.into(),
@@ -239,10 +240,10 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + days * 86_400).unwrap()
     }
 
-    /// All memories: project, and the day of acceptance. The sequence number is the position.
+    /// All memories in the order of their sequence numbers: project, and the day of acceptance.
     type All = Vec<(u8, i64)>;
 
-    /// A naive implementation of the rules over plain lists.
+    /// A simple implementation of the rules: the sequence numbers of the memories that they remove.
     fn naive(rules: &RetentionRules, as_of: Timestamp, all: &All) -> Vec<u64> {
         let goes = |place: usize| {
             let (project, day) = all[place];
@@ -257,7 +258,7 @@ mod tests {
         (0..all.len()).filter(|place| goes(*place)).map(|place| place as u64 + 1).collect()
     }
 
-    /// The input that a database would provide.
+    /// The input of [`decide`] that a database would provide.
     fn states(rules: &RetentionRules, as_of: Timestamp, all: &All) -> Vec<ProjectState> {
         let mut by_project: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
         for (seq, (project, day)) in (1..).zip(all) {

@@ -1,7 +1,7 @@
 //! Rows of the projection, which [`crate::fold`] makes from events, column by column.
 //!
-//! Moments that are compared are integer microseconds since 1970, because text of different precision does not sort by
-//! time. Finer fractions are dropped.
+//! Moments that are compared are stored as integer microseconds since 1970, because times as text with different
+//! precision do not sort by time. Smaller fractions are dropped.
 
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value, borrowed.
+    /// The value as a [`Cell`] that borrows it.
     pub fn cell(&self) -> Cell<'_> {
         match self {
             Value::Null => Cell::Null,
@@ -55,7 +55,8 @@ impl Row {
 pub const MEMORY_WORDS: [usize; 3] = [5, 13, 6];
 
 impl Memory {
-    /// Columns: seq, project, uri, sha256, piece, pieces. `seq` is that of the memory.
+    /// Row of the document that the memory is a piece of; None if it is not a piece. Columns: seq, project, uri,
+    /// sha256, piece, pieces. `seq` is the sequence number of the memory.
     pub fn source_row(&self) -> Option<Row> {
         let source = self.payload.source.as_ref()?;
         let values = vec![
@@ -95,7 +96,8 @@ impl Memory {
 }
 
 impl Invalidation {
-    /// Columns: seq, id, memory, until, known, reason, superseded_by. `memory` is the sequence number of the target.
+    /// Columns: seq, id, memory, until, known, reason, superseded_by. `memory` is the sequence number of the memory
+    /// that ends.
     pub fn into_row(self, memory: u64) -> Row {
         let values = vec![
             integer(self.seq),
@@ -124,7 +126,7 @@ impl Setting {
 }
 
 impl Feedback {
-    /// Columns: seq, id, memory, rating, known, query_id. `memory` is the sequence number of the target.
+    /// Columns: seq, id, memory, rating, known, query_id. `memory` is the sequence number of the rated memory.
     pub fn into_row(self, memory: u64) -> Row {
         let values = vec![
             integer(self.seq),
@@ -139,7 +141,7 @@ impl Feedback {
 }
 
 impl Forgotten {
-    /// Columns: target, seq, id, event, known. `event` is the sequence number of the target.
+    /// Columns: target, seq, id, event, known. `event` is the sequence number of the forgotten event.
     pub fn into_row(self) -> Row {
         let values = vec![
             Value::Text(self.target),
@@ -170,17 +172,17 @@ impl Request {
 
 /// Microseconds since 1970, rounded down.
 pub fn microseconds(time: Timestamp) -> i64 {
-    // `as_microsecond` rounds towards 1970; a moment before 1970 would come out later than it is.
+    // `as_microsecond` rounds towards 1970, which would make a moment before 1970 later than it is.
     time.as_nanosecond().div_euclid(1_000).try_into().expect("a timestamp is within 10,000 years of 1970")
 }
 
-/// A name in normal form. Older events may contain names in other forms.
+/// A name as a value, in normal form. Older events may contain names that are not in normal form.
 pub(crate) fn named(name: &str) -> Value {
     Value::Text(normal_form(name).into_owned())
 }
 
 pub(crate) fn integer(seq: u64) -> Value {
-    // SQLite's integers are signed; at a million events a second a log takes 292,000 years to get there.
+    // SQLite's integers are signed; a log with a million events a second reaches their maximum after 292,000 years.
     Value::Integer(i64::try_from(seq).unwrap_or(i64::MAX))
 }
 

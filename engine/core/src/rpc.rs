@@ -1,12 +1,13 @@
 //! Recovers the id and kind of unreadable JSON-RPC messages, so that a waiting client receives an error response.
 
-/// Longest token that is kept (an id or a field name), in bytes. Clients use numbers, UUIDs or short words as ids.
+/// Maximum length of a token that is kept (an id or a field name), in bytes. Clients use numbers, UUIDs or short words
+/// as ids.
 const TOKEN_BYTES_MAX: usize = 512;
 
 /// What could be recovered of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecoveredMessage {
-    /// Its id as JSON, a number or a string. Of several the last one, as most JSON parsers take it.
+    /// The message's id as JSON, a number or a string. If there are several ids, the last one, as in most JSON parsers.
     pub id: Option<String>,
     /// Whether it is a response and not a request.
     pub is_reply: bool,
@@ -15,7 +16,7 @@ pub struct RecoveredMessage {
 }
 
 impl RecoveredMessage {
-    /// Whether the sender waits for a response that can be sent.
+    /// Whether the message is a request with an id, so that an error response can be sent to its sender.
     pub fn is_request(&self) -> bool {
         self.id.is_some() && !self.is_reply
     }
@@ -26,9 +27,9 @@ impl RecoveredMessage {
     }
 }
 
-/// Scans a message or a batch of messages incrementally and holds no more than one short token. Tolerates everything
-/// that makes the text unreadable: invalid characters or escapes, duplicate keys, numbers out of range, any depth, and
-/// a missing end.
+/// Scans a message or a batch of messages incrementally and holds no more than one short token. Continues despite
+/// everything that makes the text unreadable for a JSON parser: invalid characters or escapes, duplicate keys, numbers
+/// out of range, any depth, and a missing end.
 #[derive(Debug, Default)]
 pub struct MessageScanner {
     found: Vec<RecoveredMessage>,
@@ -47,7 +48,7 @@ enum Within {
     #[default]
     Nothing,
     Text,
-    /// After a backslash in a string.
+    /// In a string, after a backslash.
     Escape,
     Word,
 }
@@ -166,7 +167,7 @@ impl MessageScanner {
             self.found.push(std::mem::take(&mut self.current));
         }
         self.depth = self.depth.saturating_sub(1);
-        // Nested values are of no interest.
+        // Values that are nested deeper are not kept.
         self.token = Token::default();
     }
 

@@ -48,7 +48,7 @@ fn not_strict(text: &str, fault: &serde_json::Error) -> NotStrict {
     NotStrict { reason, byte: (start + fault.column()).min(text.len()) }
 }
 
-/// Checks one value; keeps only the keys of the enclosing objects.
+/// Checks one value while it is parsed. Keeps nothing in memory but the keys of the enclosing objects.
 #[derive(Clone, Copy)]
 struct Value {
     depth_left: usize,

@@ -4,7 +4,7 @@ use crate::limits::{TAG_CHARS_MAX, TAGS_MAX};
 use crate::request::{Refused, text};
 use crate::words::make_normal;
 
-/// Tags that a memory must have, compared verbatim in normal form.
+/// A filter by tags that a memory must have. Tags are compared in normal form, otherwise verbatim.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags {
     any: Vec<String>,
@@ -12,7 +12,7 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// All tags of both lists.
+    /// All tags of both lists, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut String> {
         self.any.iter_mut().chain(&mut self.all)
     }
@@ -26,7 +26,7 @@ impl Tags {
                 return Err(Refused::Count { field, found, min: 0, max: TAGS_MAX });
             }
             for (i, tag) in tags.iter_mut().enumerate() {
-                // Normal form, as memories store their tags.
+                // Converts to the normal form, in which memories store their tags.
                 make_normal(tag);
                 text(&format!("{field}[{i}]"), tag, TAG_CHARS_MAX)?;
             }

@@ -1,4 +1,4 @@
-//! Payloads that the engine cannot have written.
+//! The error for event payloads that the engine cannot have written.
 
 use serde::de::DeserializeOwned;
 use thiserror::Error;

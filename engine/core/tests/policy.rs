@@ -29,7 +29,7 @@ const COVERED_PERCENT: [(&str, u32); 9] = [
 ];
 /// Minimum for addresses, in percent. Streets without a number or a street word are not found.
 const ADDRESS_PERCENT: u32 = 62;
-/// Maximum number of finds that touch no label, per 1,000 sentences.
+/// Maximum number of matches that touch no label, per 1,000 sentences.
 const STRAY_PER_THOUSAND: usize = 5;
 
 #[expect(clippy::disallowed_methods, reason = "a test reads its fixture")]
@@ -44,7 +44,7 @@ fn policy(kinds: &[Kind]) -> Policy {
     Policy::new(&Settings { redact, ..Settings::default() }).expect("every kind has a name")
 }
 
-/// Number of covered labels and of all labels, by type, and the number of finds that touch no label.
+/// Number of covered labels and of all labels, by type, and the number of matches that touch no label.
 fn measure(policy: &Policy, samples: &[Sample]) -> (BTreeMap<String, (u32, u32)>, usize) {
     let mut scores: BTreeMap<String, (u32, u32)> = BTreeMap::new();
     let mut stray = 0;

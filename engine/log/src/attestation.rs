@@ -15,8 +15,7 @@ use super::keyring::Keyring;
 use super::local_checkpoint;
 use crate::storage::FailPoint;
 
-/// Maximum age of the checkpoint in a health report. Signing a new one for every report would cost more than it is
-/// worth.
+/// Maximum age of the checkpoint in a health report. Signing a new checkpoint for every report would be too expensive.
 const REPORT_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Signing keys, the newest checkpoint and the anchor. The writer updates them; all threads read them.
@@ -30,9 +29,9 @@ struct State {
     /// The last anchor received, including one received before the log was open.
     given: Option<GivenAnchor>,
     held: Held,
-    /// The log's own local checkpoint, as found when the log was opened.
+    /// The local checkpoint, as it was found when the log was opened.
     claim: Option<Checkpoint>,
-    /// Size of the largest checkpoint that this log's key signed and that the log matches.
+    /// Size, in events, of the largest checkpoint that is signed with a key of this log and matches the log.
     signed_size: u64,
     /// An accepted rollback that the log does not record yet.
     acceptance: Option<AcceptedRollback>,
@@ -44,7 +43,7 @@ impl Attestation {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Loads the keys of the opened log. Generates a key if there is none.
+    /// Takes the loaded keys as the keys of the opened log. Generates a key if no key is usable.
     pub(super) fn keys_of(
         &self,
         context: &LogContext,
@@ -61,12 +60,13 @@ impl Attestation {
 
 /// Checkpoints.
 impl Attestation {
-    /// A checkpoint of the current head. Signs a new one if the cached one is older. `None` before the log is open.
+    /// A checkpoint of the current head. Signs a new checkpoint if the cached checkpoint is older than the head. `None`
+    /// before the log is open.
     pub fn head(&self, context: &LogContext) -> Option<CheckpointView> {
         self.no_older_than(context, Duration::ZERO)
     }
 
-    /// A checkpoint of a head that is at most one second old.
+    /// A checkpoint of the current head, or a checkpoint that was signed less than one second ago.
     pub fn recent(&self, context: &LogContext) -> Option<CheckpointView> {
         self.no_older_than(context, REPORT_AGE_MAX)
     }
@@ -85,9 +85,10 @@ impl Attestation {
         Some(view)
     }
 
-    /// Writes the local checkpoint from which the next start reads the log. Returns its size in events.
+    /// Writes the local checkpoint, which tells the next start where to begin reading the log. Returns the size of the
+    /// checkpoint in events.
     pub(super) fn write_local(&self, context: &LogContext) -> io::Result<Option<u64>> {
-        // Read the head first: the tree then covers at least everything up to it.
+        // Read the head before the tree, so that the tree contains at least all events up to the head.
         let Some((head, segments)) = context.published.extent() else { return Ok(None) };
         let Some(segment) = segments.last() else { return Ok(None) };
         context.tree.sync()?;
@@ -131,7 +132,7 @@ impl Attestation {
         Ok(keyring.rotation())
     }
 
-    /// A key rotation that was begun and is not complete.
+    /// The key rotation that was started and is not complete, if any.
     pub(super) fn key_rotation_begun(&self) -> Option<KeyRotated> {
         self.state().keyring.as_ref().and_then(Keyring::rotation)
     }
@@ -185,7 +186,8 @@ impl Attestation {
                 accepted = acceptance;
             }
         }
-        // An accepted rollback also covers the events that the local checkpoint knew.
+        // If a rollback was accepted, the local checkpoint may contain events that the log has lost, so it is not
+        // checked.
         let own = state.claim.as_ref().filter(|_| accepted.is_none());
         let own =
             own.and_then(|claim| contradiction(claim, &LogFacts { root_at_anchor: claim_root, ..facts }));
@@ -211,8 +213,8 @@ impl Attestation {
     }
 }
 
-/// The contradiction between the local checkpoint and the log, if any. The checkpoint is never written ahead of the
-/// log.
+/// The contradiction between the local checkpoint `claim` and the log, if any. A valid log is never behind its
+/// checkpoint, because the checkpoint is written after the events that it covers.
 fn contradiction(claim: &Checkpoint, facts: &LogFacts) -> Option<IntegrityFault> {
     let (origin, root) = (claim.origin.clone(), claim.root.to_string());
     let anchor = Anchor { origin, size: claim.size, root, rollbacks: 0 };

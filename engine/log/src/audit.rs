@@ -11,7 +11,7 @@ use super::log_scan::unreadable;
 use super::segment::Segment;
 use crate::storage::Storage;
 
-/// Segments read at the same time; sized for the cores of a small machine.
+/// Number of segments read at the same time. Chosen for a machine with few cores.
 const AT_ONCE: usize = 2;
 
 /// A segment to read.
@@ -23,7 +23,7 @@ pub struct Task {
     pub end: Option<u64>,
 }
 
-/// Reads segments to their ends in parallel. Calls `progress` with the number of bytes as they are read.
+/// Reads segments to their ends in parallel. During the read, calls `progress` with the number of bytes read.
 pub fn audit(
     storage: &dyn Storage,
     tasks: &[Task],

@@ -19,7 +19,8 @@ impl Clock {
             Clock::System => Timestamp::now(),
             #[cfg(test)]
             Clock::Seeded(dice) => {
-                // Constant length: the offsets of later bytes must not depend on the digits.
+                // The printed time always has the same length, so that the offsets of later bytes do not depend on its
+                // digits.
                 let ms = 1_800_000_000_000 + dice.lock().unwrap().roll(1_000_000) / 10 * 10 + 1;
                 Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap()
             }

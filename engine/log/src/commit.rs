@@ -1,4 +1,4 @@
-//! Orders sent to the writer, and its answers.
+//! Commands sent to the writer, and the writer's answers.
 
 use engine_core::digest::Hash;
 use engine_core::event::Draft;
@@ -30,7 +30,7 @@ pub type Answer<T> = oneshot::Sender<Result<T, CommitError>>;
 pub struct Rotated {
     /// Number of the segment that is being written now.
     pub segment: u64,
-    /// Number of the first event in it.
+    /// Number of the first event in the new segment.
     pub first_seq: u64,
 }
 
@@ -94,7 +94,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The receipt of this request.
+    /// Creates the receipt of `request`.
     pub fn of(request: &Request, replayed: bool) -> Receipt {
         let Request { id, first_seq, last_seq, hash, .. } = request.clone();
         Receipt { id, first_seq, last_seq, hash, replayed }
@@ -133,7 +133,7 @@ pub struct DurableGroup {
 pub trait AppliedKeys: Send + Sync {
     /// Number of the last applied event. All keys up to it are known.
     fn applied_seq(&self) -> u64;
-    /// Looks up a key. Returns the last applied event and the request with this key, if any; `None` when the projection
-    /// cannot answer.
+    /// Looks up the request with the idempotency key `key`. Returns the number of the last applied event, and the
+    /// request if one has this key. Returns `None` if the projection cannot be read.
     fn find(&self, key: &str) -> Option<(u64, Option<Request>)>;
 }

@@ -7,7 +7,7 @@ use super::frame_file::Frames;
 use super::segment::{Form, Segment};
 use crate::storage::{Access, RangeReader, Storage, StoredFile};
 
-/// Bisection stops below this many bytes, because reading them sequentially is as fast.
+/// Bisection stops when fewer bytes than this remain, because reading them sequentially is as fast.
 const WINDOW_BYTES: u64 = 32 << 10;
 /// Bytes per read while searching for the start of a line.
 const PROBE_BYTES: usize = 4 << 10;
@@ -37,7 +37,7 @@ pub(super) fn from_offset(
     Ok(BufReader::with_capacity(1 << 18, reading))
 }
 
-/// The lines of a segment, starting at this event.
+/// The lines of a segment, starting with event `seq`.
 pub(super) fn lines_from(
     storage: &dyn Storage,
     segment: Segment,
@@ -60,14 +60,14 @@ pub(super) fn lines_from(
     skip_to(BufReader::with_capacity(1 << 16, reading), seq)
 }
 
-/// Skips lines until the next one is this event or the end is reached.
+/// Skips lines until the next line is event `seq` or the end of the segment is reached.
 fn skip_to(mut lines: Contents, seq: u64) -> io::Result<Contents> {
     loop {
         let start = lines.fill_buf()?;
         if start.is_empty() || start.starts_with(b"{\"seal\"") {
             return Ok(lines);
         }
-        // The first bytes of a line may cross the end of the buffer.
+        // The start of a line, which contains the event number, may extend beyond the buffered bytes.
         let mut first = start[..start.len().min(PROBE_BYTES)].to_vec();
         if first.len() < 64 && !first.contains(&b'\n') {
             let known = first.len();
@@ -88,7 +88,7 @@ fn skip_to(mut lines: Contents, seq: u64) -> io::Result<Contents> {
     }
 }
 
-/// Offset of a line at or shortly before the line of this event.
+/// Offset of the line of event `seq`, or of a line shortly before it.
 fn bisect(file: &Arc<dyn StoredFile>, seq: u64, end: u64) -> io::Result<u64> {
     let (mut low, mut high) = (0, end);
     while high - low > WINDOW_BYTES {
@@ -101,8 +101,8 @@ fn bisect(file: &Arc<dyn StoredFile>, seq: u64, end: u64) -> io::Result<u64> {
     Ok(low)
 }
 
-/// Finds the first line that starts after this offset and before `end`. Returns its offset, and its event number if it
-/// is an event.
+/// Finds the first line that starts after `offset` and before `end`. Returns the offset of the line, and the event
+/// number if the line is an event.
 fn line_after(file: &Arc<dyn StoredFile>, offset: u64, end: u64) -> io::Result<Option<(u64, Option<u64>)>> {
     let mut reader = BufReader::with_capacity(PROBE_BYTES, RangeReader::new(Arc::clone(file), offset, end));
     let start = offset + reader.skip_until(b'\n')? as u64;

@@ -32,7 +32,7 @@ impl Writer {
         self.complete_key_rotation(rotated)
     }
 
-    /// Completes a key rotation that was begun. Every step is idempotent.
+    /// Completes the started key rotation `rotated`. Every step is idempotent.
     fn complete_key_rotation(&mut self, rotated: KeyRotated) -> Result<KeyRotated, CommitError> {
         let payload = Rotation { old: &rotated.old, new: &rotated.new };
         self.record(LOG_KEY_ROTATED, Some(format!("key-{}", key_id(&rotated.new))), &payload)?;
@@ -47,7 +47,8 @@ impl Writer {
         Ok(rotated)
     }
 
-    /// Completes key rotations and erasures begun before a crash, and records rollbacks accepted with an anchor.
+    /// Completes a key rotation that was started before a crash, and records a rollback that was accepted with an
+    /// anchor.
     pub(super) fn resume_pending_work(&mut self) {
         if self.refusal().is_some() {
             return;

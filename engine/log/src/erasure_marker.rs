@@ -1,4 +1,5 @@
-//! Marker of an erasure in progress: an empty file in `log/` whose name contains the number of the event before it.
+//! Marker of an erasure in progress: an empty file in `log/`. Its name contains the number of the event before the
+//! erasure.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -8,12 +9,12 @@ use crate::storage::{FailPoint, FilePermissions, Storage};
 
 const MARK: &str = "erasing-";
 
-/// Path of the marker of the erasure that follows this event.
+/// Path of the marker of the erasure whose first event follows event `after`.
 pub(super) fn mark_path(after: u64) -> String {
     format!("{DIRECTORY}/{MARK}{after:020}")
 }
 
-/// Event numbers after which an erasure was begun.
+/// Lists the existing markers. Each number is the number of the event before an erasure.
 pub(super) fn marks(storage: &dyn Storage) -> io::Result<BTreeSet<u64>> {
     let names = match storage.list(DIRECTORY) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -24,7 +25,7 @@ pub(super) fn marks(storage: &dyn Storage) -> io::Result<BTreeSet<u64>> {
 
 pub(super) fn create(storage: &dyn Storage, after: u64) -> io::Result<()> {
     match storage.create(&mark_path(after), FilePermissions::Group) {
-        // Left by an erasure that was never recorded.
+        // The marker was left by an erasure that was never recorded.
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
         created => created?.sync()?,
     }
@@ -32,7 +33,7 @@ pub(super) fn create(storage: &dyn Storage, after: u64) -> io::Result<()> {
     storage.reached(FailPoint::ErasureMarked)
 }
 
-/// Whether the erasure whose first event has this number is still in progress, according to the marker files.
+/// Whether the erasure whose first event has number `first_seq` is still in progress, according to the marker files.
 ///
 /// # Errors
 /// The directory cannot be listed.

@@ -1,10 +1,12 @@
-//! The writer's part of an erasure: it creates a marker, commits the erasure events and rotates the segment if needed.
+//! The writer's part of an erasure. The writer creates a marker, commits the erasure events and rotates the segment if
+//! needed.
 //!
-//! The marker is an empty file whose name contains the number of the event before the erasure. It becomes durable
-//! before the erasure event and is removed when no file contains the payloads any more ([`super::segment_eraser`]). A
-//! start therefore finds unfinished erasures without reading the log. A marker without its event means that the erasure
-//! was not recorded. Payloads in the active segment cannot be removed while the writer appends to it: the writer seals
-//! it, and the keeper rewrites sealed segments.
+//! The marker is an empty file whose name contains the number of the event before the erasure. The marker becomes
+//! durable before the erasure event. It is removed when no file contains the payloads any more
+//! ([`super::segment_eraser`]). The next start therefore finds unfinished erasures without reading the log. If a marker
+//! exists but its event does not, the erasure was not recorded. Payloads cannot be removed from the active segment
+//! while the writer appends to it. The writer therefore seals the active segment, and the keeper rewrites sealed
+//! segments.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -27,7 +29,7 @@ use super::writer::Writer;
 pub struct Erased {
     /// Id of the event that records the erasure.
     pub event: String,
-    /// Number of that event.
+    /// Sequence number of the event that records the erasure.
     pub seq: u64,
     /// Ids of the events whose payloads were erased.
     pub targets: BTreeSet<String>,
@@ -82,14 +84,15 @@ impl Writer {
         Ok(receipt)
     }
 
-    /// Rotates to a new segment if this event is in the active one.
+    /// Rotates to a new segment if event `seq` is in the active segment.
     fn seal_through(&mut self, seq: u64) {
         if self.refusal().is_none() && self.active.as_ref().is_some_and(|active| active.first_seq() <= seq) {
             self.rotate();
         }
     }
 
-    /// Seals the active segment for an erasure that was begun before a crash. Its targets are read from the log later.
+    /// Seals the active segment if an erasure was started before a crash. The keeper reads the targets of the erasure
+    /// from the log later.
     pub(super) fn seal_for_pending_erasures(&mut self) {
         match marks(&*self.handles.context.storage) {
             Ok(marks) => {
@@ -102,7 +105,7 @@ impl Writer {
         }
     }
 
-    /// Finds the position of events by their ids. Reads the complete log.
+    /// Finds the position of the events with the ids `ids`. Reads the whole log.
     ///
     /// # Errors
     /// The number of ids is out of range, the log cannot be read, or an event is missing or must not be erased.

@@ -15,7 +15,7 @@ const OUTCOMES_MAX: usize = 256;
 pub struct ErasedSegment {
     /// File name in `log/`.
     pub file: String,
-    /// Number of target events found without payload when the file was read back.
+    /// Number of target events in this segment. None of them has a payload in the file.
     pub events: usize,
     /// Whether the file was rewritten. `false` when it no longer contained any of the payloads.
     pub rewritten: bool,
@@ -37,7 +37,7 @@ pub struct Erasures(watch::Sender<State>);
 #[derive(Debug, Default)]
 struct State {
     asked: u64,
-    /// Outcomes with the number of the first event of the erasure.
+    /// The outcomes of completed erasures, each with the number of the erasure's first event.
     done: VecDeque<(u64, Arc<ErasedFiles>)>,
 }
 
@@ -48,7 +48,7 @@ impl Default for Erasures {
 }
 
 impl Erasures {
-    /// No erasures requested or completed.
+    /// Creates the state in which no erasure is requested or completed.
     pub fn new() -> Erasures {
         Erasures(watch::Sender::new(State::default()))
     }
@@ -70,12 +70,13 @@ impl Erasures {
         });
     }
 
-    /// The newest outcome.
+    /// The outcome of the erasure that completed last.
     pub(super) fn newest(&self) -> Option<Arc<ErasedFiles>> {
         self.0.borrow().done.back().map(|(_, files)| Arc::clone(files))
     }
 
-    /// Waits up to `at_most` for the erasure with this first event. Returns `None` if it is not complete by then.
+    /// Waits up to `at_most` until the erasure whose first event has number `first_seq` is complete. Returns `None` on
+    /// timeout.
     pub async fn outcome(&self, first_seq: u64, at_most: Duration) -> Option<Arc<ErasedFiles>> {
         let mut states = self.0.subscribe();
         let of = |state: &State| {

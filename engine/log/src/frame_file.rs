@@ -10,7 +10,7 @@ use zstd::zstd_safe::CParameter;
 
 use crate::storage::StoredFile;
 
-/// The ratio is within a few percent of the slow levels for this kind of text, at a tenth of their cost.
+/// Compression level. For log lines its ratio is within a few percent of the slowest levels, at a tenth of their cost.
 const LEVEL: i32 = 3;
 const EVENT: &[u8] = br#"{"event":"#;
 
@@ -33,12 +33,12 @@ impl Frames {
         Ok(Frames { file, spans })
     }
 
-    /// Index of the frame that would contain this event.
+    /// Index of the frame that would contain event `seq`.
     pub(super) fn frame_of(&self, seq: u64) -> usize {
         self.spans.partition_point(|span| span.first_seq <= seq).saturating_sub(1)
     }
 
-    /// The last line, with its line feed.
+    /// The last line of the segment, with its line feed.
     pub(super) fn last_line(&self) -> io::Result<Vec<u8>> {
         let Some(last) = self.spans.last() else { return Ok(Vec::new()) };
         let mut lines = self.lines(last)?;
@@ -47,7 +47,7 @@ impl Frames {
         Ok(lines.split_off(start))
     }
 
-    /// Reads from this frame to the last one.
+    /// Reads the lines from frame number `first` to the end of the segment.
     pub(super) fn reading(self, first: usize) -> FrameReader {
         FrameReader { frames: self, next: first, lines: io::Cursor::new(Vec::new()) }
     }
@@ -86,7 +86,8 @@ impl Read for FrameReader {
     }
 }
 
-/// Compresses a complete segment that starts at this event number into an empty file. Does not sync the file.
+/// Compresses the complete segment `lines`, whose first event has number `first_seq`, into the empty file `file`. Does
+/// not sync the file.
 pub(super) fn compress(mut lines: impl BufRead, first_seq: u64, file: &dyn StoredFile) -> io::Result<()> {
     let mut compressor = Compressor::new(LEVEL)?;
     compressor.set_parameter(CParameter::ChecksumFlag(true))?;

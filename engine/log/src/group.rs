@@ -9,7 +9,8 @@ use engine_core::recovery::Link;
 use super::commit::{Key, Receipt, Reply};
 use crate::clock::Clock;
 
-/// Maximum bytes per group. In a larger group the first client would wait too long for the bytes of others.
+/// Maximum bytes per group. In a larger group the first client would wait too long until the bytes of the other clients
+/// are written.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Maximum events per group, to limit the projection's transaction.
 const GROUP_EVENTS_MAX: usize = 4096;
@@ -36,7 +37,7 @@ impl Group {
         self.lines.len() < GROUP_BYTES_MAX && self.hashes.len() < GROUP_EVENTS_MAX
     }
 
-    /// Appends one batch. Returns its receipt and the request to remember under its key.
+    /// Appends one batch. Returns the receipt of the batch, and the request to remember under the idempotency key.
     pub(super) fn push(
         &mut self,
         drafts: &[Draft],

@@ -24,7 +24,7 @@ pub struct SegmentView {
     pub segment: u64,
     /// Epoch in its header.
     pub epoch: u64,
-    /// Number of its first event.
+    /// Number of the segment's first event.
     pub first_seq: u64,
     /// Number of the last event, if the segment is sealed.
     pub last_seq: Option<u64>,
@@ -32,7 +32,7 @@ pub struct SegmentView {
     pub bytes: u64,
     /// Whether the file is compressed.
     pub compressed: bool,
-    /// Merkle root at its end, if the segment is sealed.
+    /// Merkle root at the end of the segment, if the segment is sealed.
     pub root: Option<String>,
 }
 
@@ -59,7 +59,8 @@ pub fn list_segments(storage: &dyn Storage) -> io::Result<Vec<SegmentView>> {
     segment::list(storage)?.segments.into_iter().map(view).collect()
 }
 
-/// Writes at most `count` stored event lines after this event. Returns the number of lines written.
+/// Writes at most `count` stored lines of the events after number `after` to `out`. Returns the number of lines
+/// written.
 ///
 /// # Errors
 /// The log cannot be read, or `out` cannot be written.
@@ -82,8 +83,8 @@ pub fn write_lines(storage: &dyn Storage, after: u64, count: u64, out: &mut dyn 
     Ok(count - left)
 }
 
-/// The newest checkpoint on disk: the signed text and its parsed contents. The signature is not verified, because that
-/// needs the key.
+/// The newest checkpoint on disk: the signed text and its parsed contents. The signature is not verified, because
+/// verifying it needs the key.
 ///
 /// # Errors
 /// The checkpoint is missing, unreadable or malformed.
@@ -96,10 +97,10 @@ pub fn stored_checkpoint(storage: &dyn Storage) -> io::Result<(String, Checkpoin
     Ok((String::from_utf8(note).map_err(|fault| invalid(&fault))?, checkpoint))
 }
 
-/// Inclusion proof in the stored tree of this size. `None` when that tree does not contain the event.
+/// Proof that event `seq` is in the stored tree of the first `size` events. `None` if the event is not in that tree.
 ///
 /// # Errors
-/// The tree or the log cannot be read.
+/// The tree cannot be read.
 pub fn stored_inclusion(
     storage: &dyn Storage,
     seq: u64,

@@ -62,7 +62,7 @@ struct Known {
 struct Tail {
     first_seq: u64,
     status: Status,
-    /// The head at the last check.
+    /// Event number and length of the head at the last check.
     seen: (u64, u64),
     header: Option<(Header, engine_core::digest::Hash)>,
     link: Option<Link>,
@@ -106,7 +106,8 @@ impl Keeper {
         keeper
     }
 
-    /// Works until the channel closes, then writes a last checkpoint. A message on the channel wakes it immediately.
+    /// Runs the background work until the channel `stop` closes, then writes a last checkpoint. A message on the
+    /// channel wakes the thread immediately.
     pub fn run(mut self, stop: &Receiver<()>) {
         loop {
             let wait = if self.step() { Duration::ZERO } else { CHECK_INTERVAL };
@@ -136,7 +137,7 @@ impl Keeper {
     fn erase_some(&mut self) -> bool {
         let Step::Done(rewritten) = self.eraser.step() else { return false };
         if let Some(segment) = rewritten {
-            // The file was replaced: it has to be read back like a new one.
+            // The file was replaced, so it has to be read back like a new file.
             self.known.remove(&segment.first_seq);
             self.complete = false;
         }
@@ -196,8 +197,8 @@ impl Keeper {
                         head.seq + 1,
                     );
                 } else if tail.seen == seen && tail.status != status {
-                    // Another process wrote to the file, or the writer is about to. Reading it again from the start
-                    // decides.
+                    // Another process wrote to the file, or the writer has not yet published its own write. Reading the
+                    // file again from the start shows which of the two happened.
                     *tail = Tail { header: None, link: None, offset: 0, ..tail.clone() };
                 }
                 if let Some(tail) = &mut self.tail {
@@ -326,7 +327,8 @@ impl Keeper {
         }
     }
 
-    /// Whether these segments verify as one log. `last` is the survey of the active segment, if it is included.
+    /// Whether the segments `segments` verify as one log. `last` contains the findings for the active segment, if it is
+    /// included.
     fn judge(&self, head: &Head, segments: &[Segment], last: Option<SegmentAudit>) -> bool {
         let complete = last.is_some();
         let mut surveys: Vec<(u64, SegmentAudit)> = segments
@@ -355,7 +357,8 @@ impl Keeper {
         true
     }
 
-    /// Compares the tree with the verified lines. If it differs, the tree is discarded and rebuilt.
+    /// Compares the stored tree with `computed`, the tree of the verified lines. If they differ, the stored tree is
+    /// discarded and rebuilt.
     fn check_tree(&self, computed: &engine_core::merkle::Frontier) {
         match self.handles.context.tree.root_at(computed.size()) {
             Ok(root) if root == computed.root() => {}
@@ -395,11 +398,11 @@ impl Keeper {
                 self.handles.context.metrics.storage_failures.with_label_values(&["checkpoint"]).inc();
             }
         }
-        // Recorded after a failure too: the next attempt waits until a checkpoint is due again.
+        // Record the attempt even if it failed, so that the next attempt waits until a checkpoint is due again.
         self.written = Some(Written { at: Instant::now(), first_seq, len: head.len, seq: head.seq });
     }
 
-    /// Compresses one sealed segment that was read back. Returns true when it did.
+    /// Compresses one sealed segment that was read back. Returns true if a segment was compressed.
     fn compress_one(&mut self, (_, segments): &Extent) -> bool {
         let waiting = self.compress_after.is_some_and(|after| Instant::now() < after);
         if waiting || self.handles.context.published.fault().is_some() {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `checkpoint.key` | the current signing key |
 //! | `checkpoint.key.next` | the next key; the log may not record it yet; the next start completes the rotation |
-//! | `checkpoint.key.previous` | the previous key; signs one more checkpoint together with its successor |
+//! | `checkpoint.key.previous` | the previous key; signs one more checkpoint together with the current key |
 //! | `checkpoint.key.unusable` | a file found at `checkpoint.key` that is not a key of this log |
 
 use std::io;
@@ -71,7 +71,7 @@ impl Keyring {
         Ok(Keyring { current, previous: None, next: None })
     }
 
-    /// Generates the next key, unless one is already waiting.
+    /// Generates and stores the next key, unless one is already stored.
     pub(super) fn prepare(&mut self, storage: &dyn Storage, sources: &Clock) -> io::Result<()> {
         if self.next.is_none() {
             let next = fresh(self.current.verifier().name(), sources)?;
@@ -82,7 +82,7 @@ impl Keyring {
         Ok(())
     }
 
-    /// The key rotation that was begun, if any.
+    /// The key rotation that was started and is not complete, if any.
     pub(super) fn rotation(&self) -> Option<KeyRotated> {
         let next = self.next.as_ref()?;
         Some(KeyRotated { old: self.current.verifier().to_string(), new: next.verifier().to_string() })
@@ -101,14 +101,14 @@ impl Keyring {
 
     fn write_promotion(&self, storage: &dyn Storage) -> io::Result<()> {
         storage.reached(FailPoint::NextKeyRecorded)?;
-        // Store the old key under its new name before replacing it: it signs once more.
+        // Store the old key under its new name before replacing it, because it must sign one more checkpoint.
         write(storage, PREVIOUS, &self.current)?;
         storage.rename(&path(NEXT), &path(KEY))?;
         storage.sync_directory(DIRECTORY)?;
         storage.reached(FailPoint::NextKeyNamed)
     }
 
-    /// Deletes the previous key, after it has signed together with its successor.
+    /// Deletes the previous key, after it has signed a checkpoint together with the current key.
     pub(super) fn retire_previous(&mut self, storage: &dyn Storage) -> io::Result<()> {
         if self.previous.is_some() {
             ignore_missing(storage.remove(&path(PREVIOUS)))?;

@@ -1,7 +1,7 @@
-//! The local checkpoint of a log: the place from which the next start reads.
+//! The local checkpoint of a log: the position from which the next start reads the log.
 //!
-//! It is written only after everything it covers is durable, so it is never ahead of the log. A log that is shorter
-//! than its own checkpoint has lost its tail.
+//! The checkpoint is written only after all events that it covers are durable, so it is never ahead of the log. A log
+//! that is shorter than its own checkpoint has lost its last events.
 
 use std::io::{self, BufRead, Read};
 
@@ -31,13 +31,13 @@ pub(super) struct Resume {
     pub(super) stored: Stored,
     /// Index of the segment, counted from the first.
     pub(super) place: usize,
-    /// The part of that segment that need not be read.
+    /// Where in that segment reading begins.
     pub(super) begin: ScanStart,
-    /// What the segment's header follows.
+    /// What precedes the header of that segment: the end of the previous segment, or the start of the log.
     pub(super) follows: Follows,
 }
 
-/// Reads the checkpoint. `None` when there is none, or when none of these keys signed it.
+/// Reads the checkpoint. `None` if no checkpoint exists, or if no key in `keyring` signed it.
 pub(super) fn read(storage: &dyn Storage, keyring: Option<&Keyring>) -> io::Result<Option<Checkpoint>> {
     let Some(keyring) = keyring else { return Ok(None) };
     let note = match read_small(storage, PATH, NOTE_BYTES_MAX as u64) {
@@ -61,7 +61,7 @@ pub(super) fn write(storage: &dyn Storage, note: &str) -> io::Result<()> {
     storage.reached(FailPoint::CheckpointWritten)
 }
 
-/// Where to resume reading after this checkpoint. `None` when the checkpoint does not match the files.
+/// Where to resume reading after the checkpoint `claim`. `None` if the checkpoint does not match the files.
 pub(super) fn resume(storage: &dyn Storage, claim: &Checkpoint, segments: &[Segment]) -> Option<Resume> {
     match fit(storage, claim, segments) {
         Ok(resume) => Some(resume),
@@ -132,7 +132,7 @@ pub(super) fn last_line(storage: &dyn Storage, segment: Segment) -> io::Result<V
     }
 }
 
-/// Last event number and hash of a line after which a new segment may start.
+/// The event number and hash at the end of `line`, if the line is a header or the last event of a batch.
 fn end_of(line: &[u8]) -> Option<(u64, Hash)> {
     let line = line.strip_suffix(b"\n")?;
     match EventLine::decode(line) {
@@ -141,7 +141,7 @@ fn end_of(line: &[u8]) -> Option<(u64, Hash)> {
     }
 }
 
-/// The line that ends at this offset, including its line feed.
+/// The line that ends at offset `end`, including its line feed.
 fn line_before(file: &dyn StoredFile, end: u64) -> io::Result<Vec<u8>> {
     let mut window = 4096_u64;
     loop {

@@ -21,10 +21,10 @@ use super::torn_bytes;
 use super::tree::Stored;
 use crate::storage::Access;
 
-/// A log that was read to its end. Nothing in it is wrong except possibly its last write.
+/// A log that was read to its end. It is valid, except that its last write may be incomplete.
 pub(super) struct LogScan {
     segments: Vec<Segment>,
-    /// What the header of the last segment follows.
+    /// What precedes the header of the last segment: the end of the previous segment, or the start of the log.
     follows: Follows,
     /// The last segment.
     last: Option<Scan>,
@@ -80,8 +80,8 @@ impl LogScan {
             }
             _ => {
                 if let (Some(_), Some(segment)) = (&sealed, segments.last()) {
-                    // A killed process can leave a complete seal that no sync has covered yet. The next header refers
-                    // to it.
+                    // A killed process can leave a complete seal that was never synced. The next header refers to the
+                    // seal, so the seal must be durable first.
                     storage.open(&segment.path(), Access::Write)?.sync()?;
                 }
                 let header = match (sealed, follows) {
@@ -110,15 +110,16 @@ impl LogScan {
     }
 }
 
-/// The epoch of this process: its own if it has one, otherwise larger than any before. It is written to the headers of
-/// this process, so it first appears at the start of a segment. It fences diverged writers: when a volume was attached
-/// twice or copied, each of the two writers continued from the same end with a header of its own. The log with the
-/// larger epoch belongs to the successor. A log whose epoch decreases does not verify.
+/// Returns the epoch of this process: `epoch` if the process already has one (it is not 0), otherwise `found` + 1,
+/// where `found` is the epoch of the last header. The process writes its epoch into every segment header, so a new
+/// epoch first appears at the start of a segment. The epoch distinguishes two writers of one log: when a volume is
+/// attached twice or copied, both continue from the same end, each with its own header. The log with the larger epoch
+/// is the successor. A log in which the epoch decreases does not verify.
 fn takeover(epoch: u64, found: u64) -> u64 {
     if epoch > 0 { epoch } else { found + 1 }
 }
 
-/// Header of the segment after this one.
+/// Header of the segment that follows the segment end `end`.
 pub(super) fn header_after(end: &SegmentEnd, epoch: u64, now: Timestamp) -> Header {
     let SegmentEnd { log_id, segment, seq, hash, .. } = end.clone();
     Header {
@@ -177,7 +178,8 @@ fn scan_one(
     }
 }
 
-/// The readable part of a log that is damaged in this segment: everything before the damage.
+/// The readable part of a log that is damaged in segment number `place`: everything before the damage. `None` if
+/// nothing is readable.
 fn readable(
     context: &LogContext,
     segments: &[Segment],
@@ -186,7 +188,7 @@ fn readable(
 ) -> io::Result<Option<Readable>> {
     let (log_id, seq, line) = match scan.and_then(|scan| Some((scan.header.as_ref()?, scan.head?))) {
         Some(((header, _), head)) => (header.log_id.clone(), head.seq, head.hash),
-        // Nothing of this segment is readable, only the ones before it.
+        // Nothing in this segment is readable. Only the segments before it are.
         None => match place.checked_sub(1) {
             Some(_) => (String::new(), segments[place].first_seq.saturating_sub(1), Hash::ZERO),
             None => return Ok(None),
@@ -215,7 +217,8 @@ pub(super) fn corrupt(segment: Segment, breach: &Breach) -> IntegrityFault {
     }
 }
 
-/// Separates damage from volume failures: invalid frames or an invalid index are a breach, other errors stay errors.
+/// Distinguishes damage from volume failures. Invalid frames or an invalid index of a compressed segment are returned
+/// as a breach; other errors are returned as errors.
 pub(super) fn unreadable(fault: io::Error) -> io::Result<Breach> {
     match fault.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
@@ -226,7 +229,8 @@ pub(super) fn unreadable(fault: io::Error) -> io::Result<Breach> {
     }
 }
 
-/// Hash of an event. `None` when there is no such event.
+/// Hash of event `seq`. `None` if the event does not exist. `last_len` is the valid length of the last segment in
+/// bytes.
 fn event_hash(
     context: &LogContext,
     segments: &[Segment],
@@ -242,7 +246,7 @@ fn event_hash(
     Ok(EventLine::decode(line.strip_suffix(b"\n").unwrap_or(&line)).ok().map(|event| event.hash))
 }
 
-/// Expected first event number of a segment's file.
+/// The number of the first event that the next segment must have, if it is known.
 trait FirstSeq {
     fn first_seq(&self) -> Option<u64>;
 }

@@ -9,7 +9,7 @@ use service::{Family, MetricsError, Registry};
 pub struct LogMetrics {
     /// Events appended.
     pub appends: IntCounter,
-    /// Duration of commits' syncs, in seconds.
+    /// Duration of the sync of a commit, in seconds.
     pub sync_seconds: Histogram,
     /// Failures of the volume.
     pub storage_failures: Family<IntCounterVec>,

@@ -22,7 +22,8 @@ use crate::metrics::LogMetrics;
 use crate::rotation::Rotation;
 use service::Registry;
 
-/// Capacity of the queue to the projection. No projection runs here, so it exceeds what any command writes.
+/// Capacity of the queue to the projection. No projection runs here to empty the queue, so the capacity exceeds the
+/// number of groups that any command writes.
 const GROUPS_MAX: usize = 16;
 
 /// The log of a stopped engine, locked by this process.
@@ -31,7 +32,7 @@ pub struct Offline {
     writer: Writer,
     keeper: Keeper,
     _applied: Receiver<DurableGroup>,
-    // Last field, so that it is dropped last.
+    // The lock is the last field, so that it is dropped last.
     _directory: LogDirectory,
 }
 
@@ -50,7 +51,8 @@ pub enum OfflineError {
     Erase(#[from] EraseError),
 }
 
-/// No idempotency lookup: only the engine's own events are written here, and their keys are unique by content.
+/// Finds no idempotency keys. Offline commands write only the engine's own events, whose keys follow from their
+/// content.
 struct NoKeys;
 
 impl AppliedKeys for NoKeys {
@@ -64,7 +66,7 @@ impl AppliedKeys for NoKeys {
 }
 
 impl Offline {
-    /// Takes the lock and opens the log like the engine does.
+    /// Locks the data directory `data` and opens the log in the same way as the engine.
     ///
     /// # Errors
     /// The log is locked, or it cannot be opened for writing.
@@ -100,7 +102,7 @@ impl Offline {
         Ok(self.writer.rotate_key()?)
     }
 
-    /// Erases the payloads of these events.
+    /// Erases the payloads of the events with the ids `targets`.
     ///
     /// # Errors
     /// An event is not in the log, or the erasure cannot be recorded or completed.
@@ -109,7 +111,7 @@ impl Offline {
         let through = located.iter().map(|target| target.seq).max().unwrap_or_default();
         let drafts = forgetting::drafts(&located, reason, ACTOR);
         let receipt = self.writer.begin_erasure(drafts, through, None).map_err(EraseError::from)?;
-        // The volume may have recovered from a failure at the new segment.
+        // Reopen the log if creating the new segment failed: the volume may have recovered.
         self.writer.poll_storage();
         let segments = self.keeper.erase_all().map_err(EraseError::from)?;
         Ok(Erased { event: receipt.id, seq: receipt.last_seq, targets: targets.clone(), segments })

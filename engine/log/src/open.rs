@@ -1,7 +1,7 @@
-//! Opens a log at start and reopens it after a failed write. Both use the same code.
+//! Opens a log at start, and reopens it after a failed write.
 //!
-//! With a valid local checkpoint only the lines after it are read, otherwise everything. The background verification
-//! reads the rest later.
+//! If the local checkpoint is valid, only the lines after the checkpoint are read. Otherwise the whole log is read. The
+//! keeper verifies the unread lines later, in the background.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::storage::{Access, DiskStorage, Storage, create_directory};
 #[derive(Debug)]
 pub struct LogDirectory {
     data: PathBuf,
-    // Never read. The kernel releases the lock when the process ends, however it ends.
+    // Never read; it only holds the lock. The kernel releases the lock when the process exits, also after a crash.
     _lock: std::fs::File,
 }
 
@@ -61,8 +61,8 @@ impl LogDirectory {
     }
 }
 
-/// Opens, recovers, syncs and verifies the log. With `durable`, first truncates the log to it, because later bytes were
-/// never acknowledged. `epoch` is the epoch of this process, or 0 if it has none yet.
+/// Opens, recovers, syncs and verifies the log. If `durable` is given, first truncates the log to that end: the bytes
+/// after it were never acknowledged. `epoch` is the epoch of this process, or 0 if it has none yet.
 pub(super) fn open(
     handles: &LogHandles,
     durable: Option<Durable>,
@@ -111,7 +111,7 @@ fn truncate_to_durable(storage: &dyn Storage, durable: Durable) -> Result<(), Op
     }
     file.truncate(durable.len)?;
     file.sync()?;
-    // A failed rotation may have begun the next segment. How much of it reached the disk is unknown.
+    // A failed rotation may have created the next segment. It is unknown how much of that file reached the disk.
     for later in segment::list(storage)?.segments.iter().filter(|later| later.first_seq > durable.first_seq) {
         storage.remove(&later.path())?;
         storage.sync_directory(DIRECTORY)?;
@@ -119,7 +119,7 @@ fn truncate_to_durable(storage: &dyn Storage, durable: Durable) -> Result<(), Op
     Ok(())
 }
 
-/// Whether the log ends differently from what was acknowledged.
+/// Whether the end of the opened log, `active`, differs from the end that was acknowledged, `durable`.
 fn is_other(durable: Durable, active: &Active) -> bool {
     let (was, is) = (durable.link, active.link);
     was.seq != is.seq || (durable.first_seq == active.first_seq() && was.hash != is.hash)

@@ -9,7 +9,7 @@ use super::active_segment::Active;
 use super::published::Head;
 use super::segment::Segment;
 
-/// An open log. It verifies as far as it was read, and all of its bytes are durable.
+/// An open log. The part that was read verifies, and all bytes are durable.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) active: Active,

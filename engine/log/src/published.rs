@@ -14,9 +14,9 @@ use crate::storage::Space;
 pub struct Head {
     /// Id of the log.
     pub log_id: String,
-    /// Number of the last durable event.
+    /// Sequence number of the last durable event.
     pub seq: u64,
-    /// Hash of that event, or of the first header when there is none.
+    /// Hash of the last durable event, or of the first header if the log has no events.
     pub hash: Hash,
     /// Hash of the last line. It is a header's hash when the last segment has no events.
     pub line: Hash,
@@ -27,13 +27,13 @@ pub struct Head {
 /// Whether the log accepts events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteState {
-    /// Not read yet.
+    /// The log has not been read yet.
     Opening,
     /// Accepts events.
     Writable,
-    /// No space left. Resumes automatically.
+    /// The volume is full. Writing resumes automatically when it has space again.
     Full,
-    /// The volume failed. Resumes automatically.
+    /// The volume failed. Writing resumes automatically when it works again.
     Failing,
     /// Read-only until an operator decides or repairs the log.
     Corrupt(IntegrityFault),
@@ -116,7 +116,7 @@ impl Published {
         self.state().fault()
     }
 
-    /// Number of the last event that may be read: unlimited, or the last one before an integrity fault.
+    /// Number of the last event that may be read: `u64::MAX`, or the last event before an integrity fault.
     pub fn readable_through(&self) -> u64 {
         self.state().readable_through()
     }
@@ -187,15 +187,15 @@ impl Published {
         state.segments = state.segments.iter().map(form).collect();
     }
 
-    /// Records that everything up to this event was read back and verifies.
+    /// Records that all events up to number `through` were read back and verify. `complete_at` is the time of a
+    /// completed full verification.
     pub(super) fn verified(&self, through: u64, complete_at: Option<Timestamp>) {
         let mut state = self.state();
         state.verified_through = state.verified_through.max(through);
         state.verified_at = complete_at.or(state.verified_at);
     }
 
-    /// Records that the log does not verify. Keeps the first fault, unless a later one is nearer to the start of the
-    /// log.
+    /// Records that the log does not verify. Of several faults, keeps the one nearest to the start of the log.
     pub(super) fn set_corrupt(&self, fault: IntegrityFault) {
         let mut state = self.state();
         state.verified_through = state.verified_through.min(fault.seq.saturating_sub(1));
@@ -204,7 +204,7 @@ impl Published {
         }
     }
 
-    /// Records the result of verifying the log against its anchor.
+    /// Records the result of verifying the log against its anchor: the accepted anchor and the contradiction, if any.
     pub(super) fn judged(&self, anchor: Option<Anchor>, fault: Option<IntegrityFault>) {
         let mut state = self.state();
         state.anchor = anchor;

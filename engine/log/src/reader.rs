@@ -11,7 +11,8 @@ use super::published::Published;
 use super::segment::Segment;
 use crate::storage::Storage;
 
-/// Attempts to open a segment. It may be compressed, once, between the listing and the open.
+/// Number of attempts to open a segment. The keeper may compress the segment, which happens once, between listing and
+/// opening it.
 const ATTEMPTS: usize = 3;
 
 /// Reads segments through its own file descriptors, never past the durable end.
@@ -35,8 +36,8 @@ impl LogReader {
         LogReader { storage, published }
     }
 
-    /// Complete lines of the events after this one: at most `count` lines and at most `bytes` bytes, but always one
-    /// line. Ends before the first event that does not verify.
+    /// Returns the complete lines of the events after number `after`: at most `count` lines and at most `bytes` bytes,
+    /// but always at least one line if one exists. Ends before the first event that does not verify.
     ///
     /// # Errors
     /// A segment cannot be read.
@@ -50,7 +51,7 @@ impl LogReader {
         Ok(page.lines)
     }
 
-    /// Appends the lines of one segment to the page. Ends the page when nothing more fits.
+    /// Appends the lines of one segment to the page. Marks the page as complete when nothing more fits.
     fn read_segment(&self, page: &mut Page) -> io::Result<()> {
         for attempt in 1.. {
             let Some((segment, end)) = self.segment_of(page.next_seq) else { break };
@@ -92,7 +93,8 @@ impl Page {
             let read = lines.read_until(b'\n', &mut self.lines)?;
             if read == 0 || self.lines[before..].starts_with(b"{\"seal\"") {
                 self.lines.truncate(before);
-                // The segment ends before an expected event. The keeper reports that; the reader only stops.
+                // The segment ends before an event that it should contain. The keeper reports this fault; the reader
+                // only stops.
                 self.count = if self.next_seq > first { self.count } else { 0 };
                 return Ok(());
             }

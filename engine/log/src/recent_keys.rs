@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use engine_core::fold::Request;
 
-/// Keys of events that are being written, or that are durable and not applied yet. Together with the projection this
-/// covers every key, as long as the projection has applied everything up to [`RecentKeys::floor`].
+/// Idempotency keys of events that are being written, or that are durable but not yet applied by the projection. If the
+/// projection has applied all events up to [`RecentKeys::floor`], every key is either here or in the projection.
 #[derive(Debug)]
 pub(super) struct RecentKeys {
     by_key: BTreeMap<String, Request>,
@@ -13,16 +13,18 @@ pub(super) struct RecentKeys {
     floor: u64,
 }
 
-/// Maximum number of keys kept while the projection is stalled. Beyond it, keyed writes are refused.
+/// Maximum number of keys kept while the projection is stalled. When this number is reached, writes with a key are
+/// refused.
 const RECENT_MAX: usize = 100_000;
 
 impl RecentKeys {
-    /// Starts without keys of events up to `head_seq`. The projection must know those.
+    /// Starts without keys. The projection must have the keys of all events up to `head_seq`.
     pub(super) fn new(head_seq: u64) -> RecentKeys {
         RecentKeys { by_key: BTreeMap::new(), in_order: VecDeque::new(), floor: head_seq }
     }
 
-    /// Event up to which the projection must have applied the log for lookups to be complete.
+    /// Number of the event up to which the projection must have applied the log. Otherwise a key may be missing from
+    /// both places.
     pub(super) fn floor(&self) -> u64 {
         self.floor
     }

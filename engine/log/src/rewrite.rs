@@ -19,7 +19,8 @@ use crate::storage::{Access, FailPoint, FilePermissions, RangeReader, Storage, S
 /// Bytes per write.
 const COPY_BYTES: usize = 1 << 20;
 
-/// Events whose payloads are erased, by number: their id, and the id of the event that records the erasure.
+/// Events whose payloads are erased. Maps the event's number to its id and to the id of the event that records the
+/// erasure.
 pub(super) type Targets = BTreeMap<u64, (String, Arc<str>)>;
 
 /// Finds which of these events are in a segment, whether they have a payload, and their kind.
@@ -41,7 +42,7 @@ pub(super) fn locate(
     Ok(found)
 }
 
-/// Number of these events that still have their payload in a segment.
+/// Number of events in `targets` that still have a payload in the file of `segment`.
 pub(super) fn holds_any(storage: &dyn Storage, segment: Segment, targets: &Targets) -> io::Result<usize> {
     let (mut lines, mut line, mut found) = (contents::whole(storage, segment, None)?, Vec::new(), 0);
     while lines.read_until(b'\n', &mut line)? > 0 {
@@ -54,21 +55,22 @@ pub(super) fn holds_any(storage: &dyn Storage, segment: Segment, targets: &Targe
     Ok(found)
 }
 
-/// Number of these events that belong to a segment.
+/// Number of events in `targets` that belong to `segment`. `segments` are all segments of the log.
 pub(super) fn named_in(targets: &Targets, segment: Segment, segments: &[Segment]) -> usize {
     let after = segments.partition_point(|other| other.first_seq <= segment.first_seq);
     let end = segments.get(after).map_or(u64::MAX, |next| next.first_seq);
     targets.range(segment.first_seq..end).count()
 }
 
-/// The parsed event of a line and the event that erases it, if the line is a target. Other lines are not parsed.
+/// If the line is an event in `targets`, returns the parsed event and the id of the event that erases it. Other lines
+/// are not parsed.
 fn named<'a, 'b>(line: &'a [u8], targets: &'b Targets) -> Option<(EventLine<'a>, &'b str)> {
     let (id, by) = targets.get(&contents::seq_of(line)?)?;
     let event = EventLine::decode(line).ok()?;
     (event.envelope.id == id.as_str()).then_some((event, &**by))
 }
 
-/// Replaces a segment with a copy without the payloads of these events.
+/// Replaces a segment with a copy that does not contain the payloads of the events in `targets`.
 pub(super) fn rewrite(storage: &dyn Storage, segment: Segment, targets: &Targets) -> io::Result<()> {
     let unfinished = segment.path() + UNFINISHED;
     ignore_missing(storage.remove(&unfinished))?;

@@ -68,14 +68,14 @@ impl Segment {
 /// Contents of a log directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Segments in order, one per first event number. A segment present in both forms was being compressed: the raw
-    /// form is used.
+    /// Segments in order, one per first event number. If a segment exists in both forms, its compression was
+    /// interrupted, and the raw form is listed.
     pub segments: Vec<Segment>,
     /// Names of unfinished files.
     pub unfinished: Vec<String>,
 }
 
-/// Lists the files of a log. Empty when there is no log.
+/// Lists the files of a log. The listing is empty if no log exists.
 ///
 /// # Errors
 /// The directory cannot be listed.

@@ -1,4 +1,4 @@
-//! Replaces a raw sealed segment with its compressed form, after reading that back completely.
+//! Replaces a raw sealed segment with its compressed form, after reading the whole compressed form back.
 
 use std::io::{self, BufRead};
 
@@ -29,7 +29,7 @@ pub(super) fn compress_segment(storage: &dyn Storage, first_seq: u64) -> io::Res
     storage.reached(FailPoint::CompressedNamed)
 }
 
-/// Removes the raw form. The compressed form must have its durable name.
+/// Removes the raw form. The compressed form must already be durable under its final name.
 pub(super) fn remove_raw(storage: &dyn Storage, first_seq: u64) -> io::Result<()> {
     storage.remove(&Segment::raw(first_seq).path())?;
     storage.sync_directory(DIRECTORY)?;

@@ -1,7 +1,8 @@
-//! The keeper's part of an erasure: removes the erased payloads from the files.
+//! Removes erased payloads from the files of the log. The keeper runs this part of an erasure.
 //!
 //! Files with torn bytes are removed first, because their contents are unknown. Then each affected sealed segment is
-//! rewritten. The marker is removed last. A crash leaves the marker, and the complete erasure is repeated.
+//! rewritten. The marker is removed last. After a crash the marker still exists, and the next start repeats the whole
+//! erasure.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -69,7 +70,7 @@ impl Eraser {
 
     /// Does one bounded unit of work. A failure is retried later.
     pub(super) fn step(&mut self) -> Step {
-        // Read the counter first: a request is counted after its new segment has begun.
+        // Read the counter before the segments: the writer starts the new segment before it counts the request.
         let asked = self.handles.erasures.asked();
         let Some((head, segments)) = self.handles.context.published.extent() else { return Step::Nothing };
         let stepped = match self.current.take() {
@@ -91,7 +92,7 @@ impl Eraser {
         for after in marks(&*self.handles.context.storage)?.into_iter().filter(|after| *after < head.seq) {
             let targets = self.targets(after)?;
             if targets.is_empty() {
-                // The erasure event never became durable; another event has its number.
+                // The erasure event never became durable. Another event now has its sequence number.
                 self.unmark(after)?;
                 continue;
             }
@@ -114,7 +115,8 @@ impl Eraser {
         Ok(Step::Nothing)
     }
 
-    /// The targets of the erasure recorded after this event. Empty when those events are no erasure.
+    /// The targets of the erasure whose first event follows event `after`. Empty if the following events do not record
+    /// an erasure.
     fn targets(&self, after: u64) -> io::Result<Targets> {
         let log =
             LogReader::new(Arc::clone(&self.handles.context.storage), self.handles.context.published.clone());
@@ -175,7 +177,7 @@ impl Eraser {
         Ok(Step::Done(rewritten.then_some(segment)))
     }
 
-    /// The result of the last erasure, if no work remains.
+    /// The segments of the last erasure. An error if an erasure is still in progress.
     pub(super) fn taken_out(&self) -> io::Result<Vec<ErasedSegment>> {
         match (marks(&*self.handles.context.storage)?.is_empty(), self.handles.erasures.newest()) {
             (true, Some(files)) => Ok(files.segments.clone()),

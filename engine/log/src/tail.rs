@@ -1,4 +1,4 @@
-//! In-memory cache of the newest events, for readers that cannot wait for the projection.
+//! In-memory cache of the newest events, for readers that need events before the projection has applied them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,8 +36,8 @@ impl Tail {
         }
     }
 
-    /// Complete lines of all events after `after` up to `through`, possibly with more on both sides. `None` when any is
-    /// missing.
+    /// The complete lines of the events after number `after` up to number `through`. The result may contain more events
+    /// before and after this range. `None` if an event of the range is missing.
     pub fn between(&self, after: u64, through: u64) -> Option<Vec<Arc<[u8]>>> {
         let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = groups.iter().filter(|group| group.last_seq > after && group.first_seq <= through);
@@ -52,7 +52,7 @@ impl Tail {
         (next > through).then_some(found)
     }
 
-    /// Drops all lines: erased payloads must not stay in memory either.
+    /// Drops all lines, because erased payloads must not stay in memory.
     pub fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

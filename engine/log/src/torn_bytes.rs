@@ -6,11 +6,13 @@ use super::segment::{DIRECTORY, Segment};
 use crate::storage::{Access, FailPoint, FilePermissions, Storage, ignore_missing};
 
 const TORN: &str = "log/torn";
-/// File names tried for the torn bytes of one offset. More crashes at one byte are not plausible.
+/// Number of file names that are tried for the torn bytes at one offset. So many crashes at the same offset are not
+/// plausible.
 const ATTEMPTS: u32 = 10_000;
 const COPY_BYTES: usize = 1 << 16;
 
-/// Truncates a segment after keeping a durable copy of the removed bytes outside the log. Returns their number.
+/// Truncates a segment to `len` bytes, after saving a durable copy of the removed bytes outside the log. Returns the
+/// number of removed bytes.
 pub(super) fn cut(storage: &dyn Storage, segment: Segment, len: u64) -> io::Result<u64> {
     let file = storage.open(&segment.path(), Access::Write)?;
     let torn = file.size()?.saturating_sub(len);
@@ -24,7 +26,7 @@ pub(super) fn cut(storage: &dyn Storage, segment: Segment, len: u64) -> io::Resu
     Ok(torn)
 }
 
-/// Removes all copies. Returns how many there were.
+/// Removes all saved copies of torn bytes. Returns the number of removed files.
 pub(super) fn remove_all(storage: &dyn Storage) -> io::Result<usize> {
     let paths = paths(storage)?;
     for path in &paths {
@@ -36,7 +38,7 @@ pub(super) fn remove_all(storage: &dyn Storage) -> io::Result<usize> {
     Ok(paths.len())
 }
 
-/// Paths of the copies.
+/// Paths of the saved copies of torn bytes.
 pub(super) fn paths(storage: &dyn Storage) -> io::Result<Vec<String>> {
     let names = match storage.list(TORN) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -45,13 +47,13 @@ pub(super) fn paths(storage: &dyn Storage) -> io::Result<Vec<String>> {
     Ok(names.iter().map(|name| format!("{TORN}/{name}")).collect())
 }
 
-/// Keeps a durable copy of everything from this offset.
+/// Saves a durable copy of the bytes of a segment from offset `from` to its end.
 fn save_torn_bytes(storage: &dyn Storage, segment: Segment, from: u64) -> io::Result<()> {
     storage.create_directory(TORN)?;
     let path = unused(storage, segment, from)?;
     let copied = copy(storage, segment, from, &path);
     if copied.is_err() {
-        // A partial copy is useless, and it may be what fills the volume.
+        // A partial copy is useless, and the copy itself may have filled the volume.
         storage.remove(&path)?;
     }
     copied?;

@@ -23,7 +23,8 @@ pub struct TraceSearchResult {
 }
 
 impl TraceSearchResult {
-    /// Charges this many bytes against the limit `max`. Returns false when they exceed it.
+    /// Counts a file of `bytes` bytes as searched, if the total then stays within the limit `max`. Returns whether it
+    /// does.
     pub fn admit(&mut self, bytes: u64, max: u64) -> bool {
         let fits = self.bytes + bytes <= max;
         if fits {

@@ -17,7 +17,7 @@ use crate::trace_search::TraceSearchResult;
 /// The log cannot be listed or read.
 pub fn search_log(storage: &dyn Storage, traces: &Traces, bytes_max: u64) -> io::Result<TraceSearchResult> {
     let mut searched = TraceSearchResult::default();
-    // Newest first, so that the most recent rewrites are searched when the limit is reached.
+    // Search the newest segments first, so that the most recent rewrites are searched even if the limit is reached.
     for segment in segment::list(storage)?.segments.into_iter().rev() {
         searched = search_segment(storage, segment, traces, bytes_max, searched)?;
     }
@@ -29,7 +29,7 @@ pub fn search_log(storage: &dyn Storage, traces: &Traces, bytes_max: u64) -> io:
     Ok(searched)
 }
 
-/// Searches one segment. It may have been compressed, once, since it was listed.
+/// Searches one segment. If the keeper has compressed the segment since it was listed, searches the compressed form.
 fn search_segment(
     storage: &dyn Storage,
     segment: Segment,

@@ -1,7 +1,7 @@
 //! The Merkle tree over the log. Its file can be rebuilt from the log at any time.
 //!
-//! It contains only durable events and is written lazily. After a power cut the next start recomputes the lost hashes
-//! from the lines after the last local checkpoint.
+//! The tree contains only durable events. Its file is written lazily: after a power cut, the next start recomputes the
+//! lost hashes from the lines after the last local checkpoint.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ struct State {
     frontier: Frontier,
     /// Number of hashes in the file.
     written: u64,
-    /// Hashes after those in the file.
+    /// The hashes that follow the hashes in the file and are not written yet.
     pending: Vec<Hash>,
     /// Kind of the last failure, to distinguish a full volume from a broken one.
     failed: Option<io::ErrorKind>,
@@ -42,7 +42,8 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Reads the frontier of a tree of this size. `NotFound` or `UnexpectedEof` when the file does not contain it.
+    /// Reads the frontier of the stored tree of the first `size` events. Returns `NotFound` or `UnexpectedEof` if the
+    /// file does not contain that tree.
     pub(super) fn load(storage: &dyn Storage, size: u64) -> io::Result<Stored> {
         let file = storage.open(PATH, Access::Write)?;
         let frontier = Frontier::load(size, |position| read_hash(&*file, position))?;
@@ -81,7 +82,7 @@ impl Tree {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Continues a stored tree. Later contents of its file are stale and are discarded.
+    /// Continues the tree `stored`. The file is truncated after this tree, because later contents are stale.
     pub(super) fn resume(&self, stored: Stored) -> io::Result<()> {
         let Stored { file, frontier } = stored;
         let written = stored_count(frontier.size());
@@ -92,7 +93,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Adds durable events. A failure is kept for [`Tree::failed`], because the events are durable regardless.
+    /// Adds durable events. A write failure is not returned, because the events are durable nevertheless;
+    /// [`Tree::failed`] reports it.
     pub(super) fn extend(&self, events: impl IntoIterator<Item = Hash>) {
         let mut state = self.state();
         let state = &mut *state;
@@ -104,12 +106,12 @@ impl Tree {
         }
     }
 
-    /// The failed write or sync because of which the file must be reopened, if any.
+    /// The failed write or sync after which the file must be reopened, if any.
     pub(super) fn failed(&self) -> Option<io::Error> {
         self.state().failed.map(io::Error::from)
     }
 
-    /// Discards the file because it does not match the log. The writer rebuilds it from the lines.
+    /// Discards the file because it does not match the log. The writer rebuilds the file from the lines of the log.
     pub fn distrust(&self, storage: &dyn Storage) {
         let removed = ignore_missing(storage.remove(PATH));
         tracing::error!(?removed, "the stored tree does not match the log: it is rebuilt");
@@ -127,7 +129,7 @@ impl Tree {
         (state.frontier.size(), state.frontier.root())
     }
 
-    /// Makes all hashes so far durable.
+    /// Makes all hashes of the tree durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         let file = {
             let mut state = self.state();
@@ -152,8 +154,8 @@ impl Tree {
         merkle::root_at(size, |position| self.read(position))
     }
 
-    /// Proof that the event at position `index`, from 0, is in the tree of the first `size` events. `None` when it is
-    /// not.
+    /// Proof that the event at position `index`, from 0, is in the tree of the first `size` events. `None` if the event
+    /// is not in that tree.
     ///
     /// # Errors
     /// The file cannot be read.

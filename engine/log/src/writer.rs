@@ -1,4 +1,5 @@
-//! The writer thread of the log. It drains the queue, writes one group, syncs once and acknowledges.
+//! The writer thread of the log. It takes commits from the queue, writes them as one group, syncs once and acknowledges
+//! them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -35,14 +36,15 @@ pub struct Writer {
     pub(super) mode: Mode,
     /// The active segment, while the log is open.
     pub(super) active: Option<Active>,
-    /// What this process has acknowledged. `None` until the log was opened once.
+    /// The durable end of the log, up to which this process has acknowledged events. `None` until the log was opened
+    /// once.
     durable: Option<Durable>,
-    /// Epoch of the headers that this process writes.
+    /// The epoch that this process writes into segment headers.
     epoch: u64,
     keys: RecentKeys,
-    /// Orders taken from the queue and not served yet.
+    /// Commands that were taken from the queue and are not served yet.
     waiting: VecDeque<WriterCommand>,
-    /// Bytes of the last group that did not fit the volume.
+    /// Bytes that the volume must admit before the log accepts events again. 0 if the last group fitted.
     wanted: u64,
     retry: Duration,
 }
@@ -175,7 +177,7 @@ impl Writer {
         self.seal_for_pending_erasures();
     }
 
-    /// Verifies the log against its anchor and checkpoint. If that fails to run, the log is not written.
+    /// Verifies the log against its anchor and its local checkpoint. If the verification cannot run, the log is closed.
     fn judge(&mut self) {
         if let Err(fault) = self.handles.attestation.judge(&self.handles.context) {
             self.close("judge", &fault);
@@ -194,7 +196,7 @@ impl Writer {
         self.mode = Mode::Closed { retry_at: Instant::now() + self.retry, answer };
     }
 
-    /// Serves a command, together with commits waiting behind it.
+    /// Serves the command `first`, together with the commits that wait in `queue`.
     pub(super) fn serve(&mut self, first: WriterCommand, queue: &Receiver<WriterCommand>) {
         self.waiting.push_back(first);
         while let Some(order) = self.waiting.pop_front() {
@@ -210,7 +212,7 @@ impl Writer {
         }
     }
 
-    /// Why nothing can be written now, if so.
+    /// The reason why nothing can be written now. `None` if writes are possible.
     pub(super) fn refusal(&self) -> Option<CommitError> {
         match (self.mode, self.handles.context.published.fault()) {
             (Mode::Closed { answer, .. }, None) => Some(answer),
@@ -245,7 +247,8 @@ impl Writer {
         let Commit { drafts, key, reply } = commit;
         match key.as_ref().map_or(Ok(None), |key| self.done_before(key)) {
             Err(refusal) => drop(reply.send(Err(refusal))),
-            // A known key does not mean durable: the first request with it may be in this group.
+            // A known idempotency key does not mean that the events are durable: the first request with the key may be
+            // in this group.
             Ok(Some(receipt)) => group.acks.push((reply, receipt)),
             Ok(None) => {
                 let (receipt, request) = group.push(&drafts, key, &self.handles.context.clock);
@@ -311,13 +314,13 @@ impl Writer {
         self.handles.context.metrics.appends.inc_by(hashes.len() as u64);
         // Extend the tree before acknowledging: a client may request the proof of its event immediately.
         self.handles.context.tree.extend(hashes);
-        // Update the tail before publishing the head: readers of the new head find its events here until the projection
-        // has them.
+        // Update the tail before publishing the head: readers of the new head take its events from the tail until the
+        // projection has applied them.
         self.handles.context.tail.push(durable_seq + 1, link.seq, &lines, self.applied.applied_seq());
         self.handles.context.published.advance(link.seq, link.hash, len);
         acknowledge(acks);
-        // Blocks while the projection is far behind, so that the lag stays bounded. If its thread has ended, the events
-        // are durable regardless.
+        // Blocks while the projection is far behind, so that its lag stays bounded. If the projection's thread has
+        // ended, the events are durable nevertheless.
         drop(self.applying.send(DurableGroup { lines, first_seq: durable_seq + 1 }));
     }
 
@@ -405,7 +408,7 @@ impl Writer {
             return Err(std::io::Error::other("the tree is behind the log"));
         }
         let end = active.seal(root, now)?;
-        // From here on a recovery goes back to the seal, because the next segment's header refers to it.
+        // From now on, a recovery must keep the seal, because the header of the next segment refers to it.
         self.durable = Some(active.durable());
         storage.reached(FailPoint::SegmentSealed)?;
         Active::create(storage, header_after(&end, self.epoch, now))
@@ -418,7 +421,7 @@ pub(super) fn refuse(commit: Commit, answer: CommitError) {
 
 fn acknowledge(acks: Vec<(Reply, Receipt)>) {
     for (reply, receipt) in acks {
-        // The client may have disconnected. Its events stay.
+        // The client may have disconnected. Its events remain in the log.
         drop(reply.send(Ok(receipt)));
     }
 }

@@ -48,7 +48,7 @@ impl<T> Drop for Job<T> {
     fn drop(&mut self) {
         self.stop.set();
         if let Some(thread) = self.thread.take() {
-            // The thread itself has already reported a panic.
+            // If the thread panicked, the panic has already been reported.
             let _ended = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Builds a new projection from the complete log while the current one keeps serving.
+//! Builds a new projection from the whole log while the current projection keeps serving.
 
 use std::fs;
 use std::io;
@@ -22,10 +22,11 @@ const READ_EVENTS: usize = 4096;
 const READ_BYTES: usize = 4 << 20;
 /// Batches buffered between the reading and the inserting thread.
 const READ_AHEAD: usize = 3;
-/// Events per transaction. No reader waits for it, and each transaction ends with a sorted run of words that has to be
-/// merged later.
+/// Events per transaction. The number is large because no reader waits for these transactions, and because each
+/// transaction writes a sorted run of words that has to be merged later.
 const LOAD_EVENTS: usize = 65_536;
-/// Bytes that must stay free while loading, in addition to the log's reserve: the log takes precedence.
+/// Bytes that must stay free during the load, in addition to the log's reserve, so that the load does not prevent
+/// writes to the log.
 const SPARE_BYTES: u64 = 1 << 20;
 
 /// A projection that is being built.
@@ -56,27 +57,28 @@ impl Build {
         self.job.is_finished()
     }
 
-    /// Waits for the build. On success there is a file to publish.
+    /// Waits for the build to end. On success, the built file exists and can be published.
     pub(super) fn finish(self) -> Result<(), StoreError> {
         self.job.finish().unwrap_or_else(|| Err(io::Error::other("the building thread panicked").into()))
     }
 }
 
 impl Source {
-    /// Builds a closed database that is almost up to date with the log.
+    /// Builds the new database, applies nearly all events of the log, and closes it.
     fn build(&self, stop: &Stop) -> Result<(), StoreError> {
         create_directory(&self.directory)?;
         let path = files::building(&self.directory);
         remove(&path)?;
         let built = self.load(&path, stop).and_then(|()| self.follow(&path, stop));
         if built.is_err() {
-            // A partial file is useless, and it may be what fills the volume.
+            // A partial file is useless, and the file itself may have filled the volume.
             remove(&path)?;
         }
         built
     }
 
-    /// Another thread reads and parses lines; this one inserts them. Inserting is slower, so it never waits.
+    /// Loads the log into a new database. Another thread reads and parses the lines; this thread inserts the rows.
+    /// Inserting is slower than reading, so this thread does not wait.
     fn load(&self, path: &Path, stop: &Stop) -> Result<(), StoreError> {
         let mut store = ProjectionStore::create(path, &self.log_id)?;
         let (batches, read) = sync_channel(READ_AHEAD);
@@ -142,7 +144,8 @@ impl Source {
         }
     }
 
-    /// Applies events that became durable during the load, so that little is left for the projector's own thread.
+    /// Applies the events that became durable during the load, so that the projector's own thread has few events left
+    /// to apply.
     fn follow(&self, path: &Path, stop: &Stop) -> Result<(), StoreError> {
         let head_seq = self.published.head_seq();
         let hash_of = |seq| self.log.hash_of(seq);

@@ -1,4 +1,4 @@
-//! Rows that the retrieval's catalogs read: changes after an event.
+//! Queries of rows for the retrieval's catalogs: mostly the changes after a given event.
 
 use engine_core::digest::is_id;
 use engine_core::query::any_of;
@@ -24,7 +24,7 @@ pub struct MemoryRow {
     pub kind: String,
     pub session: Option<String>,
     pub title: String,
-    /// A list as JSON; only its words count.
+    /// The tags as a JSON list. Only the words in it are used.
     pub tags: String,
     pub content: String,
 }
@@ -41,7 +41,8 @@ pub struct EndRow {
     pub known: i64,
 }
 
-/// At most `limit` memories of a project after an event, in order. Also returns whether there are more.
+/// Passes at most `limit` memories of a project to `each`, in log order, starting after event `after`. Returns whether
+/// the project has more.
 ///
 /// # Errors
 /// The query fails.
@@ -69,8 +70,8 @@ pub fn memories_after(
     Ok(false)
 }
 
-/// At most `limit` memories of all projects after an event, in order, each with its project. Also returns whether there
-/// are more.
+/// Passes at most `limit` memories of all projects, each with its project, to `each`, in log order, starting after
+/// event `after`. Returns whether there are more.
 ///
 /// # Errors
 /// The query fails.
@@ -124,7 +125,7 @@ fn memory(row: &Row<'_>) -> rusqlite::Result<MemoryRow> {
     })
 }
 
-/// Ends of validity after an event, in all projects.
+/// Passes the ends of validity that were recorded after event `after`, in all projects, to `each`.
 ///
 /// # Errors
 /// The query fails.
@@ -142,7 +143,8 @@ pub fn ends_after(
     Ok(())
 }
 
-/// Memories that events after this one removed, in all projects.
+/// Passes the sequence numbers of the memories that were forgotten by events after event `after`, in all projects, to
+/// `each`.
 ///
 /// # Errors
 /// The query fails.
@@ -160,7 +162,7 @@ pub fn forgotten_after(
     Ok(())
 }
 
-/// The last event that the projection has applied.
+/// Number of the last event that the projection has applied.
 ///
 /// # Errors
 /// The query fails.
@@ -168,7 +170,7 @@ pub fn applied_seq(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT seq FROM applied")?.query_row([], |row| row.get(0))
 }
 
-/// Projects with their number of memories, the largest first.
+/// At most `limit` projects with their numbers of memories, the largest project first.
 ///
 /// # Errors
 /// The query fails.
@@ -180,7 +182,7 @@ pub fn projects(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<(
     statement.query_map([limit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?.collect()
 }
 
-/// The latest setting with this name: sequence number and id of the event, and its payload.
+/// The latest setting with the name `name`: the sequence number and the id of its event, and the value.
 ///
 /// # Errors
 /// The query fails.
@@ -191,7 +193,7 @@ pub fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<(
         .optional()
 }
 
-/// Memories whose id or citation is exactly the query.
+/// The sequence numbers of the memories whose id or citation equals `query`.
 ///
 /// # Errors
 /// The query fails.
@@ -218,7 +220,7 @@ pub fn title_form(title: &str) -> String {
     normal_form(title.trim()).to_lowercase()
 }
 
-/// The given memories whose title equals the query, ignoring case.
+/// Of the first `TITLED_MAX` memories in `candidates`, those whose title equals `query`, ignoring case.
 ///
 /// # Errors
 /// A query fails.
@@ -238,7 +240,7 @@ pub fn titled(
     Ok(found)
 }
 
-/// Memories that contain any of these terms, in log order.
+/// Passes the sequence numbers of the memories that contain any term in `terms` to `each`, in log order.
 ///
 /// # Errors
 /// The query fails.

@@ -15,7 +15,7 @@ pub enum Cause {
     Foreign,
     /// SQLite cannot read it, or tables are missing.
     Damaged,
-    /// Its rows differ from those that were written.
+    /// Its rows differ from the rows that the projector wrote.
     Edited,
     /// Its full-text index does not match its rows.
     Index,
@@ -40,7 +40,7 @@ impl Cause {
         }
     }
 
-    /// The cause that a failure of the current projection implies.
+    /// The cause of the rebuild that the failure `fault` of the current projection requires.
     pub(super) fn of(fault: &StoreError) -> Cause {
         match fault {
             StoreError::Missing => Cause::Missing,

@@ -1,4 +1,4 @@
-//! The client address on whose behalf work is done.
+//! The address of the client whose request is being served.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,12 +10,12 @@ tokio::task_local! {
     static CURRENT: ClientAddress;
 }
 
-/// A client address, reduced to the unit to which limits apply.
+/// A client address: an IPv4 address or an IPv6 network. Limits apply to each of these separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {
-    /// The address of this peer; an IPv6 address is reduced to its network.
+    /// The client address of the peer `peer`. An IPv6 address is reduced to its network.
     pub fn new(peer: IpAddr) -> ClientAddress {
         ClientAddress(match peer.to_canonical() {
             IpAddr::V6(address) => {
@@ -26,7 +26,7 @@ impl ClientAddress {
         })
     }
 
-    /// Runs work on behalf of this address.
+    /// Runs `work` with this address as [`ClientAddress::current`].
     pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
         CURRENT.scope(self, work).await
     }

@@ -26,7 +26,7 @@ pub struct DuplicateMemory {
 const PROJECT: usize = 3;
 const CONTENT: usize = 13;
 
-/// Lookup digest of a text. Matches are then compared completely.
+/// Digest by which a text is looked up. Texts with the same digest are then compared completely.
 fn digest(project: &str, content: &str) -> i64 {
     let hash = Hash::of(&[project.as_bytes(), b"\0", content.as_bytes()].concat());
     let mut first = [0; 8];
@@ -34,7 +34,7 @@ fn digest(project: &str, content: &str) -> i64 {
     i64::from_le_bytes(first)
 }
 
-/// Indexes an inserted memory.
+/// Adds the text of an inserted memory to the index of texts.
 pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::Result<()> {
     // Column order of `engine_core::fold`.
     let (Some(Value::Integer(seq)), Some(Value::Text(project)), Some(Value::Text(content))) =
@@ -46,8 +46,8 @@ pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::R
     transaction.prepare_cached(insert)?.execute((seq, digest(project, content))).map(drop)
 }
 
-/// For each text, the first valid memory of its project with this text. Also returns whether the idempotency key was
-/// seen before.
+/// For each text in `texts`, returns the first valid memory with the same text in the same project. Also returns
+/// whether an earlier request had the idempotency key `key`.
 ///
 /// # Errors
 /// A query fails.

@@ -20,7 +20,8 @@ use super::values::{list, time_of_text};
 /// Characters of a memory from which a snippet is cut.
 const SNIPPET_SOURCE_CHARS: usize = 300;
 
-/// Memories by id, in the given order, each once. `None` when their contents exceed the size limit of an answer.
+/// The memories with the given ids, in the given order, each once. `None` if their contents exceed the size limit of an
+/// answer.
 ///
 /// # Errors
 /// A query fails.
@@ -80,7 +81,7 @@ pub enum Anchor {
     Id(String),
     /// Number of an event.
     Seq(u64),
-    /// A time. The last memory accepted by then is the last one before the anchor.
+    /// A time. The last memory that was accepted at or before this time is the last memory before the anchor.
     Time(Timestamp),
 }
 
@@ -109,7 +110,7 @@ impl HasIdentifiers for Timeline {
 }
 
 impl Timeline {
-    /// Memories around the anchor. `None` when the anchor is not a memory.
+    /// Returns the memories around the anchor. `None` if the anchor is an id that is not the id of a known memory.
     ///
     /// # Errors
     /// A query fails.
@@ -130,7 +131,7 @@ impl Timeline {
         Ok(Some(TimelineAnswer { items, anchor, applied_seq }))
     }
 
-    /// The last position before the anchor and the first one after it.
+    /// The last position before the anchor and the first position after the anchor.
     fn borders(&self, connection: &Connection, bounds: Bounds) -> rusqlite::Result<Option<(i64, i64)>> {
         let around = |seq: i64| (seq.saturating_sub(1), seq.saturating_add(1));
         match &self.anchor {
@@ -213,7 +214,7 @@ pub fn citation(seq: u64, hash: &[u8; 32]) -> String {
     format!("{seq}:{}", hex(&hash[..6]))
 }
 
-/// Project of a memory. `None` when there is no such memory.
+/// The project of the memory with the id `id`. `None` if the memory does not exist.
 ///
 /// # Errors
 /// The query fails.
@@ -224,8 +225,8 @@ pub fn project_of(connection: &Connection, id: &str) -> rusqlite::Result<Option<
         .optional()
 }
 
-/// Numbers of the events that saved, ended, rated or forgot a memory, in order. Returns at most one more than the limit
-/// of a history.
+/// Numbers of the events that saved, ended, rated or forgot a memory, in order. Returns at most `HISTORY_MAX` + 1
+/// numbers.
 ///
 /// # Errors
 /// The query fails.
@@ -247,16 +248,17 @@ pub fn history(connection: &Connection, id: &str) -> rusqlite::Result<Vec<u64>> 
 /// The stored pieces of a document.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// SHA-256 of the document, if its pieces are of one version and complete.
+    /// SHA-256 of the document, if all stored pieces belong to one version and no piece is missing.
     pub sha256: Option<String>,
     /// Ids of the pieces that no event has ended, in order.
     pub ids: Vec<String>,
-    /// Changes whenever pieces are saved or anything is forgotten. Requests that see the same version have the same
-    /// effect.
+    /// A value that changes whenever pieces of the document are saved or anything is forgotten. Identical requests that
+    /// read the same value have the same effect.
     pub version: (i64, i64),
 }
 
-/// Looks up a document. Pieces of several versions do not count as a complete document.
+/// Looks up the stored pieces of the document `uri` in a project. Pieces of several versions do not count as a complete
+/// document.
 ///
 /// # Errors
 /// The query fails.

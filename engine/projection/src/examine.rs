@@ -13,16 +13,17 @@ use super::scrub::{Finding, ScrubOutcome, check_rows, check_words};
 use super::store::read_applied;
 use super::store_error::StoreError;
 
-/// Result of the checks. The checks are independent; an error is a readable sentence.
+/// Results of the checks. The checks are independent of each other. An error is a message for the operator.
 #[derive(Debug)]
 pub struct Examined {
     /// Path of the database.
     pub database: PathBuf,
-    /// Its log and position, as stored in the database.
+    /// The log and the position of the projection, as stored in the database.
     pub place: Result<Place, String>,
     /// Digest of the rows, after checking pages and rows.
     pub rows: Result<String, String>,
-    /// Full-text index compared with the rows. `None` while an engine runs, because the check would block its writes.
+    /// Result of comparing the full-text index with the rows. `None` while an engine runs, because the check would
+    /// block the engine's writes.
     pub words: Option<Result<(), String>>,
 }
 
@@ -37,8 +38,8 @@ pub struct Place {
     pub hash: Option<String>,
 }
 
-/// Checks the newest projection in this directory without changing it. `None` when there is none. `exclusive` means
-/// that no engine uses it.
+/// Checks the newest projection in `directory` without changing it. `None` if the directory contains no projection.
+/// `exclusive` means that no engine uses the projection.
 ///
 /// # Errors
 /// The directory or its files cannot be read.

@@ -22,7 +22,7 @@ pub(super) fn building(directory: &Path) -> PathBuf {
     directory.join("building.sqlite")
 }
 
-/// Generation of the newest published database.
+/// Generation of the newest published database. `None` if no database is published.
 pub(super) fn newest(directory: &Path) -> io::Result<Option<u64>> {
     let mut newest = None;
     for name in names(directory)? {
@@ -43,17 +43,19 @@ fn generation(name: &str) -> Option<u64> {
     name.strip_prefix("memories-")?.strip_suffix(".sqlite")?.parse().ok()
 }
 
-/// Publishes the built database as this generation. After a power cut it is either published or absent.
+/// Publishes the built database as this generation. After a power cut, the database is either published completely or
+/// absent.
 pub(super) fn publish(directory: &Path, generation: u64) -> io::Result<PathBuf> {
     let (from, to) = (building(directory), database(directory, generation));
-    // It was written without syncs.
+    // The database was written without syncs.
     File::open(&from)?.sync_all()?;
     fs::rename(&from, &to)?;
     sync_directory(directory)?;
     Ok(to)
 }
 
-/// Removes every other database: old, partial and of older versions.
+/// Removes every database except the published database of generation `keep`: old, partial and from older versions of
+/// the engine.
 pub(super) fn remove_all_but(directory: &Path, keep: Option<u64>) -> io::Result<()> {
     let kept = keep.map(|generation| format!("memories-{generation}.sqlite"));
     for name in names(directory)? {

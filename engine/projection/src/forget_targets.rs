@@ -7,7 +7,8 @@ use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 use super::values::sql;
 
-/// Memories whose text is searched for in the files afterwards. More would take all the time of the search.
+/// Maximum number of memories whose texts are searched for in the files after the erasure. With more texts, the search
+/// would take too long.
 const TRACED_MAX: usize = 1000;
 
 /// Result of resolving a forget request.
@@ -15,17 +16,17 @@ const TRACED_MAX: usize = 1000;
 pub struct Selected {
     /// The memories, in log order.
     pub memories: Vec<Target>,
-    /// Ends and feedback of these memories, which may repeat their text.
+    /// The events with ends and feedback of these memories. They may repeat text of the memories.
     pub dependents: Vec<Target>,
-    /// Bytes of content.
+    /// Total size of the memories' contents in bytes.
     pub bytes: u64,
-    /// Beginnings of some of the contents.
+    /// The beginnings of the contents of at most `TRACED_MAX` memories.
     pub texts: Vec<String>,
     /// Requested ids that are not memories.
     pub unknown: Vec<String>,
 }
 
-/// Resolves a request in one snapshot. Returns at most one memory more than `max`.
+/// Selects the memories that the request `which` names, in one snapshot. Returns at most `max` + 1 memories.
 ///
 /// # Errors
 /// A query fails.
@@ -69,7 +70,7 @@ fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     Ok(Target { seq: row.get::<_, i64>(0)?.unsigned_abs(), id: row.get(1)? })
 }
 
-// Separate clauses per filter, so that SQLite uses their indexes.
+// Each filter has its own clause, so that SQLite uses the indexes.
 fn clause(which: &Which) -> (String, Vec<Box<dyn ToSql>>) {
     let (mut clauses, mut values): (Vec<&str>, Vec<Box<dyn ToSql>>) = (Vec::new(), Vec::new());
     match which {
@@ -100,7 +101,7 @@ fn clause(which: &Which) -> (String, Vec<Box<dyn ToSql>>) {
     (clauses.join(" AND "), values)
 }
 
-/// Number of memories that begin with one of these texts, because forgotten text may have been saved more than once.
+/// Number of memories that begin with one of the texts in `texts`: forgotten text may have been saved more than once.
 ///
 /// # Errors
 /// The query fails.
@@ -113,7 +114,7 @@ pub fn count_same_text(connection: &Connection, texts: &[String]) -> rusqlite::R
     connection.query_row(&statement, [texts], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
 }
 
-/// Number of remaining rows of these events.
+/// Number of rows that still exist for the events in `targets`.
 ///
 /// # Errors
 /// The query fails.

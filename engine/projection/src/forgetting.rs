@@ -19,14 +19,15 @@ const SINGLE: [Table; 6] = [
     Table::Mentions,
 ];
 
-/// Maximum number of memories whose words are removed from the pages of the index individually, which takes a fraction
-/// of a second. For more, a new projection without them is built beside this one. Merging the index is not enough: FTS5
-/// keeps some of the words it has marked as deleted.
+/// Maximum number of memories whose words are removed from the pages of the full-text index one by one, which takes a
+/// fraction of a second. If more memories are forgotten at once, a new projection without these memories is built while
+/// this projection serves. Merging the index is not enough: FTS5 keeps some of the words that it has marked as deleted.
 const AT_ONCE_MAX: i64 = 32;
 
-/// Leaves the rows that a log without these payloads produces. Deleted cells and pages are overwritten
-/// (`secure_delete`). The write-ahead log contains the payloads until the projector's next step empties it. With many
-/// memories the index contains their words until a new index replaces it.
+/// Removes all rows of the events with the ids `ids`. The remaining rows are the rows that a log without the payloads
+/// of these events produces. SQLite overwrites deleted cells and pages (`secure_delete`). The write-ahead log contains
+/// the payloads until the projector's next step empties it. If many memories are forgotten, the full-text index
+/// contains their words until a new index replaces it.
 pub(super) fn forget(
     transaction: &Transaction<'_>,
     digest: &mut ContentDigest,
@@ -34,7 +35,8 @@ pub(super) fn forget(
 ) -> rusqlite::Result<()> {
     let ids = serde_json::to_string(ids).expect("a list of strings is always JSON");
     let named = format!("id IN {IDS}");
-    // Delete ends first, because they are found through their memories. An end without a memory has no row.
+    // Delete the ends of memories first, because they are found through the rows of their memories. An end whose memory
+    // does not exist has no row.
     let memories = format!("(SELECT seq FROM memories WHERE {named})");
     let about = format!("id IN {IDS} OR memory IN {memories}");
     remove_from_digest(transaction, digest, Table::Invalidations, &about, &ids)?;
@@ -51,7 +53,7 @@ pub(super) fn forget(
     if count > AT_ONCE_MAX {
         schema::set_secure_index_deletes(transaction, false)?;
     }
-    // FTS5 removes words only if they are passed to it.
+    // FTS5 has to be given the words that it removes.
     let words = format!(
         "INSERT INTO memories_fts (memories_fts, rowid, title, content, tags)
          SELECT 'delete', seq, terms(title), terms(content), terms(tags) FROM memories WHERE {named}"
@@ -70,7 +72,7 @@ pub(super) fn forget(
         delete(transaction, digest, table, &named, &ids)?;
     }
 
-    // The key stays taken. Without its salt no request can be matched to it.
+    // The idempotency key remains in use. Without its salt, no later request can be matched to the stored request.
     for hash in hashes(transaction, Table::Requests, &named, &ids)? {
         digest.remove(hash);
     }

@@ -11,14 +11,14 @@ use rusqlite::{Connection, Row};
 
 use super::validity::{Bounds, Moment, VALID_AT};
 
-/// Condition: the row with this alias was known.
+/// Condition: the row with the alias `$rows` was known.
 macro_rules! known {
     ($rows:literal) => {
         concat!($rows, ".seq <= :known_seq AND ", $rows, ".known <= :known_time")
     };
 }
 
-/// Condition: no known and effective end of this kind follows the row.
+/// Condition: no known and effective end of the kind `$what` follows the row with the alias `$rows`.
 macro_rules! not_ended {
     ($rows:literal, $what:literal, $subject:expr) => {
         concat!(
@@ -70,12 +70,12 @@ struct View<'a> {
     connection: &'a Connection,
     project: &'a str,
     bounds: Bounds,
-    /// Rows that begin later are not visible.
+    /// Rows whose validity begins after this time are not visible.
     since: i64,
 }
 
 impl View<'_> {
-    /// Runs a statement with `more` and the view's parameters that the statement uses.
+    /// Runs a statement with the parameters `more` and with the view's parameters that the statement uses.
     fn each<T>(
         &self,
         sql: &str,
@@ -103,7 +103,7 @@ impl View<'_> {
         Ok(answer)
     }
 
-    /// Entities and their kinds. Of several rows with one name the latest counts.
+    /// The entities and their kinds. If several rows have the same name, the latest row is used.
     fn entities(&self, which: &str, more: &[(&str, &dyn ToSql)]) -> rusqlite::Result<Vec<Entity>> {
         let sql = format!(
             "SELECT e.name, e.kind, max(e.seq) FROM entities e
@@ -132,8 +132,8 @@ impl View<'_> {
         Ok(true)
     }
 
-    /// Relations that start at these entities, and also those that end there if `both_ways`. Returns up to one more
-    /// than fit into an answer.
+    /// The relations that start at the entities in `names` and, if `both_ways`, the relations that end at them. Returns
+    /// at most `GRAPH_RELATIONS_MAX` + 1 relations.
     fn relations(&self, names: &BTreeSet<&str>, both_ways: bool) -> rusqlite::Result<Vec<Relation>> {
         let one_way = |end: &str| {
             format!(
@@ -166,7 +166,8 @@ impl View<'_> {
         Ok(Graph::Found(GraphView { entities, relations, next, applied_seq }))
     }
 
-    /// The entities within `depth` relations of these, including these, nearest first. At most [`GRAPH_NODES_MAX`].
+    /// The entities within `depth` relations of the entities in `seeds`, with their distances, nearest first, at most
+    /// [`GRAPH_NODES_MAX`]. The seeds are included with distance 0.
     fn walk(
         &self,
         seeds: impl IntoIterator<Item = String>,
@@ -208,7 +209,7 @@ fn json(value: impl serde::Serialize) -> String {
 #[derive(Debug)]
 pub enum Graph {
     Found(GraphView),
-    /// More relations or observations than fit into an answer.
+    /// The result has more relations or observations than fit into an answer.
     TooLarge,
 }
 
@@ -254,7 +255,7 @@ pub fn opened(
     view.answer(view.named(names)?, GRAPH_NODES_MAX, true)
 }
 
-/// A page of the entities whose name, kind or observations contain this text, ignoring case.
+/// A page of the entities whose name, kind or observations contain the searched text, ignoring case.
 ///
 /// # Errors
 /// A query fails.
@@ -271,7 +272,8 @@ pub fn searched(
     let wanted = lower(text);
     let has = |text: &str| lower(text).contains(&wanted);
     let mut found = BTreeSet::new();
-    // SQLite folds the case of ASCII only, so every text is compared here. The time limit of reads bounds this.
+    // SQLite ignores case only for ASCII, so every text is compared here instead. The time limit of reads limits how
+    // long this takes.
     let entities = format!("SELECT e.name, e.kind FROM entities e WHERE e.project = :project AND {ENTITY}");
     view.each(&entities, &[], |row| {
         let name: String = row.get(0)?;
@@ -302,8 +304,8 @@ impl View<'_> {
     }
 }
 
-/// Entities within a number of relations of these, in either direction, with their distance, nearest first. The start
-/// entities are included with distance 0. At most [`GRAPH_NODES_MAX`].
+/// The entities within a number of relations of the start entities, in either direction, with their distances, nearest
+/// first, at most [`GRAPH_NODES_MAX`]. The start entities are included with distance 0.
 ///
 /// # Errors
 /// A query fails.
@@ -318,11 +320,13 @@ pub fn neighbours(
     seen(&moment, project, at)?.walk(seeds.iter().cloned(), depth)
 }
 
-/// Memories near the entities named in a question: sequence number of the memory and 1/(1 + relations between a named
-/// entity and the nearest entity of the memory). Best first, the newest first among equals, at most `limit`.
+/// The memories that mention entities near the entities named in `question`. Returns the sequence number of each memory
+/// and its score 1/(1 + d), where d is the smallest number of relations between a named entity and an entity that the
+/// memory mentions. Best first, the newest first among equals, at most `limit`. Entities more than `depth` relations
+/// away are not considered.
 ///
-/// An entity is named when the words of its name occur consecutively in the question, ignoring case. Entity names that
-/// occur only in memories count too. Without a project, each project is searched separately.
+/// An entity is named when the words of its name occur consecutively in the question, ignoring case. Names that
+/// memories mention count too, even if no entity has the name. Without a project, each project is searched separately.
 ///
 /// # Errors
 /// A query fails.
@@ -338,7 +342,7 @@ pub fn memories_near(
     memories_near_at(&moment, project, question, depth, at, limit)
 }
 
-/// Like [`memories_near`], within the transaction of the caller.
+/// Like [`memories_near`], in the caller's transaction.
 ///
 /// # Errors
 /// A query fails.
@@ -350,7 +354,7 @@ pub fn memories_near_at(
     at: &Moment,
     limit: u32,
 ) -> rusqlite::Result<Vec<(i64, f64)>> {
-    // Most engines have no entities.
+    // Return early, because in most engines no memory mentions an entity.
     if !moment.prepare_cached("SELECT 1 FROM mentions LIMIT 1")?.exists([])? {
         return Ok(Vec::new());
     }
@@ -365,7 +369,7 @@ pub fn memories_near_at(
     Ok(near.into_iter().map(|(memory, hops)| (memory, 1.0 / (1.0 + f64::from(hops)))).collect())
 }
 
-/// Entity names that occur in a question, by project.
+/// The entity names that occur in `question`, by project.
 fn named_in(
     view: &View<'_>,
     project: Option<&str>,
@@ -386,13 +390,13 @@ fn named_in(
 }
 
 impl View<'_> {
-    /// Valid memories about these entities, with the distance of the nearest entity.
+    /// The valid memories that mention an entity in `near`, each with the distance of the nearest mentioned entity.
     fn mentioning(&self, near: &[(String, u32)], limit: u32) -> rusqlite::Result<Vec<(i64, u32)>> {
         let near: Vec<(String, &str, u32)> = near
             .iter()
             .map(|(name, hops)| (engine_core::graph::folded(name), name.as_str(), *hops))
             .collect();
-        // Names without words match only themselves.
+        // Names without words are folded to an empty text, so they are compared unfolded.
         let sql = format!(
             "SELECT m.seq, min(json_extract(n.value, '$[2]')) AS hops FROM json_each(:near) n
              JOIN mentions t ON t.project = :project AND t.folded = json_extract(n.value, '$[0]')
@@ -404,28 +408,28 @@ impl View<'_> {
     }
 }
 
-/// The entities that a memory mentions.
+/// The names of the entities that a memory mentions.
 pub(super) fn mentioned(connection: &Connection, memory: i64) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT name FROM mentions WHERE memory = ?1 ORDER BY place";
     connection.prepare_cached(sql)?.query_map([memory], |row| row.get(0))?.collect()
 }
 
-/// The existing rows that a write refers to.
+/// The rows to which a write refers: those that the write needs, or those of them that exist.
 #[derive(Debug, Default)]
 pub struct ExistingGraph {
     /// Names of existing entities.
     pub entities: BTreeSet<String>,
-    /// Names to which a row belongs: an entity, an observation, or a relation from or to it.
+    /// Names for which a row exists: an entity, an observation, or a relation from or to the name.
     pub attached: BTreeSet<String>,
     /// Entity and content of each observation.
     pub observations: BTreeSet<(String, String)>,
     pub relations: BTreeSet<Relation>,
-    /// Whether the idempotency key was seen before.
+    /// Whether an earlier request had the same idempotency key.
     pub repeated: bool,
 }
 
 impl ExistingGraph {
-    /// Looks up the `wanted` rows in one snapshot. Rows that begin later count as existing.
+    /// Looks up which of the `wanted` rows exist, in one snapshot. Rows whose validity begins later count as existing.
     ///
     /// # Errors
     /// A query fails.

@@ -248,7 +248,7 @@ proptest! {
         let true_at = as_of.unwrap_or(now_at.max(latest));
         let asked = Moment { as_of: as_of.map(second), known: known.map(|seq| LogState::Through(seq as u64)), ..now(now_at) };
         let mut expected = told_by_lists(&acts, true_at, known.unwrap_or(usize::MAX));
-        // The graph lists entities only; observations of names without an entity are not shown.
+        // The graph contains only entities, so observations of names without an entity are not shown.
         let entities = expected.entities.clone();
         expected.observations.retain(|(entity, _)| entities.contains_key(entity));
         expected.relations.retain(|(from, _)| entities.contains_key(from));
@@ -297,8 +297,8 @@ proptest! {
         }
     }
 
-    /// A projection does not depend on whether erased payloads were still present when it was built, nor on how events
-    /// were grouped. Rows and words stay consistent with their digests.
+    /// A projection is the same whether the erased payloads were still in the log when it was built or not, and however
+    /// the events were grouped. Rows and words stay consistent with their digests.
     #[test]
     fn forgotten_items_and_entities_were_never_there(
         acts in prop::collection::vec(act(), 1..25),

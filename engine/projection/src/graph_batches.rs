@@ -1,4 +1,4 @@
-//! What a batch of events added to the graph, and how much it ended.
+//! Queries what a batch of events added to the graph, and how many elements of the graph it ended.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::graph::relation;
 /// First and last event of a batch.
 pub(crate) type Batch = (i64, i64);
 
-/// The entities created by a batch, with its observations of them.
+/// The entities created by a batch, each with the observations that the same batch created.
 ///
 /// # Errors
 /// A query fails.
@@ -30,7 +30,7 @@ pub fn entities_in(connection: &Connection, batch: Batch) -> rusqlite::Result<Ve
     statement.query_map(batch, entity)?.collect()
 }
 
-/// The observations created by a batch, each with its entity.
+/// The observations created by a batch: the name of the entity, and the content.
 ///
 /// # Errors
 /// The query fails.

@@ -1,4 +1,4 @@
-//! Changes of items after an event, for the catalogs of the retrieval.
+//! Queries of the changes of items after a given event, for the catalogs of the retrieval.
 
 use engine_core::query::any_of;
 use rusqlite::{Connection, Row, named_params};
@@ -6,18 +6,19 @@ use rusqlite::{Connection, Row, named_params};
 use super::catalog_rows::{EndRow, MemoryRow};
 use super::items::EXPIRES;
 
-/// A change of a project's items.
+/// A change of one item of a project.
 #[derive(Debug)]
 pub struct ItemChange {
     /// Number of the event.
     pub seq: i64,
-    /// The version that it replaces.
+    /// Number of the version that this change replaces, if any.
     pub replaces: Option<i64>,
     /// The item stored by this change and its expiry, if the item still exists in this version and has words.
     pub put: Option<(MemoryRow, Option<i64>)>,
 }
 
-/// At most `limit` changes of a project's items after an event, in order. Also returns whether there are more.
+/// Passes at most `limit` changes of a project's items to `each`, in log order, starting after event `after`. Returns
+/// whether there are more.
 ///
 /// # Errors
 /// The query fails.
@@ -31,7 +32,7 @@ pub fn item_changes_after(
     changes(connection, project, "1", (after, limit), each)
 }
 
-/// Like [`item_changes_after`], for existing items with words only.
+/// Like [`item_changes_after`], but passes only the current versions of items that have words.
 ///
 /// # Errors
 /// The query fails.
@@ -92,7 +93,7 @@ fn item_row(row: &Row<'_>, words: String) -> rusqlite::Result<MemoryRow> {
     Ok(MemoryRow {
         seq: row.get(0)?,
         known,
-        // Only the versions of an item decide when it exists.
+        // Items have no start of validity: only the versions of an item decide when it exists.
         valid_from: i64::MIN,
         occurred: known,
         actor: row.get(3)?,
@@ -104,7 +105,8 @@ fn item_row(row: &Row<'_>, words: String) -> rusqlite::Result<MemoryRow> {
     })
 }
 
-/// Extensions of item lifetimes by events after this one, in all projects: the version and its new expiry.
+/// Passes the extensions of item lifetimes that were recorded after event `after`, in all projects: the number of the
+/// version, and its new expiry.
 ///
 /// # Errors
 /// The query fails.
@@ -122,7 +124,7 @@ pub fn refreshes_after(
     Ok(())
 }
 
-/// Items of all projects that contain any of these terms, in log order.
+/// Passes the version numbers of the items, in all projects, that contain any term in `terms` to `each`, in log order.
 ///
 /// # Errors
 /// The query fails.
@@ -141,7 +143,7 @@ pub fn items_having_any(
     Ok(())
 }
 
-/// Projects with items, those with the most versions first.
+/// At most `limit` projects that have items. The project with the most item versions comes first.
 ///
 /// # Errors
 /// The query fails.

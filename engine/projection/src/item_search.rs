@@ -32,7 +32,7 @@ pub struct ItemSearch {
 #[derive(Debug)]
 pub enum Items {
     Found(ItemsAnswer),
-    /// The values of the result exceed the size limit of an answer.
+    /// The values of the found items exceed the size limit of an answer.
     TooLarge,
     /// More items would have to be examined than a search may.
     TooMany,
@@ -44,12 +44,12 @@ impl ItemSearch {
         self.words.as_deref().map(str::trim).filter(|words| !words.is_empty())
     }
 
-    /// Answers without words, last changed first, in the transaction of the caller.
+    /// Answers a search without words: the matching items, last changed first. Runs in the caller's transaction.
     ///
     /// # Errors
     /// A query fails.
     pub fn newest(&self, connection: &Connection) -> rusqlite::Result<Items> {
-        // Without a filter every item counts, so no more are needed than are returned.
+        // Without a filter every item matches, so no more items have to be read than are returned or skipped.
         let told = self.offset as usize + self.limit as usize;
         let most =
             if self.filter.is_empty() { told.min(ITEM_CANDIDATES_MAX) } else { ITEM_CANDIDATES_MAX } + 1;
@@ -64,8 +64,8 @@ impl ItemSearch {
         if many { Ok(Items::TooMany) } else { page.ended() }
     }
 
-    /// Answers with `ranked` items, best first. With `all_are_wanted` the other items follow, last changed first: those
-    /// with words get the score 0, those without words get none.
+    /// Answers with the items in `ranked`, best first. If `all_are_wanted` is true, the other items follow: first the
+    /// items with words, with the score 0, then the items without words, with no score, each last changed first.
     ///
     /// # Errors
     /// A query fails.
@@ -125,7 +125,7 @@ impl ItemSearch {
         Ok(Some(Filtered::These(fitting)))
     }
 
-    /// Ranks the items that contain any of the words by their texts alone, for use without a catalog.
+    /// Ranks the items that contain any of the words by their texts alone. Used when no catalog is available.
     ///
     /// # Errors
     /// A query fails.
@@ -168,7 +168,8 @@ impl ItemSearch {
         Ok(self.filter.matches(&value))
     }
 
-    /// Current items, last changed first, without their values, which may be large.
+    /// The sequence numbers of at most `most` current items, last changed first. Does not read the values, which may be
+    /// large.
     fn standing(&self, connection: &Connection, most: usize) -> rusqlite::Result<Vec<i64>> {
         let standing = standing(&self.prefix);
         let sql = format!("SELECT i.seq FROM items i WHERE {standing} ORDER BY i.seq DESC LIMIT :most");
@@ -181,7 +182,7 @@ impl ItemSearch {
         Ok(found)
     }
 
-    /// Runs a statement with `more` and the search parameters that the statement uses.
+    /// Runs a statement with the parameters `more` and with the search parameters that the statement uses.
     fn each(
         &self,
         connection: &Connection,

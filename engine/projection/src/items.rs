@@ -1,4 +1,4 @@
-//! Items: their search words, and their queries.
+//! Items: the index of their words, and the queries that read them.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ impl ItemPlace {
         [&self.project, &self.namespace, &self.key]
     }
 
-    /// The latest version before this event, and its words.
+    /// The latest version before event `before`: its number, and its words if it has any.
     fn latest(
         &self,
         connection: &Connection,
@@ -57,7 +57,7 @@ fn give_words(connection: &Connection, found: Option<(i64, Option<String>)>) -> 
     connection.prepare_cached(insert)?.execute((seq, words)).map(drop)
 }
 
-/// Indexes the words of an inserted version and removes those of the previous version.
+/// Adds the words of an inserted version to the full-text index, and removes the words of the previous version.
 pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::Result<()> {
     // Column order of `engine_core::item`.
     let [
@@ -79,7 +79,8 @@ pub(super) fn index(transaction: &Transaction<'_>, row: &[Value]) -> rusqlite::R
     give_words(transaction, Some((*seq, words)))
 }
 
-/// Removes the words of items that lose a version. Returns these items.
+/// Removes the words of the items that have a version among the events `ids` from the full-text index. Returns these
+/// items.
 pub(super) fn unindex(transaction: &Transaction<'_>, ids: &str) -> rusqlite::Result<Vec<ItemPlace>> {
     let named = format!("SELECT DISTINCT project, namespace, key FROM items WHERE id IN {IDS}");
     let mut statement = transaction.prepare_cached(&named)?;
@@ -93,7 +94,7 @@ pub(super) fn unindex(transaction: &Transaction<'_>, ids: &str) -> rusqlite::Res
     Ok(places)
 }
 
-/// Indexes the previous version again.
+/// Adds the words of the latest remaining version of each item to the full-text index again.
 pub(super) fn reindex(transaction: &Transaction<'_>, places: &[ItemPlace]) -> rusqlite::Result<()> {
     places.iter().try_for_each(|place| give_words(transaction, place.latest(transaction, i64::MAX)?))
 }
@@ -124,7 +125,7 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>, score: Option<f64>) -
     })
 }
 
-/// Expiry of a version `i`, as set last.
+/// SQL expression: the expiry of version `i`, as it was last set.
 pub(super) const EXPIRES: &str = "ifnull((SELECT r.expires FROM refreshes r
         WHERE r.item = i.seq AND r.seq <= :known_seq AND r.known <= :known_time ORDER BY r.seq DESC LIMIT 1), i.expires)";
 
@@ -146,7 +147,7 @@ pub struct ExpiringVersion {
     pub ttl: i64,
 }
 
-/// The versions, of those given, that have a time to live.
+/// The versions in `versions` that have a time to live.
 ///
 /// # Errors
 /// The query fails.
@@ -170,7 +171,7 @@ pub(super) fn applied(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(seq.unsigned_abs())
 }
 
-/// The item as known at a moment. With `past`, an item whose time to live has expired is returned too.
+/// The item at `place` as known at moment `at`. With `past`, an expired item is returned too.
 ///
 /// # Errors
 /// A query fails.
@@ -208,7 +209,8 @@ pub fn item(
     Ok(found.flatten())
 }
 
-/// All versions of an item that the log still has, latest first.
+/// A page of the versions of an item that were not forgotten, latest first: at most `limit` versions, after the first
+/// `offset` versions.
 ///
 /// # Errors
 /// A query fails.
@@ -250,7 +252,8 @@ pub fn item_versions(
     Ok(ItemVersions { versions, more, applied_seq: applied(&moment)? })
 }
 
-/// The current versions of these items (0 if an item does not exist), and whether the idempotency key was seen before.
+/// The current version of each item in `places` (0 if the item does not exist), and whether an earlier request had the
+/// idempotency key `key`.
 ///
 /// # Errors
 /// A query fails.
@@ -303,7 +306,7 @@ pub(super) fn standing(prefix: &str) -> String {
     )
 }
 
-/// Namespaces that have items now, in alphabetical order.
+/// The namespaces that currently contain items, in alphabetical order.
 ///
 /// # Errors
 /// The query fails.
@@ -347,8 +350,8 @@ impl ItemFile {
     }
 }
 
-/// Items of a namespace whose keys begin with `prefix`, in alphabetical order. Returns up to one more than a command
-/// accepts.
+/// Items of a namespace whose keys begin with `prefix`, in alphabetical order. Returns at most one item more than a
+/// command accepts.
 ///
 /// # Errors
 /// The query fails.

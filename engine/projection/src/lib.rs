@@ -6,9 +6,9 @@
 //!   [`background_job`]; [`mod@files`] publishes it; [`reserve`] keeps disk space for a start on a full volume;
 //!   [`store_error`] classifies failures.
 //! - Checking: [`scrub`] verifies a projection while it serves, [`mod@examine`] from another process; [`row_digest`]
-//!   computes the digest of the rows.
+//!   computes the digest over the rows of all tables.
 //! - Reading: [`shared`] is the interface for the rest of the engine; [`readers`] holds connections;
-//!   [`read_scheduling`] shares them fairly among client addresses, which are set in [`client_address`];
+//!   [`read_scheduling`] shares reads fairly among client addresses, which are set in [`client_address`];
 //!   [`project_versions`] tells whether cached answers are current.
 //! - Queries: [`search`], [`mod@entries`], [`memory_view`], [`duplicate_texts`] and [`validity`] for memories;
 //!   [`items`], [`item_search`] and [`item_changes`] for items; [`mod@graph`] and [`graph_batches`] for the graph;

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use engine_core::event::LOG_PROJECT;
 
-/// Projects tracked individually. With more, a change of one counts as a change of all.
+/// Maximum number of projects that are tracked individually. When there are more, all are dropped, and the latest of
+/// their changes counts as a change in every project.
 const PROJECTS_MAX: usize = 10_000;
 
-/// What a group of events changed, as far as cached answers depend on it.
+/// The projects that a group of events changed. Cached answers of these projects are no longer current.
 #[derive(Debug, Default)]
 pub(super) struct ChangeSet {
     projects: HashMap<String, u64>,
@@ -16,9 +17,9 @@ pub(super) struct ChangeSet {
 }
 
 impl ChangeSet {
-    /// Adds an event of a project. `alters` means that it changes existing rows instead of only adding rows.
+    /// Adds event `seq` of a project. `alters` is the result of `EventChanges::alters` for the event.
     pub(super) fn add(&mut self, project: &str, seq: u64, alters: bool) {
-        // Weights and forgotten memories: the engine's own events may concern every project.
+        // The engine's own events (new ranking weights, forgotten memories) may concern every project.
         if project == LOG_PROJECT {
             self.everything = Some(seq);
         }
@@ -36,7 +37,7 @@ impl ChangeSet {
 #[derive(Debug, Default)]
 pub(super) struct ProjectVersions {
     projects: HashMap<String, u64>,
-    /// Last event that changed everything, and default for projects not tracked.
+    /// Number of the last event that changed all projects. Also used for projects that are not tracked.
     everything: u64,
     altered: u64,
 }
@@ -53,7 +54,7 @@ impl ProjectVersions {
         }
     }
 
-    /// Sets this event as the last change of every project.
+    /// Sets event `seq` as the last change of every project.
     pub(super) fn begin_at(&mut self, seq: u64) {
         *self = ProjectVersions { projects: HashMap::new(), everything: seq, altered: seq };
     }
@@ -62,7 +63,7 @@ impl ProjectVersions {
         self.projects.get(project).copied().unwrap_or(0).max(self.everything)
     }
 
-    /// The last event that changed an existing memory.
+    /// Number of the last event that was added with `alters`.
     pub(super) fn altered(&self) -> u64 {
         self.altered
     }

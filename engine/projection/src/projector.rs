@@ -1,9 +1,9 @@
 //! The thread that keeps the projection up to date with the log.
 //!
-//! Normally it applies each group as it arrives. After a failure (full volume, damaged projection) it reads the missed
-//! events from the log, so a projection that cannot write never turns a durable event into an error. Rebuilds run in a
-//! separate thread. The current projection keeps serving unless it is known to be wrong, and is replaced when the new
-//! one has caught up.
+//! Normally it applies each group as it arrives. After a failure (full volume, damaged projection), the thread reads
+//! the missed events from the log. A write request therefore succeeds once its events are durable in the log, even if
+//! the projection cannot be written. Rebuilds run in a separate thread. The current projection keeps serving, unless it
+//! is known to be wrong. It is replaced when the new projection has applied all events.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +37,8 @@ const BUILDING: Duration = Duration::from_millis(5);
 /// Events per transaction while catching up.
 const CATCH_UP_EVENTS: usize = 4096;
 const CATCH_UP_BYTES: usize = 8 << 20;
-/// Groups per transaction when up to date: those that arrived during the last one.
+/// Maximum number of groups per transaction when the projection is up to date. These are the groups that arrived during
+/// the last transaction.
 const GROUPS_MAX: usize = 64;
 
 /// Inputs of a projector.
@@ -99,7 +100,8 @@ impl Projector {
         }
     }
 
-    /// Serves the writer until it ends. Everything received is then applied, or left to the next start.
+    /// Applies the groups that the writer sends, until the writer ends. Received events that cannot be applied are
+    /// applied after the next start.
     pub fn run(mut self, groups: &Receiver<DurableGroup>) {
         loop {
             let wait = match self.step() {
@@ -116,8 +118,8 @@ impl Projector {
         self.close();
     }
 
-    /// Closes the readers' connections first: the last connection to close checkpoints the write-ahead log, and it must
-    /// be writable.
+    /// Closes all connections, the readers' connections first. The last connection to close checkpoints the write-ahead
+    /// log, so it must be the writing connection.
     fn close(mut self) {
         self.build = None;
         self.scrubber.restart();
@@ -289,7 +291,7 @@ impl Projector {
         (live.store.applied_seq() == seq).then(|| live.store.digest())
     }
 
-    /// Admits readers once everything is applied.
+    /// Lets readers use the projection once it has applied all events of the log.
     fn serve_readers(&mut self, head_seq: u64) -> Result<(), StoreError> {
         let Some(live) = &self.live else { return Ok(()) };
         let readable = head_seq.min(self.setting.published.head_seq());
@@ -304,9 +306,10 @@ impl Projector {
         Ok(())
     }
 
-    /// Empties the write-ahead log after an erasure. Reads end within seconds, so this succeeds in one of the next
-    /// steps. A scrub of all rows would hold it up longer; it is stopped and restarted. Words in the index itself
-    /// require a new projection.
+    /// Empties the write-ahead log after an erasure. A running read prevents this, but reads end within seconds, so one
+    /// of the next steps succeeds. A scrub of all rows would prevent it for longer, so a running scrub is stopped and
+    /// restarted later. If the full-text index itself contains words of forgotten memories, a new projection is
+    /// requested.
     fn remove_traces(&mut self) -> Result<(), StoreError> {
         let Some(live) = self.live.as_mut().filter(|live| live.store.has_traces()) else { return Ok(()) };
         if Instant::now() < self.traces_at || self.build.is_some() {
@@ -345,7 +348,8 @@ impl Projector {
                 }
             }
         }
-        // A projection about to be replaced needs no scrub, and the build needs the processor.
+        // While a new projection is being built, the current projection is not scrubbed: it is about to be replaced,
+        // and the build needs the processor.
         if self.build.is_some() {
             return Ok(());
         }
@@ -387,7 +391,7 @@ impl Projector {
         self.retry_at = Instant::now() + RETRY;
         match fault.needs_rebuild() {
             true => self.give_up(Cause::of(fault)),
-            // The volume accepts the log's writes, so the fault lies with these connections.
+            // The log can be written to the same volume, so the connections cause the failure.
             false if fault.sticks() && self.setting.published.store() == WriteState::Writable => {
                 self.close_connections();
             }
@@ -404,8 +408,8 @@ impl Projector {
         self.scrubber.restart();
     }
 
-    /// The current projection stays usable. The build is retried with increasing delays, because it costs minutes of
-    /// reading.
+    /// Handles a failed build. The current projection stays usable. The build is retried with increasing delays,
+    /// because each attempt may read the log for minutes.
     fn build_failed(&mut self, cause: Cause, fault: &StoreError) {
         tracing::error!(%cause, %fault, "building the projection failed");
         self.setting.metrics.failures.inc();
@@ -416,7 +420,7 @@ impl Projector {
         self.release_reserve();
     }
 
-    /// Releases the disk reserve when no reads are possible at all.
+    /// Releases the disk reserve if the projection cannot be read.
     fn release_reserve(&mut self) {
         if self.shared().state() == ProjectionState::Ready {
             return;
@@ -428,13 +432,14 @@ impl Projector {
         }
     }
 
-    /// The current projection is known to be wrong: stops serving it and frees its space for the next one.
+    /// Stops serving the current projection, which is known to be wrong, and removes its files to free space for the
+    /// next projection.
     fn give_up(&mut self, cause: Cause) {
         self.shared().set_state(ProjectionState::Rebuilding, None);
         self.shared().replace(0);
         self.live = None;
         self.scrubber.restart();
-        // A build already in progress is as good as a new one.
+        // If a build is already in progress, its result is used; no other build is needed.
         if self.build.is_none() {
             self.wanted = Some(cause);
             if let Err(fault) = files::remove_all_but(&self.setting.directory, None) {
@@ -451,7 +456,7 @@ impl Live {
     }
 }
 
-/// Applies some of the missing events. Returns whether there were any.
+/// Applies some of the missing events from the log. Returns whether any event was missing.
 fn catch_up(log: &LogReader, store: &mut ProjectionStore) -> Result<bool, StoreError> {
     let lines = log.lines_after(store.applied_seq(), CATCH_UP_EVENTS, CATCH_UP_BYTES)?;
     if lines.is_empty() {

@@ -7,13 +7,13 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::client_address::ClientAddress;
 
-/// Maximum number of concurrent reads. More than the number of processors only adds memory.
+/// Maximum number of concurrent reads. More reads than processors would only need more memory.
 const READS_MAX: usize = 8;
 /// Minimum number of concurrent reads per address, so that a slow read does not block the next one.
 const READS_PER_ADDRESS_MIN: usize = 2;
 
-/// Turns of reads. One address gets as many as there are processors: with more it would only compete with itself and
-/// delay other clients.
+/// Permits ("turns") for concurrent reads. One address gets at most as many turns as there are processors. With more
+/// turns, its reads would only compete with each other and delay other clients.
 #[derive(Debug)]
 pub(super) struct ReadTurns {
     all: Arc<Semaphore>,
@@ -38,7 +38,7 @@ impl ReadTurns {
         ReadTurns { all: Arc::new(Semaphore::new(READS_MAX)), per_address, waiting: Mutex::default() }
     }
 
-    /// Waits for a turn, first among the reads of the same address, then among all.
+    /// Waits for a turn, first among the reads of the same address, then among all reads.
     pub(super) async fn take(&self, address: Option<ClientAddress>) -> Result<Turn, AcquireError> {
         let own = match address {
             Some(address) => Some(self.own(address).acquire_owned().await?),

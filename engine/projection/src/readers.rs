@@ -9,13 +9,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::sql_functions;
 
-/// Maximum duration of a read. A search for words that a million memories contain would take longer; it is refused so
-/// that it does not hold a thread that others wait for.
+/// Maximum duration of a read. A search for words that a million memories contain would take longer. Such a read is
+/// stopped, so that it does not occupy a thread for which other reads wait.
 pub(super) const READ_MAX: Duration = Duration::from_secs(3);
-/// SQLite steps between two checks of the clock: well below a millisecond.
+/// SQLite steps between two checks of the clock. They take well below a millisecond.
 const STEPS: i32 = 2_000;
 
-/// Idle connections to one database. Each costs a page cache, so there are never more than concurrent reads.
+/// Idle connections to one database. Each connection has its own page cache. There are never more connections than
+/// concurrent reads.
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
@@ -47,7 +48,7 @@ impl Readers {
         let ends_at = Instant::now() + READ_MAX;
         connection.progress_handler(STEPS, Some(move || Instant::now() >= ends_at))?;
         let answer = read(&connection);
-        // A failed connection may itself be the cause, so it is not reused.
+        // The connection may have caused the failure, so it is not reused.
         if answer.is_ok() {
             self.put_back(connection);
         }
@@ -63,7 +64,8 @@ impl Readers {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         // Only the projector checkpoints the write-ahead log, even when this connection closes last.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        // Plan each statement once, not again for other values: planning took a third of the time of a search.
+        // Plan each statement once, not again for other parameter values: planning took a third of the time of a
+        // search.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(

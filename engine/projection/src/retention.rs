@@ -1,4 +1,5 @@
-//! Finds memories that retention rules may remove. Uses indexes on age and count instead of reading complete projects.
+//! Finds memories that retention rules may remove. Uses indexes on age and count instead of reading all memories of a
+//! project.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +15,12 @@ use super::values::sql;
 pub struct Candidates {
     /// Candidates by project.
     pub states: Vec<ProjectState>,
-    /// Whether there are more than requested. The result then has the oldest of each project.
+    /// Whether there are more candidates than requested. `states` then contains the oldest candidates of each project.
     pub more: bool,
 }
 
-/// Condition: for invalidation, memories that have not ended; for forgetting, all memories.
+/// SQL condition that selects the memories to which the action `action` applies: for invalidation, memories that have
+/// not ended; for forgetting, all memories.
 fn standing(action: RetentionAction) -> &'static str {
     match action {
         RetentionAction::Forget => "TRUE",
@@ -28,7 +30,7 @@ fn standing(action: RetentionAction) -> &'static str {
     }
 }
 
-/// At most `max` memories that these rules may remove, in the log up to this event.
+/// At most `max` memories that the rules `rules` may remove at time `as_of`, in the log up to event `through`.
 ///
 /// # Errors
 /// A query fails.
@@ -57,7 +59,7 @@ pub fn candidates(
     let mut found = Candidates::default();
     let mut left = max;
     // The clock may have been set back between two events, so the event number does not determine the age. The index on
-    // age limits how far to look.
+    // age limits how many events have to be read.
     let mut last_old = BTreeMap::new();
     for project in projects(&moment)? {
         let limits = limits(rules, &project, as_of);
@@ -113,7 +115,7 @@ pub fn candidates(
     Ok(found)
 }
 
-/// All projects, with one index step each.
+/// The names of all projects. Each project costs one index lookup.
 fn projects(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(
         "WITH RECURSIVE each (project) AS (

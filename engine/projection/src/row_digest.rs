@@ -5,7 +5,7 @@ use engine_core::digest::Hash;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-/// Computes the digest from the existing rows only.
+/// Computes the digest from the rows in the tables, without the stored digest.
 pub(super) fn digest_of(connection: &Connection) -> rusqlite::Result<ContentDigest> {
     let mut digest = ContentDigest::EMPTY;
     for table in Table::ALL {

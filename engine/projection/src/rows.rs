@@ -31,9 +31,9 @@ pub(super) struct EventChanges {
 enum Step {
     /// A row with its hash and, for a memory, the terms of its title, content and tags.
     Put(Row, Hash, Option<[String; 3]>),
-    /// An end. Its target is looked up among the rows.
+    /// The end of a memory. The memory is looked up when the change is written.
     End(Box<Invalidation>),
-    /// Feedback. Its target is looked up among the rows.
+    /// Feedback about a memory. The memory is looked up when the change is written.
     Rate(Feedback),
     /// Event ids to forget.
     Forget(Vec<String>),
@@ -44,7 +44,8 @@ impl EventChanges {
     pub(super) fn read(line: &[u8]) -> Result<EventChanges, StoreError> {
         let event =
             EventLine::decode(line).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
-        // A rebuild would meet the same event again: one unreadable memory must not make all others unavailable.
+        // The event is skipped, not treated as a failure: a rebuild would read the same event again, and one unreadable
+        // memory would make all other memories unavailable.
         let changes = fold(&event).unwrap_or_else(|unfoldable| {
             tracing::error!(%unfoldable, "event not applied");
             Vec::new()
@@ -55,7 +56,7 @@ impl EventChanges {
         Ok(EventChanges { seq: event.envelope.seq, hash: event.hash, known, project, steps })
     }
 
-    /// Whether it changes existing rows instead of only adding rows.
+    /// Whether the event does more than add rows of memories, requests, sources or refreshes.
     pub(super) fn alters(&self) -> bool {
         let adds = |step: &Step| match step {
             Step::Put(row, ..) => {
@@ -71,7 +72,7 @@ impl EventChanges {
         lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(EventChanges::read)
     }
 
-    /// Whether it removes existing rows.
+    /// Whether the event removes existing rows.
     pub(super) fn forgets(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Forget(_)))
     }
@@ -150,7 +151,7 @@ fn rate(
     put(transaction, digest, &row, hash, None)
 }
 
-/// Sequence number of a memory.
+/// Sequence number of the memory with the id `id`. `None` if the memory does not exist.
 fn memory_of(transaction: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<u64>> {
     transaction
         .prepare_cached("SELECT seq FROM memories WHERE id = ?1")?
@@ -165,7 +166,8 @@ fn put(
     hash: Hash,
     terms: Option<&[String; 3]>,
 ) -> rusqlite::Result<()> {
-    // Ids and keys are unique in a log. If one occurred twice, the first was the acknowledged one.
+    // Ids and keys are unique in a log. If an id or a key occurred twice, the first event with it was the acknowledged
+    // event.
     let insert = match row.table {
         Table::Memories => "INSERT OR IGNORE INTO memories VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         Table::Invalidations => "INSERT OR IGNORE INTO invalidations VALUES (?,?,?,?,?,?,?)",

@@ -93,7 +93,7 @@ CREATE VIRTUAL TABLE memories_fts USING fts5 (
 );
 ";
 
-/// Indexes used by reads only. They are created after a load, when each costs one sort.
+/// Indexes used only by reads. They are created after a load, because building an index then takes a single sort.
 const INDEXES: &str = "
 CREATE INDEX memories_by_project ON memories (project, seq);
 -- Memories that became valid after they were saved: the few that a read at the current time has to check
@@ -126,8 +126,8 @@ pub(super) fn create_indexes(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(INDEXES)
 }
 
-/// Whether exactly the tables and indexes of this version exist. Anything else is rejected; a trigger, for example,
-/// could change rows unnoticed. Reads the schema only.
+/// Whether exactly the tables and indexes of this version exist. Any other table, index or trigger is rejected: a
+/// trigger, for example, could change rows unnoticed. Reads the schema only.
 pub(super) fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
     let model = Connection::open_in_memory()?;
     create_tables(&model)?;
@@ -141,7 +141,8 @@ fn objects(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<Stri
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// Registers the SQL function `terms`, used by the full-text indexes: the terms of a text, separated by blanks.
+/// Registers the SQL function `terms`, which returns the terms of a text, separated by blanks. The full-text indexes
+/// contain these terms.
 pub(super) fn add_terms(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
@@ -153,15 +154,15 @@ pub(super) fn add_terms(connection: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// A writing connection that allows concurrent reads.
+/// Opens a writing connection that allows concurrent reads.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_writable(path)?;
     add_terms(&connection)?;
     connection.set_prepared_statement_cache_capacity(32);
-    // NORMAL: a power cut may lose the last transactions, which the log has. Temporary tables in memory: a container
-    // with a read-only root has no /tmp. The lock timeout is short: events that are not applied now are read from the
-    // log later. Deleted data is always overwritten: otherwise a freed page that is reused could keep old words behind
-    // its new contents.
+    // `synchronous = NORMAL`: a power cut may lose the last transactions, whose events are still in the log. Temporary
+    // tables are in memory, because a container with a read-only root has no /tmp. The lock timeout is short, because
+    // events that are not applied now are read from the log later. Deleted data is always overwritten. Otherwise a
+    // freed page that is reused could still contain old words after its new contents.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -8192;
@@ -170,8 +171,9 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite falls back to read-only when the file is temporarily not writable. Every later write on such a connection
-/// would fail, although a new attempt could succeed; so a read-only connection is an error.
+/// Opens a connection that can write. If the file is temporarily not writable, SQLite opens it read-only, and every
+/// later write on that connection fails, although a new connection could succeed. A read-only connection is therefore
+/// an error.
 fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     if connection.is_readonly(MAIN_DB)? {
@@ -182,8 +184,8 @@ fn open_writable(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The only connection to a file that is not published and is discarded if its build fails. No journal and no syncs
-/// until it is complete.
+/// Opens the only connection to a database that is being built. The connection uses no journal and no syncs, because
+/// the file is not published yet and is discarded if the build fails.
 pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_writable(path)?;
     add_terms(&connection)?;
@@ -196,8 +198,9 @@ pub(super) fn connect_for_loading(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// How words of forgotten memories leave the index: immediately, which costs about ten milliseconds per memory, or not
-/// at all, in which case marks hide them until there is a new index. The pending rebuild is recorded with the index.
+/// Sets how the words of forgotten memories are removed from the full-text index. With `at_once`, they are removed
+/// immediately, which costs about ten milliseconds per memory. Otherwise they are only marked as deleted and remain in
+/// the index until a new index is built. This setting is stored in the index, which records that a rebuild is pending.
 pub(super) fn set_secure_index_deletes(connection: &Connection, at_once: bool) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO memories_fts (memories_fts, rank) VALUES ('secure-delete', ?1)")?
@@ -205,7 +208,7 @@ pub(super) fn set_secure_index_deletes(connection: &Connection, at_once: bool) -
         .map(|_| ())
 }
 
-/// Whether words of forgotten memories are still in the index.
+/// Whether words of forgotten memories are still in the full-text index.
 pub(super) fn has_words_of_forgotten(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT NOT coalesce((SELECT v FROM memories_fts_config WHERE k = 'secure-delete'), 0)",
@@ -214,23 +217,23 @@ pub(super) fn has_words_of_forgotten(connection: &Connection) -> rusqlite::Resul
     )
 }
 
-/// Bytes of words buffered in memory before they are written as one sorted run, during a load and otherwise. Larger
-/// runs need less merging.
+/// Bytes of words that are buffered in memory before they are written as one sorted run: during a load, and for usual
+/// writes. Larger runs need less merging.
 const LOADING_WORDS_BYTES: u32 = 16 << 20;
 const USUAL_WORDS_BYTES: u32 = 1 << 20;
 
 /// The full-text indexes.
 pub(super) const WORDS: [&str; 2] = ["memories_fts", "items_fts"];
 
-/// Prepares the full-text indexes for a load, or afterwards for small writes again.
+/// Prepares the full-text indexes for a load if `loading` is true, otherwise for small writes.
 pub(super) fn set_loading(connection: &Connection, loading: bool) -> rusqlite::Result<()> {
     let (words, automerge) = if loading { (LOADING_WORDS_BYTES, 0) } else { (USUAL_WORDS_BYTES, 4) };
     for index in WORDS {
         let mut set = connection.prepare(&format!("INSERT INTO {index} ({index}, rank) VALUES (?1, ?2)"))?;
         set.execute(("hashsize", words))?;
         set.execute(("automerge", automerge))?;
-        // There are few items, so their words leave the index pages immediately. For memories that costs too much per
-        // write.
+        // Words of items are removed from the pages of the index immediately, because there are few items. For memories
+        // this would make every write too slow.
         if index != "memories_fts" {
             set.execute(("secure-delete", 1))?;
         }

@@ -13,11 +13,11 @@ use super::schema::{WORDS, add_terms};
 use super::store::read_applied;
 use super::store_error::{StoreError, is_temporary};
 
-/// Delay from the first answer to the first scrub, because a start reads other data.
+/// Delay before the first scrub after a projection begins to serve, because the engine reads other data at that time.
 const FIRST_AFTER: Duration = Duration::from_secs(2);
 /// Delay before an unfinished scrub is restarted.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// The full-text index is checked after this time without a write, because the check takes the write lock.
+/// The full-text index is checked when no write has happened for this time, because the check takes the write lock.
 const QUIET: Duration = Duration::from_secs(1);
 /// SQLite steps between two checks of the stop flag, and the pause at each check. The pause limits the scrub's share of
 /// processor and disk.
@@ -27,7 +27,7 @@ const REST: Duration = Duration::from_millis(1);
 /// Result of a scrub.
 #[derive(Debug)]
 pub(super) enum Finding {
-    /// Everything is as it was written.
+    /// The projection is as it was written.
     Sound(ContentDigest),
     /// The projection must not serve any longer.
     Wrong(Cause, String),
@@ -70,7 +70,7 @@ impl Scrubber {
         self.rows = None;
     }
 
-    /// Releases the write lock for a pending write.
+    /// Stops a check that holds the write lock, so that a pending write can proceed.
     pub(super) fn yield_write_lock(&mut self) {
         self.written_at = Instant::now();
         if let Some(RunningScrub::Words(job, _)) = &self.running {
@@ -78,14 +78,14 @@ impl Scrubber {
         }
     }
 
-    /// Stops a running scrub and its snapshot, so that file contents can be overwritten.
+    /// Stops a running scrub and ends its snapshot, so that the write-ahead log can be emptied.
     pub(super) fn pause(&mut self) {
         if let Some(RunningScrub::Rows(job) | RunningScrub::Words(job, _)) = &self.running {
             job.stop.set();
         }
     }
 
-    /// Starts a scrub that is due. Returns the result of a finished one.
+    /// Starts a scrub if one is due. Returns the result of a finished scrub.
     pub(super) fn turn(&mut self, path: &Path) -> Option<Finding> {
         if self.running.is_none() {
             self.begin(path);
@@ -137,7 +137,8 @@ impl Scrubber {
                 self.due = Instant::now() + self.interval;
                 return Some(finding);
             }
-            // Writes take precedence, and the rows need no second check.
+            // The check was stopped for a write. The rows do not have to be checked again; only the check of the index
+            // is repeated.
             Err(_) => self.rows = Some(rows),
         }
         self.written_at = Instant::now();
@@ -262,7 +263,7 @@ impl FileWatch {
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
                 return FileCheck::Gone("its file was removed");
             }
-            // The file cannot be checked now, so nothing is reported.
+            // The file cannot be checked now, so no change is reported.
             Err(_) => return FileCheck::Unchanged,
         };
         if inode != self.inode {

@@ -17,7 +17,8 @@ use super::top_matches::Best;
 use super::validity::{Bounds, Moment, VALID_AT, VALID_NOW, validity};
 use super::values::{list, tags, time_of_text};
 
-/// Characters of a memory searched for matching words when a snippet is cut.
+/// Number of characters at the start of a memory that are scored, and searched for matching words when a snippet is
+/// cut.
 const SNIPPET_SOURCE_CHARS: usize = 16_384;
 /// Weight of a word in the title, relative to a word in the text.
 pub const TITLE_WEIGHT: f64 = 4.0;
@@ -29,14 +30,14 @@ pub(super) const CITATION_DIGITS: usize = 12;
 /// A validated search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Search {
-    /// Query words. If empty, everything matches, newest first.
+    /// Query words. If empty, all memories match, newest first.
     pub words: String,
     pub project: Option<String>,
     pub kind: Option<String>,
     pub session: Option<String>,
     pub tags: Tags,
     pub mode: SearchMode,
-    /// Whether each hit explains its score.
+    /// Whether each hit contains an explanation of its score.
     pub explain: bool,
     pub moment: Moment,
     pub limit: u32,
@@ -57,7 +58,8 @@ impl HasIdentifiers for Search {
             limit: _,
             offset: _,
         } = self;
-        // Identifiers in the query are replaced like those in stored memories, so that they still match.
+        // Identifiers in the query are replaced in the same way as identifiers in stored memories, so that they still
+        // match.
         visit(words, Form::Whole);
         let names = [project, kind, session].into_iter().flatten();
         names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));
@@ -81,7 +83,7 @@ fn columns() -> String {
     )
 }
 
-/// The matches, with alias `f`, and their conditions.
+/// The `FROM` clause that selects the matches, and the values of its conditions.
 struct Matches {
     from: String,
     query: Option<String>,
@@ -89,7 +91,7 @@ struct Matches {
 }
 
 impl Search {
-    /// Runs the search in the transaction of the caller.
+    /// Runs the search, in the caller's transaction.
     ///
     /// # Errors
     /// A query fails.
@@ -101,7 +103,7 @@ impl Search {
         let (items, total) = match (query, self.words.trim().is_empty()) {
             (Some(query), _) => self.by_words(moment, &self.matches(Some(query), bounds))?,
             (None, true) => self.newest(moment, &self.matches(None, bounds))?,
-            // Only punctuation: no memory contains it as a word.
+            // The query is only punctuation, which no memory contains as a word.
             (None, false) => (Vec::new(), 0),
         };
         let total_max = u64::from(SEARCH_TOTAL_MAX);
@@ -116,8 +118,8 @@ impl Search {
         })
     }
 
-    /// Memories that contain any of these terms, best first, ranked by the words of these memories alone. Of many
-    /// matches the newest are ranked.
+    /// The memories that contain any term in `terms`, best first, at most `limit`. They are ranked by the words of
+    /// their own texts alone. If there are too many matches, only the newest are ranked.
     ///
     /// # Errors
     /// A query fails.
@@ -151,8 +153,8 @@ impl Search {
         hits.filter_map(Result::transpose).collect()
     }
 
-    // Without filters other than the project, indexes alone rank the matches, so the rows of thousands of memories stay
-    // unread. The index is named explicitly, because the planner prefers one row lookup over one index entry.
+    // If the project is the only filter, the matches are selected with indexes alone, so that the rows of thousands of
+    // memories are not read. The index is named explicitly, because the planner would otherwise look up the rows.
     fn matches(&self, query: Option<String>, bounds: Bounds) -> Matches {
         const IN_PROJECT: &str = "EXISTS (SELECT 1 FROM memories p INDEXED BY memories_by_project
              WHERE p.project = :project AND p.seq = f.rowid)";
@@ -177,7 +179,7 @@ impl Search {
         Matches { from, query, bounds }
     }
 
-    /// Runs a statement with the search parameters that it uses.
+    /// Runs the statement `sql` with the search parameters that it uses, and collects the results of `read`.
     fn each<T>(
         &self,
         connection: &Connection,
@@ -228,7 +230,7 @@ impl Search {
         Ok(())
     }
 
-    /// Counts matches, up to one more than the highest number reported.
+    /// Counts the matches, up to one more than `SEARCH_TOTAL_MAX`.
     fn count(&self, connection: &Connection, matches: &Matches) -> rusqlite::Result<u64> {
         let from = &matches.from;
         let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {from} LIMIT {SEARCH_TOTAL_MAX} + 1)");
@@ -240,7 +242,7 @@ impl Search {
     fn ranked(&self, connection: &Connection, matches: &Matches, count: usize) -> rusqlite::Result<Best> {
         let sql = format!("SELECT f.rowid FROM {} ORDER BY f.rowid DESC", matches.from);
         let text = format!(
-            "SELECT title, substr(content, 1, {SNIPPET_SOURCE_CHARS}), tags FROM memories WHERE seq = ?1"
+            "SELECT title, beginning(content, {SNIPPET_SOURCE_CHARS}), tags FROM memories WHERE seq = ?1"
         );
         let (mut texts, mut statement) = (Texts::new(&self.words), connection.prepare_cached(&text)?);
         self.walk(connection, matches, &sql, |row| {
@@ -266,8 +268,8 @@ impl Search {
         Ok(best)
     }
 
-    /// Numbers of the memories of all projects that contain all words, in log order. Ignores the other filters of the
-    /// search.
+    /// Passes the sequence numbers of the memories, in all projects, that contain all words of the query to `each`, in
+    /// log order. Ignores the other filters of the search.
     ///
     /// # Errors
     /// The query fails.
@@ -282,7 +284,7 @@ impl Search {
         Ok(())
     }
 
-    /// Columns that are not requested are never computed.
+    /// The columns of a hit are read only for the matches that are returned.
     fn by_words(
         &self,
         connection: &Connection,
@@ -302,8 +304,8 @@ impl Search {
         Ok((self.each(connection, matches, &sql, hit)?, total))
     }
 
-    // FTS5's own snippet() is not used: its time grows with the square of a word's frequency, and one memory that
-    // repeats a word a thousand times would delay every search that finds it.
+    // FTS5's function `snippet()` is not used. Its time grows with the square of a word's frequency: a memory that
+    // repeats a word a thousand times would delay every search that finds the memory.
     fn hit(
         &self,
         connection: &Connection,
@@ -362,7 +364,7 @@ impl ContextMemory {
     }
 }
 
-/// One memory with its complete content.
+/// The memory with sequence number `seq`, with its complete content. `None` if it does not exist.
 ///
 /// # Errors
 /// The query fails.
@@ -371,8 +373,8 @@ pub fn full_memories(connection: &Connection, seq: i64) -> rusqlite::Result<Opti
     connection.prepare_cached(&sql)?.query_row([seq], ContextMemory::read).optional()
 }
 
-/// Memories of these types and with these ids that are valid and in the search's project. Returns up to one more than
-/// the limit of such memories.
+/// The valid memories in the search's project whose type is in `types` or whose id is in `ids`, in log order. Returns
+/// at most `MANDATORY_MAX` + 1 memories.
 ///
 /// # Errors
 /// A query fails.
@@ -410,7 +412,7 @@ pub enum Found {
     Valid(Box<MemoryView>),
     /// A memory valid at other times.
     NotValid(Validity),
-    /// No such memory was known.
+    /// No memory with this id was known at the requested moment.
     Unknown,
 }
 

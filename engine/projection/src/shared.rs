@@ -22,15 +22,15 @@ use super::store_error::is_damage;
 use crate::client_address::ClientAddress;
 use engine_log::AppliedKeys;
 
-/// Maximum time a read waits for events that were durable before it started. Applying takes milliseconds. If it takes
-/// longer the projection has a problem, and the client should retry later.
+/// Maximum time a read waits for events that were durable before it started. Applying takes milliseconds. If applying
+/// takes longer, the projection has a problem, and the client should retry later.
 const APPLIED_MAX: Duration = Duration::from_secs(2);
 
 /// Shared state. The projector updates it; all threads read it.
 #[derive(Debug)]
 pub struct ProjectionShared {
     applied: watch::Sender<u64>,
-    /// No file contains anything forgotten up to this event.
+    /// Number of the last event up to which all forgotten data was removed from the projection's files.
     erased_through: watch::Sender<u64>,
     suspect: AtomicBool,
     requested: AtomicBool,
@@ -115,7 +115,8 @@ impl ProjectionShared {
         self.requested.store(true, Ordering::Release);
     }
 
-    /// Progress of a rebuild, if one is running. `head_seq` is its target.
+    /// Progress of the running rebuild, if any. `head_seq` is the number of the last event that the rebuild has to
+    /// apply.
     pub fn rebuild(&self, head_seq: u64) -> Option<RebuildHealth> {
         let report = self.report();
         let (cause, progress) = report.rebuild.as_ref()?;
@@ -128,7 +129,7 @@ impl ProjectionShared {
         self.report().rebuilt.clone()
     }
 
-    /// Digest of the rows, and when the last scrub confirmed it.
+    /// Digest of the rows that the last successful scrub confirmed, and the time of that scrub.
     pub fn checked(&self) -> Option<(ContentDigest, Timestamp)> {
         self.report().checked
     }
@@ -137,14 +138,14 @@ impl ProjectionShared {
         self.applied.send_replace(seq);
     }
 
-    /// Publishes the changes of the events up to this one.
+    /// Publishes that events up to number `seq` were applied, and the changes `touched` that they made.
     pub(super) fn advance(&self, seq: u64, touched: ChangeSet) {
-        // Publish the changes first, which invalidate cached answers, and then the new position.
+        // Publish the changes, which invalidate cached answers, before the new position.
         self.versions().touch(touched);
         self.set_applied(seq);
     }
 
-    /// Another projection serves now. Everything counts as changed.
+    /// Records that another projection serves now, with events up to number `seq`. Every project counts as changed.
     pub(super) fn replace(&self, seq: u64) {
         self.versions().begin_at(seq);
         self.set_applied(seq);
@@ -154,12 +155,13 @@ impl ProjectionShared {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last event that changed a project, or anything if `None`.
+    /// Number of the last event that changed the project `project`, or of the last applied event if `project` is
+    /// `None`.
     pub fn version(&self, project: Option<&str>) -> u64 {
         project.map_or_else(|| self.applied_seq(), |project| self.versions().of(project))
     }
 
-    /// The last event that changed an existing memory.
+    /// Number of the last event that did more than add rows of memories, requests, sources or refreshes.
     pub fn altered(&self) -> u64 {
         self.versions().altered()
     }
@@ -168,8 +170,8 @@ impl ProjectionShared {
         self.erased_through.send_replace(seq);
     }
 
-    /// Waits up to `at_most` until the projection's files contain nothing that was forgotten up to this event. Returns
-    /// whether that was reached.
+    /// Waits up to `at_most` until the projection's files contain no data that was forgotten by events up to number
+    /// `seq`. Returns false on timeout.
     pub async fn wait_until_erased(&self, seq: u64, at_most: Duration) -> bool {
         let mut erased_through = self.erased_through.subscribe();
         let reached = erased_through.wait_for(|through| *through >= seq);
@@ -216,7 +218,8 @@ impl ProjectionShared {
         state.1.clone().ok_or(Unreadable::NotReady)
     }
 
-    /// A connection to the current projection. The projection may be replaced between its lookup and the open.
+    /// Takes a connection to the current projection. The projection may be replaced after it was looked up and before
+    /// the connection is opened.
     fn connection(&self) -> Result<(Arc<Readers>, Connection), Unreadable> {
         let readers = self.readers()?;
         match readers.take() {
@@ -229,7 +232,7 @@ impl ProjectionShared {
         }
     }
 
-    /// Runs a read immediately on this thread. For the engine's own threads, which may block.
+    /// Runs a read immediately on the current thread. Only for the engine's own threads, which may block.
     ///
     /// # Errors
     /// The projection is not ready, or the read fails or takes too long.
@@ -254,7 +257,7 @@ impl ProjectionShared {
         })
     }
 
-    /// Waits for a limited time until the projection has applied this event.
+    /// Waits for a limited time until the projection has applied event `wanted`.
     ///
     /// # Errors
     /// The projection is not ready, or it does not reach the event in time.
@@ -272,7 +275,8 @@ impl ProjectionShared {
         }
     }
 
-    /// Runs a read off the runtime's threads when its turn comes, on a state that includes this event.
+    /// Runs `read` on a blocking thread, when `ReadTurns` grants a turn, on a state of the projection that includes
+    /// event `wanted`.
     ///
     /// # Errors
     /// The projection is not ready or too far behind, or the read fails or takes too long.
@@ -284,7 +288,7 @@ impl ProjectionShared {
         self.wait_for(wanted).await?;
         let turn = self.turns.take(ClientAddress::current()).await.map_err(|_| Unreadable::NotReady)?;
         let shared = Arc::clone(self);
-        // The turn belongs to the thread: a read continues after its client disconnects.
+        // The thread holds the turn, because the read continues after its client disconnects.
         tokio::task::spawn_blocking(move || {
             let answer = shared.read_now(read);
             drop(turn);
@@ -301,7 +305,7 @@ impl AppliedKeys for ProjectionShared {
 
     fn find(&self, key: &str) -> Option<(u64, Option<Request>)> {
         self.read_now(|connection| {
-            // One transaction, so that "not there" and "up to here" refer to the same snapshot.
+            // Read the position and the request in one transaction, so that both come from the same snapshot.
             let transaction = connection.unchecked_transaction()?;
             let applied: i64 = transaction.query_row("SELECT seq FROM applied", [], |row| row.get(0))?;
             let found = transaction

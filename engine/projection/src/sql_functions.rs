@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 
-/// Registers `beginning(text, n)`: the first n characters of a text, including NULs.
+/// Registers the SQL function `beginning(text, n)`, which returns the first n characters of a text, including NULs.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;

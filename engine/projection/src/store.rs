@@ -22,7 +22,7 @@ const CHECKED_BYTES_MAX: u64 = 16 << 20;
 pub(super) struct LogView<'a> {
     pub(super) log_id: &'a str,
     pub(super) head_seq: u64,
-    /// Looks up the hash of an event of the log.
+    /// Returns the hash of an event of the log.
     pub(super) hash_of: &'a dyn Fn(u64) -> io::Result<Option<Hash>>,
 }
 
@@ -52,8 +52,8 @@ pub(super) struct Applied {
 }
 
 impl ProjectionStore {
-    /// Opens an existing projection after quick checks: tables, version, and the last applied event against the log.
-    /// Rows are scrubbed later, while it serves.
+    /// Opens an existing projection after quick checks of its tables, its version, and its last applied event, which
+    /// must be in the log. The rows are checked later by a scrub, while the projection serves.
     pub(super) fn open(path: &Path, log: &LogView<'_>) -> Result<ProjectionStore, StoreError> {
         if !path.try_exists()? {
             return Err(StoreError::Missing);
@@ -68,7 +68,8 @@ impl ProjectionStore {
         if !schema::is_current(&connection)? {
             return Err(StoreError::Damaged("tables or indexes are missing or changed".into()));
         }
-        // A small file is checked completely in milliseconds; a large one while it serves.
+        // A small file is checked completely now, which takes milliseconds. A large file is checked while the
+        // projection serves.
         if fs::metadata(path)?.len() <= CHECKED_BYTES_MAX {
             let pages: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
             if pages != "ok" {
@@ -77,7 +78,7 @@ impl ProjectionStore {
         }
         let applied = read_applied(&connection)?;
         check_applied(&applied, log)?;
-        // The previous process may not have completed the removal.
+        // The previous process may not have completed the removal of forgotten data.
         let traces = connection.query_row("SELECT EXISTS (SELECT 1 FROM forgotten)", [], |row| row.get(0))?;
         Ok(ProjectionStore {
             connection,
@@ -110,7 +111,7 @@ impl ProjectionStore {
         })
     }
 
-    /// Ends the load: creates the indexes and closes the file. Nothing is synced yet.
+    /// Ends the load: creates the indexes and closes the file. The file is not synced yet.
     pub(super) fn finish_loading(self) -> Result<Applied, StoreError> {
         schema::set_loading(&self.connection, false)?;
         schema::create_indexes(&self.connection)?;
@@ -199,7 +200,7 @@ impl ProjectionStore {
 pub(super) enum Traces {
     /// None in any file.
     None,
-    /// Words in the index, which only a new index removes.
+    /// Words in the full-text index. Only a new index removes them.
     InIndex,
     /// Data in the write-ahead log that a reader still uses.
     InUse,
@@ -212,7 +213,7 @@ pub(super) fn read_applied(connection: &Connection) -> Result<Applied, StoreErro
             Ok(Applied {
                 version: row.get(0)?,
                 log_id: row.get(1)?,
-                // A negative position is treated as ahead of every log.
+                // A negative position is invalid. It is treated as ahead of every log.
                 seq: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(u64::MAX),
                 hash: row.get::<_, Option<[u8; 32]>>(3)?.map(Hash),
                 digest: ContentDigest(row.get(4)?),

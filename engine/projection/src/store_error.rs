@@ -5,7 +5,7 @@ use std::io;
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-/// A failed step.
+/// Why a step of the projection failed.
 #[derive(Debug, Error)]
 pub(crate) enum StoreError {
     #[error("there is no projection")]
@@ -40,8 +40,8 @@ impl StoreError {
         }
     }
 
-    /// Whether SQLite repeats the failure while any connection to the file is open: a file it could not open for
-    /// writing, or a lock it could not release.
+    /// Whether SQLite repeats the failure until all connections to the file are closed. This is so if SQLite could not
+    /// open the file for writing or could not release a lock.
     pub(super) fn sticks(&self) -> bool {
         let code = match self {
             StoreError::Sqlite(fault) => fault.sqlite_error_code(),
@@ -75,8 +75,8 @@ pub(super) fn is_temporary(fault: &rusqlite::Error) -> bool {
     )
 }
 
-/// Whether an error of a read means that the file is damaged. Stricter than for writes: a client's request must never
-/// cause a rebuild.
+/// Whether the error of a read means that the file is damaged. The condition is stricter than for writes, because a
+/// client must not be able to cause a rebuild with a read request.
 pub fn is_damage(fault: &rusqlite::Error) -> bool {
     let missing = |text: &str| text.starts_with("no such table") || text.starts_with("no such column");
     matches!(fault.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))

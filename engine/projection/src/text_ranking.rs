@@ -1,5 +1,6 @@
-//! Ranks full-text matches by their texts when there is no catalog. The index's own statistics are not used: they cover
-//! all projects, and writes to one project must not change the order in another.
+//! Ranks full-text matches by their texts when no catalog is available. The statistics of the full-text index are not
+//! used, because they cover all projects: a write to one project must not change the order of results in another
+//! project.
 
 use engine_core::retrieval::bm25::{QueryTerms, idf};
 use engine_core::words::terms::{Term, Terms, number};
@@ -7,7 +8,8 @@ use engine_core::words::words;
 
 use super::top_matches::Best;
 
-/// Limits on the number of scored texts and on their total bytes. Later matches keep their order.
+/// Limits on the number of scored texts and on their total bytes. Matches beyond these limits are not scored and keep
+/// their order.
 const TEXTS_MAX: usize = 16_384;
 const TEXTS_BYTES_MAX: usize = 16 << 20;
 
@@ -23,7 +25,7 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// Starts the scoring for a query.
+    /// Starts the scoring for the query `asked`.
     pub(super) fn new(asked: &str) -> Texts {
         let (cutter, mut all) = (Terms::default(), Vec::new());
         words(asked, |word| cutter.of_word(word, |term| all.push(term.to_owned())));
@@ -38,7 +40,7 @@ impl Texts {
         &self.asked
     }
 
-    /// Whether the next text must be scored. Report others with [`Texts::pass`].
+    /// Whether the next match must be scored with [`Texts::add`]. Otherwise pass the match to [`Texts::pass`].
     pub(super) fn has_room(&self) -> bool {
         self.texts.len() < TEXTS_MAX && self.bytes < TEXTS_BYTES_MAX
     }
@@ -47,7 +49,7 @@ impl Texts {
         self.others.push(seq);
     }
 
-    /// Scores a text in parts, each with the weight of its words.
+    /// Adds the text of match `seq`. The text consists of `parts`, each with the weight of its words.
     pub(super) fn add(&mut self, seq: i64, parts: &[(&str, f64)]) {
         let (mut counts, mut length) = (vec![0.0; self.terms.len()], 0.0);
         for (text, weight) in parts {
@@ -62,7 +64,7 @@ impl Texts {
         self.texts.push((seq, counts, length));
     }
 
-    /// Ranks all matches by BM25 in a project of `of` texts. Matches that were not scored come last.
+    /// Ranks all matches by BM25 into `best`, for a project with `of` texts. Matches that were not scored come last.
     pub(super) fn ranked(&self, of: u64, best: &mut Best) {
         let frequency = |place: usize| self.texts.iter().filter(|(_, counts, _)| counts[place] > 0.0).count();
         let says: Vec<f64> = (0..self.terms.len()).map(|place| idf(of, frequency(place) as u64)).collect();

@@ -8,11 +8,12 @@ use std::collections::BinaryHeap;
 pub struct Best {
     count: usize,
     total: u64,
-    /// The worst match on top.
+    /// The kept matches. The worst match is at the top of the heap.
     kept: BinaryHeap<Reverse<Scored>>,
 }
 
-/// Ordered by score, then by age: the better match, or the newer of two equals, is greater.
+/// A match. Matches are ordered by score, then by age: the better match is greater, and of two matches with equal
+/// scores the newer match is greater.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Scored {
     score: f64,
@@ -34,12 +35,12 @@ impl Ord for Scored {
 }
 
 impl Best {
-    /// Keeps at most `count` matches.
+    /// Creates a collection that keeps at most `count` matches.
     pub fn of(count: usize) -> Best {
         Best { count, total: 0, kept: BinaryHeap::with_capacity(count + 1) }
     }
 
-    /// Adds a match. Drops the worst one if there are too many.
+    /// Adds a match. If more than `count` matches are kept, drops the worst match.
     pub fn put(&mut self, seq: i64, score: f64) {
         self.total += 1;
         let scored = Scored { score, seq };

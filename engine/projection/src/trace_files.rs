@@ -11,12 +11,12 @@ use engine_log::{TraceSearchResult, found_in};
 
 use crate::files;
 
-/// The projection's files as bytes.
+/// The files of the projection, searched as bytes.
 #[derive(Debug)]
 pub struct TraceFiles {
     directory: PathBuf,
-    /// Open descriptors, one per existing file. Closing a file that SQLite has open would release SQLite's locks in
-    /// this process, so they stay open as long as the name exists.
+    /// Open descriptors, one per existing file. Closing a descriptor of a file that SQLite has open would release
+    /// SQLite's locks in this process. The descriptors therefore stay open until the file's name is removed.
     open: Mutex<BTreeMap<PathBuf, File>>,
 }
 
@@ -41,7 +41,7 @@ impl TraceFiles {
         for path in paths {
             if !open.contains_key(&path) {
                 match File::open(&path) {
-                    // Removed since the listing.
+                    // The file was removed after the directory was listed.
                     Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
                     file => drop(open.insert(path.clone(), file?)),
                 }
@@ -59,7 +59,7 @@ impl TraceFiles {
 mod tests {
     use super::*;
 
-    /// Larger than one read of a file.
+    /// The number of bytes that the search reads from a file at once.
     const PIECE_BYTES: usize = 1 << 20;
 
     #[test]

@@ -14,16 +14,16 @@ pub struct Moment {
     pub now: Timestamp,
     /// Time at which memories must be valid. `None` means now.
     pub as_of: Option<Timestamp>,
-    /// State of the log to use. `None` means the current one.
+    /// State of the log to use. `None` means the current state.
     pub known: Option<LogState>,
 }
 
 /// A past state of the log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LogState {
-    /// With this event as its last.
+    /// The log up to and including the event with this number.
     Through(u64),
-    /// With everything accepted until then.
+    /// The log with all events that were accepted up to this time.
     At(Timestamp),
 }
 
@@ -33,13 +33,13 @@ pub struct Bounds {
     pub as_of: i64,
     pub known_seq: i64,
     pub known_time: i64,
-    /// Whether the moment is now, the default. Then every row is known and most are valid.
+    /// Whether the moment is now, which is the default. Every row is then known, and most rows are valid.
     pub is_now: bool,
 }
 
 impl Moment {
-    /// Converts the moment for queries. After a clock was set back, recently saved memories must stay visible, so now
-    /// is never before the latest event.
+    /// Converts the moment into query parameters. If the clock was set back, recently saved memories must stay visible.
+    /// The current time is therefore never taken as earlier than the time of the latest event.
     ///
     /// # Errors
     /// The query fails.
@@ -57,7 +57,7 @@ impl Moment {
     }
 }
 
-/// Condition: a known end exists for the memory whose sequence number is in this column.
+/// Condition: a known and effective end exists for the memory whose sequence number is in `$column`.
 macro_rules! ended {
     ($column:literal) => {
         concat!(
@@ -68,15 +68,15 @@ macro_rules! ended {
     };
 }
 
-/// Condition: match `f` is valid now. It does not read the rows of the matches; it reads only ends, and memories that
-/// became valid after they were saved.
+/// Condition: match `f` is valid now. The condition does not read the rows of the matches. It reads only ends, and
+/// memories whose validity began after they were saved.
 pub(super) const VALID_NOW: &str = concat!(
     "f.rowid NOT IN (SELECT seq FROM memories INDEXED BY memories_late WHERE valid_from > known AND valid_from > :as_of)
      AND NOT ",
     ended!("f.rowid")
 );
 
-/// Condition: row `m` was valid and known at the moment.
+/// Condition: memory `m` was valid and known at the moment.
 pub(super) const VALID_AT: &str = concat!(
     "m.valid_from <= :as_of AND m.seq <= :known_seq AND m.known <= :known_time AND NOT ",
     ended!("m.seq")
@@ -122,13 +122,14 @@ pub(super) fn validity(
 pub struct Target {
     pub project: String,
     pub validity: Validity,
-    /// Whether the succeeding memory exists.
+    /// Whether the memory that replaces this memory exists.
     pub successor: bool,
-    /// Whether the idempotency key of the request was seen before. The earlier answer is then repeated.
+    /// Whether an earlier request had the same idempotency key. The answer to the earlier request is then repeated.
     pub repeated: bool,
 }
 
-/// Reads everything that decides about the end of a memory, in one snapshot.
+/// Reads the data that a request to end the memory `id` needs, in one snapshot. `successor` is the id of the memory
+/// that replaces it. `None` if the memory does not exist.
 ///
 /// # Errors
 /// A query fails.

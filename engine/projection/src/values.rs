@@ -36,10 +36,10 @@ pub(super) fn sql(seq: u64) -> i64 {
 }
 
 pub(super) fn time_of(microseconds: i64) -> rusqlite::Result<Timestamp> {
-    // A log may contain a later time within the same second.
+    // The log may contain a time that is later than `LAST` but within the same second.
     Timestamp::from_microsecond(microseconds.min(LAST.as_microsecond()))
         .map_err(|_| rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, Box::new(MalformedRow)))
 }
 
-/// The event ids as a table: one pass over each table, for any number of ids.
+/// The event ids of the parameter `:ids` as a table. Each queried table is read once, for any number of ids.
 pub(super) const IDS: &str = "(SELECT value FROM json_each(:ids))";

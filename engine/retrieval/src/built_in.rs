@@ -1,4 +1,4 @@
-//! The embedding model in the binary: a table of token vectors, and its tokenizer.
+//! The embedding model that is compiled into the binary: a table of token vectors, and its tokenizer.
 
 use std::sync::LazyLock;
 
@@ -24,13 +24,13 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| BuiltIn {
     table: Table::read(TABLE).expect("the table is part of the program and tested"),
 });
 
-/// The length of each row, for cosine similarities of tokens.
+/// Euclidean length of each row of the table, used for cosine similarities of tokens.
 static LENGTHS: LazyLock<Vec<f32>> = LazyLock::new(|| {
     let rows = u32::try_from(BUILT_IN.table.rows()).unwrap_or(u32::MAX);
     (0..rows).map(|token| product(BUILT_IN.table.row(token), BUILT_IN.table.row(token)).sqrt()).collect()
 });
 
-/// Number of tokens of a text, never fewer than a provider counts. All token limits use this count.
+/// Number of tokens of a text: at least as many as an external provider counts for it. All token limits use this count.
 pub fn token_count(text: &str) -> usize {
     tokens::count(text, &BUILT_IN.pieces)
 }
@@ -40,7 +40,7 @@ pub(super) fn built_in() -> &'static BuiltIn {
     &BUILT_IN
 }
 
-/// The length of each row, for cosine similarities of tokens.
+/// Euclidean length of each row of the table, used for cosine similarities of tokens.
 pub(super) fn row_lengths() -> &'static [f32] {
     &LENGTHS
 }

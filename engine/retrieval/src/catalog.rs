@@ -1,5 +1,6 @@
-//! The in-memory index of the memories (or items) of one project, so that they can be ranked without reading them:
-//! actor, time, session, words and vector of each. It is derived from the projection and can be rebuilt at any time.
+//! The in-memory index of the memories (or items) of one project. It holds the actor, time, session, words and vector
+//! of each memory, so that a search ranks memories without reading their rows. It is derived from the projection and
+//! can be rebuilt at any time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -15,15 +16,15 @@ use super::texts::Texts;
 use super::vectors::Vectors;
 use engine_projection::{Bounds, EndRow, MemoryRow, TAG_WEIGHT, TITLE_WEIGHT};
 
-/// Content terms stored of a memory. The full-text index also finds the terms beyond this limit. Scripts without spaces
-/// have about two and a half terms per character.
+/// Maximum number of content terms that the catalog stores for a memory. The full-text index also finds terms beyond
+/// this limit. Scripts without spaces have about two and a half terms per character.
 const TERMS_MAX: usize = 12_288;
 
-/// Tokens of a memory that late interaction compares.
+/// Maximum number of tokens of a memory that late interaction compares.
 const PIECES_MAX: usize = 512;
-/// Up to this many removed memories never cause a rebuild.
+/// With at most this many removed memories, a catalog is never rebuilt because of them.
 const EMPTY_MIN: usize = 1_024;
-/// Start of validity of a memory that was removed.
+/// Start of validity that is stored for a removed memory: no query time reaches it.
 const NEVER: i64 = i64::MAX;
 
 /// The memories of one project in log order. The index of a memory in these columns is its *number*.
@@ -31,7 +32,7 @@ const NEVER: i64 = i64::MAX;
 pub(super) struct Catalog {
     /// Sequence number of the event that wrote each memory, ascending.
     seqs: Vec<i64>,
-    /// When each was written. Times are microseconds since 1970.
+    /// Time at which each memory was written. All times are microseconds since 1970.
     known: Vec<i64>,
     valid_from: Vec<i64>,
     pub(super) occurred: Vec<i64>,
@@ -45,40 +46,41 @@ pub(super) struct Catalog {
     place: Vec<u32>,
     /// Number of terms, stop words included.
     pub(super) words: Vec<u32>,
-    /// How many of these terms belong to the title (the first ones) and to the tags (the last ones).
+    /// Number of these terms that belong to the title (the first terms) and to the tags (the last terms).
     title_words: Vec<u16>,
     tag_words: Vec<u16>,
-    /// Tag numbers of all memories, and where those of each memory begin.
+    /// Tag numbers of all memories, and the index at which the tags of each memory begin.
     tag_numbers: Vec<u32>,
     tag_starts: Vec<usize>,
     tags: Names,
-    /// Count of removed memories. They keep their numbers and match nothing.
+    /// Number of removed memories. A removed memory keeps its number and matches no query.
     removed: usize,
     pub(super) styles: Vec<TextStyle>,
-    /// Tokens of all memories, in the vocabulary of the built-in table, and where those of each memory begin.
+    /// Tokens of all memories, in the vocabulary of the built-in table, and the index at which those of each memory
+    /// begin.
     pieces: Vec<u16>,
     piece_starts: Vec<usize>,
     /// Content words of each memory.
     pub(super) texts: Texts,
     words_total: u64,
-    /// The same, of memories in sessions.
+    /// Sum of `words` over the memories that belong to a session.
     session_words: u64,
     actors: Names,
     /// Words of the name of each actor, and whether the name is capitalised.
     actor_words: Vec<(Vec<String>, bool)>,
     kinds: Names,
     sessions: Names,
-    /// Memories of each session, in order.
+    /// Numbers of the memories of each session, in order.
     members: Vec<Vec<u32>>,
-    /// Ends of validity, by memory.
+    /// Ends of validity, by memory number.
     ends: HashMap<u32, Vec<End>>,
     /// Times at which a memory starts or stops being valid.
     boundaries: BTreeSet<i64>,
     pub(super) vectors: Vectors,
-    /// Set if an external model is configured.
+    /// Vectors of the external model; set if one is configured.
     pub(super) external: Option<ExternalVectors>,
     terms: Terms,
-    /// Last event that was applied.
+    /// Sequence number of the last event that was applied.
     pub(super) applied_through: i64,
 }
 
@@ -128,17 +130,17 @@ impl Catalog {
         }
     }
 
-    /// Numbers in use, those of removed memories included.
+    /// Count of memory numbers in use, including those of removed memories.
     pub(super) fn len(&self) -> usize {
         self.seqs.len()
     }
 
-    /// Memories that were not removed.
+    /// Count of memories that were not removed.
     pub(super) fn count(&self) -> usize {
         self.seqs.len() - self.removed
     }
 
-    /// Whether removed memories outnumber the others, so that a rebuild pays off.
+    /// Whether removed memories outnumber the others (and `EMPTY_MIN`), so that a rebuild is worthwhile.
     pub(super) fn is_mostly_empty(&self) -> bool {
         self.removed > self.count().max(EMPTY_MIN)
     }
@@ -154,7 +156,7 @@ impl Catalog {
             + self.external.as_ref().map_or(0, ExternalVectors::bytes)
     }
 
-    /// Appends the next memory of the project.
+    /// Appends a memory; it must follow all earlier ones in log order.
     pub(super) fn push(&mut self, row: &MemoryRow) {
         let number = u32::try_from(self.seqs.len()).unwrap_or(NONE);
         self.seqs.push(row.seq);
@@ -223,14 +225,14 @@ impl Catalog {
     }
 
     fn push_tags(&mut self, tags: &str) {
-        // Anything but a list counts as no tags; the projection writes only lists.
+        // A value that is not a list counts as no tags; the projection writes only lists.
         let tags: Vec<String> =
             if tags == "[]" { Vec::new() } else { serde_json::from_str(tags).unwrap_or_default() };
         self.tag_numbers.extend(tags.iter().map(|tag| self.tags.add(tag)));
         self.tag_starts.push(self.tag_numbers.len());
     }
 
-    /// Records an end of validity. Ignores memories of other projects.
+    /// Records an end of validity. Ignores a row for a memory of another project.
     pub(super) fn end(&mut self, row: &EndRow) {
         if let Some(number) = self.number(row.memory) {
             self.boundaries.insert(row.until);
@@ -252,7 +254,7 @@ impl Catalog {
         }
     }
 
-    /// An empty catalog with the same models.
+    /// Returns an empty catalog for the same models.
     pub(super) fn empty_copy(&self) -> Catalog {
         Catalog::new(self.vectors.model(), self.external.is_some())
     }
@@ -285,10 +287,11 @@ impl Catalog {
         self.seqs.binary_search(&seq).ok().and_then(|number| u32::try_from(number).ok())
     }
 
-    /// The same for lookups in ascending order: searches from where the last lookup ended.
+    /// Like [`Catalog::number`], for lookups in ascending order: starts at `from`, where the last lookup ended, and
+    /// updates it.
     pub(super) fn number_from(&self, from: &mut usize, seq: i64) -> Option<u32> {
         let rest = &self.seqs[*from..];
-        // Galloping search: the next one is usually near.
+        // Galloping search: the next memory is usually near.
         let mut reach = 1;
         while rest.get(reach - 1).is_some_and(|last| *last < seq) {
             reach *= 2;
@@ -315,7 +318,7 @@ impl Catalog {
         self.vectors = vectors;
     }
 
-    /// Memories that may have this title (hashes match), newest first.
+    /// Sequence numbers of the memories whose title may be `title` (only hashes are compared), newest first.
     pub(super) fn titled(&self, title: &str) -> impl Iterator<Item = i64> {
         let wanted = title_number(title);
         let all = self.title.iter().zip(&self.seqs).rev();
@@ -350,7 +353,7 @@ impl Catalog {
         &self.actor_words
     }
 
-    /// Whether the actor identifies somebody.
+    /// Whether the actor has a name other than the default one.
     pub(super) fn is_somebody(&self, actor: u32) -> bool {
         self.actor_words.get(actor as usize).is_some_and(|(words, _)| !words.is_empty())
     }
@@ -361,7 +364,7 @@ impl Catalog {
         self.styles[at].question && self.session_of(number).is_some() && self.is_somebody(self.actor[at])
     }
 
-    /// The next time after this one at which a memory starts or stops being valid.
+    /// The first time after `now` at which a memory starts or stops being valid.
     pub(super) fn next_boundary(&self, now: i64) -> Option<i64> {
         self.boundaries.range(now + 1..).next().copied()
     }
@@ -371,7 +374,7 @@ impl Catalog {
         self.kinds.number(kind)
     }
 
-    /// By kind number: whether the kind is `prefix` or lies below it, separated by a full stop.
+    /// For each kind number, whether the kind is `prefix` or begins with `prefix` and a full stop.
     pub(super) fn kinds_below(&self, prefix: &str) -> Vec<bool> {
         let below = |name: &str| {
             let rest = name.strip_prefix(prefix);
@@ -389,19 +392,19 @@ impl Catalog {
         self.kind[number as usize]
     }
 
-    /// The number of a tag; an unused tag gets a number that never matches.
+    /// The number of a tag. For a tag that no memory has, a number that matches nothing.
     pub(super) fn tag_number(&self, tag: &str) -> u32 {
         self.tags.number(tag).unwrap_or(NONE)
     }
 
-    /// The tags of a memory.
+    /// Tag numbers of a memory.
     pub(super) fn tags_of(&self, number: u32) -> &[u32] {
         let at = number as usize;
         &self.tag_numbers[self.tag_starts[at]..self.tag_starts[at + 1]]
     }
 
-    /// Adds the occurrences of each of these words in a memory to `counts`, with higher weights in the title and the
-    /// tags.
+    /// Adds the number of occurrences of each word of `asked` in a memory to `counts`. Occurrences in the title and in
+    /// the tags have higher weights.
     pub(super) fn count_weighed(&self, number: u32, asked: &[u32], counts: &mut [f64]) {
         let at = number as usize;
         let title = u32::from(self.title_words[at]);
@@ -435,7 +438,7 @@ impl Catalog {
         &self.members[session as usize]
     }
 
-    /// The memory at this distance in the same session.
+    /// The memory that is `distance` places away in the same session.
     pub(super) fn neighbour(&self, number: u32, distance: i64) -> Option<u32> {
         let session = self.session_of(number)?;
         let place = i64::from(self.place[number as usize]) + distance;
@@ -452,7 +455,7 @@ impl Catalog {
         self.pieces.len()
     }
 
-    /// Empty for a model without tokens.
+    /// Range of a memory's tokens in `pieces`; empty for a model without tokens.
     fn piece_range(&self, at: usize) -> Range<usize> {
         self.piece_starts.get(at + 1).map_or(0..0, |end| self.piece_starts[at]..*end)
     }
@@ -463,7 +466,7 @@ impl Catalog {
         total / count
     }
 
-    /// Mean words of a session.
+    /// Mean number of words of a session.
     pub(super) fn mean_session_words(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "words are counted in billions")]
         let (total, count) = (self.session_words as f64, self.members.len().max(1) as f64);

@@ -1,5 +1,5 @@
-//! The catalogs of all searched projects: built on first use, updated from the projection by the searches, evicted when
-//! the memory limit is reached.
+//! The catalogs of all searched projects. A catalog is built on first use, updated from the projection by searches, and
+//! evicted when the memory limit is reached.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,15 +18,16 @@ use super::shared_catalog::{CatalogKey, Extent, Kind, Progress, SharedCatalog, S
 use crate::embeddings::{ActiveModel, Embeddings, VectorStore};
 use engine_projection::applied_seq;
 
-/// How long a search itself updates a catalog: enough for about ten thousand memories. Beyond that the background
+/// How long a search may spend on updating a catalog: enough for about ten thousand memories. After that the background
 /// thread continues, and searches run without the catalog until it is ready.
 const INLINE_TIME_MAX: Duration = Duration::from_millis(250);
-/// Memories added between two checks of the clock; each may be long.
+/// Number of memories added between two checks of the clock. It is small because a single memory may be long.
 const INLINE_STEP: usize = 8;
-/// Largest catalog, in memories and in tokens, whose vectors a search itself recomputes: about ten milliseconds.
+/// Largest catalog, in memories and in tokens, for which a search itself recomputes the vectors. This takes about ten
+/// milliseconds.
 const REWEIGHT_INLINE_MAX: usize = 1_024;
 const REWEIGHT_INLINE_TOKENS_MAX: usize = 64 << 10;
-/// Vectors of an external model that a search itself copies: about ten milliseconds.
+/// Maximum number of vectors of an external model that a search itself copies. This takes about ten milliseconds.
 const EXTERNAL_INLINE_MAX: usize = 1_024;
 
 /// Catalogs by project and kind.
@@ -37,7 +38,7 @@ pub struct CatalogCache {
     /// Memory limit of all catalogs together, bytes.
     pub(super) bytes_max: usize,
     pub(super) cached: Mutex<CachedCatalogs>,
-    /// Logical clock of searches; 0 in `used` means never.
+    /// Logical clock, advanced by searches. The value 0 in `used` means never.
     clock: AtomicU64,
     pub(super) recent: RecentProjects,
     requests: Mutex<Option<SyncSender<CatalogKey>>>,
@@ -55,14 +56,14 @@ pub(super) struct CachedCatalogs {
 /// Why the catalog of a project cannot be used now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// It is being built.
+    /// The background thread is building the catalog.
     Loading,
-    /// It exceeds the memory limit.
+    /// The catalog exceeds the memory limit.
     TooLarge,
 }
 
 impl CatalogCache {
-    /// A cache without its thread. `requests` sends the thread the catalogs to build.
+    /// A cache whose background thread is not started yet. Catalogs to build are sent to the thread through `requests`.
     pub(super) fn new(
         (model, embeddings): (Model, Option<Arc<Embeddings>>),
         bytes_max: usize,
@@ -82,7 +83,7 @@ impl CatalogCache {
         }
     }
 
-    /// Stops the thread and saves the list of recent projects.
+    /// Stops the background thread and saves the list of recent projects.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -90,14 +91,15 @@ impl CatalogCache {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that builds catalogs panicked");
         }
-        // Without the list only the next start is slower.
+        // A missing list only makes the next start slower.
         let (searched, empty) = self.searched();
         if let Err(fault) = self.recent.put_first(searched, &empty) {
             tracing::warn!(%fault, "the list of recently searched projects could not be saved; the next start loads catalogs later");
         }
     }
 
-    /// Projects that were searched and are in memory, most recent first; and those in memory that have no memories.
+    /// Two lists: projects that were searched and whose catalogs are loaded, most recent first; and projects with a
+    /// loaded catalog but without memories.
     fn searched(&self) -> (Vec<String>, Vec<String>) {
         let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         let of_memories = cached.catalogs.iter().filter(|(of, _)| of.kind == Kind::Memories);
@@ -114,7 +116,7 @@ impl CatalogCache {
         (searched, empty.into_iter().map(|(project, _)| project).collect())
     }
 
-    /// Whether the thread is running.
+    /// Whether the background thread is running.
     pub fn is_alive(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
@@ -124,12 +126,12 @@ impl CatalogCache {
         self.model
     }
 
-    /// The external model whose vectors are used, and their store.
+    /// The external model whose vectors searches use, and the store of these vectors.
     pub(super) fn answering(&self) -> Option<(ActiveModel, Arc<VectorStore>)> {
         self.embeddings.as_ref()?.answering()
     }
 
-    /// The catalog, brought up to date with the snapshot that the connection reads.
+    /// The catalog of a project, brought up to date with the snapshot that the connection reads.
     pub(super) fn current(
         &self,
         connection: &Connection,
@@ -138,7 +140,8 @@ impl CatalogCache {
         let held = self.held(connection, of);
         held.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let applied = applied_seq(connection)?;
-        // The thread holds the lock most of the time while it adds memories; waiting for it would take until the end.
+        // The thread holds the lock most of the time while it adds memories, so waiting for the lock would take until
+        // it has added all of them.
         if held.asked.load(Ordering::Acquire) && !held.is_current(applied) {
             return Ok(Err(Missing::Loading));
         }
@@ -151,7 +154,7 @@ impl CatalogCache {
         }
         let mut state = held.write();
         let (started, mut progress) = (Instant::now(), Progress::More);
-        // The thread continues what takes longer than a search may wait.
+        // If the update takes longer than a search may wait, the thread continues it.
         while progress == Progress::More && started.elapsed() < INLINE_TIME_MAX {
             progress = state.catch_up(connection, of, INLINE_STEP, self.bytes_max)?;
         }
@@ -184,8 +187,8 @@ impl CatalogCache {
         *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = CachedCatalogs::default();
     }
 
-    /// Copies new vectors of the external model if they are few; requests the thread if there are more. If the file
-    /// cannot be read, the search goes on with the vectors it has.
+    /// Copies new vectors of the external model into the catalog if they are few; otherwise requests the background
+    /// thread to copy them. If the vector file cannot be read, the search uses the vectors that were copied before.
     fn load_external_vectors(&self, held: &SharedCatalog, of: &CatalogKey) {
         // The external model embeds memories only.
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.answering()) else { return };
@@ -221,7 +224,7 @@ impl CatalogCache {
     pub(super) fn held(&self, connection: &Connection, of: &CatalogKey) -> Arc<SharedCatalog> {
         let path = connection.path().map(str::to_owned);
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        // A rebuilt projection may hold other rows than the old one.
+        // A rebuilt projection may contain other rows than the previous one.
         if cached.path != path {
             *cached = CachedCatalogs { path, catalogs: HashMap::new() };
         }
@@ -251,7 +254,7 @@ impl CatalogCache {
         );
     }
 
-    /// Evicts the least recently used catalogs until the rest fits, but never `kept`.
+    /// Evicts the least recently used catalogs until the others fit into the memory limit. Never evicts `kept`.
     pub(super) fn evict(&self, kept: Option<&CatalogKey>) {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sizes: Vec<(u64, usize, CatalogKey)> = cached
@@ -273,7 +276,7 @@ impl CatalogCache {
         }
     }
 
-    /// Memories that have a vector, and bytes of all catalogs, those of items included.
+    /// Returns the number of memories that have a vector, and the bytes of all catalogs, including those of items.
     pub fn size(&self) -> (usize, usize) {
         let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         cached.catalogs.iter().fold((0, 0), |(count, bytes), (of, held)| {

@@ -1,4 +1,4 @@
-//! The background thread that builds the catalogs that are too large to build during a search.
+//! The background thread that builds the catalogs that are too large for a search to build.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,11 @@ use super::shared_catalog::{CatalogKey, Extent, Kind, Progress, SharedCatalog};
 use crate::embeddings::Embeddings;
 use engine_projection::{ProjectionShared, item_projects, projects};
 
-/// Memories added under one lock: a search waits at most about ten milliseconds.
+/// Number of memories added while the lock is held: a search waits about ten milliseconds for it at most.
 const STEP_MEMORIES: usize = 512;
 
-/// Length of the queue. A search that finds it full requests the catalog again the next time.
+/// Length of the queue. If the queue is full, a search drops its request, and the next search requests the catalog
+/// again.
 const REQUESTS_MAX: usize = 64;
 
 /// The state of the thread.
@@ -30,7 +31,7 @@ pub(super) struct Loader {
 }
 
 impl CatalogCache {
-    /// Starts the thread. All catalogs together use at most `bytes_max`; `data` is the data directory.
+    /// Starts the thread. All catalogs together use at most `bytes_max` bytes; `data` is the data directory.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -53,7 +54,7 @@ impl CatalogCache {
 impl Loader {
     pub(super) fn run(self, requests: &Receiver<CatalogKey>) {
         self.warm_up();
-        // Ends when the last sender is dropped.
+        // The loop ends when the last sender is dropped.
         for of in requests {
             self.load(&of);
         }
@@ -63,8 +64,8 @@ impl Loader {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Builds catalogs before the first search, until half of the memory limit is used: of the projects searched last,
-    /// then of the largest, then of those with items.
+    /// Builds catalogs before the first search, until half of the memory limit is used: first those of the projects
+    /// searched last, then those of the largest projects, then those of projects with items.
     fn warm_up(&self) {
         let patience = Duration::from_millis(50);
         let mut largest = self.projection.read_blocking(|connection| projects(connection, PROJECTS_MAX));
@@ -132,7 +133,7 @@ impl Loader {
         }
     }
 
-    /// Copies new vectors of the external model, step by step.
+    /// Copies new vectors of the external model into the catalog, step by step.
     fn load_external_vectors(&self, held: &SharedCatalog, of: &CatalogKey) {
         let (Kind::Memories, Some((answering, store))) = (of.kind, self.catalogs.answering()) else { return };
         loop {
@@ -148,14 +149,16 @@ impl Loader {
         }
     }
 
-    /// Recomputes the vectors with new token weights. The old vectors answer meanwhile; only the swap blocks searches.
+    /// Recomputes the vectors with new token weights. Searches use the old vectors meanwhile and are blocked only
+    /// during the swap.
     fn reweight(&self, held: &SharedCatalog, of: &CatalogKey) {
         let (mut vectors, seqs) = {
             let mut state = held.write();
             if !state.catalog.vectors.is_outgrown() {
                 return;
             }
-            // Old and new vectors exist at the same time. If they do not fit, the current weights stay.
+            // Old and new vectors exist at the same time. If both do not fit into memory, the current weights stay in
+            // use.
             if state.catalog.bytes() + state.catalog.vectors.bytes() > self.catalogs.bytes_max {
                 state.catalog.vectors.keep_weights();
                 return;
@@ -185,7 +188,7 @@ impl Loader {
             vectors.put_again("");
         }
         let mut state = held.write();
-        // Meanwhile a search may have restarted the catalog without vectors.
+        // A search may have restarted the catalog without vectors in the meantime.
         if state.extent == Extent::Everything && state.catalog.len() >= seqs.len() {
             state.catalog.replace_vectors(vectors, seqs.len());
         }

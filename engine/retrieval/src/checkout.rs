@@ -15,19 +15,19 @@ use super::query::Ranked;
 use super::search::Retrieval;
 use engine_projection::{ContextMemory, Search, applied_seq, full_memories, shown_of_types};
 
-/// Answerability scores from which a verdict is likely or possible: most of the query, or some of it, is covered.
+/// Lowest answerability scores for the verdicts "likely" (most of the query is covered) and "possible" (some of it is).
 const LIKELY: f64 = 0.75;
 const POSSIBLE: f64 = 0.5;
-/// A memory below this share of the best score is considered off-topic.
+/// A memory whose score is below this share of the best score is considered off-topic.
 const WORTH_SHARE_MIN: f64 = 0.3;
 
-/// Most entries in the list of repeated texts.
+/// Maximum number of entries in the list of repeated texts.
 const REPEATED_MAX: usize = 100;
 
 /// A validated checkout request.
 #[derive(Debug, Clone)]
 pub struct Checkout {
-    /// The query; its limit is the most optional memories in the context.
+    /// The query. Its limit is the maximum number of optional memories in the context.
     pub search: Search,
     pub token_budget: u32,
     /// Types of memories that must be in the context.
@@ -61,17 +61,18 @@ impl Candidate {
     }
 }
 
-/// Texts seen so far, each with the id of the first memory that had it: a mandatory one, or the best-ranked one.
+/// Texts seen so far. Each is stored with the id of the first memory that has it: a mandatory memory, or the
+/// best-ranked one.
 #[derive(Debug, Default)]
 struct Texts {
     met: HashMap<String, String>,
     repeated: Vec<RepeatedItem>,
-    /// Memories with the text of another: sequence number, and the id of the other.
+    /// Memories that repeat the text of an earlier memory: sequence number, and the id of the earlier memory.
     same: Vec<(i64, String)>,
 }
 
 impl Texts {
-    /// Whether the text is new; otherwise records the repetition. Ignores surrounding white space.
+    /// Returns whether the text is new, and records it as a repetition if it is not. Ignores surrounding white space.
     fn is_new(&mut self, shown: &ContextMemory) -> bool {
         let text = shown.content.trim();
         let Some(same_as) = self.met.get(text) else {
@@ -90,7 +91,8 @@ impl Texts {
     }
 }
 
-/// One line, or more if the memory has more. The result is deterministic, so that equal contexts are equal bytes.
+/// Renders a memory as one line, or as several if its text has several. Rendering is deterministic, so equal contexts
+/// have equal bytes.
 fn render(shown: &ContextMemory) -> String {
     let ContextMemory { citation, title, content, occurred_at, .. } = shown;
     let day = occurred_at.get(..10).unwrap_or(occurred_at);
@@ -99,8 +101,8 @@ fn render(shown: &ContextMemory) -> String {
 }
 
 impl Retrieval {
-    /// The context, or the tokens that the mandatory memories need if they exceed the budget. Also returns until when
-    /// the answer stays valid if nothing is written, in microseconds since 1970.
+    /// Returns the context; if the mandatory memories exceed the budget, the number of tokens that they need instead.
+    /// Also returns the time until which the answer stays valid if nothing is written, in microseconds since 1970.
     ///
     /// # Errors
     /// If the projection cannot be read or is damaged.
@@ -128,7 +130,7 @@ impl Retrieval {
                 break;
             }
             let worth = if found.score >= best * WORTH_SHARE_MIN { found.score.max(0.0) } else { 0.0 };
-            // A repeated text adds nothing and takes the budget of another one.
+            // A repeated text adds no information but would use budget that another memory could use.
             if let Some(shown) = full_memories(&moment, found.seq)?.filter(|shown| texts.is_new(shown)) {
                 optional.push(Candidate::new(shown, worth));
             }

@@ -1,5 +1,5 @@
-//! A static embedding model in a directory, in the format of model2vec: a tokenizer, a table of token vectors, and a
-//! configuration.
+//! A static embedding model that is read from a directory in the format of model2vec: a tokenizer, a table of token
+//! vectors, and a configuration.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,11 +11,11 @@ use thiserror::Error;
 
 use engine_core::embedding::DIMENSION_MAX;
 
-/// Size limits of the table and of the other files, bytes. The largest published model has half a gigabyte, more than
-/// an engine can hold.
+/// Size limits of the table and of each other file, bytes. The largest published model has half a gigabyte, which is
+/// more than an engine can hold in memory.
 const TABLE_BYTES_MAX: u64 = 256 << 20;
 const TEXT_BYTES_MAX: u64 = 64 << 20;
-/// Bytes of the files' digest in the id of the model.
+/// Number of bytes of the digest over the model's files that are part of the model id.
 const NAME_BYTES: usize = 8;
 
 /// Why a model cannot be used.
@@ -37,7 +37,7 @@ pub struct DirectoryModel {
     model: StaticModel,
 }
 
-/// Models are equal if their files are.
+/// Two models are equal if their files are.
 impl PartialEq for DirectoryModel {
     fn eq(&self, other: &DirectoryModel) -> bool {
         self.id == other.id
@@ -47,7 +47,7 @@ impl PartialEq for DirectoryModel {
 impl Eq for DirectoryModel {}
 
 impl DirectoryModel {
-    /// Reads a directory with `tokenizer.json`, `model.safetensors` and `config.json`.
+    /// Reads a model from a directory with `tokenizer.json`, `model.safetensors` and `config.json`.
     ///
     /// # Errors
     /// If a file cannot be read, is too large, or is not part of a valid model2vec model.
@@ -82,7 +82,7 @@ impl DirectoryModel {
         self.dimension
     }
 
-    /// The vector of the first 512 tokens of a text.
+    /// The vector of a text, computed from its first 512 tokens.
     pub(super) fn embed(&self, text: &str) -> Vec<f32> {
         self.model.encode_single(text)
     }
@@ -109,7 +109,7 @@ mod tests {
     use crate::Model;
     use crate::vectors::Vectors;
 
-    /// A model of four words in two dimensions: hot things and hard things.
+    /// Writes a model of four words in two dimensions: one dimension for hot things, one for hard things.
     fn written() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         let tokenizer = json!({

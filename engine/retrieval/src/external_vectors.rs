@@ -1,27 +1,27 @@
-//! Vectors of the memories of a project that an external model made, as far as they exist.
+//! The vectors of a project's memories that an external model made. Some may not exist yet.
 
 use super::rows::Rows;
 use crate::embeddings::{ActiveModel, digest, sent};
 use engine_projection::MemoryRow;
 
-/// At most one memory in this many may lack a vector. With more missing, recall would suffer, so the built-in vectors
-/// are used.
+/// At most one memory in this many may lack a vector. If more lack one, recall would suffer, so searches use the
+/// built-in vectors.
 const MISSING_ONE_IN: usize = 20;
-/// Stands for the digest of a removed memory.
+/// Value that replaces the digest of a removed memory.
 const GONE: u64 = 0;
 
 #[derive(Debug, Default)]
 pub(super) struct ExternalVectors {
-    /// Id of the model that made them; 0 if none has.
+    /// Id of the model that made the vectors; 0 if there are none.
     pub(super) model: i64,
     pub(super) rows: Rows,
-    /// First 8 bytes of the digest of each text, so that the vector of an older text is not used for a newer one.
+    /// First 8 bytes of the digest of each text. They prevent that the vector of an older text is used for a newer one.
     pub(super) digests: Vec<u64>,
-    /// By memory number: whether it has a vector.
+    /// For each memory number, whether the memory has a vector.
     pub(super) has: Vec<bool>,
-    /// Memories that have a vector.
+    /// Number of memories that have a vector.
     pub(super) present: usize,
-    /// Memories that were removed.
+    /// Number of memories that were removed.
     pub(super) removed: usize,
     /// Id of the last vector read from the store.
     pub(super) through: i64,
@@ -51,14 +51,14 @@ impl ExternalVectors {
         self.model == answering.model && self.through >= answering.last
     }
 
-    /// The vectors of a model, if nearly all memories have one.
+    /// The vectors of this model, if nearly all memories have one; otherwise `None`.
     pub(super) fn rows(&self, model: i64) -> Option<&Rows> {
         let there = self.digests.len() - self.removed;
         let enough = (there - self.present) * MISSING_ONE_IN <= there;
         (self.model == model && enough).then_some(&self.rows)
     }
 
-    /// Starts over if another model answers now.
+    /// Discards all vectors if searches now use another model.
     pub(super) fn begin(&mut self, answering: &ActiveModel) {
         if self.model != answering.model {
             let places = self.digests.len();
@@ -71,7 +71,7 @@ impl ExternalVectors {
     }
 }
 
-/// First 8 bytes of a digest, never `GONE`.
+/// First 8 bytes of a digest; the result is never `GONE`.
 pub(super) fn beginning(digest: &[u8; 32]) -> u64 {
     let beginning = digest.first_chunk().map_or(GONE, |bytes| u64::from_le_bytes(*bytes));
     if beginning == GONE { 1 } else { beginning }

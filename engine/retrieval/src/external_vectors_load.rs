@@ -17,7 +17,7 @@ pub(super) fn load(
     external.begin(answering);
     let mut ahead = false;
     let more = store.load(answering.model, project, external.through, limit, |stored| {
-        // The memory is not in this catalog yet; the next call continues here.
+        // This memory is not in the catalog yet. The next call continues with its vector.
         ahead = stored.memory > catalog.applied_through;
         if ahead {
             return false;

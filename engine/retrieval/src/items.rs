@@ -14,11 +14,12 @@ use super::search::{MEMORY, Retrieval, lane, without_catalogs};
 use super::shared_catalog::{CatalogKey, Extent};
 use engine_projection::{Bounds, Filtered, ItemSearch, Items, items_having_any};
 
-/// Items with their scores, best first, and the lanes that did not take part.
+/// Items with their scores, best first, and the retrieval methods (lanes) that were left out.
 type RankedItems = (Vec<(i64, f64)>, Vec<Degraded>);
 
 impl Retrieval {
-    /// Answers from one snapshot of the projection. With `all_are_wanted`, items that did not match follow the matches.
+    /// Answers a search for items from one snapshot of the projection. With `all_are_wanted`, items that did not match
+    /// follow the matches.
     ///
     /// # Errors
     /// If the projection cannot be read.
@@ -37,7 +38,7 @@ impl Retrieval {
         };
         let question = AnalysedQuery::read(words);
         let (ranked, degraded) = match question.words.is_empty() {
-            // Only punctuation: no word can match.
+            // The query has only punctuation, so no word can match.
             true => (Vec::new(), Vec::new()),
             false => self.ranked_items(&moment, search, &question, among.as_deref())?,
         };
@@ -63,8 +64,8 @@ impl Retrieval {
             let ranked = search.best_by_texts(connection, &question.kept(&[]).join(" "), among, LANE_TOP)?;
             Ok((ranked, degraded))
         };
-        // A catalog holds the latest versions only. If the log is readable only up to an integrity fault, other
-        // versions may apply.
+        // A catalog holds only the latest version of each item. If the log is readable only up to an integrity fault,
+        // older versions may be the current ones.
         if bounds.known_seq != i64::MAX {
             return by_texts(without_catalogs("integrity").collect());
         }
@@ -86,7 +87,7 @@ impl Retrieval {
         let lexical = lane("lexical", lexical, &mut degraded)?;
         let found = Found { lexical, exact: Vec::new(), graph: BTreeMap::new() };
         let ranked = query.rank(&found, &filters, &weights);
-        // Weights may be negative, so the sum may be too.
+        // Weights may be negative, so the weighted sum may be negative too.
         let ranked = ranked.into_iter().map(|found| (found.seq, found.score.clamp(0.0, 1.0))).collect();
         Ok((ranked, degraded))
     }

@@ -1,5 +1,5 @@
-//! Scores of each lane for each candidate. Term counts of a memory are cached, because it is a neighbour of several
-//! others.
+//! Computes the score of each retrieval method (lane) for each candidate. Term counts of a memory are cached, because a
+//! memory is a neighbour of several others.
 
 use std::collections::HashMap;
 
@@ -10,31 +10,31 @@ use super::query::{Filters, Query};
 use super::texts::Word;
 use engine_projection::Bounds;
 
-/// Members of a session that its session score covers. A conversation has a few hundred turns; of a longer one the
-/// first thousand show its subject.
+/// Maximum number of members of a session that its session score covers. A conversation has a few hundred turns; in a
+/// longer session the first thousand memories show its subject.
 const SESSION_MEMBERS_MAX: usize = 1_024;
-/// Vector lanes, as indexes into [`LANES`].
+/// Lanes that compare vectors, as indexes into [`LANES`].
 const VECTOR_LANES: [usize; 6] = [1, 3, 5, 6, 7, 9];
 /// Lanes that need the term counts of the query.
 const COUNT_LANES: [usize; 6] = [0, 2, 4, 8, 10, 11];
-/// Late interaction with a memory.
+/// The lane for late interaction with a memory, as an index into [`LANES`].
 const MATCH: usize = 6;
-/// Late interaction with a memory and its neighbours.
+/// The lane for late interaction with a memory and its neighbours, as an index into [`LANES`].
 pub(super) const NEAR_MATCH: usize = 7;
 
 /// Scores of each lane, by candidate.
 pub(super) type Lanes = [Vec<f64>; LANES.len()];
 
-/// Cached counts of the query terms, by memory.
+/// Cached counts of the query terms in each memory.
 #[derive(Debug, Default)]
 struct Counts {
-    /// Where the counts of a memory begin in `counts`.
+    /// For each memory number, the index in `counts` at which its counts begin.
     places: HashMap<u32, usize>,
     counts: Vec<f64>,
 }
 
 impl Counts {
-    /// Sums of the counts over these memories.
+    /// For each query term, the sum of its counts over the memories `of`.
     fn sum(&mut self, catalog: &Catalog, asked: &[u32], of: &[u32]) -> Vec<f64> {
         let length = asked.len();
         let mut sum = vec![0.0; length];
@@ -52,14 +52,15 @@ impl Counts {
     }
 }
 
-/// Cached session scores: lexical and vector.
+/// Cached session scores: the lexical score and the vector score of each session.
 #[derive(Debug, Default)]
 struct Sessions {
     scores: HashMap<u32, (f64, f64)>,
 }
 
 impl Query<'_> {
-    /// Unscaled scores of each lane. Lanes without weight are skipped, except those that a checkout needs.
+    /// Computes the unscaled scores of each lane. Lanes without weight are skipped, except the lanes that a checkout
+    /// needs.
     pub(super) fn lanes(&mut self, chosen: &[u32], filters: &Filters<'_>, counted: &Counted) -> Lanes {
         let is = |lane: usize| counted.lanes[lane];
         let words = filters.for_context || COUNT_LANES.iter().any(|lane| is(*lane));
@@ -98,7 +99,7 @@ impl Query<'_> {
         lanes
     }
 
-    /// A memory and its neighbours in the session that were known at the requested time.
+    /// A memory and its neighbours in the session, as far as they were known at the requested time.
     fn window(&self, number: u32, reach: i64, bounds: &Bounds) -> Vec<u32> {
         let near = |distance: i64| match distance {
             0 => Some(number),
@@ -109,7 +110,7 @@ impl Query<'_> {
         (-reach..=reach).filter_map(near).collect()
     }
 
-    /// BM25 score of several memories as one text.
+    /// BM25 score of the memories `of`, treated as one text.
     fn by_words(&self, counts: &[f64], of: &[u32]) -> f64 {
         let words: f64 = of.iter().map(|number| f64::from(self.catalog.words[*number as usize])).sum();
         #[expect(clippy::cast_precision_loss, reason = "a handful of neighbours")]
@@ -117,7 +118,7 @@ impl Query<'_> {
         self.asked.score(counts, words, mean)
     }
 
-    /// Cosine similarity of several memories as one text to the query.
+    /// Cosine similarity between the query and the memories `of`, treated as one text.
     fn similarity(&self, of: &[u32]) -> f64 {
         let exact = match of {
             [number] => self.exact.get(number).copied(),
@@ -131,8 +132,8 @@ impl Query<'_> {
         self.late.as_mut().map_or(0.0, |late| late.score(self.catalog, of))
     }
 
-    /// Scales lanes to 0 to 1 over the candidates; shares are in that range already. A memory without a session counts
-    /// as its own session.
+    /// Scales the scores of each lane to 0 to 1 over the candidates. Scores that are shares are in that range already.
+    /// A memory without a session counts as a session of its own.
     pub(super) fn scale(&self, lanes: &mut Lanes, chosen: &[u32]) {
         const SESSIONS: [(usize, usize); 2] = [(8, 0), (9, 1)];
         lanes[..8].iter_mut().for_each(|lane| min_max(lane, |_| true));
@@ -171,8 +172,8 @@ impl Query<'_> {
         })
     }
 
-    /// Adjacent words of the query in a memory: the IDF-weighted share of pairs that stand at most two words apart, and
-    /// the same weighted by inverse distance.
+    /// Scores how often adjacent words of the query are near each other in a memory. Returns the IDF-weighted share of
+    /// the word pairs that are at most two words apart, and the same share weighted by inverse distance.
     fn pairs(&self, number: u32) -> (f64, f64) {
         let asked: Vec<Word> =
             self.catalog.texts.of(number).filter(|word| self.words.contains(&word.number)).collect();

@@ -1,5 +1,5 @@
-//! Late interaction: for each token of the query, the best similarity to a token of the memory, averaged with the IDF
-//! weights of the query tokens.
+//! Late interaction: for each token of the query, the best similarity to any token of the memory; these values are
+//! averaged with the IDF weights of the query tokens.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,16 +7,16 @@ use super::built_in::{built_in, row_lengths};
 use super::catalog::Catalog;
 use super::rows::product;
 
-/// Query tokens that are compared.
+/// Maximum number of query tokens that are compared.
 const ASKED_MAX: usize = BLOCK * BLOCKS_MAX;
-/// Similarities processed at once: one vector instruction.
+/// Number of similarities that one vector instruction processes.
 const BLOCK: usize = 8;
 const BLOCKS_MAX: usize = 8;
 
-/// Similarities to a block of query tokens, in order; unused places are 0.
+/// Similarities to a block of query tokens, in the order of the tokens; unused places are 0.
 type Block = [f32; BLOCK];
 
-/// Element-wise maximum.
+/// Sets each element of `best` to the maximum of itself and the same element of `other`.
 fn raise(best: &mut [Block], other: &[Block]) {
     for (best, other) in best.iter_mut().zip(other) {
         for lane in 0..BLOCK {
@@ -29,15 +29,16 @@ fn raise(best: &mut [Block], other: &[Block]) {
 pub(super) struct LateInteraction {
     /// Query tokens with their weights.
     asked: Vec<(u32, f32)>,
-    /// Sum of the weights.
+    /// Sum of the weights of `asked`.
     total: f32,
-    /// By token of the table: its index in `likeness`, from 1; 0 if not computed yet.
+    /// For each token of the table, its index in `likeness`, counted from 1; 0 if its similarities are not computed
+    /// yet.
     places: Vec<u16>,
-    /// Similarities to the query tokens, `blocks` blocks for each token.
+    /// Similarities of each token to the query tokens; each token has `blocks` blocks.
     likeness: Vec<Block>,
     blocks: usize,
-    /// Where the maxima of a memory begin in `bests`. They are cached, because a memory is a neighbour of several
-    /// others.
+    /// For each memory number, the index in `bests` at which its maxima begin. They are cached, because a memory is a
+    /// neighbour of several others.
     memories: HashMap<u32, usize>,
     bests: Vec<Block>,
     lengths: &'static [f32],
@@ -64,7 +65,7 @@ impl LateInteraction {
         }
     }
 
-    /// Weighted mean of the best similarities to the tokens of these memories; 0 to 1.
+    /// Weighted mean, from 0 to 1, of the best similarity of each query token to the tokens of the memories `of`.
     pub(super) fn score(&mut self, catalog: &Catalog, of: &[u32]) -> f64 {
         if self.total <= 0.0 {
             return 0.0;
@@ -79,7 +80,7 @@ impl LateInteraction {
         f64::from(sum / self.total)
     }
 
-    /// Where the maxima of a memory begin in `bests`; computes them on first use.
+    /// Returns the index in `bests` at which the maxima of a memory begin; computes the maxima on first use.
     fn memory(&mut self, catalog: &Catalog, number: u32) -> usize {
         if let Some(at) = self.memories.get(&number) {
             return *at;
@@ -94,7 +95,7 @@ impl LateInteraction {
         at
     }
 
-    /// The index of a token in `likeness`; computes its similarities on first use.
+    /// Returns the index of a token in `likeness`; computes the similarities of the token on first use.
     fn place(&mut self, piece: u16) -> usize {
         let known = self.places[usize::from(piece)];
         if known > 0 {
@@ -111,7 +112,7 @@ impl LateInteraction {
             self.likeness.push(block);
         }
         let place = self.likeness.len() / self.blocks;
-        // The table has no more rows than a `u16` can number.
+        // The table has at most as many rows as a `u16` can number.
         self.places[usize::from(piece)] = u16::try_from(place).unwrap_or(0);
         place - 1
     }

@@ -12,7 +12,8 @@ use super::shared_catalog::{CatalogKey, Extent};
 use engine_projection::{Best, applied_seq};
 
 impl Retrieval {
-    /// The answer by words alone. Without a catalog, or over all projects, the full-text index ranks.
+    /// Answers a search by words alone. Without a catalog, or over all projects, the full-text index ranks the
+    /// memories.
     pub(super) fn lexical(&self, scope: &Scope<'_>) -> rusqlite::Result<SearchAnswer> {
         let Scope { connection, search, .. } = *scope;
         let Some(project) = search.project.as_deref().filter(|_| !scope.question.words.is_empty()) else {
@@ -41,7 +42,7 @@ impl Retrieval {
     }
 }
 
-/// All memories that have every word; only the best, up to the end of the requested page, keep their order.
+/// Finds all memories that contain every word. Only the best, up to the end of the requested page, are sorted.
 fn ranked(scope: &Scope<'_>, catalog: &Catalog) -> rusqlite::Result<Best> {
     let Scope { connection, search, question, .. } = *scope;
     let filters = scope.filters();

@@ -1,12 +1,12 @@
 //! Search for memories and items by words, by meaning and by structure.
 //!
-//! A *lane* is one retrieval signal, for example BM25, vector similarity or the graph of relations. Some lanes also
+//! A *lane* is one retrieval method, for example BM25, vector similarity or the graph of relations. Some lanes also
 //! select candidates; every lane scores each candidate. A learned weighted sum of the scores gives the ranking. The
 //! modules, in the order in which a search uses them:
 //!
-//! * Entry points: [`search`] for memories with all lanes, [`lexical`] for memories by words alone, [`items`] for
-//!   items, [`checkout`] for a context within a token budget. [`provider_results`] has what providers returned before
-//!   the search runs.
+//! * Entry points: [`search`] finds memories with all lanes, [`lexical`] finds memories by words alone, [`items`] finds
+//!   items, [`checkout`] builds a context within a token budget. [`provider_results`] holds the results of external
+//!   providers, which are requested before the search runs.
 //! * Query and ranking: [`query`] is a query in the terms of one project, with its filters; [`lanes`] scores
 //!   candidates; [`late_interaction`] compares token by token; [`rank`] selects candidates and orders them.
 //! * Catalogs: a [`catalog`] is the in-memory index of one project. [`shared_catalog`] keeps it in step with the
@@ -16,8 +16,8 @@
 //! * Embedding: [`model`] selects a model; [`built_in`] is the one in the binary and [`directory`] one in files.
 //!   [`vectors`] computes the vectors of memories, [`rows`] stores them quantised and scans them.
 //! * External models: [`providers`] is the client for embedding and rerank services. [`embeddings`] embeds every memory
-//!   in the background and stores the vectors in a file, [`external_vectors_load`] copies them into catalogs.
-//! * [`metrics`] defines the metrics of all of these.
+//!   in the background and stores the vectors in a file, [`external_vectors_load`] copies these vectors into catalogs.
+//! * [`metrics`] defines the metrics of all these modules.
 
 mod built_in;
 mod catalog;

@@ -9,7 +9,7 @@ use service::{Family, MetricsError, Registry};
 /// Metrics of searches.
 #[derive(Debug)]
 pub struct RetrievalMetrics {
-    /// Answers given without one of the lanes, by operation and reason.
+    /// Number of answers that were given without one of the lanes, by operation and reason.
     pub degraded: Family<IntCounterVec>,
     pub provider: Arc<ProviderMetrics>,
 }
@@ -19,17 +19,17 @@ pub struct RetrievalMetrics {
 pub struct ProviderMetrics {
     pub requests: Family<IntCounterVec>,
     pub retries: Family<IntCounterVec>,
-    /// Tokens that providers processed.
+    /// Number of tokens that providers processed.
     pub tokens: Family<IntCounterVec>,
-    /// In the currency of the configured price.
+    /// Cost of the requests, in the currency of the configured price.
     pub cost: Family<CounterVec>,
     /// Duration of requests.
     pub seconds: Family<HistogramVec>,
     /// 1 while the circuit breaker of the provider is open.
     pub breaker: Family<IntGaugeVec>,
-    /// Memories that have a vector of the configured external model.
+    /// Number of memories that have a vector of the configured external model.
     pub stored: IntGauge,
-    /// Memories that still wait for one.
+    /// Number of memories that have no vector of that model yet.
     pub missing: IntGauge,
 }
 

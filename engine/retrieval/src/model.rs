@@ -10,12 +10,12 @@ use super::directory::DirectoryModel;
 pub enum Model {
     /// No vectors: search uses words alone.
     Off,
-    /// The built-in table of token vectors; tokens are weighted by their rarity in the project.
+    /// The built-in table of token vectors. Tokens are weighted by their rarity in the project.
     #[default]
     BuiltIn,
-    /// Vectors from hashed spelling, without a table.
+    /// Vectors are computed from hashes of the spelling, without a table.
     Hashing,
-    /// A model read from files. Like the built-in one, it lives as long as the process.
+    /// A model that was read from files. Like the built-in model, it stays in memory as long as the process runs.
     Directory(&'static DirectoryModel),
 }
 
@@ -30,7 +30,7 @@ impl Model {
         }
     }
 
-    /// Dimension of its vectors; 0 if it has none.
+    /// Dimension of the model's vectors; 0 if the model makes none.
     pub fn dimension(self) -> usize {
         match self {
             Model::Off => 0,

@@ -13,7 +13,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The number of a name; a new name gets the next number.
+    /// Returns the number of a name. A new name gets the next free number.
     pub(super) fn add(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
@@ -36,7 +36,7 @@ impl Names {
     }
 }
 
-/// Whether an actor name identifies somebody, that is, is not the default name.
+/// Whether an actor name differs from the default name, and so identifies an actor.
 pub(super) fn is_named_actor(actor: &str) -> bool {
     actor != ACTOR_DEFAULT
 }

@@ -1,5 +1,5 @@
-//! Results of providers for a search. They are requested before the search, so that threads that read the projection
-//! never wait for a network.
+//! Results of external providers for a search. They are requested before the search, so that the threads that read the
+//! projection never wait for the network.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,17 @@ use crate::embeddings::ExternalQueryVector;
 /// Results of providers, and the reasons why some are missing.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderResults {
-    /// The vector of the query.
+    /// The vector of the query, made by an external model.
     pub vector: Option<ExternalQueryVector>,
     /// Sequence numbers in the order of the reranker, each with its relevance score.
     pub reranked: Vec<(i64, f64)>,
-    /// Lanes that a failed provider left out.
+    /// Lanes that were left out because a provider failed.
     pub degraded: Vec<Degraded>,
 }
 
 impl ProviderResults {
-    /// Reorders the memories that the reranker ranked, among their own positions. Scores stay at their positions, so
-    /// they still descend and remain comparable with those of the other memories.
+    /// Reorders the memories that the reranker ranked, within the positions that they have in `ranked`. Scores stay at
+    /// their positions, so they still descend and remain comparable with the scores of the other memories.
     pub(super) fn reorder(&self, ranked: &mut [Ranked]) {
         let order: HashMap<i64, (usize, f64)> = self
             .reranked
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn what_was_reranked_changes_places_and_nothing_else_does() {
         let mut all = [ranked(1, 0.9), ranked(2, 0.8), ranked(3, 0.7), ranked(4, 0.6), ranked(5, 0.5)];
-        // One was forgotten meanwhile, and a new one was ranked in between.
+        // Since the request, one memory was forgotten, and a new one was ranked between the others.
         let asked = ProviderResults {
             reranked: vec![(4, 0.99), (9, 0.5), (1, 0.2), (3, 0.1)],
             ..ProviderResults::default()

@@ -1,4 +1,4 @@
-//! A query resolved against the catalog of one project, and its filters.
+//! A query that is resolved against the catalog of one project, and the filters of a search.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,7 +24,7 @@ pub(super) struct Ranked {
     pub(super) coverage: f64,
     /// Late-interaction score of the memory and its neighbours: mean best similarity of the query tokens, 0 to 1.
     pub(super) similarity: f64,
-    /// The reranker's score, and by how much it changed `score`.
+    /// The score that the reranker gave, and by how much it changed `score`.
     pub(super) reranked: Option<(f64, f64)>,
 }
 
@@ -34,16 +34,17 @@ pub(super) struct Filters<'a> {
     pub(super) kind: Option<&'a str>,
     pub(super) session: Option<&'a str>,
     pub(super) tags: &'a Tags,
-    /// Items only: the namespace prefix.
+    /// Only for items: the namespace prefix.
     pub(super) below: Option<&'a str>,
-    /// Items only: the sorted sequence numbers that match the field filter.
+    /// Only for items: the sorted sequence numbers of the items that match the field filter.
     pub(super) among: Option<&'a [i64]>,
     pub(super) bounds: Bounds,
-    /// Whether a checkout uses the results; it also needs the coverage and the late-interaction score of each.
+    /// Whether a checkout uses the results. A checkout also needs the coverage and the late-interaction score of each
+    /// memory.
     pub(super) for_context: bool,
 }
 
-/// The same filters, with names resolved to the numbers of a catalog.
+/// The filters of a search, with names resolved to the numbers of a catalog.
 pub(super) struct ResolvedFilters<'a> {
     catalog: &'a Catalog,
     kind: Option<u32>,
@@ -57,7 +58,7 @@ pub(super) struct ResolvedFilters<'a> {
 
 impl<'a> ResolvedFilters<'a> {
     pub(super) fn new(catalog: &'a Catalog, filters: &Filters<'a>) -> ResolvedFilters<'a> {
-        // A name that no memory has matches nothing.
+        // A name that no memory has resolves to `NONE`, which matches nothing.
         let kind = filters.kind.map(|kind| catalog.kind_number(kind).unwrap_or(NONE));
         let session = filters.session.map(|session| catalog.session_number(session).unwrap_or(NONE));
         let numbers = |tags: &[String]| tags.iter().map(|tag| catalog.tag_number(tag)).collect();
@@ -88,13 +89,13 @@ impl<'a> ResolvedFilters<'a> {
     }
 }
 
-/// Candidates of the lanes other than the vector lane, as sequence numbers.
+/// Candidates that the lanes other than the vector lane selected, as sequence numbers.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) lexical: Vec<i64>,
-    /// Memories whose id, citation or title is the query.
+    /// Memories whose id, citation or title equals the query.
     pub(super) exact: Vec<i64>,
-    /// Graph score of memories about entities near those that the query names.
+    /// Graph scores of memories about entities that are near an entity that the query names.
     pub(super) graph: BTreeMap<i64, f64>,
 }
 
@@ -102,23 +103,23 @@ pub(super) struct Found {
 pub(super) struct Query<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) question: &'a AnalysedQuery,
-    /// By actor number: whether the query names the actor.
+    /// For each actor number, whether the query names the actor.
     pub(super) named: Vec<bool>,
-    /// The terms of its words.
+    /// The terms of the query's words.
     pub(super) terms: Vec<String>,
     /// Term numbers in query order, repetitions included.
     pub(super) term_sequence: Vec<u32>,
-    /// Distinct terms with their IDF.
+    /// Distinct terms of the query with their IDF.
     pub(super) asked: QueryTerms,
     /// Numbers of the distinct terms, in the order of `asked`.
     pub(super) words: Vec<u32>,
-    /// None if no vector can be made of the query.
+    /// `None` if the model makes no vector of the query.
     pub(super) vector: Option<QueryVector>,
     /// Factor on the scores of vector lanes, 0.5 to 1.
     pub(super) vector_weight: f64,
     /// Quantised vectors of the memories.
     pub(super) rows: &'a Rows,
-    /// External vectors only: the model, and the store that has them unquantised.
+    /// Only for external vectors: the id of the model, and the store that holds the unquantised vectors.
     pub(super) external_store: Option<(i64, &'a VectorStore)>,
     /// Exact cosines computed from the unquantised vectors, by memory number.
     pub(super) exact: HashMap<u32, f32>,

@@ -18,22 +18,22 @@ use super::rows::QueryVector;
 use crate::embeddings::{ExternalQueryVector, VectorStore};
 use engine_projection::Best;
 
-/// Candidates that each lane selects.
+/// Maximum number of candidates that each lane selects.
 pub(super) const LANE_TOP: usize = 250;
-/// External vectors: this many times more candidates are compared unquantised, to recover those that quantisation
-/// ranked too low.
+/// Only for external vectors: this many times more candidates are compared with their unquantised vectors, to recover
+/// candidates that quantisation ranked too low.
 const UNROUNDED_FACTOR: usize = 2;
-/// Lower bound of the factor on vector lanes.
+/// Lower bound of the factor on the scores of vector lanes.
 const VECTOR_WEIGHT_MIN: f64 = 0.5;
-/// The `[UNK]` token of the built-in table, which unknown words get.
+/// The `[UNK]` token of the built-in table, which stands for an unknown word.
 const UNKNOWN_TOKEN: u32 = 100;
-/// Most postings the full-text index walks for one query. Words in more memories than that select no candidates; they
-/// only score.
+/// Maximum number of postings that the full-text index reads for one query. A word that occurs in more memories than
+/// this selects no candidates; it only contributes to scores.
 const POSTINGS_MAX: u64 = 16_384;
 
 impl<'a> Query<'a> {
-    /// `external` is the question's vector, made by an external model, and the store with the vectors of memories.
-    /// If too few memories have one, the built-in vectors are compared.
+    /// `external` is the vector of the query, made by an external model, and the store with the vectors of memories. If
+    /// too few memories have such a vector, the built-in vectors are compared.
     pub(super) fn new(
         catalog: &'a Catalog,
         question: &'a AnalysedQuery,
@@ -88,12 +88,12 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Whether vectors of the external model are compared.
+    /// Whether the query is compared with vectors of the external model.
     pub(super) fn uses_external_vectors(&self) -> bool {
         self.external_store.is_some()
     }
 
-    /// Terms that select candidates: the rarest first, as many as the index can walk.
+    /// Terms that select candidates: the rarest terms first, as many as the postings limit allows.
     pub(super) fn selective_terms(&self) -> Vec<String> {
         let frequency = |term: &str| self.catalog.texts.frequency(number(term));
         let mut words: Vec<(u64, &String)> = self.terms.iter().map(|term| (frequency(term), term)).collect();
@@ -106,7 +106,7 @@ impl<'a> Query<'a> {
         };
         let selective: Vec<String> =
             words.iter().copied().take_while(fits).map(|(_, term)| term.clone()).collect();
-        // At least one term is used; the time of a read is bounded anyway.
+        // At least one term is used, even if it exceeds the limit; the time of a read is limited anyway.
         if selective.is_empty() {
             words.first().map(|(_, term)| (*term).clone()).into_iter().collect()
         } else {
@@ -114,8 +114,8 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The best memories by BM25 among those that the full-text index returns. `walk` lists matches without ranking:
-    /// the ranking of the index reads its own tables for each match, while the catalog has all that is needed in
+    /// The best memories by BM25 among those that the full-text index returns. `walk` lists the matches without ranking
+    /// them: the index would read its own tables to rank each match, while the catalog has the needed statistics in
     /// memory.
     pub(super) fn best_by_words(
         &self,
@@ -164,7 +164,7 @@ impl<'a> Query<'a> {
         chosen
     }
 
-    /// The candidates of the vector lane, and the exact cosines that were computed from unquantised vectors.
+    /// Returns the candidates of the vector lane, and the exact cosines that were computed from unquantised vectors.
     fn nearest(&self, admits: impl Fn(u32) -> bool + Sync) -> (Vec<u32>, HashMap<u32, f32>) {
         let Some(vector) = &self.vector else { return Default::default() };
         let numbers = |found: Vec<(u32, f32)>| found.into_iter().map(|(number, _)| number).collect();
@@ -173,7 +173,7 @@ impl<'a> Query<'a> {
         };
         let mut found = self.rows.nearest(vector, LANE_TOP * UNROUNDED_FACTOR, admits);
         let seqs: Vec<i64> = found.iter().map(|(number, _)| self.catalog.seq(*number)).collect();
-        // If the file cannot be read, the quantised vectors decide.
+        // If the vector file cannot be read, the ranking by quantised vectors stands.
         let unrounded = store.exact(model, &seqs).unwrap_or_default();
         let mut exact = HashMap::with_capacity(found.len());
         for ((number, score), seq) in found.iter_mut().zip(seqs) {
@@ -250,7 +250,7 @@ impl<'a> Query<'a> {
     }
 
     fn date(&self, number: u32) -> f64 {
-        // The date on which a note was written says nothing about its subject.
+        // For a note outside a session, the date of writing is no evidence of its subject.
         if self.question.dates.is_empty() || self.catalog.session_of(number).is_none() {
             return 0.0;
         }
@@ -259,15 +259,16 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Sorts by score, then newest first. Sorts references: each element has half a kilobyte.
+/// Sorts by score, and equal scores newest first. The function sorts references, because each element has half a
+/// kilobyte.
 fn in_order(ranked: &[Ranked]) -> Vec<Ranked> {
     let mut order: Vec<&Ranked> = ranked.iter().collect();
     order.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
     order.into_iter().cloned().collect()
 }
 
-/// The index terms of a word. In scripts without spaces a word is indexed as pairs of characters. If no memory has any
-/// of the pairs, its single characters are used: they may stand apart (归还…书 for 还书).
+/// Returns the index terms of a word. In scripts without spaces a word is indexed as pairs of characters. If no memory
+/// has any of the pairs, the single characters are used, because they may be apart in a text (归还…书 for 还书).
 fn terms_of(catalog: &Catalog, word: &str) -> Vec<String> {
     let mut terms = Vec::new();
     catalog.terms().of_word(word, |term| terms.push(term.to_owned()));
@@ -277,8 +278,8 @@ fn terms_of(catalog: &Catalog, word: &str) -> Vec<String> {
     terms
 }
 
-/// Factor on vector lanes: the share of the words that are one token of the built-in table, at least a half. A query in
-/// another language, or of identifiers, relies on its words.
+/// Returns the factor on vector lanes: the share of the query's words that are one token in the built-in table, but at
+/// least a half. A query in another language or of identifiers is ranked more by its words.
 fn vector_weight(catalog: &Catalog, kept: &[&str]) -> f64 {
     let whole =
         |word: &&&str| matches!(catalog.vectors.tokens(word).as_slice(), [token] if *token != UNKNOWN_TOKEN);

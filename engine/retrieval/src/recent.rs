@@ -1,17 +1,17 @@
-//! The list of the projects searched last, kept across restarts, so that their catalogs are built before the first
-//! search. It is only an optimisation: a missing or invalid file counts as an empty list.
+//! The list of the projects searched last. It is kept across restarts, so that the catalogs of these projects are built
+//! before the first search. It is only an optimisation: a missing or invalid file counts as an empty list.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Projects that are listed, and loaded at start.
+/// Maximum number of projects that are listed, and loaded at start.
 pub(super) const PROJECTS_MAX: usize = 16;
-/// Size limit of the file: names are short.
+/// Maximum size of the file, bytes. Names are short.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 const FILE: &str = "searched.json";
 
-/// Path of the file.
+/// Path of the file that holds the list.
 #[derive(Debug)]
 pub(super) struct RecentProjects(PathBuf);
 
@@ -29,8 +29,8 @@ impl RecentProjects {
         projects
     }
 
-    /// Puts `searched` before the listed projects, and drops those that have no memories: a name that was only queried,
-    /// or was forgotten, must not stay on the volume.
+    /// Puts `searched` before the projects in the list, and removes the projects `empty`, which have no memories. Their
+    /// names were only queried, or their memories were forgotten, and must not stay on the volume.
     pub(super) fn put_first(&self, searched: Vec<String>, empty: &[String]) -> io::Result<()> {
         let before = self.read();
         let mut projects = searched;
@@ -66,7 +66,7 @@ mod tests {
         recent.put_first(names(&["a", "b"]), &[]).unwrap();
         recent.put_first(names(&["c", "b"]), &[]).unwrap();
         assert_eq!(recent.read(), names(&["c", "b", "a"]));
-        // A run without a search changes nothing.
+        // If no project was searched, the list stays unchanged.
         recent.put_first(Vec::new(), &[]).unwrap();
         assert_eq!(recent.read(), names(&["c", "b", "a"]));
         let many: Vec<String> = (0..40).map(|n| n.to_string()).collect();

@@ -1,4 +1,4 @@
-//! Quantised vectors, one per memory of a project, and the exhaustive scan over them.
+//! Quantised vectors, one for each memory of a project, and the exhaustive scan over them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,7 +9,7 @@ use engine_core::embedding::length;
 use engine_core::embedding::quantised::Quantised;
 use multiversion::multiversion;
 
-/// Vectors by memory number: signed bytes, and the scale that makes each a unit vector.
+/// Vectors by memory number: signed bytes, and for each vector the scale that turns it into a unit vector.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     dimension: usize,
@@ -17,7 +17,7 @@ pub(super) struct Rows {
     scales: Vec<f32>,
 }
 
-/// The vector of a query.
+/// The vector of a query, unquantised and quantised.
 #[derive(Debug, Clone)]
 pub(super) struct QueryVector {
     exact: Vec<f32>,
@@ -38,8 +38,9 @@ impl QueryVector {
     }
 }
 
-/// Integer dot products with all rows, vectorised where the processor allows. Plain loops instead of iterator adapters:
-/// functions of the standard library are compiled for the baseline processor unless they are inlined.
+/// Computes integer dot products with all rows, vectorised if the processor supports it. The code uses plain loops
+/// instead of iterator adapters: functions of the standard library are compiled for the baseline processor unless they
+/// are inlined.
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
 fn scan(asked: &[i8], cells: &[i8], products: &mut Vec<i32>) {
     for row in cells.chunks_exact(asked.len()) {
@@ -53,7 +54,7 @@ fn scan(asked: &[i8], cells: &[i8], products: &mut Vec<i32>) {
 
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
 fn dot_exact(asked: &[f32], row: &[i8]) -> f32 {
-    // Independent sums, so that additions need not wait for each other.
+    // Independent sums, so that no addition has to wait for the result of the previous one.
     let mut sums = [0.0_f32; 8];
     let (asked_rows, rows) = (asked.chunks_exact(8), row.chunks_exact(8));
     let rest: f32 = asked_rows.remainder().iter().zip(rows.remainder()).map(|(a, b)| a * f32::from(*b)).sum();
@@ -67,10 +68,10 @@ fn dot_exact(asked: &[f32], row: &[i8]) -> f32 {
 
 /// Rows that one thread scans; more rows are split over threads. Beyond that, memory bandwidth limits the scan.
 const ROWS_OF_A_THREAD: usize = 1 << 17;
-/// Most threads for one search; the other processors serve other searches.
+/// Maximum number of threads for one search; the other processors serve other searches.
 const THREADS_MAX: usize = 4;
 
-/// Rows multiplied before the best are selected: they fit the processor cache.
+/// Number of rows that are multiplied before the best are selected: they fit into the processor cache.
 const SCAN_ROWS: usize = 1_024;
 
 impl Rows {
@@ -92,17 +93,17 @@ impl Rows {
         let length = length(vector);
         let quantised = Quantised::new(vector);
         self.cells.extend(&quantised.cells);
-        // The scale of the unit vector.
+        // The scale that turns the quantised vector into a unit vector.
         self.scales.push(if length > 0.0 { quantised.scale / length } else { 0.0 });
     }
 
-    /// Extends to this many rows; new rows have no vector.
+    /// Extends the rows to `places`; new rows have no vector.
     pub(super) fn grow(&mut self, places: usize) {
         self.cells.resize(places * self.dimension, 0);
         self.scales.resize(places, 0.0);
     }
 
-    /// Stores a vector in an existing row; ignores a vector of another dimension.
+    /// Stores a vector in the existing row `place`; ignores a vector of another dimension.
     pub(super) fn place(&mut self, place: usize, cells: &[u8], scale: f32) {
         if cells.len() == self.dimension {
             let row = &mut self.cells[place * self.dimension..(place + 1) * self.dimension];
@@ -111,7 +112,7 @@ impl Rows {
         }
     }
 
-    /// Clears a vector.
+    /// Clears the vector in row `place`.
     pub(super) fn clear(&mut self, place: usize) {
         if place < self.len() {
             self.cells[place * self.dimension..(place + 1) * self.dimension].fill(0);
@@ -119,7 +120,7 @@ impl Rows {
         }
     }
 
-    /// Appends the rows of `other` from this one on.
+    /// Appends the rows of `other` that start at row `from`.
     pub(super) fn take_rest(&mut self, other: &Rows, from: usize) {
         self.cells.extend(&other.cells[from * self.dimension..]);
         self.scales.extend(&other.scales[from..]);
@@ -141,7 +142,7 @@ impl Rows {
             let others: Vec<_> = (1..threads).map(|thread| scope.spawn(move || of_thread(thread))).collect();
             let mut places = of_thread(0);
             for other in others {
-                // A panic in one part fails the complete search.
+                // A panic in one thread fails the whole search.
                 places.extend(other.join().expect("a scan does not panic"));
             }
             places
@@ -154,7 +155,7 @@ impl Rows {
         found
     }
 
-    /// The best of a range of rows, in no order.
+    /// The best rows of a range, in no particular order.
     fn best_of(
         &self,
         asked: &QueryVector,
@@ -200,7 +201,7 @@ impl Rows {
         &self.cells[place * self.dimension..(place + 1) * self.dimension]
     }
 
-    /// Cosine similarity to several memories as one text, each with equal weight.
+    /// Cosine similarity to the sum of the vectors of several memories, each with equal weight.
     pub(super) fn likeness_of_all(&self, asked: &QueryVector, places: &[u32]) -> f32 {
         let mut products = 0.0;
         let mut square = 0.0;
@@ -216,7 +217,7 @@ impl Rows {
         if square > 0.0 { products / square.sqrt() } else { 0.0 }
     }
 
-    /// The same for a session: sums the vectors first, which is faster for many members.
+    /// Like [`Rows::likeness_of_all`], for a session: sums the vectors first, which is faster for many members.
     pub(super) fn likeness_of_session(&self, asked: &QueryVector, places: &[u32]) -> f32 {
         let mut sum = vec![0.0_f32; self.dimension];
         for place in places {
@@ -249,7 +250,7 @@ pub(super) fn product(a: &[i8], b: &[i8]) -> f32 {
     sum
 }
 
-/// A score with a total order; scores are never NaN here.
+/// A score with a total order. A score is never NaN here.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Ordered(f32);
 

@@ -1,4 +1,4 @@
-//! Search for memories: lanes select candidates, which are ranked together; the best are returned.
+//! Search for memories: the lanes select candidates, all candidates are ranked together, and the best are returned.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,12 +23,13 @@ use engine_projection::{
     setting, titled,
 };
 
-/// Projects searched one by one when the request names none. With more, only words rank.
+/// Maximum number of projects that are searched one by one if the request names no project. With more, the full-text
+/// index ranks by words alone.
 const PROJECTS_MAX: usize = 64;
 
-/// Most relations between an entity that the query names and one that a memory is about.
+/// Maximum number of relations between an entity that the query names and an entity that a memory is about.
 const GRAPH_DEPTH: u32 = 2;
-/// Candidates from the graph lane.
+/// Maximum number of candidates from the graph lane.
 const GRAPH_TOP: u32 = 100;
 
 /// Shared state of all searches.
@@ -36,7 +37,7 @@ const GRAPH_TOP: u32 = 100;
 pub struct Retrieval {
     pub(super) catalogs: Arc<CatalogCache>,
     metrics: Arc<RetrievalMetrics>,
-    /// The cached weights, and the sequence number of the event that set them (0: the learned defaults).
+    /// The cached weights, and the sequence number of the event that set them (0 for the learned defaults).
     weights: Mutex<(i64, Arc<Weights>)>,
 }
 
@@ -72,7 +73,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Bytes of a memory sent to a reranker: about as much as most rerankers read of a document.
+/// Number of bytes of a memory that are sent to a reranker: about as much as most rerankers read of a document.
 const RERANKED_BYTES_MAX: usize = 4 << 10;
 
 impl Retrieval {
@@ -80,7 +81,7 @@ impl Retrieval {
         Retrieval { catalogs, metrics, weights: Mutex::new((0, Arc::new(Weights::learned()))) }
     }
 
-    /// The weights in the snapshot that the connection reads.
+    /// The ranking weights in the snapshot that the connection reads.
     ///
     /// # Errors
     /// If the projection cannot be read.
@@ -91,7 +92,8 @@ impl Retrieval {
         if known.0 != seq {
             let parsed = set.and_then(|(_, version, payload)| {
                 let set: WeightsSet = serde_json::from_str(&payload).ok()?;
-                // They were checked when they were set; a later version may know other features.
+                // The weights were checked when they were set, but another version of the engine may know other
+                // features.
                 Weights::check(&set.weights).ok()?;
                 Some(Weights { version, weights: set.weights })
             });
@@ -100,13 +102,13 @@ impl Retrieval {
         Ok(Arc::clone(&known.1))
     }
 
-    /// Version of the weights that were used last.
+    /// Version of the weights that the last search used.
     pub fn weights_version(&self) -> Arc<str> {
         self.weights.lock().unwrap_or_else(PoisonError::into_inner).1.version.as_str().into()
     }
 
-    /// Answers from one snapshot of the projection. Also returns until when the answer stays valid if nothing is
-    /// written, in microseconds since 1970.
+    /// Answers a search from one snapshot of the projection. Also returns the time until which the answer stays valid
+    /// if nothing is written, in microseconds since 1970.
     ///
     /// # Errors
     /// If the projection cannot be read or is damaged; other failures of a lane only leave the lane out.
@@ -145,7 +147,7 @@ impl Retrieval {
         let answer = SearchAnswer {
             items: self.shown(&scope, &ranked, &weights)?,
             total,
-            // The vector lane considers only its best candidates; more may match.
+            // The vector lane considers only its best candidates, so more memories may match.
             total_is_bound: total >= LANE_TOP as u64,
             applied_seq: applied_seq(&moment)?.unsigned_abs(),
             mode: SearchMode::Hybrid,
@@ -156,7 +158,7 @@ impl Retrieval {
     }
 
     /// The first time after now at which a memory of the project becomes valid or stops being valid. Without a catalog
-    /// it is now, so that the answer is not cached.
+    /// the result is now, so that the answer is not cached.
     pub(super) fn right_until(&self, connection: &Connection, search: &Search) -> rusqlite::Result<i64> {
         let now = search.moment.bounds(connection)?.as_of;
         if search.moment.as_of.is_some() {
@@ -167,7 +169,8 @@ impl Retrieval {
         Ok(held.map_or(now, |held| held.read().catalog.next_boundary(now).unwrap_or(i64::MAX)))
     }
 
-    /// All ranked memories of a search, best first, with the version of the weights and the lanes left out.
+    /// Returns all ranked memories of a search, best first, the version of the weights, and the lanes that were left
+    /// out.
     pub(super) fn best(
         &self,
         moment: &Connection,
@@ -296,7 +299,7 @@ impl Retrieval {
         Ok(found)
     }
 
-    /// Ranks by words alone, when no catalog can be used.
+    /// Ranks by words alone, for searches without a usable catalog.
     fn by_words(&self, scope: &Scope<'_>) -> rusqlite::Result<Vec<Ranked>> {
         let (known, mut terms) = (Terms::default(), Vec::new());
         let kept = scope.question.kept(&[]);
@@ -348,8 +351,8 @@ fn near_in_graph(scope: &Scope<'_>, project: &str) -> rusqlite::Result<BTreeMap<
     Ok(near.into_iter().collect())
 }
 
-/// The result of a lane. A lane that fails is left out and listed in `degraded`. Only damage of the projection fails
-/// the search, so that the projection is rebuilt.
+/// Returns the result of a lane. A lane that fails is left out and listed in `degraded`. Only a damaged projection
+/// fails the search, so that the projection is rebuilt.
 pub(super) fn lane<T: Default>(
     name: &str,
     found: rusqlite::Result<T>,
@@ -366,9 +369,9 @@ pub(super) fn lane<T: Default>(
         Ok(T::default())
     })
 }
-/// Too few memories have a vector of the external model, so the built-in vectors answered.
+/// Reason in `degraded`: too few memories have a vector of the external model, so the built-in vectors were used.
 const FEW: &str = "embedding";
-/// The project does not fit the memory limit of the catalogs.
+/// Reason in `degraded`: the project does not fit into the memory limit of the catalogs.
 pub(super) const MEMORY: &str = "memory";
 
 impl Missing {

@@ -1,4 +1,4 @@
-//! A catalog shared by searches, and its synchronisation with the projection.
+//! A catalog that searches share, and its synchronisation with the projection.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -13,19 +13,21 @@ use engine_projection::{
     refreshes_after,
 };
 
-/// A locked catalog with its request flags.
+/// A catalog behind a lock, and flags for the work requested from the background thread.
 #[derive(Debug)]
 pub(super) struct SharedCatalog {
     catalog: RwLock<State>,
-    /// Logical time of the last search; 0 is never.
+    /// Logical time of the last search; 0 means never.
     pub(super) used: AtomicU64,
-    /// The background thread is building it, or was requested to.
+    /// Whether the background thread was requested to build the catalog, and has not finished.
     pub(super) asked: AtomicBool,
-    /// The same for vectors of an external model. Searches use the built-in ones meanwhile.
+    /// Whether the thread was requested to copy vectors of an external model. Searches use the built-in vectors
+    /// meanwhile.
     pub(super) asked_for_vectors: AtomicBool,
 }
 
-/// Key of a catalog: a project, and memories or items. Each has its own vocabulary and statistics.
+/// Key of a catalog: the project, and whether it holds memories or items. Each catalog has its own vocabulary and
+/// statistics.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct CatalogKey {
     pub(super) kind: Kind,
@@ -47,7 +49,7 @@ impl CatalogKey {
         CatalogKey { kind: Kind::Items, project: project.to_owned() }
     }
 
-    /// Reads at most `limit` rows after this sequence number, in order. Returns whether there are more.
+    /// Reads at most `limit` rows after a sequence number, in order. Returns whether there are more rows.
     pub(super) fn rows_after(
         &self,
         connection: &Connection,
@@ -77,7 +79,8 @@ pub(super) enum Extent {
 pub(super) struct State {
     pub(super) catalog: Catalog,
     pub(super) extent: Extent,
-    /// Last event whose ends of validity and removals were applied. They are applied after all memories up to it.
+    /// Last event whose ends of validity and removals were applied. The ends and removals are applied after all
+    /// memories up to this event.
     pub(super) ended_through: i64,
     /// Last event at the time when the catalog was started.
     begun_at: i64,
@@ -86,11 +89,11 @@ pub(super) struct State {
 /// Result of one update step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// In step with the projection.
+    /// The catalog is up to date with the projection.
     Whole,
-    /// There are more events.
+    /// There are more events to apply.
     More,
-    /// It exceeds the memory limit.
+    /// The catalog exceeds the memory limit.
     TooLarge,
 }
 
@@ -118,24 +121,24 @@ impl SharedCatalog {
         self.catalog.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it has applied this event; false while it is locked for writing. Never waits.
+    /// Whether the catalog has applied this event. Never waits: returns false while the catalog is locked for writing.
     pub(super) fn is_current(&self, applied: i64) -> bool {
         self.catalog.try_read().is_ok_and(|state| state.ended_through >= applied)
     }
 
-    /// Memory used, bytes; 0 while it is locked for writing.
+    /// Memory that the catalog uses, bytes; 0 while it is locked for writing.
     pub(super) fn bytes(&self) -> usize {
         self.catalog.try_read().map_or(0, |state| state.catalog.bytes())
     }
 
-    /// Memories that have a vector; 0 while it is locked for writing.
+    /// Number of memories that have a vector; 0 while the catalog is locked for writing.
     pub(super) fn vectors(&self) -> usize {
         self.catalog.try_read().map_or(0, |state| state.catalog.vectors.len())
     }
 }
 
 impl State {
-    /// Adds at most `limit` memories that the projection has and the catalog lacks.
+    /// Adds at most `limit` memories that are in the projection but not in the catalog.
     pub(super) fn catch_up(
         &mut self,
         connection: &Connection,
@@ -161,12 +164,12 @@ impl State {
         catalog.applied_through = catalog.applied_through.max(applied);
         ends_after(connection, *ended_through, |end| catalog.end(end))?;
         forgotten_after(connection, *ended_through, |seq| catalog.forget(seq))?;
-        // A reader of an older snapshot must not move it back.
+        // A search that reads an older snapshot must not move this number back.
         *ended_through = applied.max(*ended_through);
         Ok(Progress::Whole)
     }
 
-    /// The same for items: a new version replaces the previous one.
+    /// Like `catch_up`, for items: a new version of an item replaces the previous version.
     fn catch_up_items(
         &mut self,
         connection: &Connection,
@@ -181,7 +184,8 @@ impl State {
         let since = self.ended_through.max(self.begun_at);
         let mut forgotten = false;
         forgotten_after(connection, since, |_| forgotten = true)?;
-        // If a version was forgotten, an earlier one is current again, possibly one that was removed here. Rebuild.
+        // If a version was forgotten, an earlier version is current again. The catalog may have removed that version,
+        // so it is rebuilt.
         if forgotten || self.catalog.is_mostly_empty() {
             self.catalog = self.catalog.empty_copy();
             (self.ended_through, self.begun_at) = (0, applied);
@@ -208,7 +212,7 @@ impl State {
         Ok(Progress::Whole)
     }
 
-    /// Restarts with less data per memory: first without vectors, then not at all.
+    /// Restarts the catalog with less data: the first time without vectors, the second time without anything.
     pub(super) fn reduce_contents(&mut self, model: Model) {
         let has_directions = model != Model::Off && self.extent == Extent::Everything;
         self.extent = if has_directions { Extent::Words } else { Extent::Nothing };
@@ -221,7 +225,7 @@ impl State {
         let catalog = &mut self.catalog;
         let mut vectors = catalog.vectors.reweighted();
         of.rows_after(connection, 0, usize::MAX, |row| {
-            // A forgotten memory has no row and keeps its number.
+            // A forgotten memory has no row, but keeps its number.
             while vectors.len() < catalog.len() && catalog.seqs()[vectors.len()] < row.seq {
                 vectors.put_again("");
             }

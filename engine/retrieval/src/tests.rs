@@ -1,5 +1,4 @@
-//! Compares the ranking with the reference in `scripts/retrieval/features.py`: every feature of every memory of a small
-//! project.
+//! Compares every feature of every memory of a small project with the reference in `scripts/retrieval/features.py`.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +17,7 @@ use super::query::{Filters, Found, Query};
 use engine_projection::{Bounds, MemoryRow};
 
 const REFERENCE: &str = include_str!("../../core/tests/fixtures/retrieval/features.json");
-/// Vectors are quantised to steps of 1/127 here and unquantised in the reference; lanes are then scaled to 0..1.
+/// Vectors are quantised to steps of 1/127 here but not in the reference; the lanes are then scaled to 0..1.
 const TOLERANCE: f64 = 0.03;
 
 #[derive(Deserialize)]
@@ -82,7 +81,7 @@ fn every_feature_is_that_of_the_reference() {
     let (mut compared, weights) = (0, NAMES.map(|name| weights.get(name).copied().unwrap_or_default()));
     for asked in &queries {
         let question = AnalysedQuery::read(&asked.query);
-        // Stop words of memories are not stored: a query of stop words alone is ranked by vectors only.
+        // Stop words of memories are not stored, so a query of stop words alone is ranked by vectors only.
         if question.words.iter().all(|word| is_stop_word(word)) {
             continue;
         }
@@ -104,7 +103,7 @@ fn every_feature_is_that_of_the_reference() {
             let total: f64 = weights.iter().map(|weight| weight.abs()).sum();
             assert!((one.score - asked.scores[place]).abs() < TOLERANCE * total, "{:?}", asked.query);
         }
-        // Features without weight are not computed, so all get one here.
+        // Features without weight are not computed, so every feature gets a weight here.
         let ranked = rank(&[1.0; NAMES.len()]);
         assert_eq!(ranked.len(), memories.len());
         for one in ranked {

@@ -1,4 +1,4 @@
-//! The words of all memories of a project, packed: two bytes for most words.
+//! The words of all memories of a project, in packed form: most words take two bytes.
 
 use std::collections::HashMap;
 
@@ -8,22 +8,23 @@ use engine_core::words::terms::Term;
 const NO_WORD: u32 = 0;
 /// Number of a word that no memory has.
 const UNKNOWN: u32 = u32::MAX;
-/// Layout of the first unit of a word: the low bits of its number, a flag for a second unit with the high bits, and the
-/// count of skipped (not stored) words before it. If the count has its largest value, the next unit adds to it.
+/// Layout of the first unit of a word: the low bits of the word's number, a flag for a second unit with the high bits,
+/// and the number of skipped (not stored) words before it. If that number has its largest value, the next unit adds to
+/// it.
 const NUMBER_BITS: u32 = 12;
 const HAS_MORE: u16 = 1 << NUMBER_BITS;
 const SKIPPED_SHIFT: u32 = NUMBER_BITS + 1;
 const SKIPPED_MAX: u16 = u16::MAX >> SKIPPED_SHIFT;
 
-/// Each memory is a sequence of units, one for most words: the number of the word in the vocabulary of the project, and
-/// its distance from the word before. Frequent words usually occur early and get small numbers.
+/// Each memory is a sequence of units, one for most words. A unit contains the number of the word in the vocabulary of
+/// the project, and the distance from the previous word. Frequent words usually occur early and get small numbers.
 #[derive(Debug)]
 pub(super) struct Texts {
     vocabulary: HashMap<Term, u32>,
     /// Document frequency of each word, by number.
     frequencies: Vec<u32>,
     units: Vec<u16>,
-    /// Where each memory begins in `units`, and the end of the last one.
+    /// Index in `units` at which each memory begins, and the end of the last memory.
     starts: Vec<usize>,
 }
 
@@ -68,7 +69,7 @@ impl Texts {
         self.starts.push(self.units.len());
     }
 
-    /// Appends a word. Returns the count of skipped words that was stored, which two units limit.
+    /// Appends a word. Returns the number of skipped words that was stored; two units limit this number.
     fn put(&mut self, number: u32, skipped: u32) -> u32 {
         let low = |number: u32| u16::try_from(number & u32::from(u16::MAX)).unwrap_or(u16::MAX);
         let more = number >> NUMBER_BITS;
@@ -102,7 +103,7 @@ impl Texts {
         })
     }
 
-    /// The number of a word; a word that no memory has gets a number that never occurs.
+    /// The number of a word. For a word that no memory has, a number that never occurs.
     pub(super) fn number(&self, term: Term) -> u32 {
         self.vocabulary.get(&term).copied().unwrap_or(UNKNOWN)
     }
@@ -113,7 +114,7 @@ impl Texts {
         self.frequencies[number as usize].into()
     }
 
-    /// Adds the occurrences of each of these words in a memory to `counts`.
+    /// Adds the number of occurrences of each word of `asked` in a memory to `counts`.
     pub(super) fn count(&self, memory: u32, asked: &[u32], counts: &mut [f64]) {
         let mut rest = self.units_of(memory);
         while let Some((number, _)) = take(&mut rest) {
@@ -137,7 +138,7 @@ impl Texts {
     }
 }
 
-/// Decodes the next word: its number, and the skipped words before it.
+/// Decodes the next word: its number, and the number of skipped words before it.
 #[inline]
 fn take(rest: &mut &[u16]) -> Option<(u32, u32)> {
     let (first, others) = rest.split_first()?;

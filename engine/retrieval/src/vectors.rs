@@ -1,4 +1,4 @@
-//! Vectors of the memories of a project, computed by the engine itself.
+//! Vectors of the memories of a project that the engine itself computes.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,9 @@ use super::built_in::built_in;
 use super::model::Model;
 use super::rows::{QueryVector, Rows};
 
-/// Memory count at which token weights are computed first; then at each doubling, because rarity among a hundred
-/// memories differs from rarity among thousands. The count decides, not the time of a search, so the same memories
-/// always get the same vectors.
+/// Number of memories at which token weights are computed for the first time. They are computed again each time the
+/// number doubles, because rarity among a hundred memories differs from rarity among thousands. Only the number of
+/// memories decides, never the time of a search, so the same memories always get the same vectors.
 const REWEIGHT_MIN: usize = 64;
 
 /// Vectors of a project, by memory number.
@@ -21,15 +21,16 @@ pub(super) struct Vectors {
     weights: TokenWeights,
 }
 
-/// Document frequencies of tokens: counted so far, in use, and due next.
+/// Document frequencies of tokens: the current counts, the frequencies in use, and those for the next recomputation.
 #[derive(Debug, Default, Clone)]
 struct TokenWeights {
     counted: HashMap<u32, u32>,
     memories: usize,
-    /// The frequencies, and their number of memories, that the current vectors use.
+    /// The frequencies that the current vectors use, and the number of memories they were counted in.
     used: HashMap<u32, u32>,
     used_memories: usize,
-    /// The frequencies, and their number of memories, for the next recomputation, if one is due.
+    /// The frequencies for the next recomputation, and the number of memories they were counted in; `None` if none is
+    /// due.
     next: Option<(HashMap<u32, u32>, usize)>,
 }
 
@@ -50,7 +51,7 @@ impl TokenWeights {
 
     #[expect(clippy::cast_precision_loss, reason = "memories are counted in millions")]
     fn weight(&self, token: u32) -> f32 {
-        // Before the first weighing no token is known to be rare, so all count the same.
+        // Before the first computation of weights no token is known to be rare, so all tokens have the same weight.
         if self.used_memories == 0 {
             return 1.0;
         }
@@ -93,17 +94,17 @@ impl Vectors {
 
     /// Whether new token weights are due, so that the vectors should be recomputed.
     pub(super) fn is_outgrown(&self) -> bool {
-        // With a model in a directory only late interaction uses the weights.
+        // A model in a directory uses the weights only for late interaction.
         self.compares_tokens() && self.weights.next.is_some()
     }
 
-    /// Keeps the current weights until the next doubling.
+    /// Keeps the current weights until the number of memories doubles again.
     pub(super) fn keep_weights(&mut self) {
         self.weights.next = None;
     }
 
-    /// Empty vectors with the weights that are due, or else with the current counts. Every memory has to be added
-    /// again, in order, with `put_again`.
+    /// Returns empty vectors with the weights that are due, or else with the current counts. The caller has to add
+    /// every memory again, in order, with `put_again`.
     pub(super) fn reweighted(&self) -> Vectors {
         let TokenWeights { counted, memories, next, .. } = self.weights.clone();
         let (used, used_memories) = next.unwrap_or_else(|| (counted.clone(), memories));
@@ -118,7 +119,7 @@ impl Vectors {
         self.rows.put(&vector);
     }
 
-    /// Appends the vectors of `other` from this memory on, and takes over its counts.
+    /// Appends the vectors of `other` that start at memory number `from`, and takes over the counts of `other`.
     pub(super) fn take_rest(&mut self, other: &Vectors, from: usize) {
         self.rows.take_rest(&other.rows, from);
         self.weights.counted.clone_from(&other.weights.counted);
@@ -132,7 +133,7 @@ impl Vectors {
         self.rows.clear(place);
     }
 
-    /// The vector of a text, not normalised; for the built-in model the weighted sum of its token vectors.
+    /// The vector of a text, not normalised. For the built-in model it is the weighted sum of the token vectors.
     fn embed(&self, text: &str, tokens: &[u32]) -> Vec<f32> {
         match self.model {
             Model::Off => Vec::new(),
@@ -165,7 +166,7 @@ impl Vectors {
         self.model == Model::BuiltIn
     }
 
-    /// Whether late interaction is possible.
+    /// Whether the model allows late interaction.
     pub(super) fn compares_tokens(&self) -> bool {
         matches!(self.model, Model::BuiltIn | Model::Directory(_))
     }
@@ -250,8 +251,8 @@ mod tests {
     #[test]
     fn weights_of_tokens_are_those_of_the_same_memories_whenever_they_are_made() {
         let texts: Vec<String> = (0..200).map(|n| format!("{} {}", TEXTS[n % 4], n * 7919 % 97)).collect();
-        // One is searched after each memory and recomputes its vectors whenever they are due; the other is built at
-        // once.
+        // `followed` is searched after each memory and recomputes its vectors whenever they are due; the other one is
+        // built at once.
         let mut followed = Vectors::new(Model::BuiltIn);
         for (count, text) in texts.iter().enumerate() {
             followed.push(text);

@@ -1,5 +1,5 @@
-//! Endpoints for clients of other products: LangGraph's store and Anthropic's memory tool. Both store items. The
-//! project, which these clients cannot send, is in a header.
+//! Endpoints for clients of other products: LangGraph's store and Anthropic's memory tool. Both store items. These
+//! clients have no field for the project, so it is sent in a header.
 
 use axum::Json;
 use axum::extract::State;
@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 
 /// Header with the project, for clients whose requests have no field for it.
 const PROJECT_HEADER: &str = "x-memory-project";
-/// Default limit of LangGraph's server for a list of namespaces.
+/// Default limit of a list of namespaces, as in LangGraph's server.
 const NAMESPACES_DEFAULT: u32 = 100;
 
 fn project(headers: &HeaderMap) -> Result<Option<String>, Refused> {
@@ -62,7 +62,7 @@ pub(super) async fn store_put(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The time to live in milliseconds, and when it ends.
+/// Returns the time to live in milliseconds, and the time at which it ends.
 fn lifetime(minutes: f64) -> Result<(u64, Timestamp), Refused> {
     let refused = || Refused::Body("ttl must be a number of minutes above 0, at most 52596000".into());
     if !(minutes > 0.0 && minutes <= STORE_TTL_MINUTES_MAX) {
@@ -82,7 +82,7 @@ fn fields(index: StoreIndex) -> Result<Option<Vec<String>>, Refused> {
     }
 }
 
-/// `GET /store/items`. The answer is null if there is no such item.
+/// `GET /store/items`. The response is null if the item does not exist.
 pub(super) async fn store_get(
     State(api): State<Api>,
     headers: HeaderMap,
@@ -109,8 +109,8 @@ pub(super) async fn store_get(
     }
 }
 
-/// Restarts the time to live of the items that were read. This happens before the answer, so that the client can rely
-/// on it.
+/// Restarts the time to live of the items that were read. This is done before the response is sent, so that the client
+/// can rely on it.
 async fn refresh(
     api: &Api,
     refreshes: bool,

@@ -22,7 +22,7 @@ use engine_retrieval::embeddings::EmbeddingStatus;
 /// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
 const ANCHOR_BYTES_MAX: usize = 64 << 10;
 
-/// 200 unless only a restart can help.
+/// Responds with 200, or with an error if only a restart of the process can help.
 pub(super) async fn livez(State(engine): State<Arc<Engine>>) -> (StatusCode, &'static str) {
     match engine.is_alive() {
         true => (StatusCode::OK, "ok\n"),
@@ -30,7 +30,8 @@ pub(super) async fn livez(State(engine): State<Arc<Engine>>) -> (StatusCode, &'s
     }
 }
 
-/// 200 when the engine can serve requests. An engine on a full volume is ready, because it still serves reads.
+/// Responds with 200 if the engine can serve requests. An engine on a full volume is ready, because it still serves
+/// reads.
 pub(super) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, &'static str) {
     match engine.is_ready() {
         true => (StatusCode::OK, "ok\n"),
@@ -38,30 +39,31 @@ pub(super) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, &'
     }
 }
 
-/// The health report.
+/// Responds with the health report.
 pub(super) async fn health(State(engine): State<Arc<Engine>>) -> Json<Health> {
     Json(engine.health())
 }
 
-/// The embedding model, and how many memories have vectors.
+/// Responds with the embedding model and the number of memories that have vectors.
 pub(super) async fn embedding(State(engine): State<Arc<Engine>>) -> Json<EmbeddingStatus> {
     Json(engine.embedding_status())
 }
 
-/// All metrics, in the text format that Prometheus scrapes.
+/// Responds with all metrics, in the text format that Prometheus scrapes.
 pub(super) async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Response, Refusal> {
     let text = engine.scrape().map_err(|fault| internal(&fault))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
-/// Starts a rebuild of the projection; the current one keeps serving. `/health` reports the progress. A second request
-/// during a rebuild starts no other.
+/// Starts a rebuild of the projection; the current projection keeps serving. `/health` reports the progress. A request
+/// during a rebuild does not start another one.
 pub(super) async fn rebuild(State(engine): State<Arc<Engine>>) -> (StatusCode, Json<ProjectionHealth>) {
     engine.projection.request_rebuild();
     (StatusCode::ACCEPTED, Json(engine.health().projection))
 }
 
-/// A checkpoint for the head, and with `extends` the proof that it extends the tree of that size.
+/// Responds with a checkpoint for the head. With the parameter `extends`, also with the proof that the checkpoint
+/// extends the tree of that size.
 pub(super) async fn checkpoint(
     State(engine): State<Arc<Engine>>,
     parameters: Parameters,
@@ -77,7 +79,8 @@ pub(super) async fn checkpoint(
     Ok(Json(CheckpointAnswer { checkpoint, consistency: proof.as_deref().map(texts) }))
 }
 
-/// Verifies the log against an anchor: 200 with the integrity state, 409 when the log contradicts the anchor.
+/// Verifies the log against an anchor. Responds with 200 and the integrity state, or with 409 if the log contradicts
+/// the anchor.
 pub(super) async fn anchor(State(engine): State<Arc<Engine>>, body: Body) -> Result<Response, Refusal> {
     let body = Limited::new(body, ANCHOR_BYTES_MAX).collect().await.map_err(|_| {
         Refusal::new(ErrorCode::PayloadTooLarge, "the body ended early or is too large for an anchor")

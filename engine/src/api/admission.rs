@@ -10,8 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
 
-/// Maximum number of connections that are being refused, or closed while their client still sends. Beyond that,
-/// connections are dropped without an answer.
+/// Maximum number of connections that are being refused, or are being closed while the client still sends. Further
+/// connections are dropped without a response.
 const LEAVING_MAX: usize = 64;
 
 /// The connection slots of one port.
@@ -44,7 +44,7 @@ impl ConnectionLimiter {
     /// Takes a slot for a connection.
     ///
     /// # Errors
-    /// The address has all its slots (`RATE_LIMITED`), or the port has none left (`OVERLOADED`).
+    /// The address uses all its slots (`RATE_LIMITED`), or the port has no free slot (`OVERLOADED`).
     pub(super) fn admit(&self, address: ClientAddress) -> Result<ConnectionSlot, Refusal> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let held = counts.get(&address).copied().unwrap_or(0);
@@ -61,7 +61,7 @@ impl ConnectionLimiter {
         Ok(ConnectionSlot { _permit: permit, address, counts: Arc::clone(&self.counts) })
     }
 
-    /// Takes a slot for refusing a connection with an answer, or for closing one in order.
+    /// Takes a slot for a connection that is refused with a response or closed gracefully. `None` if no slot is free.
     pub(super) fn leave(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.leaving).try_acquire_owned().ok()
     }

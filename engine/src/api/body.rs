@@ -1,4 +1,4 @@
-//! Reads request bodies. Each body has a limit for size and time, and all bodies together have a memory budget.
+//! Reads request bodies. Each body has limits on size and time, and all bodies together have a memory budget.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ use super::state::Api;
 use crate::operations::{SentKey, bind};
 use crate::refusal::Refusal;
 
-/// Time that a body may take in addition to the time its bytes need at the lowest rate.
+/// Time that a body may take in addition to the time that its bytes need at the lowest rate.
 const BODY_GRACE: Duration = Duration::from_secs(5);
-/// The lowest rate at which a body may arrive, bytes per second: that of a bad phone line. A slower sender would hold
-/// memory that other requests need.
+/// The lowest rate at which a body may arrive, bytes per second: the rate of a bad phone line. A slower sender would
+/// occupy memory that other requests need.
 const BODY_BYTES_PER_SECOND_MIN: usize = 32 << 10;
-/// Bytes of a refused body that are read and discarded, so that the client receives the answer.
+/// Maximum number of bytes of a refused body that are read and discarded, so that the client receives the response.
 const DISCARD_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
-/// A parsed body, its idempotency key, and the memory reserved for it.
+/// A parsed body, its idempotency key, and the memory that is reserved for the body.
 #[derive(Debug)]
 pub(super) struct ParsedBody<T> {
     pub(super) request: T,
@@ -56,8 +56,8 @@ impl<T: DeserializeOwned + Serialize> FromRequest<Api> for ParsedBody<T> {
     }
 }
 
-/// Receives a body within the limits. A refused body is read to its end and discarded. The memory stays reserved as
-/// long as the permit lives.
+/// Receives a body within the limits. A refused body is read to its end and discarded. The memory stays reserved until
+/// the returned permit is dropped.
 ///
 /// # Errors
 /// The body is not JSON, too large, too slow or incomplete, or the memory budget is used up.
@@ -75,12 +75,12 @@ pub(super) async fn admit(
     }
 }
 
-/// Checks the headers and returns the largest size that the body may have, bytes.
+/// Checks the headers and returns the maximum size that the body may have, bytes.
 fn check_head(headers: &HeaderMap) -> Result<usize, Refusal> {
     let json = |kind: &str| {
         kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     };
-    // A browser sends a form to any site without a CORS preflight, but not JSON.
+    // A browser can send a form to any site without a CORS preflight, but not JSON.
     if headers.get(header::CONTENT_TYPE).is_some_and(|kind| !kind.to_str().is_ok_and(json)) {
         return Err(Refusal::new(ErrorCode::UnsupportedMediaType, "the body must be application/json")
             .hint("send the header Content-Type: application/json"));
@@ -112,7 +112,7 @@ fn too_slow(received: usize) -> Refusal {
     .hint("send the complete body at once; nothing was written")
 }
 
-/// Reads a body that is neither too large nor too slow.
+/// Reads a body. Refuses a body that is too large or too slow.
 async fn receive(mut body: Body) -> Result<Vec<u8>, Refusal> {
     let (started, mut received) = (Instant::now(), Vec::new());
     loop {
@@ -137,9 +137,9 @@ async fn receive(mut body: Body) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// Reads a refused body off the connection: a client that is still sending would get a reset instead of the answer. The
-/// size is bounded here, the time by the timeout of the request. A larger body is left unread, and so is one whose
-/// client waits for `100 Continue`.
+/// Reads and discards a refused body. Otherwise a client that is still sending would get a connection reset instead of
+/// the response. The size is limited here; the timeout of the request limits the time. A larger body is left unread,
+/// and so is the body of a client that waits for `100 Continue`.
 async fn discard(headers: &HeaderMap, body: Body) {
     let too_much = declared(headers).is_some_and(|length| length > DISCARD_BYTES_MAX);
     if too_much || headers.contains_key(header::EXPECT) {
@@ -151,10 +151,10 @@ async fn discard(headers: &HeaderMap, body: Body) {
     let _enough = tokio::time::timeout(BODY_GRACE, rest).await;
 }
 
-/// The idempotency key.
+/// Returns the idempotency key.
 ///
 /// # Errors
-/// There is more than one, or it has a wrong form.
+/// There is more than one key, or the key has a wrong form.
 fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     let mut values = headers.get_all("idempotency-key").iter();
     match (values.next(), values.next()) {

@@ -7,14 +7,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::refusal::Refusal;
 
-/// Maximum size of all request bodies in memory, KiB: an engine has to run in 512 MiB.
+/// Maximum total size of the request bodies in memory, KiB. An engine has to run in 512 MiB.
 const BODIES_KIB_MAX: usize = 64 << 10;
 
-/// A body up to this size takes nothing from the budget: the limit on connections bounds these bodies, and a few slow
-/// senders of large bodies must not keep other clients from saving a memory.
+/// A body up to this size takes nothing from the budget. The limit on connections bounds the memory of such bodies, and
+/// a few slow senders of large bodies must not prevent other clients from saving a memory.
 pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
 
-/// The budget. A request that does not fit is refused before a byte of its body is read; the client retries.
+/// The budget. A request whose body does not fit is refused before any byte of the body is read; the client then
+/// retries.
 #[derive(Debug)]
 pub(super) struct BodyBudget(Arc<Semaphore>);
 

@@ -1,4 +1,4 @@
-//! Time limits of a connection: the head of a request has to arrive quickly, the idle time between two requests may be
+//! Time limits of a connection. The head of a request has to arrive quickly; the idle time between two requests may be
 //! long.
 
 use std::pin::Pin;
@@ -11,20 +11,20 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// Time from an accepted connection, or from the first byte of a later request, to the end of its head. A head is one
-/// packet or a few.
+/// Maximum time from an accepted connection, or from the first byte of a later request, to the end of the request's
+/// head. A head is one packet or a few.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Idle time beyond the announced one, for a request that was already on its way.
+/// Idle time that is allowed in addition to the announced one, for a request that is already on its way.
 const REST_GRACE: Duration = Duration::from_secs(1);
 
-/// What a connection is doing.
+/// The phase that a connection is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A head is awaited, until this time.
+    /// The connection waits for the head of a request, until this time.
     Head(Instant),
     /// A request is being received or answered; other limits apply to it.
     Busy,
-    /// Everything was answered; the next request may arrive until this time.
+    /// All requests are answered; the next request may arrive until this time.
     Rest(Instant),
 }
 
@@ -39,7 +39,7 @@ pub(super) struct ConnectionTimeouts {
 }
 
 impl ConnectionTimeouts {
-    /// Starts with an accepted connection; `rest` is the announced idle time.
+    /// Starts the limits of an accepted connection; `rest` is the announced idle time.
     pub(super) fn new(rest: Duration) -> ConnectionTimeouts {
         ConnectionTimeouts::with(HEAD_TIMEOUT, rest + REST_GRACE)
     }
@@ -48,7 +48,7 @@ impl ConnectionTimeouts {
         ConnectionTimeouts { phase: watch::Sender::new(Phase::Head(Instant::now() + head)), head, rest }
     }
 
-    /// Bytes arrived.
+    /// Records that bytes arrived.
     pub(super) fn received(&self) {
         self.phase.send_if_modified(|phase| {
             let begins = matches!(phase, Phase::Rest(_));
@@ -59,7 +59,7 @@ impl ConnectionTimeouts {
         });
     }
 
-    /// The client received bytes of an answer: a slow reader is not idle.
+    /// Records that the client received bytes of a response: a client that reads slowly is not idle.
     pub(super) fn sent(&self) {
         self.phase.send_if_modified(|phase| {
             let rests = matches!(phase, Phase::Rest(_));
@@ -70,12 +70,12 @@ impl ConnectionTimeouts {
         });
     }
 
-    /// A head is complete.
+    /// Records that the head of a request is complete.
     pub(super) fn asked(&self) {
         self.phase.send_replace(Phase::Busy);
     }
 
-    /// An answer is complete.
+    /// Records that a response is complete.
     fn answered(&self) {
         self.phase.send_replace(Phase::Rest(Instant::now() + self.rest));
     }
@@ -88,13 +88,13 @@ impl ConnectionTimeouts {
             let changed = match phase {
                 Phase::Busy => changes.changed().await,
                 Phase::Head(until) | Phase::Rest(until) => tokio::select! {
-                    // A change at the last moment is in time.
+                    // A change that arrives at the last moment counts as in time.
                     biased;
                     changed = changes.changed() => changed,
                     () = sleep_until(until) => return,
                 },
             };
-            // Cannot happen: `self` owns the sender.
+            // This cannot happen, because `self` owns the sender.
             if changed.is_err() {
                 return;
             }
@@ -102,7 +102,7 @@ impl ConnectionTimeouts {
     }
 }
 
-/// The body of an answer; when it is dropped, the answer is complete.
+/// The body of a response. Dropping it means that the response is complete.
 pub(super) struct Watched {
     body: Body,
     timeouts: Arc<ConnectionTimeouts>,

@@ -9,7 +9,7 @@ use super::body::ParsedBody;
 use super::state::Api;
 use crate::refusal::Refusal;
 
-/// 200 with the report, also when the request was made before with the same key.
+/// Responds with 200 and the report, also if an earlier request used the same key.
 pub(super) async fn forget(
     State(api): State<Api>,
     body: ParsedBody<ForgetMemories>,

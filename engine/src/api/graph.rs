@@ -69,7 +69,7 @@ pub(super) async fn end_relations(
     Ok(answer(written, |answer| answer.seq))
 }
 
-/// 201 when something was written, 200 when there was nothing to change.
+/// Responds with 201 if something was written, and with 200 if there was nothing to change.
 fn answer<T: Serialize>(written: Written<T>, seq: impl Fn(&T) -> Option<u64>) -> Response {
     match seq(&written.answer) {
         Some(_) => created(written),
@@ -133,7 +133,7 @@ pub(super) async fn memories(
     api.operations.memories_near(project, q, (depth, limit), moment, min_seq).await.map(Json)
 }
 
-/// The page that a request asks for: the name to start after, and the maximum number of entities.
+/// Returns the page that a request asks for: the name to start after, and the maximum number of entities.
 fn page(parameters: &Parameters) -> Result<(Option<String>, Option<u32>), Refused> {
     Ok((text(parameters, "after"), small(parameters, "limit", 1, GRAPH_NODES_MAX)?))
 }

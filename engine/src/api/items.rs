@@ -60,7 +60,7 @@ pub(super) async fn namespaces(
     api.operations.item_namespaces(body.request).await.map(Json)
 }
 
-/// The item that the parameters name. The segments of `namespace` are separated by full stops.
+/// Returns the item that the parameters name. The segments of `namespace` are separated by full stops.
 pub(super) fn place(parameters: &Parameters) -> Result<NamedItem, Refused> {
     let needed = |name: &str| parameters.text(name).ok_or_else(|| Refused::Empty(name.into()));
     let namespace = request::item_namespace(needed("namespace")?);
@@ -68,7 +68,7 @@ pub(super) fn place(parameters: &Parameters) -> Result<NamedItem, Refused> {
     Ok(NamedItem { project, namespace, key: needed("key")?.to_owned() })
 }
 
-/// A parameter that is a number of at most 32 bits.
+/// Parses a parameter that is a number of at most 32 bits.
 pub(super) fn small(
     parameters: &Parameters,
     name: &'static str,

@@ -1,4 +1,4 @@
-//! `/v1/log/...`: the head of the log, checkpoints and proofs, with which a client can verify the log without trusting
+//! `/v1/log/...`: the head of the log, checkpoints and proofs. With these a client can verify the log without trusting
 //! the engine.
 
 use axum::Json;

@@ -21,20 +21,20 @@ use super::state::Api;
 use crate::mcp::{BYTE_ORDER_MARK, Form, INVALID_REQUEST, Server, Unreadable, check, error, settle};
 use crate::refusal::Refusal;
 
-/// The MCP transport; clones share one instance.
+/// The MCP transport. Its clones share one instance.
 pub(super) type Endpoint = StreamableHttpService<Server, NeverSessionManager>;
 
-/// Prefix of the library's message for JSON that is not a protocol message.
+/// Prefix of the error message with which the library refuses JSON that is not a protocol message.
 const NO_MESSAGE: &[u8] = b"fail to deserialize";
 
 /// Header with the negotiated protocol revision.
 const VERSION_HEADER: &str = "mcp-protocol-version";
 
-/// Answers one HTTP request to `/mcp`.
+/// Answers an HTTP request to `/mcp`.
 pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     let form = settle(&mut head.headers);
-    // The library parses JSON less strictly than this API, so it receives a body that was checked before.
+    // The library parses JSON less strictly than this API, so it receives only bodies that were checked before.
     let (body, _room) = match admit(&api.bodies, &head.headers, body).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refused(refusal),
@@ -44,7 +44,7 @@ pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, req
         return answer(StatusCode::NOT_ACCEPTABLE, INVALID_REQUEST, message);
     };
     let body = Bytes::from(body);
-    // JSON may begin with a byte order mark, which has no meaning.
+    // JSON may begin with a byte order mark, which has no meaning and is removed.
     let body = if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body };
     if let Some(version) = head.headers.get(VERSION_HEADER)
         && body.len() <= SMALL_BODY_BYTES
@@ -55,8 +55,8 @@ pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, req
     in_form(form, answered(&endpoint, head, body).await).await
 }
 
-/// Whether the first message of a client requests another revision than its header names. The message takes precedence:
-/// it negotiates the revision, and before that the header can only be a guess.
+/// Whether the first message of a client requests another protocol revision than its header names. The message takes
+/// precedence: it negotiates the revision, and before the negotiation the header can only be a guess.
 fn begins_with_another(version: &[u8], body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Message {
@@ -72,7 +72,7 @@ fn begins_with_another(version: &[u8], body: &[u8]) -> bool {
     message.is_ok_and(|it| it.method == "initialize" && it.params.version.as_bytes() != version)
 }
 
-/// Converts the answer to the form that the client accepts.
+/// Converts a response to the form that the client accepts.
 async fn in_form(form: Form, response: Response) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE);
     if form == Form::Json
@@ -86,14 +86,14 @@ async fn in_form(form: Form, response: Response) -> Response {
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     head.headers.remove(header::CONTENT_LENGTH);
-    // Compact JSON is one line, as an event stream requires.
+    // Compact JSON is a single line, as an event stream requires.
     let event = [b"event: message\ndata: ", &json[..], b"\n\n"].concat();
     Response::from_parts(head, Body::from(event))
 }
 
-/// Checks a body and answers the message or the list of messages in it.
+/// Checks a body and answers the message, or the list of messages, in it.
 async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
-    // Only a request other than POST may have no body; the library answers it.
+    // A body may be absent only in requests other than POST; the library answers these.
     if (head.method == Method::POST || !body.is_empty())
         && let Err(unreadable) = run_blocking(body.len() > SMALL_BODY_BYTES, || check(&body))
     {
@@ -105,7 +105,7 @@ async fn answered(endpoint: &Endpoint, head: Parts, body: Bytes) -> Response {
     one(endpoint, head, body).await
 }
 
-/// Answers a body that cannot be read, with the id of the request, or with the ids of all requests in a list.
+/// Answers a body that cannot be parsed, with the id of the request in it, or with the ids of all requests in a list.
 fn unread(unreadable: &Unreadable, body: &[u8]) -> Response {
     let salvaged = MessageScanner::of(body);
     let replies = unreadable.replies(&salvaged);
@@ -135,12 +135,12 @@ async fn batch(endpoint: &Endpoint, head: &Parts, body: &[u8]) -> Response {
     let mut replies = Vec::new();
     for message in messages {
         let response = one(endpoint, head.clone(), Bytes::copy_from_slice(message.get().as_bytes())).await;
-        // A client that may not connect gets one refusal, not one per message.
+        // A client that is not allowed to connect gets one error, not one for each message.
         if response.status() == StatusCode::FORBIDDEN {
             return response;
         }
         let reply = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        // A notification gets no answer.
+        // A notification gets no response.
         replies
             .extend(String::from_utf8(reply.into()).ok().and_then(|text| RawValue::from_string(text).ok()));
     }
@@ -160,7 +160,7 @@ async fn one(endpoint: &Endpoint, head: Parts, sent: Bytes) -> Response {
         return Response::from_parts(head, Body::new(body));
     }
     let text = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    // The library uses this status also for JSON of the right type that is not a message of the protocol.
+    // The library also uses this status for valid JSON that is not a message of the protocol.
     if head.status == StatusCode::UNSUPPORTED_MEDIA_TYPE && text.starts_with(NO_MESSAGE) {
         return unread(&Unreadable::no_message(), &sent);
     }
@@ -174,7 +174,7 @@ async fn one(endpoint: &Endpoint, head: Parts, sent: Bytes) -> Response {
     response
 }
 
-/// The message of the library, with a hint on what to do.
+/// Returns the error message of the library with a hint on what to do.
 fn explained(status: StatusCode, text: &str) -> String {
     let hint = match status {
         StatusCode::FORBIDDEN => {
@@ -187,7 +187,7 @@ fn explained(status: StatusCode, text: &str) -> String {
     format!("{text}{hint}")
 }
 
-/// Converts a refusal of this API to an error of the protocol.
+/// Converts an error of this API to an error of the protocol.
 fn refused(refusal: Refusal) -> Response {
     let retry_after = refusal.retry_after_s();
     let body = refusal.into_body();
@@ -199,7 +199,7 @@ fn refused(refusal: Refusal) -> Response {
     response
 }
 
-/// An error that belongs to no request and therefore has no id.
+/// Returns an error that belongs to no request and therefore has no id.
 fn answer(status: StatusCode, code: i32, message: &str) -> Response {
     (status, axum::Json(error(None, code, message))).into_response()
 }

@@ -21,18 +21,18 @@ pub(super) async fn save(State(api): State<Api>, body: ParsedBody<SaveMemory>) -
     Ok(created(api.operations.save(body.request, body.key).await?))
 }
 
-/// 201 for a new write, 200 for one that was made before with the same key or that wrote nothing.
+/// Responds with 201 to a new write, and with 200 if the write was done before with the same key or wrote nothing.
 pub(super) fn created<T: serde::Serialize>(written: Written<T>) -> Response {
     let body = Json(written.answer);
     match (written.replayed, written.wrote) {
         (true, _) => (StatusCode::OK, [("idempotency-replayed", "true")], body).into_response(),
         (false, true) => (StatusCode::CREATED, body).into_response(),
-        // Nothing was written: the memory is known already.
+        // Nothing was written, because the memory is known already.
         (false, false) => (StatusCode::OK, body).into_response(),
     }
 }
 
-/// The id in a path; empty, and so not found, if it is not UTF-8.
+/// Returns the id in a path. If the path is not UTF-8, returns an empty id, which no memory has.
 pub(super) fn id(path: Result<Path<String>, PathRejection>) -> String {
     path.map(|Path(id)| id).unwrap_or_default()
 }
@@ -48,8 +48,8 @@ pub(super) async fn read(
     Ok(Json(&*api.operations.read(id(path), moment, min_seq).await?).into_response())
 }
 
-/// Number of results above which serialising them takes as long as a typical request, so that it leaves the async
-/// worker.
+/// If there are more results than this, serialising them takes as long as a typical request, so it is done outside the
+/// async worker.
 const ITEMS_LONG: usize = 100;
 
 pub(super) async fn search(State(api): State<Api>, parameters: Parameters) -> Result<Response, Refusal> {
@@ -90,12 +90,12 @@ fn checked_search(operations: &Operations, parameters: Parameters) -> Result<(Se
     Ok((search, parameters.number("min_seq", 0, SEQ_MAX)?))
 }
 
-/// The moment a request asks about, from its parameters `as_of` and `known_at`.
+/// Returns the moment that a request is about, from its parameters `as_of` and `known_at`.
 pub(super) fn moment(operations: &Operations, parameters: &Parameters) -> Result<Moment, Refused> {
     Ok(operations.moment(parameters.moment("as_of")?, known(parameters)?))
 }
 
-/// The state of the log a request asks about, from its parameter `known_at`: a sequence number or a time.
+/// Returns the state of the log that a request is about, from its parameter `known_at`: a sequence number or a time.
 pub(super) fn known(parameters: &Parameters) -> Result<Option<LogState>, Refused> {
     let is_seq = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     Ok(match parameters.text("known_at") {

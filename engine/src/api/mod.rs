@@ -1,14 +1,14 @@
-//! The HTTP/JSON API: one router for clients ([`routes`]) and one for probes, metrics and the operator
+//! The HTTP/JSON API: one router for clients ([`routes`]) and one for probes, metrics and maintenance by the operator
 //! ([`admin_routes`]).
 //!
 //! Handlers: [`memories`], [`entries`], [`retrieval`], [`events`], [`log`], [`forget`], [`retention`], [`items`],
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`] and [`admin`].
 //!
-//! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit what they cost,
-//! [`refusals`] answers bad ones.
+//! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
+//! use, and [`refusals`] builds error responses.
 //!
 //! Connections: [`server`] accepts them, [`admission`] and [`rate`] limit them per address, [`connection_timeouts`]
-//! limits their times, [`stream`] refuses and closes them.
+//! limits their duration, and [`stream`] refuses and closes them.
 
 mod adapters;
 mod admin;
@@ -57,10 +57,10 @@ use engine_projection::ClientAddress;
 use rate::Buckets;
 use state::Api;
 
-/// Time from the last byte of the head to the first byte of the answer; it includes the arrival of the body.
+/// Maximum time from the last byte of the head to the first byte of the response. It includes the arrival of the body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Routes of the clients' port. `rate` limits the requests of each address.
+/// Routes of the clients' port. `rate` limits the requests from each address.
 pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -> Router {
     let operations = Operations::new(Arc::clone(&engine));
     let endpoint = access.service(operations.clone());
@@ -162,7 +162,7 @@ async fn limit_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// Counts requests by route, not by path: a path contains ids.
+/// Counts requests by route. The path is not used, because it may contain ids.
 async fn count(State(api): State<Api>, path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();

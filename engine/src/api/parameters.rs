@@ -1,4 +1,4 @@
-//! Parses query strings: each known name at most once (lists may repeat), anything else is refused.
+//! Parses query strings. Each known name may occur once (lists may repeat); any other name is refused.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use engine_core::tags::Tags;
 use engine_core::words::normal_form;
 use jiff::Timestamp;
 
-/// The parameters of a request, in their order.
+/// The parameters of a request, in the order in which they were sent.
 #[derive(Debug)]
 pub(super) struct Parameters(Vec<(String, String)>);
 
@@ -24,13 +24,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
             let (field, found, limit) = ("the query string".into(), query.len(), URL_QUERY_BYTES_MAX);
             return Err(Refused::TooLong { field, found, limit }.into());
         }
-        // The extractor would silently replace bytes that are not UTF-8.
+        // The extractor would silently replace bytes that are not UTF-8, so they are refused here.
         if !percent_decodes_to_utf8(query.as_bytes()) {
             return Err(Refused::Body("the query string is not UTF-8".into()).into());
         }
         let pairs: Query<Vec<(String, String)>> = Query::try_from_uri(&head.uri)
             .map_err(|_| Refused::Body("the query string cannot be read".into()))?;
-        // Names of projects, entities and so on are stored and compared in one Unicode normal form.
+        // Names, for example of projects and entities, are stored and compared in one Unicode normal form.
         let normal = |(name, value): (String, String)| (name, normal_form(&value).into_owned());
         Ok(Parameters(pairs.0.into_iter().map(normal).collect()))
     }
@@ -58,20 +58,20 @@ impl Parameters {
         Ok(self)
     }
 
-    /// A parameter that is a time.
+    /// Returns a parameter that is a time.
     ///
     /// # Errors
-    /// It is not an RFC 3339 time.
+    /// The value is not an RFC 3339 time.
     pub(super) fn moment(&self, name: &'static str) -> Result<Option<Timestamp>, Refused> {
         self.text(name).map(|text| moment(name, text)).transpose()
     }
 
-    /// A parameter as text, in normal form.
+    /// Returns a parameter as text, in normal form.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The filter by tags.
+    /// Returns the filter by tags.
     pub(super) fn tags(&self) -> Result<Tags, Refused> {
         let list = |name: &str| {
             let found = self.0.iter().filter(|(known, _)| known == name);
@@ -81,7 +81,7 @@ impl Parameters {
         Tags::new(any, all)
     }
 
-    /// The value of a parameter with fixed choices; the first choice if it is absent.
+    /// Returns the value of a parameter with fixed choices `words`; the first choice if the parameter is absent.
     pub(super) fn one_of<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<T, Refused> {
         let Some(text) = self.text(name) else { return Ok(words[0].1) };
         words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
@@ -90,10 +90,10 @@ impl Parameters {
         })
     }
 
-    /// A parameter that is an integer.
+    /// Returns a parameter that is an integer.
     ///
     /// # Errors
-    /// It is not an integer from `min` to `max`.
+    /// The value is not an integer from `min` to `max`.
     pub(super) fn number(&self, name: &'static str, min: u64, max: u64) -> Result<Option<u64>, Refused> {
         self.text(name).map(|text| number(name, text, min, max)).transpose()
     }

@@ -1,4 +1,4 @@
-//! Limits the request rate per client address, if the configuration sets a rate: one token bucket per address.
+//! Limits the request rate of each client address, if the configuration sets a rate. Each address has one token bucket.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
 
-/// Number of addresses above which those with full buckets are dropped.
+/// If more addresses than this have a bucket, the full buckets are dropped.
 const ADDRESSES_MAX: usize = 4_096;
 
 /// The token buckets; `None` means no limit.
@@ -28,17 +28,17 @@ impl Buckets {
         }))
     }
 
-    /// Takes a token.
+    /// Takes a token from the bucket of an address.
     ///
     /// # Errors
-    /// There is none; the value is the number of seconds until the next one.
+    /// The bucket is empty; the value is the number of seconds until the next token.
     fn take(&self, address: ClientAddress) -> Result<(), u64> {
         let Some(buckets) = &self.0 else { return Ok(()) };
         if buckets.len() > ADDRESSES_MAX {
             buckets.retain_recent();
         }
         buckets.check_key(&address).map_err(|not_until| {
-            // Rounded up: a client that retries earlier is refused again.
+            // The wait is rounded up, because a client that retries too early is refused again.
             not_until.wait_time_from(DefaultClock::default().now()).as_millis().div_ceil(1_000).max(1) as u64
         })
     }

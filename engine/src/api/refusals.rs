@@ -1,4 +1,4 @@
-//! Converts refusals to HTTP responses, and answers requests for unknown paths and methods.
+//! Converts errors to HTTP responses, and answers requests for unknown paths and methods.
 
 use axum::Json;
 use axum::http::{StatusCode, Uri, header};
@@ -21,7 +21,7 @@ impl IntoResponse for Refusal {
 
 /// Answers a request for an unknown path.
 pub(super) async fn not_found(uri: Uri) -> Refusal {
-    // The path is short (the server limits the size of a head) and came from the client, so it can be repeated.
+    // The path is short, because the server limits the size of a head. It came from the client, so it may be repeated.
     Refusal::new(ErrorCode::NotFound, format!("there is no {}", uri.path()))
         .hint("the API is /v1/memories, /v1/search, /v1/items, /v1/entities, /v1/relations, /v1/graph, /v1/events and /v1/log")
 }

@@ -1,4 +1,4 @@
-//! Accepts connections and serves a router on them, within the limits for connections and times.
+//! Accepts connections and serves a router on them, within limits on the number of connections and on time.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Stops accepting connections and waits, at most this long, until the requests in progress are finished. Returns
-    /// whether all were.
+    /// Stops accepting connections and waits, at most `at_most`, until the requests in progress are finished. Returns
+    /// whether all of them finished.
     pub(crate) async fn drain(self, at_most: Duration) -> bool {
         // The receivers are gone only when there is nothing left to stop.
         self.stop.send_replace(true);
@@ -44,8 +44,8 @@ impl Serving {
     }
 }
 
-/// Serves until drained. Limits the number of connections per address, and the time a connection may be idle between
-/// two requests.
+/// Serves a router until the returned [`Serving`] is drained. Limits the number of connections per address, and the
+/// time that a connection may be idle between two requests.
 pub(crate) fn serve(
     listener: TcpListener,
     router: Router,
@@ -69,7 +69,8 @@ async fn accept(
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(fault) => {
-                // Out of file descriptors, or a connection that ended in the accept queue: the next one may work.
+                // Either the process has no free file descriptor, or the connection ended in the accept queue. The next
+                // connection may work.
                 tracing::warn!(%fault, "accepting a connection failed");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -81,8 +82,8 @@ async fn accept(
                 let connection = Connection { address, slot, limiter: Arc::clone(&limiter), rest };
                 tokio::spawn(connection.serve(stream, router.clone(), stopped.clone()));
             }
-            // Refused at once: a client that waits in a queue that does not move learns nothing. If even the refusal
-            // has no free slot, the connection is closed.
+            // The connection is refused at once, so that the client learns the reason instead of waiting in a queue. If
+            // no slot is free for sending the refusal, the connection is closed without one.
             Err(refusal) => {
                 if let Some(leaving) = limiter.leave() {
                     tokio::spawn(async move {
@@ -100,7 +101,7 @@ struct Connection {
     address: ClientAddress,
     slot: ConnectionSlot,
     limiter: Arc<ConnectionLimiter>,
-    /// How long it may be idle between two requests.
+    /// How long the connection may be idle between two requests.
     rest: Duration,
 }
 
@@ -108,12 +109,13 @@ impl Connection {
     async fn serve(self, stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
         let Connection { address, slot, limiter, rest } = self;
         let timeouts = Arc::new(ConnectionTimeouts::new(rest));
-        // Nagle's algorithm would delay small answers.
+        // Nagle's algorithm would delay small responses, so it is disabled.
         let _best_effort = stream.set_nodelay(true);
         let router = paced(router, address, Arc::clone(&timeouts), rest);
         let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            // The library has one timeout for a head and the idle time before it; `ConnectionTimeouts` has two.
+            // The HTTP library has one timeout for both a head and the idle time before it. `ConnectionTimeouts` has
+            // one for each.
             .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(
@@ -135,7 +137,7 @@ impl Connection {
         if let Some(Err(fault)) = &ended {
             tracing::debug!(%fault, "a connection ended early");
         }
-        // A client that sent part of a head waits for an answer; one that sent nothing does not.
+        // A client that sent part of a head waits for a response; a client that sent nothing does not.
         let half = ended.is_none() && !parts.read_buf.is_empty();
         let words = half.then(|| refusal_response(head_timeout()));
         let leaving = limiter.leave().filter(|_| !*stopped.borrow());
@@ -146,8 +148,8 @@ impl Connection {
     }
 }
 
-/// The router for one connection: it attaches the client address to each request, updates the pace, and announces the
-/// idle time in each answer.
+/// Returns the router for one connection. It attaches the client address to each request, updates the timeouts, and
+/// announces the idle time in each response.
 fn paced(
     router: Router,
     address: ClientAddress,
@@ -171,7 +173,7 @@ fn paced(
         })
 }
 
-/// Announces how long the connection may be idle, so that a client can close it before the server does.
+/// Header that announces how long the connection may be idle, so that a client can close it before the server does.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 fn head_timeout() -> Refusal {
@@ -180,6 +182,6 @@ fn head_timeout() -> Refusal {
 }
 
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop as well.
+    // An error means that the sender is dropped, which counts as a stop too.
     let _either = stopped.wait_for(|stopped| *stopped).await;
 }

@@ -1,4 +1,5 @@
-//! The TCP stream of a client: sends refusals before there is a request, and closes without cutting them off.
+//! The TCP stream of a client. It can send an error before there is a request, and closes without cutting off the
+//! error.
 
 use std::io;
 use std::pin::Pin;
@@ -14,7 +15,7 @@ use tokio::net::TcpStream;
 use super::connection_timeouts::ConnectionTimeouts;
 use crate::refusal::Refusal;
 
-/// Maximum size of a request head, bytes: the longest query string and ordinary headers.
+/// Maximum size of a request head, bytes: enough for the longest query string and ordinary headers.
 pub(super) const HEAD_BYTES_MAX: usize = 96 << 10;
 /// Maximum number of headers, as the HTTP library sets it; each proxy adds a few.
 pub(super) const HEADERS_MAX: usize = 100;
@@ -25,7 +26,7 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 /// Maximum number of bytes that are discarded. A client that sends more is faulty.
 const LINGER_BYTES_MAX: u64 = 1 << 20;
 
-/// A refusal as an HTTP response, for a connection that is then closed.
+/// Converts an error to an HTTP response for a connection that is closed afterwards.
 pub(super) fn refusal_response(refusal: Refusal) -> Vec<u8> {
     let status = StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
     let retry_after = refusal.retry_after_s().map(|seconds| format!("retry-after: {seconds}\r\n"));
@@ -40,7 +41,7 @@ pub(super) fn refusal_response(refusal: Refusal) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sends a last response, if there is one and the client reads it, and closes the connection in order.
+/// Sends a last response, if there is one, and closes the connection gracefully.
 pub(super) async fn close_gracefully(mut stream: TcpStream, words: Option<Vec<u8>>) {
     let leave = async {
         if let Some(words) = words {
@@ -49,16 +50,16 @@ pub(super) async fn close_gracefully(mut stream: TcpStream, words: Option<Vec<u8
         stream.shutdown().await?;
         tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
     };
-    // The client is gone or too slow: the connection ends either way.
+    // If the time is over, the client is gone or too slow; the connection is closed in any case.
     let _over = tokio::time::timeout(LINGER_MAX, leave).await;
 }
 
-/// A stream that replaces the refusals of the HTTP library, which have no body, with ones that have a message and a
-/// hint.
+/// A stream that replaces the error responses of the HTTP library, which have no body, with responses that have a
+/// message and a hint.
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: TcpStream,
-    /// Replacement for what the library wrote, not sent yet.
+    /// Replacement for a response of the library; these bytes are not sent yet.
     pending: Vec<u8>,
     timeouts: Arc<ConnectionTimeouts>,
 }
@@ -68,12 +69,12 @@ impl Stream {
         Stream { inner, pending: Vec::new(), timeouts }
     }
 
-    /// The stream itself, without the replacement.
+    /// Returns the TCP stream, without the replacement.
     pub(super) fn into_inner(self) -> TcpStream {
         self.inner
     }
 
-    /// Updates the pace after a write.
+    /// Updates the timeouts after a write.
     fn progressed(&self, written: &Poll<io::Result<usize>>) {
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.timeouts.sent();
@@ -92,7 +93,8 @@ impl Stream {
     }
 }
 
-/// The replacement if these bytes are a refusal of the library. The engine's own answers always have a body.
+/// Returns the replacement if `written` is an error response of the library. The engine's own responses always have a
+/// body.
 fn instead_of(written: &[u8]) -> Option<Refusal> {
     let status = written.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     let refusal = match status {
@@ -149,7 +151,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // The library writes a head without a body separately.
+        // The library writes a head without a body in a separate call.
         match slices {
             [only] => self.poll_write(context, only),
             _ => {

@@ -18,11 +18,11 @@ use super::text::Texts;
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 
-/// Number of concurrent clients, and of events per request.
+/// Loads to measure: number of concurrent clients, and number of events per request.
 const LOADS: [(usize, usize); 5] = [(1, 1), (8, 1), (64, 1), (8, 100), (64, 100)];
-/// Largest number of records in a group of the disk limit. Larger groups do not make a disk faster.
+/// Maximum number of records in one group when the disk limit is measured. Larger groups do not make a disk faster.
 const GROUP_MAX: usize = 100;
-/// Number of concurrent clients in process, each with one event under way.
+/// Numbers of concurrent in-process clients; each has one event in progress.
 const IN_PROCESS: [usize; 3] = [1, 8, 64];
 
 pub(super) fn measure(bench: &Bench, runtime: &Runtime) -> anyhow::Result<Vec<Row>> {
@@ -81,7 +81,7 @@ impl Samples {
     }
 }
 
-/// Runs clients that each send one request after the other until the time is up.
+/// Runs clients, each of which sends one request after the other until the time is over.
 async fn http(
     bench: &Bench,
     serving: &Serving,
@@ -113,7 +113,7 @@ async fn http(
     Ok(Sample::new(latencies, batch as u64, started.elapsed()))
 }
 
-/// The same in process, without HTTP: the queue and thread of the log, and the projection.
+/// Like [`http()`], but in process and without HTTP: measures the queue and thread of the log, and the projection.
 async fn in_process(bench: &Bench, tasks: usize) -> anyhow::Result<Sample> {
     let data = bench.directory("in-process")?;
     let engine = Arc::new(Engine::start(&data, Metrics::new("")?, Settings::default())?);

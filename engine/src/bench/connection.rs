@@ -10,7 +10,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// A connection that is kept open. It sends one request at a time.
+/// A connection that stays open. It sends one request at a time.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -22,12 +22,12 @@ impl Connection {
         let stream = TcpStream::connect(address).await.with_context(|| format!("cannot reach {address}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // Ends with the sender.
+        // This task ends when the sender is dropped.
         tokio::spawn(connection);
         Ok(Connection { sender, host: address.to_string() })
     }
 
-    /// Sends a request and reads the complete answer, whatever its status.
+    /// Sends a request and reads the whole response, whatever its status.
     pub(super) async fn ask(
         &mut self,
         method: Method,
@@ -46,7 +46,7 @@ impl Connection {
         Ok((status, answer.into_body().collect().await?.to_bytes()))
     }
 
-    /// The same, but an answer without a success status is an error.
+    /// Like [`Connection::ask`], but a response without a success status is an error. Returns the body.
     pub(super) async fn get_done(
         &mut self,
         method: Method,

@@ -1,4 +1,4 @@
-//! Limits of the machine: the disk, SHA-256 and SQLite, measured without the engine.
+//! Measures the limits of the machine without the engine: the disk, SHA-256 and SQLite.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 use super::row::Sample;
 use super::text::Texts;
 
-/// Size of a record that the disk limit writes, in bytes. It is the size of a small event.
+/// Size of a record that is written to measure the disk limit, bytes. It is the size of a small event.
 const RECORD_BYTES: usize = 320;
-/// Input sizes of one round of the SHA-256 limit, in bytes.
+/// Sizes of the inputs that one round hashes to measure the SHA-256 limit, bytes.
 pub(super) const SMALL: &[usize] = &[300];
-/// Input sizes of the hashes of one event with a text of that size, in bytes: its envelope, its salt and payload, its
-/// leaf and a node of the tree.
+/// Sizes of the inputs that are hashed for one event with a text of that size, bytes: its envelope, its salt and
+/// payload, its leaf, and a node of the tree.
 pub(super) const EVENT: &[usize] = &[340, 360, 33, 65];
 /// Number of rows of one transaction.
 const ROWS: u64 = 4_096;
@@ -41,7 +41,7 @@ pub(super) fn group_commit(directory: &Path, group: usize, duration: Duration) -
 }
 
 /// Hashes inputs of these lengths repeatedly with SHA-256 on one core. Returns rounds per second; one round hashes all
-/// of them.
+/// inputs once.
 pub(super) fn sha256(lengths: &[usize], duration: Duration) -> f64 {
     let text = [7_u8; 512];
     let (mut done, started) = (0_u64, Instant::now());

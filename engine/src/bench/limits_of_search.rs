@@ -1,4 +1,4 @@
-//! Limits of a search, measured without the engine: the full-text index alone, and a linear scan of vectors.
+//! Measures the limits of a search without the engine: the full-text index alone, and a linear scan of vectors.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 /// Dimension of a vector, as in the engine's own model.
 const DIMENSION: usize = 256;
-/// Number of best results that are kept, as in an answer of the engine.
+/// Number of best results that are kept, as many as in a response of the engine.
 const BEST: usize = 20;
 
 /// The full-text index of a data directory, read without the engine.
@@ -42,7 +42,7 @@ impl FullText {
     }
 }
 
-/// As many vectors as there are memories, as floats and as bytes.
+/// As many vectors as the log has memories, as floats and as bytes.
 pub(super) struct Scans {
     exact: Vec<f32>,
     bytes: Vec<i8>,
@@ -50,7 +50,7 @@ pub(super) struct Scans {
 
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
 fn product_of_floats(a: &[f32], b: &[f32]) -> f32 {
-    // Several independent sums, so that additions do not wait for each other.
+    // Several independent sums, so that no addition has to wait for the result of the previous one.
     let mut sums = [0.0_f32; 16];
     for (a, b) in a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
         for lane in 0..16 {
@@ -89,12 +89,12 @@ impl Scans {
         let rows = self.exact.chunks_exact(DIMENSION);
         let asked = rows.clone().nth(n % rows.len().max(1)).unwrap_or_default();
         let before = Instant::now();
-        // Non-negative floats sort like their bits.
+        // The bit patterns of non-negative floats have the same order as the floats.
         best(rows.map(|row| product_of_floats(asked, row).max(0.0).to_bits()));
         before.elapsed()
     }
 
-    /// The same with bytes.
+    /// Like [`Scans::exact`], with vectors as bytes.
     pub(super) fn bytes(&self, n: usize) -> Duration {
         let rows = self.bytes.chunks_exact(DIMENSION);
         let asked = rows.clone().nth(n % rows.len().max(1)).unwrap_or_default();

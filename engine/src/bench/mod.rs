@@ -1,5 +1,5 @@
 //! `memory-engine bench`: measures the engine and, alternating with it in the same run, the limits of the machine. A
-//! noisy machine slows both, so the ratio is comparable between machines, and the absolute figures are not.
+//! busy machine slows both, so the ratio of the two can be compared between machines; the absolute figures cannot.
 //!
 //! ```text
 //! append            durable appends, over HTTP and in process
@@ -38,7 +38,7 @@ use context::Bench;
 use report::Report;
 use row::Row;
 
-/// Largest number of events of the large log. A run with more would take too long.
+/// Maximum number of events of the large log. A run with more events would take too long.
 const EVENTS_MAX: u64 = 10_000_000;
 
 /// Arguments of `memory-engine bench`.
@@ -104,7 +104,7 @@ fn prepare(args: &BenchArgs) -> anyhow::Result<Bench> {
     Ok(Bench { directory, duration, rounds: args.rounds, events: args.events, progress })
 }
 
-/// Calls of [`Bench::step`] in one run with three rounds. Only the length of the progress bar depends on it.
+/// Number of calls of [`Bench::step`] in one run with three rounds. It determines only the length of the progress bar.
 const STEPS: u64 = 3 * 12 + 22;
 
 fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {

@@ -1,4 +1,4 @@
-//! Runs the engine as a separate process of this same program.
+//! Runs the engine as a separate process, from the same executable as this program.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use super::connection::Connection;
 
-/// Timeout for start, stop and becoming idle. It is longer than any of them takes.
+/// Timeout for starting, stopping and becoming idle. Each of these takes less time.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Most processor time that an idle engine uses in one second, in hundredths of a second.
+/// Maximum processor time that an idle engine uses in one second, in hundredths of a second.
 const IDLE_TICKS_MAX: u64 = 5;
 
-/// A running engine. [`Serving::stop`] shuts it down; dropping it kills it.
+/// A running engine. [`Serving::stop`] shuts it down; dropping the value kills the process.
 #[derive(Debug)]
 pub(super) struct Serving {
     child: Child,
@@ -28,7 +28,7 @@ pub(super) struct Serving {
     started: Instant,
 }
 
-/// A command that runs this program.
+/// Returns a command that runs this program.
 fn program() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("this program's file cannot be found")?))
 }
@@ -62,12 +62,12 @@ impl Serving {
             Ok(serving[field].as_str().context("no address in its log")?.parse()?)
         };
         let (api, admin) = (address("listen")?, address("admin_listen")?);
-        // Keep reading: if the pipe fills up, the engine blocks. The thread ends with the engine.
+        // The thread keeps reading, because the engine would block if the pipe filled up. It ends when the engine ends.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Ok(Serving { child, api, admin, started })
     }
 
-    /// Waits until it is ready. Returns the time since its start.
+    /// Waits until the engine is ready. Returns the time since its start.
     pub(super) async fn ready(&self) -> anyhow::Result<Duration> {
         let mut connection = Connection::open(self.admin).await?;
         loop {
@@ -83,7 +83,7 @@ impl Serving {
         }
     }
 
-    /// Resident memory in mebibytes.
+    /// Resident memory of the engine, in mebibytes.
     pub(super) fn resident_mib(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -91,7 +91,7 @@ impl Serving {
         Ok(kib.parse::<f64>()? / 1024.0)
     }
 
-    /// Processor time used so far, in hundredths of a second.
+    /// Processor time that the engine has used so far, in hundredths of a second.
     fn ticks(&self) -> anyhow::Result<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The process name before the last parenthesis may contain any character.
@@ -101,7 +101,7 @@ impl Serving {
         field(11).zip(field(12)).map(|(user, system)| user + system).context("no processor time")
     }
 
-    /// Waits until it does no work in the background.
+    /// Waits until the engine does no work in the background.
     pub(super) async fn idle(&self) -> anyhow::Result<()> {
         let asked = Instant::now();
         loop {
@@ -116,7 +116,7 @@ impl Serving {
         }
     }
 
-    /// Shuts it down with SIGTERM and waits until it has exited.
+    /// Shuts the engine down with SIGTERM and waits until the process has exited.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         let asked = Instant::now();
@@ -132,7 +132,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // It has exited already, or is no longer needed.
+        // The process has exited already, or is no longer needed.
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }

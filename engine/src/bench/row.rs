@@ -10,15 +10,14 @@ pub(super) const MICROSECONDS: &str = "µs";
 /// Result of one measurement of a rate.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sample {
-    /// Rate per second, in items.
+    /// Number of items per second.
     pub(super) rate: f64,
     /// Latency of each operation, sorted.
     pub(super) latencies: Vec<Duration>,
 }
 
 impl Sample {
-    /// Creates a sample from the latencies of all operations. Each operation handled `things` items, and all together
-    /// took
+    /// Creates a sample from the latencies of all operations. All operations together handled `things` items and took
     /// `elapsed`.
     pub(super) fn new(mut latencies: Vec<Duration>, things: u64, elapsed: Duration) -> Sample {
         latencies.sort_unstable();
@@ -26,7 +25,7 @@ impl Sample {
         Sample { rate: done / elapsed.as_secs_f64(), latencies }
     }
 
-    /// The time that this share of the operations did not exceed, microseconds.
+    /// The time that this share of the operations did not exceed, in microseconds; `None` without operations.
     pub(super) fn percentile_us(&self, share: f64) -> Option<f64> {
         let last = self.latencies.len().checked_sub(1)?;
         // The product is within the bounds of the list, because the share is at most 1.
@@ -35,7 +34,7 @@ impl Sample {
     }
 }
 
-/// The sample with the median rate.
+/// Returns the sample with the median rate.
 pub(super) fn median(mut samples: Vec<Sample>) -> Sample {
     samples.sort_by(|a, b| a.rate.total_cmp(&b.rate));
     let middle = samples.len() / 2;
@@ -49,13 +48,13 @@ pub(super) struct Row {
     pub(super) work: String,
     /// The figure.
     pub(super) value: f64,
-    /// Its unit.
+    /// Unit of the figure.
     pub(super) unit: &'static str,
     /// Median time of one operation, microseconds.
     pub(super) p50_us: Option<f64>,
-    /// 99th percentile, microseconds.
+    /// 99th percentile of the time of one operation, microseconds.
     pub(super) p99_us: Option<f64>,
-    /// The limit that it is compared with.
+    /// The limit that the figure is compared with.
     pub(super) limit: Option<Limit>,
     /// The goal, as text.
     pub(super) goal: Option<String>,
@@ -68,27 +67,27 @@ pub(super) struct Row {
 pub(super) struct Limit {
     /// What was measured.
     pub(super) name: &'static str,
-    /// Its value, in the unit of the row.
+    /// Value of the limit, in the unit of the row.
     pub(super) value: f64,
     /// The figure divided by the limit.
     pub(super) ratio: f64,
 }
 
 impl Row {
-    /// A figure without latencies of single operations.
+    /// Creates a row for a figure without latencies of single operations.
     pub(super) fn figure(work: impl Into<String>, value: f64, unit: &'static str) -> Row {
         let work = work.into();
         Row { work, value, unit, p50_us: None, p99_us: None, limit: None, goal: None, met: None }
     }
 
-    /// A rate with its percentiles.
+    /// Creates a row for a rate, with its percentiles.
     pub(super) fn rate(work: impl Into<String>, sample: &Sample, unit: &'static str) -> Row {
         let p50_us = sample.percentile_us(0.5);
         let p99_us = sample.percentile_us(0.99);
         Row { p50_us, p99_us, ..Row::figure(work, sample.rate, unit) }
     }
 
-    /// The time that this share of the operations did not exceed, microseconds.
+    /// Creates a row for the time, in microseconds, that this share of the operations did not exceed.
     pub(super) fn time(work: impl Into<String>, sample: &Sample, share: f64) -> Row {
         let value = sample.percentile_us(share).unwrap_or_default();
         let (p50_us, p99_us) = (sample.percentile_us(0.5), sample.percentile_us(0.99));
@@ -107,7 +106,7 @@ impl Row {
         Row { goal: Some(format!("≥ {share} × the limit")), met, ..self }
     }
 
-    /// Sets the goal: at most this multiple of the limit. For times, where less is better.
+    /// Sets the goal: at most this multiple of the limit. It is used for times, because lower times are better.
     pub(super) fn at_most_of_limit(self, times: f64) -> Row {
         let met = self.limit.as_ref().map(|limit| limit.ratio <= times);
         Row { goal: Some(format!("≤ {times} × the limit")), met, ..self }

@@ -1,5 +1,5 @@
-//! Measures searches and reads. Each query is sent once, so no answer comes from the cache, except where cached reads
-//! are measured.
+//! Measures searches and reads. Each query is sent only once, so that no response comes from the cache. Only the
+//! measurement of cached reads is an exception.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,20 +16,20 @@ use super::process::Serving;
 use super::row::{Row, Sample};
 use super::text::Texts;
 
-/// Smallest and largest number of queries of one measurement. The smallest is enough for the 95th percentile; the
-/// largest bounds the time.
+/// Minimum and maximum number of queries of one measurement. The minimum is enough for the 95th percentile; the maximum
+/// limits the time.
 const QUESTIONS_MIN: usize = 20;
 const QUESTIONS_MAX: usize = 2_000;
 /// Number of memories that are read repeatedly from the cache.
 const KEPT: usize = 100;
-/// Number of clients that read them concurrently.
+/// Number of clients that read these memories concurrently.
 const READERS: usize = 16;
-/// Number of memories of the small log, and the largest number for which the goals of a small engine apply.
+/// Number of memories of the small log. The goals of a small engine apply up to this number.
 pub(super) const SMALL: u64 = 10_000;
-/// How long building the catalogue of a project may take.
+/// How long building the catalog of a project may take.
 const CATALOG_MAX: Duration = Duration::from_secs(900);
 
-/// A running engine with memories.
+/// A running engine that has memories.
 pub(super) struct Filled<'a> {
     pub(super) bench: &'a Bench,
     pub(super) serving: &'a Serving,
@@ -63,13 +63,13 @@ impl Filled<'_> {
         Connection::open(self.serving.api).await
     }
 
-    /// Whether to send another query.
+    /// Whether the measurement should send another query.
     fn goes_on(&self, started: Instant, done: usize) -> bool {
         let time = self.bench.duration * self.bench.rounds;
         done < QUESTIONS_MIN || (done < QUESTIONS_MAX && started.elapsed() < time)
     }
 
-    /// Waits until searches use all lanes and the engine does no work in the background.
+    /// Waits until searches use all retrieval methods (lanes) and the engine does no work in the background.
     pub(super) async fn warm(&self) -> anyhow::Result<()> {
         self.bench.step("warming up");
         let (mut connection, started, mut n) = (self.connect().await?, Instant::now(), 0);
@@ -88,7 +88,7 @@ impl Filled<'_> {
         }
     }
 
-    /// Reads of memories that are in the cache.
+    /// Measures reads of memories that are in the cache.
     async fn cached(&self) -> anyhow::Result<[Row; 3]> {
         self.bench.step("reading by id, cached");
         let mut connection = self.connect().await?;
@@ -132,7 +132,8 @@ impl Filled<'_> {
         ])
     }
 
-    /// Keyword searches for two words, both required, alternating with the full-text index alone.
+    /// Measures keyword searches for two words, both required. They alternate with searches of the full-text index
+    /// alone.
     async fn keyword(&self) -> anyhow::Result<[Row; 2]> {
         self.bench.step("keyword search");
         let (mut connection, index, mut texts) =
@@ -156,7 +157,7 @@ impl Filled<'_> {
         ])
     }
 
-    /// Hybrid searches, by words and by vectors.
+    /// Measures hybrid searches, by words and by vectors.
     async fn hybrid(&self) -> anyhow::Result<Row> {
         self.bench.step("hybrid search");
         let (mut connection, mut texts, started) = (self.connect().await?, Texts::new(92), Instant::now());
@@ -169,7 +170,7 @@ impl Filled<'_> {
         Ok(Row::time(self.work("hybrid search, p95"), &sample(latencies), 0.95).at_most(most))
     }
 
-    /// Checkouts of a context for a query.
+    /// Measures checkouts of a context for a query.
     async fn checkout(&self) -> anyhow::Result<Row> {
         self.bench.step("checkout");
         let (mut connection, mut texts, started) = (self.connect().await?, Texts::new(93), Instant::now());
@@ -183,7 +184,7 @@ impl Filled<'_> {
         Ok(Row::time(self.work("checkout, p95"), &sample(latencies), 0.95).at_most(200_000.0))
     }
 
-    /// Searches by vectors only. With a weight of 0, the other lanes contribute no candidates.
+    /// Measures searches by vectors only. The other lanes have a weight of 0 and therefore contribute no candidates.
     async fn vector(&self) -> anyhow::Result<[Row; 2]> {
         self.bench.step("vector search");
         let mut connection = self.connect().await?;
@@ -209,7 +210,7 @@ impl Filled<'_> {
     }
 }
 
-/// Appends to an engine with few memories and to one with many, alternating.
+/// Measures appends to an engine with few memories and to an engine with many, alternating.
 pub(super) async fn append_beside(small: &Filled<'_>, large: &Filled<'_>) -> anyhow::Result<Row> {
     large.bench.step("appending to a small and to a large log");
     let (mut to_small, mut to_large) = (small.connect().await?, large.connect().await?);

@@ -19,7 +19,7 @@ use super::text::Texts;
 
 /// Number of concurrent clients that fill the log. Each request saves one memory.
 const FILLERS: u64 = 32;
-/// Number of reads of each kind, alternating.
+/// Number of reads of each kind. Reads of the two kinds alternate.
 const READS: usize = 500;
 
 pub(super) fn measure(bench: &Bench, runtime: &Runtime) -> anyhow::Result<Vec<Row>> {

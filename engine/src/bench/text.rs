@@ -1,4 +1,4 @@
-//! Generates memories and questions. They are the same in every run.
+//! Generates memories and questions. The texts are the same in every run.
 
 /// Size of the text of one memory, in bytes. The figures in the documentation refer to it.
 const CONTENT_BYTES: usize = 300;
@@ -24,7 +24,7 @@ impl Texts {
         self.state
     }
 
-    /// A text of about 300 bytes.
+    /// Returns a text of about 300 bytes.
     pub(super) fn content(&mut self) -> String {
         let mut content = String::with_capacity(CONTENT_BYTES + 16);
         while content.len() < CONTENT_BYTES {
@@ -35,19 +35,19 @@ impl Texts {
     }
 
     fn word(&mut self) -> String {
-        // The product of two uniform draws favours small numbers, so a few words are frequent.
+        // The product of two uniform random numbers favours small numbers, so a few words are frequent.
         let rank = (self.next() % WORDS) * (self.next() % WORDS) / WORDS;
         let mut word = String::new();
         push_word(rank, &mut word);
         word
     }
 
-    /// A query with this number of words, distributed as in the texts.
+    /// Returns a query with this number of words, distributed as in the texts.
     pub(super) fn words(&mut self, count: u64) -> String {
         (0..count).map(|_| self.word()).collect::<Vec<_>>().join(" ")
     }
 
-    /// A query of two to six words. One in ten contains only words that occur in no text.
+    /// Returns a query of two to six words. One query in ten contains only words that occur in no text.
     pub(super) fn question(&mut self) -> String {
         let count = 2 + self.next() % 5;
         if self.next().is_multiple_of(10) {
@@ -59,12 +59,12 @@ impl Texts {
         self.words(count)
     }
 
-    /// The body of a request that saves one memory.
+    /// Returns the body of a request that saves one memory.
     pub(super) fn memory(&mut self) -> String {
         format!(r#"{{"content":"{}","project":"bench"}}"#, self.content())
     }
 
-    /// The body of a request that appends this many events.
+    /// Returns the body of a request that appends `count` events.
     pub(super) fn events(&mut self, count: usize) -> String {
         let event = |texts: &mut Texts| {
             format!(

@@ -1,4 +1,4 @@
-//! The parts of the configuration about models: what makes vectors, and what ranks.
+//! The parts of the configuration about models: the embedding model and the reranker.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -10,14 +10,14 @@ use hyper::Uri;
 use engine_retrieval::Model;
 use engine_retrieval::providers::{EmbeddingService, RerankService, Service};
 
-/// What makes vectors.
+/// The configured embedding model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Embedding {
-    /// The program itself.
+    /// A model that is part of the program.
     InProcess(Model),
-    /// A model in files, run by the program.
+    /// A model in files, which the program runs.
     Directory(PathBuf),
-    /// A service outside.
+    /// An external embedding service.
     Http(EmbeddingService),
 }
 
@@ -46,13 +46,13 @@ pub(super) fn embedding(section: &configuration::Embedding, faults: &mut Vec<Str
     }
 }
 
-/// Absent when the file has no such section.
+/// Returns the reranking service; `None` if the file has no such section.
 pub(super) fn rerank(section: &Rerank, faults: &mut Vec<String>) -> Option<RerankService> {
     let service = service(&section.service(), faults)?;
     Some(RerankService { service, top: section.top() })
 }
 
-/// The service, where one is configured.
+/// Returns the service if one is configured.
 fn service(section: &configuration::Service<'_>, faults: &mut Vec<String>) -> Option<Service> {
     let (url, model) = (section.url?, section.model?);
     let Ok(url) = url.parse::<Uri>() else {

@@ -12,7 +12,8 @@ use super::Engine;
 impl Engine {
     /// Whether the engine can serve requests.
     pub(crate) fn is_ready(&self) -> bool {
-        // A log that accepts no events still serves reads: the volume may be full, or the log may not verify.
+        // The engine still serves reads if the log accepts no events, because the volume is full or the log does not
+        // verify.
         self.published.head().is_some() && self.projection.state() == ProjectionState::Ready
     }
 
@@ -50,7 +51,7 @@ impl Engine {
             model: model.id().to_owned(),
             dimension: Some(model.dimension()).filter(|dimension| *dimension > 0),
             embedded: embedded as u64,
-            // Vectors are computed when a project is searched, so none is missing.
+            // The engine computes vectors when a project is searched, so no vector counts as missing.
             total: embedded as u64,
             ..EmbeddingStatus::default()
         }
@@ -82,7 +83,7 @@ impl Engine {
         }
     }
 
-    /// All metrics as text; the gauges are set to the current state first.
+    /// Returns all metrics as text. Sets the gauges to the current state first.
     ///
     /// # Errors
     /// A metric cannot be written.

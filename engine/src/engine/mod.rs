@@ -37,13 +37,13 @@ use threads::Threads;
 
 pub(crate) use settings::Settings;
 
-/// Maximum size of the requests that wait for the writer, bytes. A single request may exceed it.
+/// Maximum total size of the requests that wait for the writer, bytes. A single request may be larger.
 const QUEUE_BYTES_MAX: u64 = 64 << 20;
 
 /// A running engine.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    /// State of the log that the writer publishes: head, faults and free space.
+    /// State of the log, published by the writer: head, faults and free space.
     pub(crate) published: Published,
     pub(crate) projection: Arc<ProjectionShared>,
     /// Reader of durable events.
@@ -51,14 +51,14 @@ pub(crate) struct Engine {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log_handles: LogHandles,
     pub(crate) retrieval: Arc<Retrieval>,
-    /// Cache of answers.
+    /// Cache of responses.
     pub(crate) answers: Arc<AnswerCache>,
     /// The external embedding model, if one is configured.
     pub(crate) embeddings: Option<Arc<Embeddings>>,
     /// The external reranking model, if one is configured.
     pub(crate) reranker: Option<Reranker>,
     catalogs: Arc<CatalogCache>,
-    /// Listeners that drop their copies when memories are forgotten.
+    /// Listeners that drop their in-memory copies when memories are forgotten.
     pub(crate) forgotten: Listeners,
     /// Searches the database files for traces of forgotten texts.
     pub(crate) traces: TraceFiles,
@@ -66,21 +66,21 @@ pub(crate) struct Engine {
     pseudonyms: Pseudonyms,
     /// Default rules for retention plans.
     pub(crate) retention: Retention,
-    /// Default for saves of a text that the project already has.
+    /// What a save does by default if the project already has the text.
     pub(crate) same_text: SameText,
     not_applied: Vec<NotApplied>,
-    /// Locks of writes that depend on what is stored.
+    /// Locks for writes that depend on the stored state.
     pub(crate) write_locks: WriteLocks,
-    /// Size of the requests in the queue of the writer, bytes.
+    /// Total size of the requests in the queue of the writer, bytes.
     queued_bytes: AtomicU64,
     threads: Threads,
     started_at: Timestamp,
-    // Dropped last: another process may open the log only after the threads have ended.
+    // Dropped last, because another process may open the log only after all threads have ended.
     _directory: LogDirectory,
 }
 
 impl Engine {
-    /// Makes events durable, all or none.
+    /// Makes events durable: either all of them or none.
     ///
     /// # Errors
     /// The policy blocks an event, the key of the pseudonyms is missing, or the log does not accept the events.
@@ -88,13 +88,13 @@ impl Engine {
         self.commit_passed(self.apply_policy(drafts).await?, key).await
     }
 
-    /// Applies the policy to events and returns them as they may be written.
+    /// Applies the policy to events and returns the events in the form in which they may be written.
     ///
     /// # Errors
-    /// The policy blocks one of them, or the key of the pseudonyms is missing.
+    /// The policy blocks an event, or the key of the pseudonyms is missing.
     pub(crate) async fn apply_policy(&self, drafts: Vec<Draft>) -> Result<AllowedEvents, WriteError> {
         let known = self.pseudonyms.known().cloned();
-        // The copy is needed only before the key was loaded, which the first event with a pseudonym does.
+        // The copy is needed only until the key is loaded. The first event with a pseudonym loads the key.
         let again = known.is_none().then(|| drafts.clone());
         let passed = match (self.gate.pass(drafts, known).await, again) {
             (Err(WriteError::Pseudonyms(_)), Some(drafts)) => {
@@ -107,7 +107,7 @@ impl Engine {
         Ok(passed)
     }
 
-    /// Makes events durable that the policy has passed.
+    /// Makes events durable that the policy has allowed.
     pub(crate) async fn commit_passed(
         &self,
         passed: AllowedEvents,
@@ -119,13 +119,14 @@ impl Engine {
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
         self.threads.send(WriterCommand::Commit(Commit { drafts, key, reply }))?;
-        // The writer answers every request in its queue unless it has ended.
+        // The writer answers every request in its queue. If the writer has ended, there is no answer.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
         self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
         Ok(receipt)
     }
 
-    /// Makes the events durable that record what is forgotten, and wakes the keeper to erase it from the files.
+    /// Makes the events durable that record what is forgotten, and wakes the keeper thread, which erases the content
+    /// from the files.
     pub(crate) async fn erase(
         &self,
         drafts: Vec<Draft>,
@@ -138,22 +139,22 @@ impl Engine {
         Ok(receipt)
     }
 
-    /// The policy, which is applied to identifiers too.
+    /// The policy. It is also applied to identifiers.
     pub(crate) fn policy(&self) -> &Policy {
         self.gate.policy()
     }
 
-    /// The key of this log's pseudonyms, if it was loaded before.
+    /// The key of this log's pseudonyms, if it is loaded already.
     pub(crate) fn known_pseudonym_key(&self) -> Option<&PseudonymKey> {
         self.pseudonyms.known()
     }
 
-    /// The key of this log's pseudonyms, after it was verified against the log.
+    /// Loads the key of this log's pseudonyms and verifies it against the log.
     pub(crate) async fn pseudonym_key(&self) -> Result<PseudonymKey, KeyFault> {
         self.pseudonyms.key(&self.projection, self.published.head_seq()).await
     }
 
-    /// Records in the log which key the tokens of these events have, before the first token is written.
+    /// Before the first token is written, records in the log which key made the tokens of these events.
     async fn record_pseudonym_key(&self, drafts: &[Draft]) -> Result<(), CommitError> {
         let Some((draft, key)) = self.pseudonyms.unrecorded() else { return Ok(()) };
         let has_one = |draft: &Draft| {
@@ -169,10 +170,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Adds a request to the size of the queue until it is answered.
+    /// Adds the size of a request to the size of the queue, until the result is dropped.
     ///
     /// # Errors
-    /// The queue exceeds [`QUEUE_BYTES_MAX`].
+    /// The size of the queue exceeds [`QUEUE_BYTES_MAX`].
     fn wait_in_line(&self, bytes: u64) -> Result<QueuedBytes<'_>, CommitError> {
         let before = self.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
         let waiting = QueuedBytes { queued_bytes: &self.queued_bytes, bytes };
@@ -184,7 +185,7 @@ impl Engine {
         self.ask(WriterCommand::Rotate).await
     }
 
-    /// Signs checkpoints with a new key from now on.
+    /// Makes the writer sign checkpoints with a new key from now on.
     pub(crate) async fn rotate_key(&self) -> Result<KeyRotated, CommitError> {
         self.ask(WriterCommand::RotateKey).await
     }
@@ -196,22 +197,23 @@ impl Engine {
         answer.await.unwrap_or(Err(CommitError::Stopping))
     }
 
-    /// Verifies the log against an anchor, now and from now on.
+    /// Verifies the log against an anchor now, and keeps verifying against it.
     pub(crate) async fn anchor(&self, given: GivenAnchor) -> Result<IntegrityHealth, CommitError> {
         let (reply, answer) = oneshot::channel();
         self.threads.send(WriterCommand::Anchor(given, reply))?;
         answer.await.map_err(|_| CommitError::Stopping)
     }
 
-    /// A signed checkpoint for the head of the log; `None` until the log is open.
+    /// Returns a signed checkpoint for the head of the log; `None` until the log is open.
     pub(crate) fn head_checkpoint(&self) -> Option<CheckpointView> {
         self.log_handles.attestation.head(&self.log_handles.context)
     }
 
-    /// Accepts no more events, finishes the queued ones and closes the files. Blocks until done.
+    /// Stops the engine: accepts no more events, finishes the queued events and closes the files. Blocks until this is
+    /// done.
     pub(crate) fn stop(&self) {
         self.threads.close_queue();
-        // Stopped before the projection, which both read.
+        // These two are stopped before the projection, because both read it.
         self.catalogs.stop();
         if let Some(embeddings) = &self.embeddings {
             embeddings.stop();
@@ -219,14 +221,14 @@ impl Engine {
         self.threads.join();
     }
 
-    /// Whether all threads are running. If one has ended, only a restart helps.
+    /// Whether all threads are running. If a thread has ended, only a restart of the process helps.
     pub(crate) fn is_alive(&self) -> bool {
         let filling = self.embeddings.as_ref().is_none_or(|embeddings| embeddings.is_alive());
         self.threads.are_alive() && filling && self.catalogs.is_alive()
     }
 }
 
-/// Bytes of a queued request; subtracted when the request is answered or its client is gone.
+/// Bytes of a queued request. They are subtracted when the request is answered or its client disconnects.
 struct QueuedBytes<'a> {
     queued_bytes: &'a AtomicU64,
     bytes: u64,

@@ -17,22 +17,22 @@ use crate::config::{Embedding, Retention};
 pub(crate) struct Settings {
     /// When the log starts a new segment.
     pub(crate) rotation: Rotation,
-    /// Interval between two complete verifications of log and projection. If absent, the log is never verified in the
-    /// background: for commands that run once.
+    /// Interval between two full verifications of log and projection. Without a value, the log is never verified in the
+    /// background; commands that run once use this.
     pub(crate) verify_interval: Option<Duration>,
-    /// Anchor that the log is verified against before the first write.
+    /// Anchor against which the log is verified before the first write.
     pub(crate) anchor: Option<GivenAnchor>,
-    /// The policy for everything that is written.
+    /// The policy, which is applied to everything that is written.
     pub(crate) policy: Arc<Policy>,
     /// Default rules for retention plans.
     pub(crate) retention: Retention,
     /// The embedding model.
     pub(crate) embedding: Embedding,
-    /// Memory budget for search, bytes; by default a share of what the process may use.
+    /// Memory budget for search, bytes; by default a share of the memory that the process may use.
     pub(crate) search_bytes_max: Option<u64>,
-    /// Service that reranks the best results of a search.
+    /// External service that reranks the best results of a search.
     pub(crate) rerank: Option<RerankService>,
-    /// Default for saves of a text that the project already has.
+    /// What a save does by default if the project already has the text.
     pub(crate) same_text: SameText,
     /// Parts of the configuration that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,

@@ -26,16 +26,16 @@ use crate::policy_gate::Gate;
 use crate::pseudonyms::Pseudonyms;
 use crate::write_locks::WriteLocks;
 
-/// Default time between two complete verifications of the projection and of the log.
+/// Default time between two full verifications of the projection and of the log.
 const SCRUB_INTERVAL: Duration = Duration::from_secs(86_400);
-/// Default memory budget of the catalogs, in eighths of what the process may use: the rest is for the program, the
-/// pages of the projection, and requests. Of 512 MiB it is 320 MiB.
+/// Default memory budget of the catalogs, in eighths of the memory that the process may use. The rest is for the
+/// program, the pages of the projection, and requests. Of 512 MiB, the catalogs get 320 MiB.
 const CATALOGS_EIGHTHS: u64 = 5;
-/// Memory budget of the answer cache, bytes.
+/// Memory budget of the response cache, bytes.
 const ANSWERS_BYTES_MAX: u64 = 32 << 20;
 
 impl Engine {
-    /// Locks the data directory and starts the threads; they open the log and the projection.
+    /// Locks the data directory and starts the threads. The threads open the log and the projection.
     ///
     /// # Errors
     /// The directory is in use or cannot be read, a model cannot be used, or a thread cannot be started.
@@ -141,7 +141,7 @@ impl Search {
     }
 }
 
-/// The model in the process, and the external embedding service if one is configured.
+/// Returns the embedding model in the process, and the external embedding service if one is configured.
 fn model(
     embedding: Embedding,
     surroundings: EmbeddingDependencies,
@@ -155,8 +155,8 @@ fn model(
     })
 }
 
-/// Registers everything that keeps copies of memories in memory. Each drops all its copies when memories are forgotten:
-/// that is rare, and the next search builds them again.
+/// Registers everything that keeps copies of memories in memory. When memories are forgotten, each listener drops all
+/// its copies: forgetting is rare, and the next search rebuilds the copies.
 fn holders_of_copies(
     answers: &Arc<AnswerCache>,
     catalogs: &Arc<CatalogCache>,

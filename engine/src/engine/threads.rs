@@ -8,13 +8,13 @@ use std::thread::{self, JoinHandle};
 use engine_log::{CommitError, DurableGroup, Keeper, Writer, WriterCommand};
 use engine_projection::Projector;
 
-/// Maximum number of requests in the queue of the writer. With a disk that syncs in a millisecond they take less than a
-/// second.
+/// Maximum number of requests in the queue of the writer. If the disk syncs in a millisecond, the writer processes all
+/// of them in less than a second.
 const QUEUE_MAX: usize = 1024;
-/// Maximum number of durable groups that wait for the projection: enough to keep both threads busy.
+/// Maximum number of durable groups that wait for the projection: enough to keep the writer and the projector busy.
 const APPLYING_MAX: usize = 16;
 
-/// The writer of the log, the keeper of its files, and the projector, each a thread.
+/// The threads: the writer of the log, the keeper of its files, and the projector.
 #[derive(Debug)]
 pub(super) struct Threads {
     queue: Mutex<Option<SyncSender<WriterCommand>>>,
@@ -28,7 +28,7 @@ pub(super) fn applying() -> (SyncSender<DurableGroup>, Receiver<DurableGroup>) {
 }
 
 impl Threads {
-    /// Starts the threads; they open the log and the projection.
+    /// Starts the threads. They open the log and the projection.
     ///
     /// # Errors
     /// The operating system refuses to start a thread.
@@ -65,16 +65,16 @@ impl Threads {
         })
     }
 
-    /// Makes the keeper check for work now.
+    /// Makes the keeper thread check for work now.
     pub(super) fn wake_keeper(&self) {
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((wake, _)) = &*keeper {
-            // A full channel means that it is about to check anyway.
+            // If the channel is full, the keeper will check soon anyway.
             let _woken = wake.try_send(());
         }
     }
 
-    /// Closes the queue. The writer finishes the queued commands and ends, and the projection with it.
+    /// Closes the queue. The writer then finishes the queued commands and ends, and the projector ends after it.
     pub(super) fn close_queue(&self) {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -86,7 +86,7 @@ impl Threads {
                 tracing::error!("a thread of the engine panicked");
             }
         }
-        // The keeper ends last, with a checkpoint of everything that the others did.
+        // The keeper ends last, because it writes a checkpoint of everything that the other threads did.
         if let Some((wake, keeper)) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
             drop(wake);
             if keeper.join().is_err() {

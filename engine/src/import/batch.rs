@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 
 use super::target::{Target, Written};
 
-/// A batch is full at this size, which is half of the largest body of a request.
+/// A batch is full when it reaches this size, which is half of the largest request body.
 const BATCH_BYTES_MAX: usize = 4 << 20;
-/// Memories that are sent concurrently. The engine commits them as one group.
+/// Number of memories that are sent concurrently. The engine commits them as one group.
 const AT_ONCE: usize = 32;
 
-/// Consecutive events of one log, with the memories that are derived from them.
+/// Consecutive events of one source log, with the memories derived from them.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     project: &'a str,
@@ -34,9 +34,9 @@ pub(super) struct Sent {
     pub(super) events_new: u64,
     pub(super) events_before: u64,
     pub(super) memories: u64,
-    /// Reasons for memories that the engine refused. Their events are imported all the same.
+    /// Reasons for which the engine refused memories. The events of these memories are imported all the same.
     pub(super) memories_refused: Vec<String>,
-    /// Another import wrote events from this position on, so the state of the target must be read again.
+    /// Whether another import wrote events from this position on; the state of the target must then be read again.
     pub(super) overtaken: bool,
 }
 
@@ -94,14 +94,14 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// The idempotency key, derived from the project, the log and the position in it, but not from the content: two
-    /// imports with batches of different sizes then conflict on the key instead of writing twice.
+    /// Returns the idempotency key. It is derived from the project, the log and the position in the log, but not from
+    /// the content. Two imports with batches of different sizes then conflict on the key instead of writing twice.
     fn key(&self, what: &str, seq: u64) -> String {
         let place = format!("{}\n{}\n{seq}", self.project, self.chain);
         format!("zaxy-{what}/{}", &Hash::of(place.as_bytes()).to_string()[..40])
     }
 
-    /// Sends the memories first, so that the presence of an event proves that its memory is present too.
+    /// Sends the batch. The memories are sent before the events, so if an event is in the target, its memory is too.
     pub(super) async fn send(&mut self, target: &Target) -> anyhow::Result<Sent> {
         let mut sent = Sent::default();
         let mut waiting = std::mem::take(&mut self.memories).into_iter();

@@ -1,4 +1,5 @@
-//! The imported logs of a target, read back from the engine's log and verified again by Zaxy's rules.
+//! The logs that were imported into a target. They are read back from the engine's log and verified again by Zaxy's
+//! rules.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,10 @@ use serde::Serialize;
 use super::target::Target;
 use super::target_report::TargetReport;
 
-/// Most breaches that are listed. All are counted.
+/// Maximum number of breaches that are listed. All are counted.
 const BREACHES_MAX: usize = 20;
 
-/// The imported logs of a target, up to the event that was read last.
+/// The imported logs of a target, as far as the engine's log was read.
 #[derive(Debug, Default)]
 pub(super) struct Imported {
     read_to: u64,
@@ -25,13 +26,13 @@ pub(super) struct Imported {
 pub(super) struct There {
     pub(super) seq: u64,
     pub(super) hash: Hash,
-    /// Name of the file it came from. Copies of one log may have different names.
+    /// Name of the file that the event came from. Copies of one log may have different names.
     pub(super) log: String,
     gaps: Vec<(u64, u64)>,
 }
 
 impl There {
-    /// Whether this event was left out when the log was imported.
+    /// Whether the import of this log left out the event `seq`.
     pub(super) fn left_out(&self, seq: u64) -> bool {
         let after = self.gaps.partition_point(|(first, _)| *first <= seq);
         after.checked_sub(1).is_some_and(|gap| seq <= self.gaps[gap].1)
@@ -74,21 +75,21 @@ pub(super) struct VerifiedImports {
 /// Result of verifying one imported log in the target.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Proof {
-    /// No imported event is changed, duplicated or missing.
+    /// Whether no imported event is changed, duplicated or missing.
     pub(super) ok: bool,
     project: String,
-    /// Name of the file that its last event came from.
+    /// Name of the file that the last event of this log came from.
     log: String,
-    /// Hash of its first event, which identifies the log.
+    /// Hash of the log's first event, which identifies the log.
     chain: Hash,
-    /// Events whose hash was recomputed from the stored data.
+    /// Number of events whose hash was recomputed from the stored data.
     events: u64,
-    /// Places where lines were left out by `--keep-going`.
+    /// Number of places where `--keep-going` left out lines.
     gaps: u64,
     /// Sequence number of the last event in the source log.
     head_seq: u64,
     head_hash: Option<Hash>,
-    /// Sequence number of its first event in the engine's log.
+    /// Sequence number of this log's first event in the engine's log.
     first_seq: u64,
     last_seq: u64,
     breaches: Vec<ChainBreach>,
@@ -110,7 +111,8 @@ impl Imported {
         if !is_imported(&event.kind) {
             return;
         }
-        // Any client may write events of these types. Events that do not have the form of an import are ignored.
+        // Any client may write events of these types. Events that do not have the form that an import writes are
+        // ignored.
         let Some((source, record)) = read_payload(&event.payload) else { return };
         let chain = self.logs.entry((event.project.clone(), source.chain)).or_default();
         if chain.events == 0 {

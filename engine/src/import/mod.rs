@@ -100,7 +100,7 @@ struct ZaxyArgs {
 
 /// Runs one of the imports.
 pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    // One thread, so that requests reach an engine in this process in the order in which they were made.
+    // The runtime has one thread, so that requests reach an engine in this process in the order in which they are made.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match &args.what {
         ImportSource::Zaxy(args) => runtime.block_on(zaxy(args)),

@@ -11,9 +11,9 @@ use super::imported::{Imported, Proof};
 use super::source::{Skipped, SourceLog};
 use super::target_report::TargetReport;
 
-/// Most refused lines that are listed. All are counted.
+/// Maximum number of refused lines that are listed. All are counted.
 const REFUSED_MAX: usize = 100;
-/// Most threads that are counted by name. A file normally has one thread, but may have any number.
+/// Maximum number of threads that are counted by name. A file normally has one thread, but may have any number.
 const THREADS_MAX: usize = 1000;
 /// Why an import cannot prove that it is complete.
 const COMPLETENESS: &str = "cannot be proven complete: a Zaxy log does not record where it ends, so events that are \
@@ -22,7 +22,7 @@ const COMPLETENESS: &str = "cannot be proven complete: a Zaxy log does not recor
 /// The report of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Everything that was found is imported, or can be imported in the case of a dry run.
+    /// Whether everything that was found is imported, or could be imported in the case of a dry run.
     pub(super) ok: bool,
     dry_run: bool,
     project: String,
@@ -52,7 +52,7 @@ struct Totals {
 pub(super) struct LogReport {
     file: PathBuf,
     log: String,
-    /// Hash of its first event, which identifies the log.
+    /// Hash of the log's first event, which identifies the log.
     pub(super) chain: Option<Hash>,
     pub(super) bytes: u64,
     pub(super) lines: u64,
@@ -67,23 +67,23 @@ pub(super) struct LogReport {
     verified: u64,
     pub(super) imported: u64,
     pub(super) already_there: u64,
-    /// Memories that were saved with the events, by this run or an earlier one.
+    /// Number of memories that were saved with the events, by this run or an earlier one.
     pub(super) memories: u64,
-    /// Memories that the engine refused, by reason.
+    /// Number of memories that the engine refused, by reason.
     pub(super) memories_refused: BTreeMap<String, u64>,
-    /// Names that exceed the engine's limits and are kept only in the original line, by field.
+    /// Number of names that exceed the engine's limits and are kept only in the original line, by field.
     changed: BTreeMap<&'static str, u64>,
-    /// Fields with content that no hash of Zaxy covers, by name. They are imported.
+    /// Number of fields with content that no hash of Zaxy covers, by name. The fields are imported.
     unsealed_fields: BTreeMap<String, u64>,
-    /// Payloads that only Zaxy's own keys can decrypt. They are imported unchanged.
+    /// Number of payloads that only Zaxy's own keys can decrypt. The payloads are imported unchanged.
     encrypted: u64,
-    /// Events after a gap: it is not proven that no event before them is missing.
+    /// Number of events after a gap. For these events it is not proven that no earlier event is missing.
     after_gaps: u64,
     refused: Vec<RefusedLine>,
     refused_count: u64,
     /// The part of the file from the line at which the import of this log stopped.
     pub(super) not_read: Option<NotRead>,
-    /// The last line of the log verifies, but has no line feed.
+    /// Whether the last line of the log verifies but has no line feed.
     pub(super) unterminated: bool,
     /// Verification of the imported events, computed from the engine's log.
     proof: Option<Proof>,
@@ -100,7 +100,7 @@ struct SourceHead {
 pub(super) struct RefusedLine {
     /// Line number, from 1.
     pub(super) line: u64,
-    /// Byte offset at which it starts.
+    /// Byte offset at which the line starts.
     pub(super) byte: u64,
     /// Stable label of the reason.
     pub(super) reason: &'static str,
@@ -109,7 +109,7 @@ pub(super) struct RefusedLine {
 
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct NotRead {
-    /// Byte offset at which it starts. The refused line is included.
+    /// Byte offset at which this part starts. The part includes the refused line.
     pub(super) byte: u64,
     pub(super) bytes: u64,
 }

@@ -18,7 +18,7 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct SourceLog {
     pub(super) path: PathBuf,
-    /// Name of its file without the extension. Zaxy calls it the session.
+    /// Name of the log file without the extension. Zaxy calls it the session.
     pub(super) name: String,
     pub(super) bytes: u64,
 }
@@ -30,8 +30,8 @@ pub(super) struct Skipped {
     reason: &'static str,
 }
 
-/// Finds logs. A file is taken as a log. In a directory, the logs are the files that Zaxy itself would open: `*.jsonl`,
-/// without subdirectories.
+/// Finds logs. If `from` is a file, it is the log. If it is a directory, the logs are the files that Zaxy itself would
+/// open: `*.jsonl`, without subdirectories.
 pub(super) fn find(from: &Path) -> io::Result<Found> {
     let mut found = Found { logs: Vec::new(), skipped: Vec::new() };
     if !fs::metadata(from)?.is_dir() {
@@ -74,13 +74,13 @@ pub(super) struct Lines<R> {
 pub(super) struct Line<'a> {
     /// Line number, from 1.
     pub(super) number: u64,
-    /// Byte offset at which it starts.
+    /// Byte offset at which the line starts.
     pub(super) byte: u64,
-    /// Its content without the line feed, truncated at the limit.
+    /// Content of the line without the line feed, truncated at the limit.
     pub(super) text: &'a [u8],
-    /// Whether it has more bytes than the limit.
+    /// Whether the line has more bytes than the limit.
     pub(super) too_long: bool,
-    /// Whether it ends with a line feed, which means that the writer completed it.
+    /// Whether the line ends with a line feed, which means that the writer completed the line.
     pub(super) ended: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The engine to write to. A stopped engine is started in this process and receives the same requests as a running one,
-//! so the checks, the keys and the log are the same.
+//! The engine to write to. A stopped engine is started in this process. It receives the same requests as a running
+//! engine, so the checks, the keys and the log are the same.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,12 +32,12 @@ const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
 const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// The engine to send requests to. Clones share it.
+/// The engine to send requests to. Clones share the engine.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     engine: Reached,
-    /// How long it may be unavailable, for example during a restart, while a volume grows or while the projection is
-    /// built.
+    /// How long the engine may be unavailable, for example during a restart, while a volume grows or while the
+    /// projection is built.
     patience: Duration,
 }
 
@@ -50,13 +50,13 @@ enum Reached {
 /// Result of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Written {
-    /// It is durable, written by this request.
+    /// The data is durable; this request wrote it.
     New,
-    /// It was already durable, written with the same key.
+    /// The data was already durable; an earlier request with the same key wrote it.
     Before,
     /// The key was used before with a different request.
     Conflict,
-    /// The engine refused it.
+    /// The engine refused the write.
     Refused(ErrorCode, String),
 }
 
@@ -69,7 +69,8 @@ impl Target {
         }
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Shorter than the keep-alive time of any engine: a request on a connection that is being closed fails.
+            // This is shorter than the keep-alive time of any engine, because a request on a connection that is being
+            // closed fails.
             .pool_idle_timeout(POOL_IDLE_MAX)
             .build_http();
         Ok(Target { engine: Reached::Running { client, base }, patience })
@@ -93,13 +94,13 @@ impl Target {
         self.get("/v1/log/head").await
     }
 
-    /// A page of events after this sequence number, and the number of the last event in the log.
+    /// Returns a page of events after sequence number `after`, and the number of the last event in the log.
     pub(super) async fn page(&self, after: u64) -> anyhow::Result<EventPage> {
         self.get(&format!("/v1/events?after={after}&limit={EVENTS_LIMIT_MAX}")).await
     }
 
-    /// Id of the currently valid memory with this tag. The part of the tag after the last colon must be letters and
-    /// digits.
+    /// Returns the id of the currently valid memory with this tag. The part of the tag after the last colon must
+    /// consist of letters and digits.
     pub(super) async fn find(&self, project: &str, tag: &str) -> anyhow::Result<Option<String>> {
         let word = tag.rsplit(':').next().unwrap_or(tag);
         let project: String = project.bytes().map(|byte| format!("%{byte:02X}")).collect();
@@ -121,7 +122,7 @@ impl Target {
         Ok(self.write_and_read(path, Some(key), body).await?.0)
     }
 
-    /// Writes. Returns the result and the body of the answer.
+    /// Sends a write. Returns its result and the body of the response.
     pub(super) async fn write_and_read(
         &self,
         path: &str,
@@ -145,19 +146,19 @@ impl Target {
         bail!("{path}: {} {}: {}", status.as_u16(), error.code.as_str(), error.message)
     }
 
-    /// The event with this sequence number, if it exists.
+    /// Returns the event with this sequence number, if it exists.
     pub(super) async fn event(&self, seq: u64) -> anyhow::Result<Option<EventView>> {
         let page: EventPage =
             self.get(&format!("/v1/events?after={}&limit=1", seq.saturating_sub(1))).await?;
         Ok(page.events.into_iter().next().filter(|event| event.seq == seq))
     }
 
-    /// The memory with this id. It is an error if it does not exist.
+    /// Returns the memory with this id. It is an error if no memory has the id.
     pub(super) async fn memory(&self, id: &str) -> anyhow::Result<MemoryView> {
         self.get(&format!("/v1/memories/{id}")).await
     }
 
-    /// Sends a request, and retries until the answer is final or the patience is exhausted. Retries are safe: every
+    /// Sends a request, and retries until the response is final or the time `patience` is over. Retries are safe: every
     /// write except a document has an idempotency key, and ingesting the same document again changes nothing.
     async fn ask(
         &self,

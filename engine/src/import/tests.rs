@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use super::source::{Line, Lines};
 
-/// Generates its content while it is read, so that only the reader can use memory for it.
+/// A reader that generates its content while it is read, so that only the line reader under test can use memory for it.
 struct Endless {
     line: Vec<u8>,
     at: usize,

@@ -1,4 +1,4 @@
-//! Imports one log after the other: reads, verifies and sends its events.
+//! Imports one log after the other: reads, verifies and sends the events of each log.
 
 use std::fs::File;
 use std::io::{BufReader, IsTerminal, stderr};
@@ -14,7 +14,7 @@ use super::report::{LogReport, NotRead, RefusedLine, Report};
 use super::source::{Line, Lines, SourceLog};
 use super::target::Target;
 
-/// Most restarts because of a concurrent import of the same log, before this one fails.
+/// How often an import starts over because of a concurrent import of the same log, before it fails.
 const OVERTAKEN_MAX: usize = 8;
 /// Size of the read buffer.
 const READ_BYTES: usize = 1 << 18;
@@ -79,7 +79,7 @@ impl<'a> Transfer<'a> {
     ) -> anyhow::Result<()> {
         self.progress.set_message(source.name.clone());
         let before = self.progress.position();
-        // Events written by earlier passes of this run. A later pass finds them in the target.
+        // Number of events that earlier passes of this run wrote. A later pass finds them in the target.
         let mut own = 0;
         for _ in 0..OVERTAKEN_MAX {
             let mut pass = Pass {
@@ -106,7 +106,7 @@ impl<'a> Transfer<'a> {
         bail!("another import writes {:?} at the same time", source.name)
     }
 
-    /// Reads a log once. Returns whether to start over.
+    /// Reads a log once. Returns whether the import has to start over.
     async fn pass(
         &self,
         source: &SourceLog,
@@ -213,7 +213,7 @@ impl<'a> Transfer<'a> {
         if self.keep_going { Next::Line } else { Next::End(line.byte) }
     }
 
-    /// Sends the current batch. Returns whether to start over.
+    /// Sends the current batch. Returns whether the import has to start over.
     async fn flush(&self, pass: &mut Pass<'a>) -> anyhow::Result<bool> {
         let (Some(target), Some(batch)) = (self.target, &mut pass.batch) else {
             pass.batch = None;
@@ -228,8 +228,8 @@ impl<'a> Transfer<'a> {
 }
 
 impl Pass<'_> {
-    /// Refuses a source that ends before the last event imported from it, because it has lost its end since. A source
-    /// with another name is not refused: it may be an older copy.
+    /// Refuses a source that ends before the last event imported from it: the file has lost its end since. A source
+    /// with another name is not refused, because it may be an older copy.
     fn compare_ends(&mut self, name: &str) {
         let end = self.verifier.head().map_or(0, |(seq, _)| seq);
         let Some(there) = self.there.as_ref().filter(|there| there.seq > end && there.log == name) else {
@@ -250,13 +250,13 @@ impl Pass<'_> {
 }
 
 impl LogReport {
-    /// Counts an event. Returns whether it is the first.
+    /// Counts an event. Returns whether the event is the first.
     fn count_first(&mut self, event: &Verified<'_>) -> bool {
         self.count(event);
         self.verified() == 1
     }
 
-    /// Counts the result of a batch. Returns whether to start over.
+    /// Counts the result of a batch. Returns whether the import has to start over.
     fn sent(&mut self, sent: Sent) -> bool {
         self.imported += sent.events_new;
         self.already_there += sent.events_before;

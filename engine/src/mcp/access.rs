@@ -1,5 +1,6 @@
 //! Access over HTTP: the allowed values of `Host` and `Origin`, and the HTTP service. The checks prevent DNS rebinding:
-//! a page in a browser must not reach an engine on the user's machine or cluster, whatever the page's name resolves to.
+//! a web page in a browser must not reach an engine on the user's machine or cluster by making its own domain name
+//! resolve to the engine's address.
 
 use std::sync::Arc;
 
@@ -23,8 +24,8 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Allows the local machine, the engine's Service in its cluster (`engine` is `namespace/name`, or empty), and the
-    /// hosts in `more`.
+    /// Allows the names of the local machine, the engine's Service in its cluster (`engine` is `namespace/name`, or
+    /// empty), and the hosts in `more`.
     pub(crate) fn new(engine: &str, more: &[String], server_memory: Option<&str>) -> Access {
         let mut hosts: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
         if let Some((namespace, name)) = engine.split_once('/') {
@@ -41,14 +42,14 @@ impl Access {
         Access { hosts, server_memory: server_memory.map(Arc::from) }
     }
 
-    /// The HTTP transport. It keeps no sessions, so every answer is one JSON object and a restart loses nothing. It
-    /// checks `Host` and `Origin`, and has the same limit on the size of a body as the rest of the API.
+    /// Creates the HTTP transport. It keeps no sessions, so every response is one JSON object and a restart loses
+    /// nothing. It checks `Host` and `Origin`, and limits the size of a body like the rest of the API.
     pub(crate) fn service(
         &self,
         operations: Operations,
     ) -> StreamableHttpService<Server, NeverSessionManager> {
         let origins = self.hosts.iter().flat_map(|host| {
-            // An entry with a port allows that port only; an entry without one allows every port.
+            // An entry with a port allows only that port; an entry without a port allows every port.
             let ported = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
             let port = if ported { "" } else { ":*" };
             ["http", "https"].map(|scheme| format!("{scheme}://{host}{port}"))

@@ -1,5 +1,5 @@
-//! Forwards calls to an engine in another process over HTTP. It uses the newest revision of the protocol, in which each
-//! call is one independent request.
+//! Forwards calls to an engine in another process over HTTP. It uses the newest protocol revision, in which each call
+//! is one independent request.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,7 +24,8 @@ use serde_json::{Value, json};
 const CALL_LIMIT: Duration = Duration::from_secs(40);
 /// How long an idle connection is kept for the next call.
 const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
-/// Largest accepted answer. The largest answer of an engine is a page of events, escaped twice; this is larger.
+/// Largest response that is accepted, bytes. The largest response of an engine is a page of events, escaped twice; this
+/// limit is larger.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Client of a running engine.
@@ -35,7 +36,7 @@ pub(super) struct Forward {
     requests: AtomicU64,
 }
 
-/// A JSON-RPC answer.
+/// A JSON-RPC response.
 #[derive(Deserialize)]
 struct Reply {
     result: Option<Value>,
@@ -43,7 +44,7 @@ struct Reply {
 }
 
 impl Forward {
-    /// `url` is the base URL of the engine's API, with or without `/mcp`.
+    /// Creates a client. `url` is the base URL of the engine's API, with or without `/mcp`.
     pub(super) fn new(url: &str) -> anyhow::Result<Forward> {
         let base = url.trim_end_matches('/').trim_end_matches("/mcp");
         let endpoint: Uri = format!("{base}/mcp").parse().with_context(|| format!("{url:?} is not a URL"))?;
@@ -52,13 +53,15 @@ impl Forward {
         }
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Shorter than the keep-alive time of any engine: a request on a connection that is being closed fails.
+            // This is shorter than the keep-alive time of any engine, because a request on a connection that is being
+            // closed fails.
             .pool_idle_timeout(POOL_IDLE_MAX)
             .build_http();
         Ok(Forward { client, endpoint, requests: AtomicU64::new(0) })
     }
 
-    /// Checks that an engine answers at the URL and supports the newest revision, before the server accepts a client.
+    /// Checks that an engine answers at the URL and supports the newest protocol revision. It is called before the
+    /// server accepts a client.
     pub(super) async fn greet(&self) -> anyhow::Result<()> {
         let about: DiscoverResult = self
             .ask("server/discover", None, json!({}))
@@ -79,7 +82,8 @@ impl Forward {
     }
 
     pub(super) async fn call(&self, request: CallToolRequestParams) -> Result<CallToolResult, ErrorData> {
-        // The name is sent in a header too. All our tool names are valid header values, so any other name is unknown.
+        // The name is also sent in a header. All names of this server's tools are valid header values, so any other
+        // name is unknown.
         let plain = request.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         let name = HeaderValue::from_str(&request.name).ok().filter(|_| plain);
         let name = name.ok_or_else(|| ErrorData::invalid_params("there is no such tool", None))?;
@@ -129,7 +133,7 @@ impl Forward {
 
     async fn receive(&self, request: Request<Full<Bytes>>) -> Result<Reply, String> {
         let answer = self.client.request(request).await.map_err(|fault| {
-            // The source has the reason; the error itself is only "client error (Connect)".
+            // The source of the error has the reason; the error itself only says "client error (Connect)".
             let reason = std::error::Error::source(&fault).map(ToString::to_string);
             reason.unwrap_or_else(|| fault.to_string())
         })?;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue};
 
-/// Media type of an answer.
+/// Form in which the client accepts a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// One JSON object.
@@ -15,7 +15,7 @@ pub(crate) enum Form {
     Events,
 }
 
-/// Normalises the headers. Returns none if the client accepts neither media type.
+/// Normalises the headers. Returns the form of the response; none if the client accepts neither media type.
 pub(crate) fn settle(headers: &mut HeaderMap) -> Option<Form> {
     let form = accepted(headers)?;
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
@@ -31,7 +31,7 @@ pub(crate) fn settle(headers: &mut HeaderMap) -> Option<Form> {
     Some(form)
 }
 
-/// The media type to answer with. JSON is the default if `Accept` is absent or allows both.
+/// Returns the form of the response. JSON is the default if `Accept` is absent or allows both.
 fn accepted(headers: &HeaderMap) -> Option<Form> {
     let said: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let ranges: Vec<(String, bool)> =
@@ -51,7 +51,7 @@ fn accepted(headers: &HeaderMap) -> Option<Form> {
     }
 }
 
-/// A media range, and whether it is acceptable. A weight of 0 means that it is not.
+/// Parses a media range. Returns its name and whether it is acceptable; a weight of 0 means that it is not.
 fn range(text: &str) -> Option<(String, bool)> {
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();

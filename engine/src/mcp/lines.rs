@@ -1,5 +1,5 @@
-//! The stdio transport: one message per line. A line that cannot be parsed is answered here, with the id of its
-//! request; every other message is passed to the library.
+//! The stdio transport: one message per line. This module answers a line that cannot be parsed, with the id of the
+//! request in it, and passes every other message to the library.
 
 use std::io;
 use std::sync::Arc;
@@ -16,12 +16,13 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::unreadable::{Reply, Unreadable, check};
 
-/// Most messages that are read but not handled yet. A client that sends faster is blocked by its pipe.
+/// Maximum number of messages that are read but not handled yet. If a client sends faster, its writes to the pipe
+/// block.
 const WAITING_MAX: usize = 16;
 /// The UTF-8 byte order mark, which may precede JSON and is ignored.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The output. The lock keeps lines from interleaving. None after it was closed.
+/// The output. The lock keeps lines from interleaving. `None` after the output was closed.
 type Output<W> = Arc<Mutex<Option<W>>>;
 
 /// The stdio transport that the library drives.
@@ -101,11 +102,13 @@ async fn receive<W: AsyncWrite + Unpin>(
 /// A line of the input.
 enum Line {
     Whole(Vec<u8>),
-    /// The line exceeds the largest message. Contains what was recovered of its messages while it was skipped.
+    /// The line exceeds the largest message. The value contains what was recovered of the line's messages while it was
+    /// skipped.
     TooLong(Vec<RecoveredMessage>),
 }
 
-/// The next line, or none at the end of the input. Keeps no more bytes in memory than a message may have.
+/// Reads the next line; returns none at the end of the input. Keeps at most as many bytes in memory as a message may
+/// have.
 async fn next(input: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Option<Line>> {
     let (mut line, mut long) = (Vec::new(), None::<MessageScanner>);
     loop {
@@ -131,7 +134,7 @@ async fn next(input: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Optio
     }
 }
 
-/// The messages of a line, and the error answers for those that cannot be parsed.
+/// The messages of a line, and the error responses for the messages that cannot be parsed.
 #[derive(Default)]
 struct Read {
     messages: Vec<ClientJsonRpcMessage>,
@@ -149,7 +152,7 @@ fn parsed(line: &[u8]) -> Read {
     if !line.starts_with(b"[") {
         return one(line);
     }
-    // The messages of a list are answered one by one, each with its id.
+    // The messages of a list are answered one by one, each with its own id.
     let list: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
     if !(1..=RPC_BATCH_MAX).contains(&list.len()) {
         return Read {
@@ -181,7 +184,8 @@ mod tests {
 
     use super::*;
 
-    /// The ids of the messages that are passed on, and the ids of those that are answered at once.
+    /// Returns the ids of the messages that are passed to the library, and the ids of the messages that are answered at
+    /// once.
     async fn sorted(lines: &[&[u8]]) -> (Vec<serde_json::Value>, Vec<serde_json::Value>) {
         let input = io::Cursor::new(lines.concat());
         let (output, mut said) = tokio::io::duplex(1 << 20);

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-/// Argument that every tool that writes accepts.
+/// Argument that every writing tool accepts.
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 /// Schema of the arguments of a tool.
@@ -17,7 +17,7 @@ pub(super) fn input<T: JsonSchema>() -> JsonObject {
     object(&settings.into_generator().into_root_schema_for::<T>().to_value())
 }
 
-/// Schema of the arguments of a tool that writes, with an optional idempotency key.
+/// Schema of the arguments of a writing tool, with an optional idempotency key.
 pub(super) fn writing<T: JsonSchema>() -> JsonObject {
     with_property(
         input::<T>(),
@@ -30,7 +30,7 @@ pub(super) fn writing<T: JsonSchema>() -> JsonObject {
     )
 }
 
-/// Adds a property.
+/// Adds a property to a schema.
 pub(super) fn with_property(
     mut schema: JsonObject,
     name: &str,
@@ -46,8 +46,9 @@ pub(super) fn with_property(
     schema
 }
 
-/// Removes every `format`. Widths of numbers, such as `uint64`, are specific to Rust, and strict validators refuse
-/// formats that they do not know, including those of times. Limits and descriptions contain the same information.
+/// Removes every `format` from a schema. Number formats such as `uint64` are specific to Rust, and strict validators
+/// refuse formats that they do not know, including the formats of times. Limits and descriptions contain the same
+/// information.
 fn without_formats(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -59,14 +60,14 @@ fn without_formats(schema: &mut Value) {
     }
 }
 
-/// Schema of the answer of a tool.
+/// Schema of the result of a tool.
 pub(super) fn output<T: JsonSchema>() -> JsonObject {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|it| it.inline_subschemas = true);
     object(&settings.into_generator().into_root_schema_for::<T>().to_value())
 }
 
-/// The schema of an answer or an error. Some clients validate errors against the output schema too, and the output
-/// schema of a tool must describe a single object.
+/// Returns a schema that accepts a result or an error. Some clients validate errors against the output schema too, and
+/// the output schema of a tool must describe a single object.
 pub(super) fn or_error(schema: JsonObject) -> JsonObject {
     let error = output::<ErrorBody>();
     let property = error.get("properties").and_then(|properties| properties.get("error")).cloned();
@@ -76,23 +77,23 @@ pub(super) fn or_error(schema: JsonObject) -> JsonObject {
     schema
 }
 
-/// The schema of an object with these required fields. They are also listed as properties, because strict validators
-/// refuse a required name that is not a property.
+/// Returns the schema of an object with these required fields. The fields are also listed as properties, because strict
+/// validators refuse a required name that is not a property.
 fn having(names: &Value) -> Value {
     let fields = names.as_array().into_iter().flatten().filter_map(Value::as_str);
     let fields: JsonObject = fields.map(|name| (name.to_owned(), json!({}))).collect();
     json!({ "type": "object", "properties": fields, "required": names })
 }
 
-/// Removes the title, which is the name of the Rust type, and `$schema`. The keywords used here mean the same in draft
-/// 7 and in 2020-12, and validators of one dialect refuse a schema that names the other.
+/// Removes `$schema` and the title, which is the name of the Rust type. The keywords used here have the same meaning in
+/// draft 7 and in 2020-12, and validators of one dialect refuse a schema that names the other.
 fn object(schema: &Value) -> JsonObject {
     let mut schema = schema.clone();
     without_formats(&mut schema);
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     schema.remove("title");
     schema.remove("$schema");
-    // A tool without arguments still has a schema of an object.
+    // The schema of a tool without arguments must be a schema of an object too.
     schema.entry("properties").or_insert_with(|| json!({}));
     schema
 }

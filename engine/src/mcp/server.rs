@@ -1,4 +1,4 @@
-//! The MCP server that the library drives: its metadata, its list of tools, and the dispatch of their calls.
+//! The MCP server that the library drives: its metadata, the list of tools, and the dispatch of calls.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::tool::Tool;
 use super::tools::{self, server_memory};
 use crate::operations::Operations;
 
-/// Supported revisions of the protocol, oldest first. Of the first one only the messages are supported, not its HTTP
+/// Supported protocol revisions, oldest first. For the oldest revision only its messages are supported, not its HTTP
 /// transport with a separate event stream.
 const REVISIONS: &[ProtocolVersion] = &[
     ProtocolVersion::V_2024_11_05,
@@ -28,7 +28,8 @@ const REVISIONS: &[ProtocolVersion] = &[
     ProtocolVersion::V_2026_07_28,
 ];
 
-/// How long a client may cache the list of tools, in milliseconds. The list changes only with the engine's version.
+/// How long a client may cache the list of tools, in milliseconds. The list changes only with the version of the
+/// engine.
 const TOOLS_FRESH_MS: u64 = 300_000;
 
 /// Instructions that a model reads once, before the descriptions of the tools.
@@ -57,18 +58,18 @@ enum Reached {
 }
 
 impl Server {
-    /// Serves the engine of this process.
+    /// Creates a server for the engine of this process.
     pub(crate) fn here(operations: Operations, server_memory: Option<Arc<str>>) -> Server {
         Server { engine: Reached::Here { operations, server_memory } }
     }
 
-    /// Serves a running engine in another process by forwarding.
+    /// Creates a server that forwards calls to a running engine in another process.
     pub(super) fn running(engine: Forward) -> Server {
         Server { engine: Reached::Running(Arc::new(engine)) }
     }
 }
 
-/// The tools of the MCP server `memory`, or none if they are not enabled.
+/// Returns the tools of the MCP server `memory`; none if they are not enabled.
 fn given(server_memory: Option<&Arc<str>>) -> &'static [&'static Tool] {
     if server_memory.is_some() { server_memory::TOOLS } else { &[] }
 }
@@ -134,7 +135,7 @@ impl ServerHandler for Server {
         Ok(CallToolResponse::Complete(result))
     }
 
-    /// Handles requests that the library does not recognise. Among them are calls whose arguments are a JSON object
+    /// Handles requests that the library does not recognise, for example calls whose arguments are a JSON object
     /// written as a string.
     async fn on_custom_request(
         &self,

@@ -1,5 +1,5 @@
-//! `memory-engine mcp`: an MCP server over stdio for the client that started this process. Standard output carries the
-//! protocol only.
+//! `memory-engine mcp`: an MCP server over stdio for the client that started this process. Only the protocol is written
+//! to standard output.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
 
-/// How long the server waits for the log to open and the projection to load before it serves. Clients give a server
-/// about a minute to start. If the projection takes longer to build, reads are refused with the reason until it is
-/// ready.
+/// How long the server waits for the log to open and the projection to load before it starts serving. Clients give a
+/// server about a minute to start. If building the projection takes longer, reads are refused with the reason until the
+/// projection is ready.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! The type of a tool, and how its answers are written. To add a tool, add a file in `tools` and an entry in
+//! The type of a tool, and how its results are written. To add a tool, add a file in `tools` and an entry in
 //! `tools::ALL`.
 
 use std::pin::Pin;
@@ -19,53 +19,53 @@ use crate::refusal::{Refusal, internal};
 /// One tool: its description for a model, and the operation that it calls.
 #[derive(Debug)]
 pub(crate) struct Tool {
-    /// Its name. Programs and prompts use it, so it never changes.
+    /// Name of the tool. Programs and prompts use it, so it never changes.
     pub(super) name: &'static str,
-    /// Its name for people.
+    /// Title of the tool, for people.
     pub(super) title: &'static str,
-    /// What it does, when to use it, and what to use instead.
+    /// Description of what the tool does, when to use it, and what to use instead.
     pub(super) description: &'static str,
     pub(super) effect: Effect,
-    /// JSON Schema of its arguments.
+    /// JSON Schema of the tool's arguments.
     pub(super) input: fn() -> JsonObject,
     pub(super) output: Output,
     pub(super) call: fn(Operations, Arguments) -> Answering,
 }
 
-/// Form of the answers of a tool.
+/// Form of the results of a tool.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Output {
     /// Ids and numbers: structured content that matches this JSON Schema, and a short text for a model.
     Structured(fn() -> JsonObject),
-    /// Content only, as a text or as JSON, for answers with texts of memories. If an answer has structured content,
-    /// some clients show a model only that, others only the plain content, and some both. An answer without structured
-    /// content is the only form in which every client shows a text exactly once.
+    /// Unstructured content only, as a text or as JSON; used for results with texts of memories. If a result also has
+    /// structured content, some clients show a model only that, others only the unstructured content, and some both.
+    /// Without structured content, every client shows a text exactly once.
     Text,
 }
 
-/// Argument of tools whose answers have no structured content: `text` or `json`.
+/// Argument that selects the form of a result without structured content: `text` or `json`.
 const FORMAT: &str = "format";
 
 /// Effect of a call on the memories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// It changes nothing.
+    /// The call changes nothing.
     Reads,
-    /// It adds to them.
+    /// The call adds to the memories.
     Adds,
-    /// Something is no longer shown by default, or is forgotten.
+    /// The call forgets memories, or makes reads no longer return them by default.
     Ends,
 }
 
-/// The future of an answer.
+/// The future of a tool's result.
 pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
 
-/// An answer in two forms: structured for programs, and a text for a model or a person.
+/// A result in two forms: structured for programs, and a text for a model or a person.
 #[derive(Debug)]
 pub(super) struct Answer {
     structured: Value,
     text: String,
-    /// A remark about the answer, sent as separate content.
+    /// A remark about the result, sent as separate content.
     note: Option<String>,
 }
 
@@ -81,12 +81,12 @@ impl Answer {
         self
     }
 
-    /// Adds a remark about the answer.
+    /// Adds a remark about the result.
     pub(super) fn note(self, note: String) -> Answer {
         Answer { note: Some(note), ..self }
     }
 
-    /// Size of both forms as sent, in bytes.
+    /// Size of both forms of the result as sent, in bytes.
     #[cfg(test)]
     pub(super) fn bytes(self) -> usize {
         let result = self.into_result(Output::Structured(JsonObject::new), false);
@@ -111,8 +111,8 @@ impl Answer {
     }
 }
 
-/// Replaces an answer that exceeds the limit of the protocol's clients by an error. Tools split long answers
-/// themselves; this is the last safeguard.
+/// Replaces a result that exceeds the limit of the protocol's clients with an error. Tools split long results
+/// themselves; this check is only a safeguard.
 fn bounded(result: CallToolResult) -> CallToolResult {
     let bytes = serde_json::to_vec(&result).map_or(usize::MAX, |bytes| bytes.len());
     if bytes <= TOOL_ANSWER_BYTES_MAX {
@@ -124,11 +124,11 @@ fn bounded(result: CallToolResult) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(text)])
 }
 
-/// Most ignored arguments that an answer names, and the most characters of each name.
+/// Maximum number of ignored arguments that a result names, and maximum number of characters of each name.
 const IGNORED_NAMED: usize = 8;
 const IGNORED_CHARS: usize = 64;
 
-/// The remark about arguments that were ignored.
+/// Returns the remark about arguments that were ignored.
 fn note(ignored: &[String]) -> String {
     let named = ignored.iter().take(IGNORED_NAMED);
     let named: Vec<String> = named.map(|name| name.chars().take(IGNORED_CHARS).collect()).collect();
@@ -137,8 +137,8 @@ fn note(ignored: &[String]) -> String {
 }
 
 impl Tool {
-    /// Calls the tool. A refusal of the operation is an answer too, so that the model can read the reason and correct
-    /// its call.
+    /// Calls the tool. If the operation returns an error, the error is returned as a result too, so that the model can
+    /// read the reason and correct its call.
     pub(super) async fn run(&self, operations: Operations, arguments: CoercedArguments) -> CallToolResult {
         let CoercedArguments { mut arguments, ignored } = arguments;
         let as_json = match self.output {
@@ -162,8 +162,8 @@ impl Tool {
         bounded(result)
     }
 
-    /// Calls a tool that is defined by another MCP server. A refusal is a text only, so that it never contradicts the
-    /// output schema.
+    /// Calls a tool that another MCP server defines. An error is returned only as text, because its structured form
+    /// would not match the output schema.
     pub(super) async fn run_as_given(
         &self,
         operations: Operations,
@@ -176,7 +176,7 @@ impl Tool {
         }
     }
 
-    /// JSON Schema of its arguments, including `format`, which this module handles.
+    /// JSON Schema of the tool's arguments, including `format`, which this module handles.
     pub(super) fn arguments(&self) -> JsonObject {
         let schema = (self.input)();
         match self.output {
@@ -218,12 +218,12 @@ impl Tool {
     }
 }
 
-/// The arguments of a call. They can be taken out one by one, and the rest parsed into one type.
+/// The arguments of a call. A tool can take out single arguments and parse the rest into one type.
 #[derive(Debug)]
 pub(super) struct Arguments(JsonObject);
 
 impl Arguments {
-    /// Takes out an optional argument; `null` is the same as absent.
+    /// Takes out an optional argument; `null` counts as absent.
     pub(super) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
         let value = self.0.remove(name).filter(|value| !value.is_null());
         value.map(serde_json::from_value).transpose().map_err(|fault| not_valid(&format!("{name}: {fault}")))
@@ -239,8 +239,8 @@ impl Arguments {
         serde_json::from_value(Value::Object(self.0)).map_err(|fault| not_valid(&fault.to_string()))
     }
 
-    /// Parses the remaining arguments as a request that writes, and its idempotency key. `path` is the path of the same
-    /// request over REST.
+    /// Parses the remaining arguments as a write request and its idempotency key. `path` is the path of the same
+    /// request in the REST API.
     pub(super) fn write<T: DeserializeOwned + Serialize>(
         self,
         path: &str,
@@ -248,7 +248,7 @@ impl Arguments {
         self.write_as::<T, T>(path)
     }
 
-    /// The same for arguments of a type that differs from the REST request.
+    /// Like [`Arguments::write`], for arguments of a type `A` that differs from the REST request `T`.
     pub(super) fn write_as<A: DeserializeOwned, T: Serialize + From<A>>(
         mut self,
         path: &str,
@@ -261,7 +261,7 @@ impl Arguments {
     }
 }
 
-/// Most characters of an error that are returned. It may quote the arguments.
+/// Maximum number of characters of a parser error that are returned. The error may quote the arguments.
 const FAULT_CHARS_MAX: usize = 300;
 
 fn not_valid(fault: &str) -> Refusal {
@@ -270,7 +270,7 @@ fn not_valid(fault: &str) -> Refusal {
         .hint("see the tool's input schema")
 }
 
-/// Replaces the Rust types in an error of the parser by the names of JSON types.
+/// Replaces the Rust types in a parser error with the names of JSON types.
 fn in_words_of_json(fault: &str) -> String {
     let Some((before, expected)) = fault.rsplit_once("expected ") else { return fault.to_owned() };
     let word = match expected {
@@ -284,7 +284,7 @@ fn in_words_of_json(fault: &str) -> String {
     format!("{before}expected {word}")
 }
 
-/// Checks that an optional integer is within the bounds, inclusive.
+/// Checks that an optional integer is within the bounds, which are inclusive.
 pub(super) fn within(
     field: &'static str,
     value: Option<u64>,

@@ -1,5 +1,5 @@
-//! Error answers for messages that cannot be parsed, with the id of the request where it can be found, so that no
-//! client waits for ever.
+//! Error responses for messages that cannot be parsed. Each contains the id of the request if it can be found, so that
+//! the client does not wait for a response that never comes.
 
 use engine_core::limits::{BODY_BYTES_MAX, RPC_BATCH_MAX};
 use engine_core::rpc::RecoveredMessage;
@@ -20,7 +20,7 @@ pub(crate) struct Unreadable {
     message: String,
 }
 
-/// A JSON-RPC error answer. It has no id if the id of the request is not known.
+/// A JSON-RPC error response. It has no id if the id of the request is not known.
 #[derive(Debug, Serialize)]
 pub(crate) struct Reply {
     jsonrpc: &'static str,
@@ -30,7 +30,7 @@ pub(crate) struct Reply {
 }
 
 impl Unreadable {
-    /// The message is well-formed JSON, but not a message of the protocol.
+    /// The error for well-formed JSON that is not a message of the protocol.
     pub(crate) fn no_message() -> Unreadable {
         let message =
             "this is not a message of the protocol; a request has \"jsonrpc\": \"2.0\", an id and a method";
@@ -49,8 +49,8 @@ impl Unreadable {
         }
     }
 
-    /// The error answers: one for each request that was recovered from the message. If nothing was recovered, one
-    /// answer without an id. Notifications and answers get none.
+    /// Returns one error response for each request that was recovered from the message, or one response without an id
+    /// if nothing was recovered. Notifications and responses get no error response.
     pub(crate) fn replies(&self, salvaged: &[RecoveredMessage]) -> Vec<Reply> {
         let requests = salvaged.iter().filter(|message| message.is_request());
         let replies: Vec<Reply> = requests.map(|request| self.reply(request.id.clone())).collect();
@@ -61,23 +61,23 @@ impl Unreadable {
         }
     }
 
-    /// An error answer without an id.
+    /// Returns an error response without an id.
     pub(crate) fn alone(&self) -> Reply {
         self.reply(None)
     }
 
-    /// `id` is the JSON text of the id.
+    /// Returns an error response. `id` is the JSON text of the request's id.
     fn reply(&self, id: Option<String>) -> Reply {
         error(id.and_then(|id| RawValue::from_string(id).ok()), self.code, &self.message)
     }
 }
 
-/// A JSON-RPC error answer with this code and message.
+/// Returns a JSON-RPC error response with this code and message.
 pub(crate) fn error(id: Option<Box<RawValue>>, code: i32, message: &str) -> Reply {
     Reply { jsonrpc: "2.0", id, error: json!({ "code": code, "message": message }) }
 }
 
-/// Checks that a text is JSON that two parsers cannot understand differently. The library's own parser is less strict
+/// Checks that a text is JSON that every parser understands in the same way. The library's own parser is less strict
 /// than this API.
 pub(crate) fn check(text: &[u8]) -> Result<(), Unreadable> {
     strict::check_sent(text).map_err(|fault| {

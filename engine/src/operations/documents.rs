@@ -15,11 +15,12 @@ use crate::refusal::Refusal;
 use engine_log::Key;
 use engine_projection::{Stored, document};
 
-/// Reason recorded when the pieces of an older version end.
+/// Reason that is recorded when the memories made from an older version of a document end.
 const REPLACED: &str = "another version of its document took its place";
 
 impl Operations {
-    /// Ingests documents one after another. A refused document does not stop the rest; an outage does.
+    /// Ingests documents one after another. If a document is refused, ingestion continues with the next one; an outage
+    /// ends the whole request.
     ///
     /// # Errors
     /// There are no documents or too many, or an outage interrupts the request.
@@ -39,7 +40,8 @@ impl Operations {
             let source = document.source.clone();
             match self.ingest_one(document, &sender).await {
                 Ok(item) => items.push(item),
-                // The document is not at fault: a client that checks only the status has to see the outage.
+                // An outage is not the fault of the document, and a client that checks only the HTTP status has to
+                // notice it.
                 Err(refusal) if refusal.is_outage() => return Err(interrupted(refusal, items.len())),
                 Err(refusal) => items.push(refused(source, &refusal)),
             }
@@ -61,7 +63,8 @@ impl Operations {
             replaced,
             error: None,
         };
-        // A document that was ingested by a version without the normal form stays unchanged while its bytes do.
+        // An older version of the engine recorded the hash of the bytes as sent, not of the normal form. Such a
+        // document counts as unchanged if its bytes are unchanged.
         let known = |hash: Hash| stored.sha256.as_deref() == Some(&*hash.to_string());
         if known(sha256) || known(as_sent) {
             return Ok(done(IngestStatus::Unchanged, stored.ids, 0));
@@ -103,7 +106,7 @@ fn end(id: &str, project: &str, sender: &Sender) -> Result<Draft, Refused> {
     request::invalidation(id, project.to_owned(), request)
 }
 
-/// Idempotency key of a document: two clients that send the same document at once save it once.
+/// Idempotency key of a document. If two clients send the same document at the same time, it is saved once.
 fn key(project: &str, source: &str, sha256: Hash, stored: &Stored) -> Key {
     let request = format!("document\n{project}\n{source}\n{sha256}\n{:?}", stored.version).into_bytes();
     Key { key: format!("document-{}", hex(&Hash::of(&request).0)), request }

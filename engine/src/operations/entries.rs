@@ -19,7 +19,7 @@ impl Operations {
     /// Reads memories by their ids.
     ///
     /// # Errors
-    /// There are no ids or too many, or the memories exceed the size limit of an answer.
+    /// There are no ids or too many, or the memories exceed the size limit of a response.
     pub(crate) async fn entries(&self, request: GetEntries) -> Result<EntriesAnswer, Refusal> {
         let GetEntries { ids, as_of, known_at, min_seq } = request;
         if !(1..=ENTRIES_MAX).contains(&ids.len()) {
@@ -40,10 +40,10 @@ impl Operations {
         })
     }
 
-    /// Memories around a place in the log.
+    /// Returns the memories around an anchor in the log.
     ///
     /// # Errors
-    /// The anchor is the id of no memory.
+    /// No memory has the id that is given as the anchor.
     pub(crate) async fn timeline(
         &self,
         mut asked: Timeline,
@@ -54,7 +54,7 @@ impl Operations {
         found.map(|answer| caller_names.restore(answer)).ok_or_else(unknown)
     }
 
-    /// Every event about a memory, also if it is forgotten.
+    /// Returns every event about a memory, even if the memory is forgotten.
     ///
     /// # Errors
     /// No event is about a memory with this id.

@@ -43,7 +43,7 @@ impl HasIdentifiers for EventFilter {
 }
 
 impl Operations {
-    /// Events after `after` in log order, at most `limit`.
+    /// Returns the events after `after` in log order, at most `limit`.
     pub(crate) async fn events(
         &self,
         after: u64,
@@ -68,7 +68,7 @@ impl Operations {
         Ok(caller_names.restore(EventPage { events, head_seq: head.seq, next_after }))
     }
 
-    /// The events of a range, both ends included, in order.
+    /// Returns the events from `first` to `last`, both included, in order.
     pub(super) async fn events_between(&self, first: u64, last: u64) -> Result<Vec<EventView>, Refusal> {
         let log = self.engine.log.clone();
         let count = usize::try_from(last + 1 - first).unwrap_or(usize::MAX);
@@ -87,7 +87,7 @@ fn views(lines: &[u8]) -> Views {
     lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(view).collect()
 }
 
-/// Scans a bounded number of events. Returns those that match, and the number of the last one scanned.
+/// Scans a limited number of events. Returns the matching events and the sequence number of the last event scanned.
 fn filtered(
     log: &LogReader,
     mut after: u64,
@@ -116,7 +116,7 @@ fn filtered(
     Ok((Ok(found), Some(after)))
 }
 
-/// Converts a line of the log to the view that clients get.
+/// Converts a line of the log to the form that clients receive.
 pub(super) fn view(line: &[u8]) -> Result<EventView, LineFault> {
     let line = EventLine::decode(line)?;
     // The decoder has checked that the bytes are JSON. A forgotten payload becomes null.

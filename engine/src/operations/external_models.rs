@@ -1,4 +1,4 @@
-//! Calls external models for a search before it runs. If a call fails, the search runs without its result.
+//! Calls external models before a search runs. If a call fails, the search runs without the result of that call.
 
 use engine_core::retrieval::question::AnalysedQuery;
 use engine_core::wire::{Degraded, SearchMode};
@@ -10,7 +10,8 @@ use engine_retrieval::ProviderResults;
 use engine_retrieval::providers::Failure;
 
 impl Operations {
-    /// Results of the external models for a search; empty, without any call, if none is configured.
+    /// Returns the results of the external models for a search. If no model is configured, makes no call and returns no
+    /// results.
     pub(super) async fn ask_outside(&self, search: &Search) -> Result<ProviderResults, Refusal> {
         let mut asked = ProviderResults::default();
         if search.mode == SearchMode::Lexical || AnalysedQuery::read(&search.words).words.is_empty() {

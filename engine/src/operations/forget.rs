@@ -1,4 +1,4 @@
-//! Forgets memories, and reports on every place they may have been in.
+//! Forgets memories, and reports on every place where their content may have been stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,26 +18,26 @@ use crate::refusal::{Refusal, internal};
 use engine_log::{AppliedKeys, ErasedFiles, Key, Receipt, TraceSearchResult, is_marked, search_log};
 use engine_projection::{Selected, count_same_text, rows_left, select};
 
-/// How long the answer waits for files to be rewritten: less than the timeout of a request. The rewrite continues in
-/// the background.
+/// How long the response waits for files to be rewritten. It is shorter than the timeout of a request. The rewrite
+/// continues in the background.
 const WAIT_MAX: Duration = Duration::from_secs(20);
-/// Bytes of files that are searched for traces afterwards, some seconds of reading. The report states when there was
-/// more.
+/// How many bytes of files are searched for traces after an erasure; this takes some seconds. The report states if
+/// there were more bytes.
 const SEARCH_BYTES_MAX: u64 = 256 << 20;
-/// Maximum number of ids in the answer.
+/// Maximum number of ids in the response.
 const IDS_RETURNED_MAX: usize = 1000;
 
 /// Result of an erasure: the receipt, and what may still be left in each place.
 #[derive(Debug)]
 pub(super) struct Erasure {
     pub(super) receipt: Receipt,
-    /// Whether every place was cleared, or is out of the engine's reach.
+    /// Whether every place is cleared or cannot be reached by the engine.
     pub(super) complete: bool,
     pub(super) places: Vec<PlaceReport>,
 }
 
 impl Operations {
-    /// Forgets memories for good, with their invalidations and feedback.
+    /// Forgets memories permanently, with their invalidations and feedback.
     ///
     /// # Errors
     /// An id belongs to no memory, or the request matches too many memories or events.
@@ -50,7 +50,8 @@ impl Operations {
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let Forget { which, reason, actor, dry_run } = forgetting::check(request)?;
-        // The target may have been stored before its name was replaced by a token, so both forms are matched.
+        // The target may have been stored before a policy replaced its name with a token, so both forms of the name are
+        // matched.
         let which = if which == as_sent { which } else { Which::Either(Box::new(which), Box::new(as_sent)) };
         if let Some(receipt) = self.done_before(key.as_ref()).await? {
             let selected = Selected::default();
@@ -85,7 +86,7 @@ impl Operations {
         Ok(Written::new(&receipt, self.answer(&selected, Some(erasure)).await?))
     }
 
-    /// The receipt of an earlier request with this key.
+    /// The receipt of an earlier request with this key; `None` if there was none.
     pub(super) async fn done_before(&self, key: Option<&Key>) -> Result<Option<Receipt>, Refusal> {
         let Some(key) = key else { return Ok(None) };
         let (projection, name) = (Arc::clone(&self.engine.projection), key.key.clone());
@@ -94,8 +95,8 @@ impl Operations {
         Ok(known.filter(|known| known.is_for(&key.request)).map(|known| Receipt::of(&known, true)))
     }
 
-    /// Records in one batch that these are forgotten, followed by the events `also`, and waits for the places they are
-    /// in.
+    /// Writes one batch: the events that record what is forgotten, then the events `also`. Then waits until the content
+    /// is erased from the places where it is stored.
     pub(super) async fn erase(
         &self,
         selected: &Selected,
@@ -118,7 +119,7 @@ impl Operations {
         self.places(receipt, selected).await
     }
 
-    /// Waits, for a limited time, until every place is done, and checks each.
+    /// Waits, for a limited time, until the erasure is finished in every place, and checks each place.
     async fn places(&self, receipt: Receipt, selected: &Selected) -> Result<Erasure, Refusal> {
         let engine = &self.engine;
         let waiting = engine
@@ -149,12 +150,12 @@ impl Operations {
         Ok(Erasure { receipt, complete, places })
     }
 
-    /// Whether files are still being rewritten.
+    /// Whether files are still being rewritten for this erasure.
     pub(super) fn is_erasing(&self, receipt: &Receipt) -> Result<bool, Refusal> {
         Ok(is_marked(&*self.engine.log_handles.context.storage, receipt.first_seq)?)
     }
 
-    /// Checks every place where something of the memories could be left.
+    /// Checks every place where content of the memories could remain.
     async fn check_places(
         &self,
         selected: &Selected,
@@ -169,7 +170,8 @@ impl Operations {
             0 => 0,
             _ => {
                 let texts = selected.texts.clone();
-                // This scans every row. If it takes too long, the traces found are reported without an explanation.
+                // This query scans every row. If it takes too long, the traces that were found are reported without an
+                // explanation.
                 let asked =
                     self.query("targets", Some(0), move |connection| count_same_text(connection, &texts));
                 asked.await.unwrap_or_default()
@@ -179,7 +181,7 @@ impl Operations {
             .places(selected))
     }
 
-    /// Searches the files themselves for the beginnings of the texts.
+    /// Searches the files for the beginnings of the forgotten texts.
     async fn trace(&self, traces: Traces) -> Result<(TraceSearchResult, TraceSearchResult), Refusal> {
         let engine = Arc::clone(&self.engine);
         let search = move || {
@@ -211,7 +213,7 @@ impl Operations {
         })
     }
 
-    /// The events of a batch, read from the log.
+    /// Reads the events of a batch from the log.
     pub(super) async fn recorded(&self, receipt: &Receipt) -> Result<Vec<RecordedEvent>, Refusal> {
         let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
         Ok(events.into_iter().map(|event| RecordedEvent { id: event.id, seq: event.seq }).collect())

@@ -1,4 +1,4 @@
-//! The report on every place where something of a forgotten memory could be left.
+//! The report on every place where content of a forgotten memory could remain.
 
 use engine_core::wire::{Place, PlaceReport, PlaceState};
 use engine_log::{ErasedFiles, TraceSearchResult};
@@ -6,24 +6,24 @@ use engine_projection::Selected;
 
 /// What was found when the places were checked.
 pub(super) struct ErasureFacts<'a> {
-    /// Files that the keeper rewrote; `None` while it has not finished.
+    /// Files that the keeper thread rewrote; `None` until it has finished.
     pub(super) files: Option<&'a ErasedFiles>,
-    /// Rows of the events that are still in the projection.
+    /// Number of rows of the forgotten events that are still in the projection.
     pub(super) rows_left: u64,
-    /// Search of the log's files for the beginnings of the texts.
+    /// Result of searching the log's files for the beginnings of the texts.
     pub(super) log: TraceSearchResult,
-    /// Search of the projection's files.
+    /// Result of searching the projection's files.
     pub(super) database: TraceSearchResult,
-    /// Other memories that begin with the same text.
+    /// Number of other memories that begin with the same text.
     pub(super) others: u64,
-    /// Whether no file of the log has the payloads any longer.
+    /// Whether the payloads are removed from all files of the log.
     pub(super) taken_out: bool,
-    /// Whether the projection has no freed pages with the texts.
+    /// Whether the freed pages of the projection no longer contain the texts.
     pub(super) is_erased: bool,
 }
 
 impl ErasureFacts<'_> {
-    /// One report per place that the engine can check.
+    /// Returns one report for each place that the engine can check.
     pub(super) fn places(&self, selected: &Selected) -> Vec<PlaceReport> {
         let rows = if self.rows_left == 0 { PlaceState::Gone } else { PlaceState::Pending };
         vec![
@@ -80,7 +80,7 @@ impl ErasureFacts<'_> {
         }
     }
 
-    /// Traces that other memories explain are not counted against an erasure.
+    /// The state of a place. Traces that other memories with the same text explain do not make an erasure incomplete.
     fn state(&self, done: bool, found: u64) -> PlaceState {
         match done {
             false => PlaceState::Pending,

@@ -1,5 +1,5 @@
-//! Reads and writes entities, observations and relations. Writes leave alone what exists already, so every write can be
-//! repeated.
+//! Reads and writes entities, observations and relations. A write does not change what exists already, so every write
+//! can be repeated.
 
 use engine_core::event::{
     Draft, ENTITY_ENDED, ENTITY_OBSERVED, ENTITY_PUT, OBSERVATION_ENDED, RELATION_ENDED, RELATION_PUT,
@@ -30,12 +30,12 @@ use engine_projection::{
     observations_in, opened, relations_in, searched,
 };
 
-/// The plan of a write after comparison with the stored state: the events to append, and the answer once they are
-/// durable.
+/// The plan of a write, made by comparing it with the stored state: the events to append, and the response to send when
+/// the events are durable.
 type Planned<T> = Result<(Vec<Draft>, T), Refusal>;
 
-/// Names in a read of the graph: the project, an entity or a text that may contain some, and the last name of the
-/// previous page.
+/// Names in a request that reads the graph: the project, an entity or a text that may contain entity names, and the
+/// last name of the previous page.
 struct GraphQuery {
     project: Option<String>,
     name: Option<String>,
@@ -50,7 +50,7 @@ impl HasIdentifiers for GraphQuery {
 }
 
 impl Operations {
-    /// Creates those entities whose names are new.
+    /// Creates the entities whose names are new.
     pub(crate) async fn create_entities(
         &self,
         mut request: CreateEntities,
@@ -88,7 +88,7 @@ impl Operations {
     /// Adds observations to existing entities.
     ///
     /// # Errors
-    /// One of the entities does not exist; nothing is written.
+    /// One of the entities does not exist; in this case nothing is written.
     pub(crate) async fn add_observations(
         &self,
         mut request: AddObservations,
@@ -140,7 +140,7 @@ impl Operations {
         Ok(caller_names.restore(written(receipt.as_ref(), |seq| ObservationsAdded { results, seq })))
     }
 
-    /// Creates those relations that do not exist. Their ends need not exist as entities.
+    /// Creates the relations that do not exist yet. The names at both ends need not be names of entities.
     pub(crate) async fn create_relations(
         &self,
         mut request: CreateRelations,
@@ -181,8 +181,8 @@ impl Operations {
         let wanted = ExistingGraph { attached: names.iter().cloned().collect(), ..ExistingGraph::default() };
         let writer = author.clone();
         let plan = move |standing: &ExistingGraph| {
-            // A name may have relations but no entity. Those must end too, so that an entity created later under the
-            // name does not get them.
+            // A name may have relations but no entity. Such relations must end too; otherwise an entity that is created
+            // later under the name would get them.
             let there = names.into_iter().filter(|name| standing.attached.contains(name));
             let draft = |name| {
                 let (valid_until, reason) = (ends.valid_until, ends.reason.clone());
@@ -268,7 +268,7 @@ impl Operations {
         Ok(written(receipt.as_ref(), |seq| GraphEnded { ended, seq }))
     }
 
-    /// Reads the stored state, plans the write and commits it, under the lock of the project's graph.
+    /// Reads the stored state, plans the write and commits it, holding the lock of the project's graph.
     async fn write_graph<T: Send + 'static>(
         &self,
         (author, ends): (Author, bool),
@@ -277,7 +277,8 @@ impl Operations {
         plan: impl FnOnce(&ExistingGraph) -> Planned<T> + Send + 'static,
     ) -> Result<(T, Option<Receipt>), Refusal> {
         let operations = self.clone();
-        // In a task of its own: if the client disconnects, the lock must be held until this is written.
+        // This runs in a separate task: if the client disconnects, the lock must still be held until the events are
+        // written.
         let written = tokio::spawn(async move {
             let project = author.project;
             let _turn = operations.engine.write_locks.take([("graph", &project)]).await;
@@ -289,8 +290,8 @@ impl Operations {
             };
             let (wanted, mut standing) = operations.query("graph_standing", None, read).await?;
             if standing.repeated {
-                // A repeated key gets its earlier answer, whatever happened to what was written under it: the write is
-                // planned as if nothing had been written.
+                // A repeated idempotency key gets its earlier response, even if the entities changed since. Therefore
+                // the write is planned as if the first request had written nothing.
                 let untouched = if ends { wanted } else { ExistingGraph::default() };
                 standing = ExistingGraph { repeated: true, ..untouched };
             }
@@ -313,7 +314,7 @@ impl Operations {
         self.query("graph_batch", Some(last), move |connection| read(connection, batch)).await
     }
 
-    /// A page of the whole graph.
+    /// Returns a page of the whole graph.
     pub(crate) async fn read_graph(
         &self,
         project: Option<String>,
@@ -330,7 +331,7 @@ impl Operations {
         restore_names(&caller_names, found(self.query("graph", min_seq, read).await?))
     }
 
-    /// Entities by their names, with their relations.
+    /// Returns the entities with these names, with their relations.
     pub(crate) async fn open_nodes(
         &self,
         mut request: OpenNodes,
@@ -342,7 +343,7 @@ impl Operations {
         restore_names(&caller_names, found(self.query("graph_open", None, read).await?))
     }
 
-    /// Entities with a text in their name, type or observations, with their relations.
+    /// Returns the entities whose name, type or observations contain a text, with their relations.
     pub(crate) async fn search_nodes(
         &self,
         project: Option<String>,
@@ -361,7 +362,7 @@ impl Operations {
         restore_names(&caller_names, found(self.query("graph_search", min_seq, read).await?))
     }
 
-    /// Entities within `depth` relations of one, in either direction.
+    /// Returns the entities within `depth` relations of an entity, in either direction.
     pub(crate) async fn neighbours(
         &self,
         project: Option<String>,
@@ -385,7 +386,7 @@ impl Operations {
         Ok(caller_names.restore(NeighboursAnswer { neighbours, applied_seq }))
     }
 
-    /// Memories about the entities that a question names, or about entities near those.
+    /// Returns memories about the entities that a question names, or about entities near them.
     pub(crate) async fn memories_near(
         &self,
         project: Option<String>,
@@ -428,7 +429,7 @@ fn found(graph: Graph) -> Result<GraphView, Refusal> {
     }
 }
 
-/// First and last event of the batch, if it was written before with the same key.
+/// Sequence numbers of the first and last event of the batch if an earlier request with the same key wrote it.
 fn replayed(receipt: &Option<Receipt>) -> Option<(u64, u64)> {
     receipt.as_ref().filter(|receipt| receipt.replayed).map(|receipt| (receipt.first_seq, receipt.last_seq))
 }

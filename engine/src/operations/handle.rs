@@ -1,4 +1,4 @@
-//! The handle through which every protocol calls an engine.
+//! The handle through which the code of every protocol calls an engine.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use engine_log::Receipt;
 use crate::engine::Engine;
 use crate::refusal::{Refusal, log_corrupt};
 
-/// Largest sequence number: SQLite and JSON clients use signed 64-bit integers.
+/// Largest sequence number: SQLite and JSON clients use signed 64-bit integers for it.
 pub(crate) const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// The operations of one engine.
@@ -17,14 +17,14 @@ pub(crate) struct Operations {
     pub(super) engine: Arc<Engine>,
 }
 
-/// Result of a write: its answer, and how it came about.
+/// Result of a write: the response, and whether the write changed anything.
 #[derive(Debug)]
 pub(crate) struct Written<T> {
     /// The answer for the client.
     pub(crate) answer: T,
-    /// Whether the write was done before under the same idempotency key.
+    /// Whether an earlier request with the same idempotency key did this write.
     pub(crate) replayed: bool,
-    /// Whether anything was written, now or before.
+    /// Whether this request or the earlier one with the same key wrote anything.
     pub(crate) wrote: bool,
 }
 
@@ -44,15 +44,15 @@ impl Operations {
         self.engine.health()
     }
 
-    /// Reads the projection once it has applied event `min_seq`, or by default everything that was durable when the
-    /// request came: after the answer to a write, a client reads what it wrote.
+    /// Runs a read of the projection after the projection has applied event `min_seq`. Without `min_seq`, waits for all
+    /// events that were durable when the request arrived, so that a client reads its own earlier writes.
     pub(super) async fn query<T: Send + 'static>(
         &self,
         operation: &'static str,
         min_seq: Option<u64>,
         read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        // Events that verify can be read. If none does, nothing can.
+        // Events that verify can be read even if later events do not. If no event verifies, nothing can be read.
         let published = &self.engine.published;
         if published.fault().is_some() && published.head().is_none() {
             return Err(log_corrupt());

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use crate::refusal::{Refusal, internal};
 
-/// An idempotency key as a client sent it, with the request it belongs to.
+/// An idempotency key as the client sent it, with the request it belongs to.
 /// [`stored_key`](super::Operations::stored_key) converts it to a [`Key`](engine_log::Key) of the log.
 #[derive(Debug)]
 pub(crate) struct SentKey {
-    /// The key, before its identifiers are converted.
+    /// The key as sent, before its conversion to the stored form.
     pub(super) key: String,
     /// The path and the canonical form of the request.
     pub(super) request: Vec<u8>,
@@ -20,9 +20,9 @@ impl SentKey {
     }
 }
 
-/// Binds an idempotency key to a request. `path` is the one under `/v1` for every protocol, so that a key is used for
-/// one write whatever protocol it came by. The parsed request is serialised in one canonical form: white space and the
-/// order of fields make no difference.
+/// Binds an idempotency key to a request. All protocols pass the `path` that the operation has under `/v1`, so a key
+/// stands for one write, whichever protocol is used. The parsed request is serialised in one canonical form, so white
+/// space and the order of fields make no difference.
 ///
 /// # Errors
 /// The request cannot be serialised.

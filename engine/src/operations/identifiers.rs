@@ -1,5 +1,5 @@
-//! Converts identifiers in requests to their stored form. Every operation does this first, before it reads, takes a
-//! lock or writes; its answer contains the names of the request again.
+//! Converts identifiers in requests to their stored form, in which personal data is replaced. Every operation does this
+//! first, before it reads, takes a lock or writes. The response contains the names as the client sent them.
 
 use engine_core::identity::{CallerNames, HasIdentifiers, Visit, to_stored_names};
 use engine_core::policy::{Counts, Form};
@@ -12,12 +12,12 @@ use crate::policy_gate::WriteError;
 use crate::refusal::Refusal;
 use engine_log::Key;
 
-/// Identifiers with more bytes than this in total are converted off the async worker: they take longer than a
-/// millisecond.
+/// If the identifiers have more bytes than this in total, they are converted outside the async worker, because the
+/// conversion takes longer than a millisecond.
 const AT_ONCE_BYTES: usize = 16 << 10;
 
 impl Operations {
-    /// Converts the identifiers of a request to their stored form. The result converts the answer back.
+    /// Converts the identifiers of a request to their stored form. The result is used to convert the response back.
     ///
     /// # Errors
     /// The policy blocks an identifier, or the key of the pseudonyms is missing.
@@ -28,7 +28,7 @@ impl Operations {
         request.compared(&mut |text| bytes += text.len());
         let mut named = |key: Option<&_>| {
             let mut work = || to_stored_names(engine.policy(), key, request, now);
-            // A single-threaded runtime has no other worker to move its tasks to.
+            // A single-threaded runtime has no other worker that could take over its tasks.
             let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
             if bytes > AT_ONCE_BYTES && has_others { tokio::task::block_in_place(work) } else { work() }
         };
@@ -36,15 +36,15 @@ impl Operations {
             return Ok(caller_names);
         }
         let key = engine.pseudonym_key().await?;
-        // With the key every identifier can be converted.
+        // With the key every identifier can be converted, so the result is always present.
         Ok(named(Some(&key)).unwrap_or_default())
     }
 
-    /// Converts an idempotency key in the same way, and applies the policy to it.
+    /// Converts an idempotency key in the same way as an identifier, and applies the policy to it.
     pub(super) async fn stored_key(&self, key: Option<SentKey>) -> Result<Option<Key>, Refusal> {
         let Some(SentKey { mut key, request }) = key else { return Ok(None) };
         self.stored(&mut key).await?;
-        // The key is in no event, so the policy gate does not check it later.
+        // The key is not part of any event, so no later check applies the policy to it.
         let (policy, known) = (self.engine.policy(), self.engine.known_pseudonym_key());
         let place = ("Idempotency-Key", Form::Whole);
         let judged = policy.judge_identifier(known, place, &key, Timestamp::now(), &mut Counts::default());
@@ -53,7 +53,7 @@ impl Operations {
     }
 }
 
-/// Replaces stored names with the names of the request, in the answer or in the error.
+/// Replaces stored names in a response or an error with the names that the client sent.
 pub(super) fn restore_names<T: HasIdentifiers>(
     caller_names: &CallerNames,
     outcome: Result<T, Refusal>,

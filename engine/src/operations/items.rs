@@ -23,7 +23,7 @@ use engine_projection::{
     ItemPlace, ItemSearch, Items, LogState, item, item_versions, namespaces, standing_items, timed,
 };
 
-/// Project, namespace and key of an item, as a client sent them.
+/// Project, namespace and key of an item, as the client sent them.
 #[derive(Debug)]
 pub(crate) struct NamedItem {
     pub(crate) project: Option<String>,
@@ -40,7 +40,7 @@ impl HasIdentifiers for NamedItem {
 }
 
 impl Operations {
-    /// Writes a new version of an item, and creates the item if there is none.
+    /// Writes a new version of an item. If the item does not exist, creates it.
     ///
     /// # Errors
     /// `if_version` is not the current version.
@@ -52,7 +52,7 @@ impl Operations {
         self.put_item_to_live(request, None, key).await
     }
 
-    /// Writes an item that expires `ttl_ms` milliseconds after it was last put or read.
+    /// Writes an item that expires `ttl_ms` milliseconds after the last put or read.
     pub(crate) async fn put_item_to_live(
         &self,
         mut request: PutItem,
@@ -64,10 +64,10 @@ impl Operations {
         self.write_item(request::put_item_to_live(request, ttl_ms)?, key).await
     }
 
-    /// Deletes an item. It is an error if there is none.
+    /// Deletes an item. It is an error if the item does not exist.
     ///
     /// # Errors
-    /// There is no such item, or `if_version` is not its current version.
+    /// The item does not exist, or `if_version` is not its current version.
     pub(crate) async fn delete_item(
         &self,
         mut request: DeleteItem,
@@ -84,14 +84,16 @@ impl Operations {
         Ok(Written::new(&receipt, ItemWritten { version: last_seq, id, hash: hash.to_string() }))
     }
 
-    /// Writes all of these, or none if one of them does not have the version that its write expects.
+    /// Writes all of these items, or none if the current version of one differs from the version that its write
+    /// expects.
     pub(super) async fn write_items(
         &self,
         writes: Vec<ItemWrite>,
         key: Option<Key>,
     ) -> Result<Receipt, Refusal> {
         let operations = self.clone();
-        // In a task of its own: if the client disconnects, the lock must be held until this is written.
+        // This runs in a separate task: if the client disconnects, the lock must still be held until the events are
+        // written.
         let written = tokio::spawn(async move { operations.write_in_turn(writes, key).await });
         written.await.map_err(|fault| internal(&fault))?
     }
@@ -114,11 +116,11 @@ impl Operations {
         Ok(self.engine.commit(drafts, key).await?)
     }
 
-    /// Reads one item, as it is or as it was known at another moment. A read of the past also returns an item whose
-    /// time to live has expired.
+    /// Reads one item in its current state or as it was known at another moment. A read of a past state also returns an
+    /// item that has expired since.
     ///
     /// # Errors
-    /// There is no such item.
+    /// The item does not exist.
     pub(crate) async fn read_item(
         &self,
         mut named: NamedItem,
@@ -134,7 +136,7 @@ impl Operations {
         self.query("item", min_seq, read).await?.map(|item| caller_names.restore(item)).ok_or_else(no_item)
     }
 
-    /// Every version of an item, latest first.
+    /// Returns every version of an item, latest first.
     pub(crate) async fn item_versions(
         &self,
         mut named: NamedItem,
@@ -152,12 +154,12 @@ impl Operations {
         if found.versions.is_empty() && offset == 0 { Err(no_item()) } else { Ok(found) }
     }
 
-    /// Finds items by namespace, by conditions on their values and by words.
+    /// Finds items by namespace, by conditions on their values, and by words.
     ///
-    /// With `all_are_wanted`, items that match none of the words follow after those that do.
+    /// With `all_are_wanted`, items that match none of the words follow the items that match.
     ///
     /// # Errors
-    /// The search would read too many items, or the values exceed the size limit of an answer.
+    /// The search would read too many items, or the values exceed the size limit of a response.
     pub(crate) async fn search_items(
         &self,
         mut request: SearchItems,
@@ -187,8 +189,8 @@ impl Operations {
         }
     }
 
-    /// Restarts the time to live of these versions, if they have one. A failed write is only logged: the read is
-    /// answered even on a full volume.
+    /// Restarts the time to live of these versions, if they have one. If this write fails, the failure is only logged,
+    /// so that reads succeed even on a full volume.
     pub(crate) async fn refresh_items(&self, project: &str, versions: Vec<u64>) -> Result<(), Refusal> {
         if versions.is_empty() {
             return Ok(());
@@ -246,7 +248,7 @@ fn no_item() -> Refusal {
         .hint("POST /v1/items/search lists the items that exist")
 }
 
-/// Refusal of an answer that would exceed the size limit.
+/// The error for a response that would exceed the size limit.
 pub(super) fn too_large(what: &str) -> Refusal {
     Refusal::new(ErrorCode::AnswerTooLarge, format!("{what} exceed the size limit of an answer"))
         .hint("request fewer: use a smaller limit or a narrower query")

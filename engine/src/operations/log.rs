@@ -1,5 +1,5 @@
-//! Appends to the log and reads its head, checkpoints and proofs, with which a client can verify the log without
-//! trusting the engine.
+//! Appends events to the log, and reads the head, checkpoints and proofs of the log. With these a client can verify the
+//! log without trusting the engine.
 
 use engine_core::digest::Hash;
 use engine_core::format::EventLine;
@@ -17,7 +17,7 @@ use crate::refusal::{Refusal, internal, log_corrupt};
 use engine_log::{Head, stored_envelope};
 
 impl Operations {
-    /// Makes events durable, all or none.
+    /// Makes events durable: either all of them or none.
     pub(crate) async fn append(
         &self,
         mut request: AppendEvents,
@@ -52,10 +52,11 @@ impl Operations {
         self.engine.head_checkpoint().ok_or_else(not_open)
     }
 
-    /// A receipt for one event: with the verifier key it proves that the event is in the log.
+    /// Returns an inclusion receipt for one event. Together with the verifier key it proves that the event is in the
+    /// log.
     ///
     /// # Errors
-    /// There is no such event, or the log does not verify at or before it.
+    /// The event does not exist, or the log does not verify at or before it.
     pub(crate) async fn proof(&self, seq: u64) -> Result<InclusionAnswer, Refusal> {
         let engine = self.engine.clone();
         let prove = move || inclusion(&engine, seq);
@@ -67,7 +68,8 @@ impl Operations {
         self.engine.log_handles.context.tree.size()
     }
 
-    /// Proof that the log at size `to` extends the log at size `from`; both at most [`Operations::tree_size`].
+    /// Returns the proof that the log at size `to` extends the log at size `from`. Both sizes must be at most
+    /// [`Operations::tree_size`].
     pub(crate) async fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyAnswer, Refusal> {
         let engine = self.engine.clone();
         let prove = move || {
@@ -89,7 +91,7 @@ pub(super) fn durable_head(engine: &Engine) -> Result<Head, Refusal> {
     published.head().ok_or_else(|| if published.fault().is_some() { log_corrupt() } else { not_open() })
 }
 
-/// The refusal of an event at or after the first place where the log does not verify.
+/// Returns an error if event `seq` is at or after the first place where the log does not verify.
 pub(super) fn unreadable(engine: &Engine, seq: u64) -> Option<Refusal> {
     (seq > engine.published.readable_through()).then(log_corrupt)
 }
@@ -128,12 +130,12 @@ fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
     })
 }
 
-/// Hashes in the form used in answers.
+/// Converts hashes to the form used in responses.
 pub(crate) fn texts(proof: &[Hash]) -> Vec<String> {
     proof.iter().map(Hash::to_string).collect()
 }
 
-/// Refusal of a request that comes before the log is open.
+/// The error for a request that arrives before the log is open.
 pub(crate) fn not_open() -> Refusal {
     Refusal::new(ErrorCode::StorageFailure, "the log is not open yet")
         .hint("repeat it after Retry-After seconds")

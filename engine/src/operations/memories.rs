@@ -15,7 +15,8 @@ use engine_log::Receipt;
 use engine_projection::{Found, LogState, Moment, Target, memory, target};
 
 impl Operations {
-    /// The moment a read asks about. If the log does not verify, only the events before the breach are visible.
+    /// Returns the moment that a read is about. If the log does not verify, only the events before the fault are
+    /// visible.
     pub(crate) fn moment(&self, as_of: Option<Timestamp>, known: Option<LogState>) -> Moment {
         let readable = self.engine.published.readable_through();
         let known = match known {
@@ -26,10 +27,10 @@ impl Operations {
         Moment { now: Timestamp::now(), as_of, known }
     }
 
-    /// Reads one memory as it was true at a moment.
+    /// Reads one memory as it is valid at a moment.
     ///
     /// # Errors
-    /// No memory has this id, or it is not true at that moment.
+    /// No memory has this id, or the memory is not valid at that moment.
     pub(crate) async fn read(
         &self,
         id: String,
@@ -70,10 +71,10 @@ impl Operations {
         }
     }
 
-    /// Ends a memory's validity.
+    /// Ends the validity of a memory.
     ///
     /// # Errors
-    /// No memory has this id, it has ended already, or the requested end is not possible.
+    /// No memory has this id, the memory has ended already, or the requested end is not possible.
     pub(crate) async fn invalidate(
         &self,
         id: String,
@@ -98,23 +99,23 @@ impl Operations {
     }
 }
 
-/// The answer to the write of one event about a memory.
+/// The response to a write of one event about a memory.
 pub(super) fn saved(receipt: &Receipt) -> Saved {
     Saved { id: receipt.id.clone(), seq: receipt.last_seq, hash: receipt.hash.to_string(), known_as: None }
 }
 
-/// No memory has this id.
+/// The error that no memory has this id.
 pub(super) fn unknown() -> Refusal {
     Refusal::new(ErrorCode::EntryNotFound, "no memory has this id").hint("ids come from saving and searching")
 }
 
-/// Refuses an id in a wrong form as an id of no memory.
+/// Checks the form of an id. An id with a wrong form gets the same error as an id that no memory has.
 pub(super) fn known_id(id: String) -> Result<String, Refusal> {
     if is_id(&id) { Ok(id) } else { Err(unknown()) }
 }
 
-/// Checks whether a memory can be ended as requested. Two clients may pass at once; the earlier of two ends counts in
-/// any case.
+/// Checks whether a memory can be ended as requested. Two clients may pass this check at the same time; in that case
+/// the earlier of the two ends counts.
 fn check_end(id: &str, request: &InvalidateMemory, target: &Target, now: Timestamp) -> Result<(), Refusal> {
     let Validity { from, until: known, invalidated_by, .. } = &target.validity;
     let until = request.valid_until.unwrap_or(now);

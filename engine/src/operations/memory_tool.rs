@@ -24,9 +24,9 @@ struct Content {
 
 /// Why a command failed.
 enum Fault {
-    /// An answer for the model.
+    /// A failure that is reported to the model in a normal response.
     Reported(Failed),
-    /// An error for the client.
+    /// A failure that is returned to the client as an error.
     Refused(Refusal),
 }
 
@@ -56,8 +56,8 @@ impl From<Refusal> for Fault {
 type CommandResult = Result<String, Fault>;
 
 impl Operations {
-    /// Runs one command. A fault that the model can correct is an answer with `is_error`; any other, such as a full
-    /// volume, is an error.
+    /// Runs one command. A fault that the model can correct is a response with `is_error`. Any other fault, such as a
+    /// full volume, is an error.
     pub(crate) async fn memory_tool(
         &self,
         project: Option<String>,
@@ -72,7 +72,8 @@ impl Operations {
             self.stored(project).await?;
         }
         let (project, ..) = request::item_place(project, vec![NAMESPACE.to_owned()], NAMESPACE.to_owned())?;
-        // One at a time: a file and a directory of the same name must not both be created.
+        // Commands of a project run one at a time, so that no two commands create a file and a directory of the same
+        // name.
         let _turn = self.engine.write_locks.command((NAMESPACE, &project)).await;
         let files = Files { operations: self, project };
         match files.run(command).await {
@@ -83,7 +84,7 @@ impl Operations {
     }
 }
 
-/// A path below the root.
+/// A path relative to the root directory.
 struct RelativePath(String);
 
 impl HasIdentifiers for RelativePath {
@@ -220,7 +221,7 @@ impl Files<'_> {
         Ok(format!("Successfully renamed {} to {}", old.asked, new.asked))
     }
 
-    /// The file at a path and its version.
+    /// Returns the file at a path and the version of its item.
     async fn file(&self, path: &Path) -> Result<Option<(Content, u64)>, Fault> {
         if path.is_root() {
             return Ok(None);
@@ -239,7 +240,7 @@ impl Files<'_> {
         }
     }
 
-    /// All files below a directory.
+    /// Returns all files below a directory.
     async fn inside(&self, path: &Path) -> Result<Vec<ItemFile>, Fault> {
         let (project, inside, moment) =
             (self.project.clone(), path.inside(), self.operations.moment(None, None));
@@ -260,7 +261,7 @@ impl Files<'_> {
 
     /// Checks that no parent directory of the path is a file.
     async fn check_parents(&self, path: &Path) -> Result<(), Fault> {
-        // The paths as the model wrote them, segment by segment.
+        // Error messages name the paths as the model wrote them, so both forms are iterated segment by segment.
         let asked = Path::new(&path.asked)?;
         for (asked, below) in asked.parents().zip(path.parents()) {
             let parent = Path { asked: format!("/memories/{asked}"), below: below.to_owned() };

@@ -1,5 +1,5 @@
-//! The operations that clients can request, whatever protocol they use: HTTP, MCP and the adapters for other products
-//! call the same functions, so all protocols follow the same rules.
+//! The operations that clients can request. HTTP, MCP and the adapters for other products call the same functions, so
+//! all protocols follow the same rules.
 //!
 //! [`handle`] is the entry point. Writes: [`saving`], [`memories`], [`documents`], [`entries`], [`items`], [`graph`],
 //! [`weights`], [`forget`], [`retention`] and [`memory_tool`]. Reads: [`search`], [`checkout`], [`read_from_tail`],

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use super::handle::{Operations, SEQ_MAX};
 
 impl Operations {
-    /// Returns the memory if its event is durable but not applied, and no other unapplied event can change how it
-    /// reads. In all other cases the projection has to be read.
+    /// Returns the memory if its event is durable but not yet applied to the projection, and no other unapplied event
+    /// can change the result. In all other cases the caller has to read the projection.
     pub(super) fn fresh(&self, id: &str, now: Timestamp) -> Option<MemoryView> {
         let engine = &self.engine;
-        // The head is read first: events applied between the two reads are in the lines as well.
+        // The head is read first. Events that are applied between the two reads are then in the lines as well.
         let head = engine.published.head_seq();
         let applied = engine.projection.applied_seq();
         if applied >= head || engine.published.readable_through() < SEQ_MAX {
@@ -41,7 +41,7 @@ impl Operations {
                 }
             }
         }
-        // Names of entities depend on other events, so a memory with entities is left to the projection.
+        // The names of entities depend on other events, so a memory with entities is read from the projection instead.
         found
             .filter(|memory| memory.payload.entities.is_empty() && memory.valid_from <= now)
             .map(|memory| view(*memory, head))
@@ -66,7 +66,7 @@ fn view(memory: Memory, head: u64) -> MemoryView {
         occurred_at,
         created_at,
         validity: Validity {
-            // Rounded to microseconds, as in the projection.
+            // The time is rounded to microseconds, as in the projection.
             from: Timestamp::from_microsecond(microseconds(valid_from)).unwrap_or(valid_from),
             until: None,
             invalidated_by: None,

@@ -1,5 +1,5 @@
-//! Retention in two steps: a plan that changes nothing, and its execution, which does exactly what the plan contains or
-//! nothing.
+//! Retention in two steps. A plan reports what would be removed and changes nothing. Its execution removes exactly what
+//! the plan contains, or nothing.
 
 use engine_core::event::Draft;
 use engine_core::forgetting::Which;
@@ -23,7 +23,7 @@ use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
 use engine_projection::{applied_seq, candidates, select};
 
-/// A plan, as the rules give it now.
+/// A plan that was computed from the rules and the current state.
 struct Planned {
     rules: RetentionRules,
     as_of: Timestamp,
@@ -89,7 +89,7 @@ impl Operations {
             )
             .hint("use the current time or an earlier one"));
         }
-        // Rounded to microseconds, so that the reported moment is the one that was used.
+        // The time is rounded to microseconds, so that the reported moment is exactly the one that was used.
         let as_of = Timestamp::from_microsecond(microseconds(as_of)).map_err(|fault| internal(&fault))?;
         let asked = rules.clone();
         let found = self.query("retention", None, move |connection| {
@@ -105,10 +105,10 @@ impl Operations {
         Ok(Planned { rules, as_of, applied_seq, decision, more: found.more, hash, spikes })
     }
 
-    /// Carries out a plan if the rules still give the same one.
+    /// Carries out a plan if the rules still produce the same plan.
     ///
     /// # Errors
-    /// The rules now give another plan, or the plan removes so many memories that it needs `override_spike_guard`.
+    /// The rules now produce another plan, or the plan removes so many memories that it needs `override_spike_guard`.
     pub(crate) async fn apply_retention(
         &self,
         mut request: ApplyRetention,
@@ -176,7 +176,7 @@ impl Operations {
         Ok(Written::new(&receipt, RetentionApplied { plan_hash, memories, bytes, audit, complete, places }))
     }
 
-    /// Makes the plan again and checks that it is the requested one and may be carried out.
+    /// Computes the plan again and checks that it equals the requested plan and may be carried out.
     async fn checked_plan(&self, request: &ApplyRetention) -> Result<Planned, Refusal> {
         let planned = self.plan(request.rules.clone(), request.as_of, Some(request.applied_seq)).await?;
         if planned.hash.to_string() != request.plan_hash {
@@ -191,7 +191,7 @@ impl Operations {
         Ok(planned)
     }
 
-    /// Ends the validity of all of them, in batches; the last batch contains the audit event.
+    /// Ends the validity of all memories in the plan, in batches. The last batch contains the audit event.
     async fn end_all(
         &self,
         decision: &Decision,
@@ -228,7 +228,7 @@ impl Operations {
         Ok(self.engine.commit(rest, key).await?)
     }
 
-    /// The answer of an earlier run with the same key.
+    /// The response of an earlier run with the same key.
     async fn applied_before(&self, receipt: &Receipt) -> Result<Written<RetentionApplied>, Refusal> {
         let event = self.events_between(receipt.last_seq, receipt.last_seq).await?.pop();
         let event = event.ok_or_else(|| internal(&"the event of a retention run is missing"))?;

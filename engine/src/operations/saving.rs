@@ -1,4 +1,4 @@
-//! Saves memories and detects which of them are already known.
+//! Saves memories and detects texts that are already saved.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
 use engine_projection::{DuplicateMemory, Text, earlier};
 
-/// How long a save waits for the lookup of known texts: a durable save must be acknowledged however busy the projection
-/// is.
+/// How long a save waits for the lookup of known texts. A durable save must be acknowledged even if the projection is
+/// slow.
 const LOOK_MAX: Duration = Duration::from_millis(50);
 
-/// The content of a memory's payload.
+/// The payload of a memory's event; only its content is read.
 #[derive(Deserialize)]
 struct Content {
     content: String,
 }
 
 impl Operations {
-    /// Makes a memory durable.
+    /// Saves one memory durably.
     ///
     /// # Errors
     /// The request is malformed, the policy blocks it, or the log does not accept it.
@@ -44,7 +44,7 @@ impl Operations {
         Ok(Written { answer, replayed, wrote })
     }
 
-    /// Makes memories durable, all or none.
+    /// Saves memories durably: either all of them or none.
     ///
     /// # Errors
     /// One memory is malformed or blocked by the policy, or the log does not accept them.
@@ -68,19 +68,20 @@ impl Operations {
         modes: Vec<SameText>,
         key: Option<Key>,
     ) -> Result<Written<Vec<Saved>>, Refusal> {
-        // The texts are compared as they are written, with personal data removed.
+        // The lookup compares the texts in the form in which they are written, with personal data removed.
         let passed = self.engine.apply_policy(drafts).await?;
         let texts = passed.drafts().iter().map(text).collect::<Result<Vec<_>, _>>()?;
         if !modes.contains(&SameText::SaveOnce) {
             return self.save_and_say(passed, texts, key).await;
         }
         let operations = self.clone();
-        // In a task of its own: if the client disconnects, the lock must be held until this is written.
+        // This runs in a separate task: if the client disconnects, the lock must still be held until the events are
+        // written.
         let saved = tokio::spawn(async move { operations.save_once(passed, texts, modes, key).await });
         saved.await.map_err(|fault| internal(&fault))?
     }
 
-    /// Writes all of them. The lookup of known texts runs at the same time.
+    /// Writes all memories. The lookup of known texts runs at the same time.
     async fn save_and_say(
         &self,
         passed: AllowedEvents,
@@ -90,7 +91,7 @@ impl Operations {
         let looked = tokio::time::timeout(LOOK_MAX, self.earlier(texts.clone(), None));
         let (receipt, looked) = tokio::join!(self.engine.commit_passed(passed, key), looked);
         let receipt = receipt?;
-        // The memories are saved, whether or not the lookup succeeded.
+        // The memories are saved, even if the lookup failed.
         let known = looked.ok().and_then(Result::ok).map_or_else(Vec::new, |(known, _)| known);
         let mut first: HashMap<&Text, String> = HashMap::new();
         let mut saved = self.saved(&receipt, texts.len()).await?;
@@ -103,7 +104,7 @@ impl Operations {
         Ok(Written::new(&receipt, saved))
     }
 
-    /// Writes those that are not known. The lookup and the write of one text run under a lock.
+    /// Writes only the memories whose text is not known. A lock covers the lookup and the write of a text.
     async fn save_once(
         &self,
         passed: AllowedEvents,
@@ -124,7 +125,7 @@ impl Operations {
             kept.push(keeps(place, &first));
             first.entry(text).or_insert(place);
         }
-        // A repeated idempotency key gets the earlier answer: the log knows whether the request is the same.
+        // A repeated idempotency key gets the earlier response. The log checks whether the request is the same.
         if repeated {
             let receipt = self.engine.commit_passed(passed, key).await?;
             return self.saved_before(&receipt, &texts, &known).await;
@@ -153,8 +154,8 @@ impl Operations {
         })
     }
 
-    /// The answer of an earlier request with the same key: the events it wrote, and for texts it did not write, the
-    /// memories that were known.
+    /// The response of an earlier request with the same key: the events that it wrote, and for each text that it did
+    /// not write, the memory that was known.
     async fn saved_before(
         &self,
         receipt: &Receipt,
@@ -186,12 +187,12 @@ impl Operations {
         Ok(Written::new(receipt, answer))
     }
 
-    /// The answer to a write of `count` memories.
+    /// The response to a write of `count` memories.
     async fn saved(&self, receipt: &Receipt, count: usize) -> Result<Vec<Saved>, Refusal> {
         if count == 1 {
             return Ok(vec![super::memories::saved(receipt)]);
         }
-        // Read from the log, so that a repeated request gets the same answer.
+        // The events are read from the log, so that a repeated request gets the same response.
         let events = self.events_between(receipt.first_seq, receipt.last_seq).await?;
         let item = |event: engine_core::wire::EventView| Saved {
             id: event.id,
@@ -202,7 +203,7 @@ impl Operations {
         Ok(events.into_iter().map(item).collect())
     }
 
-    /// Looks up which of these texts are in durable memories, and whether `key` was used before.
+    /// Looks up which of these texts are in durable memories, and whether an earlier request used `key`.
     async fn earlier(
         &self,
         texts: Vec<Text>,
@@ -219,7 +220,7 @@ fn text(draft: &Draft) -> Result<Text, Refusal> {
     Ok(Text { project: draft.project.clone(), content })
 }
 
-/// A memory that the earlier answer named has ended or was forgotten since.
+/// The error that a memory named in the earlier response has ended or was forgotten since.
 fn gone() -> Refusal {
     let message = "this request was done before, and a memory named in its answer is no longer valid";
     Refusal::new(ErrorCode::EntryNotValid, message).hint("send it again without the Idempotency-Key")

@@ -1,4 +1,4 @@
-//! Searches memories, with a cache of answers.
+//! Searches memories, with a cache of responses.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Operations {
     ) -> Result<Arc<SearchAnswer>, Refusal> {
         let caller_names = self.stored(&mut search).await?;
         let answer = self.search_stored(search, min_seq).await?;
-        // Answers are cached with stored names: another client may use other names for the same things.
+        // The cache holds stored names, because another client may use other names for the same things.
         Ok(if caller_names.is_empty() { answer } else { Arc::new(caller_names.restore((*answer).clone())) })
     }
 
@@ -45,14 +45,14 @@ impl Operations {
         Ok(answer)
     }
 
-    /// Waits until the projection has applied event `min_seq`, or by default everything that was durable when the
-    /// request came.
+    /// Waits until the projection has applied event `min_seq`. Without `min_seq`, waits for all events that were
+    /// durable when the request arrived.
     pub(super) async fn wait_for(&self, min_seq: Option<u64>) -> Result<(), Refusal> {
         let wanted = min_seq.unwrap_or_else(|| self.engine.published.head_seq());
         Ok(self.engine.projection.wait_for(wanted).await?)
     }
 
-    /// The cache key of a request. It does not contain the time: a cached answer has its own expiry.
+    /// The cache key of a request. It does not contain the time, because each cached response has its own expiry.
     pub(super) fn answer_key(&self, search: &Search, more: &str) -> AnswerKey {
         let timeless =
             Search { moment: Moment { now: Timestamp::UNIX_EPOCH, ..search.moment }, ..search.clone() };

@@ -1,4 +1,4 @@
-//! IPv4 and IPv6: an engine that listens on all addresses is reachable over each family that exists.
+//! IPv4 and IPv6: an engine that listens on all addresses is reachable over each address family that the machine has.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::process::{Client, Running, eventually};
 
-/// Starts an engine in its own network namespace, and queries it at each of these addresses. `setup` is a line of
-/// shell.
+/// Starts an engine in its own network namespace and queries it at each address in `hosts`. `setup` is a line of shell
+/// that prepares the namespace. Returns the status of each query.
 fn statuses(setup: &str, listen: &str, preload: Option<&Path>, hosts: &[&str]) -> Vec<String> {
     const SCRIPT: &str = r#"
         set -e
@@ -59,7 +59,7 @@ fn check(setup: &str, listen: &str, preload: Option<&Path>, expected: &[(&str, b
     }
 }
 
-/// Guards against a regression: on an IPv6-only cluster, every probe was refused.
+/// Guards against a regression: on an IPv6-only cluster, the engine refused every probe.
 #[test]
 fn an_engine_is_reached_by_both_families() {
     let both = [("127.0.0.1", true), ("::1", true)];
@@ -68,7 +68,7 @@ fn an_engine_is_reached_by_both_families() {
     check("ip addr del 127.0.0.1/8 dev lo", "[::]", None, &[("::1", true), ("127.0.0.1", false)]);
 }
 
-/// A kernel with IPv6 disabled by sysctl still creates IPv6 sockets; one built or started without IPv6 does not.
+/// A kernel with IPv6 disabled by sysctl still creates IPv6 sockets. A kernel built or started without IPv6 does not.
 #[test]
 fn an_engine_without_ipv6_is_reached_by_ipv4() {
     let off = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1";
@@ -101,8 +101,8 @@ fn an_address_of_one_family_is_what_it_says() {
     check("true", "[::1]", None, &[("127.0.0.1", false), ("::1", true)]);
 }
 
-/// IPv4 clients appear as `::ffff:…` on a dual-stack socket. Each must still count as a separate client, not all of
-/// them as one.
+/// On a dual-stack socket, IPv4 clients have addresses of the form `::ffff:…`. Each must count as a separate client;
+/// all together must not count as one.
 #[test]
 fn clients_of_ipv4_are_told_apart_on_a_socket_of_both_families() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,11 +1,12 @@
-//! Answers of tools stay within what clients accept: split into parts, each sent once, and complete together.
+//! Results of tools stay within the size that clients accept. Long results are split into parts; each part is sent
+//! once, and all parts together are complete.
 
 use serde_json::{Value, json};
 
 use crate::mcp::{call, done};
 use crate::process::{Running, eventually};
 
-/// Maximum size of an answer, in bytes.
+/// Maximum size of a result, in bytes.
 const ANSWER_MAX: usize = 64 << 10;
 
 fn size(result: &Value) -> usize {
@@ -55,7 +56,7 @@ fn a_long_memory_comes_in_parts_and_once() {
     }
     let behind = call(&engine, "memory_get", &json!({ "id": saved["id"], "offset": 10_000_000 }));
     assert_eq!(behind["structuredContent"]["error"]["code"], "INVALID_ARGUMENT", "{behind}");
-    // A short answer is complete and does not mention parts.
+    // A short result is complete and does not mention parts.
     let short = done(&engine, "memory_save", &json!({ "content": "short" }));
     let read = call(&engine, "memory_get", &json!({ "id": short["id"] }));
     let text = read["content"][0]["text"].as_str().unwrap();
@@ -99,7 +100,7 @@ fn no_answer_of_a_tool_is_larger_than_a_client_bears() {
         offset = page["next_offset"].as_u64();
     }
     assert_eq!(found, 200, "page by page");
-    // The rest of a ranking is reached with an offset, as in a search.
+    // As in a search, an offset returns the rest of a ranking.
     let ranks = done(&engine, "memory_explain", &json!({ "query": "kettle", "limit": 1000 }));
     let next = ranks["next_offset"].as_u64().unwrap();
     let more = done(&engine, "memory_explain", &json!({ "query": "kettle", "offset": next, "limit": 1 }));
@@ -168,4 +169,16 @@ fn a_snippet_does_not_end_at_a_nul() {
     let gone = done(&engine, "memory_forget", &forget);
     assert!(gone["complete"] == true, "the other one says something else: {gone}");
     assert_eq!(done(&engine, "memory_get", &json!({ "id": other["id"] }))["content"], "before\u{0}another");
+}
+
+#[test]
+fn words_after_a_nul_count_in_the_ranking() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let short = done(&engine, "memory_save", &json!({ "content": "before\u{0}the kettle" }));
+    let long =
+        "Many other things are said in this text, and only at its end, after all of them, comes the kettle.";
+    done(&engine, "memory_save", &json!({ "content": long }));
+    let found = engine.get("/v1/search?q=kettle&mode=lexical").json();
+    assert_eq!(found["items"][0]["id"], short["id"], "a short text ranks before a long one: {found}");
 }

@@ -1,4 +1,4 @@
-//! Client requests, from useful to hostile.
+//! Client requests of all kinds, from useful ones to attacks.
 
 use serde_json::json;
 
@@ -256,7 +256,7 @@ fn a_word_repeated_a_hundred_thousand_times_is_found_at_once() {
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
 }
 
-/// Slow senders of large bodies use up the capacity for large bodies and nothing else.
+/// Slow senders of large bodies use up only the capacity for large bodies.
 #[test]
 fn large_bodies_are_bounded_together_and_small_ones_go_on() {
     let data = tempfile::tempdir().unwrap();
@@ -294,7 +294,7 @@ fn no_word_of_a_memory_and_no_key_is_logged() {
     assert!(!engine.said().contains("canary"), "{}", engine.said());
 }
 
-/// Right after the answer, the projection may not contain the event yet.
+/// Right after the response to a save, the projection may not contain the event yet.
 #[test]
 fn a_memory_reads_at_once_as_it_does_later() {
     let directory = tempfile::tempdir().unwrap();
@@ -340,7 +340,7 @@ fn a_memory_reads_at_once_as_it_does_later() {
         fresh.split(' ').next_back().is_some_and(|count| count.parse::<f64>().unwrap() >= 1.0),
         "{fresh:?}"
     );
-    // An end that is not applied yet must still be effective.
+    // An end of validity that is not applied to the projection yet must already be effective.
     for _ in 0..50 {
         let saved =
             client.request("POST", "/v1/memories", "", r#"{"content":"short-lived"}"#).unwrap().json();

@@ -1,5 +1,5 @@
-//! Arguments of other types than the schema describes: accepted where the meaning is unambiguous, and null for optional
-//! fields.
+//! Arguments whose types differ from the schema are accepted where their meaning is unambiguous. `null` is accepted for
+//! optional fields.
 
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ fn fitting(name: &str, id: &str) -> Value {
     }
 }
 
-/// Other spellings of a value, as models and their clients send them.
+/// Other JSON forms of a value that models and their clients send.
 fn spellings(value: &Value) -> Vec<Value> {
     match value {
         Value::Number(number) => {
@@ -100,7 +100,7 @@ fn every_argument_is_taken_in_every_way_models_write_it() {
         assert!(said.contains("clientContext") && !said.contains("are not valid"), "{name}: {said}");
     }
     assert!(tried > 150, "{tried}");
-    // The arguments object itself encoded as a string, as some models send it.
+    // The arguments object is itself encoded as a string, as some models send it.
     let text = json!({ "name": "memory_search", "arguments": json!({ "query": "kettle" }).to_string() });
     let text = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": text }).to_string();
     let found = post(&engine, JSON, &text).json();
@@ -130,7 +130,7 @@ fn the_graph_takes_arguments_in_every_way_too() {
     assert_eq!(found["structuredContent"]["entities"], expected, "{found}");
 }
 
-/// The schema, or the one that it refers to.
+/// Returns the schema, or the schema that it refers to.
 fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     let target = |schema: &Value| Some(schema["$ref"].as_str()?.trim_start_matches('#').to_owned());
     let mut schema = schema;
@@ -140,7 +140,7 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     target(schema).map_or(schema, |target| document.pointer(&target).unwrap())
 }
 
-/// Bodies with null in place of each optional field, and the same bodies without the field.
+/// Collects bodies with null in place of each optional field, and the same bodies without the field.
 fn with_nulls(document: &Value, schema: &Value, body: &Value, found: &mut Vec<(String, Value, Value)>) {
     let schema = resolved(document, schema);
     let required = schema["required"].as_array().cloned().unwrap_or_default();
@@ -151,7 +151,7 @@ fn with_nulls(document: &Value, schema: &Value, body: &Value, found: &mut Vec<(S
             absent.as_object_mut().unwrap().remove(name);
             found.push((name.clone(), null, absent));
         }
-        // Objects in lists, and nested objects.
+        // The function also visits objects in lists, and nested objects.
         let (inner, one) = match &body[name] {
             Value::Array(items) if items.first().is_some_and(Value::is_object) => {
                 (&property["items"], &items[0])
@@ -195,7 +195,8 @@ fn null_means_absent_for_every_optional_field() {
                         engine.connect().request(&method.to_uppercase(), &path, "", &body.to_string());
                     let answer = answer.unwrap();
                     let is_shape = answer.body.contains("the body is not valid");
-                    // Whether the object exists and is valid may depend on the previous request.
+                    // Other errors do not count: whether the object exists and is valid may depend on the previous
+                    // request.
                     (answer.status == 400, is_shape, answer.body)
                 };
                 let (with_null, without) = (send(&null), send(&absent));

@@ -1,4 +1,4 @@
-//! Published clients of other products against a running engine.
+//! Published clients of other products run against an engine.
 
 use std::env;
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use crate::process::Running;
 
-/// The clients, installed by `make setup`.
+/// Python with the clients installed by `make setup`.
 pub(crate) fn python() -> PathBuf {
     let home = || PathBuf::from(env::var_os("HOME").expect("a home directory")).join(".cache");
     let cache = env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
@@ -22,7 +22,7 @@ fn run(script: &str, arguments: &[&str]) -> Output {
     Command::new(python()).arg(script).args(arguments).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap()
 }
 
-/// The number that a script printed: how many calls it made.
+/// Returns the number that a script printed, which is the number of calls it made.
 fn count(output: &Output) -> u32 {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
@@ -45,7 +45,7 @@ fn the_real_client_of_langgraphs_store_finds_what_it_calls() {
     );
 }
 
-/// Every answer equals that of the package's own tool on a directory.
+/// Every response of the engine equals the response of the package's own tool, which works on a directory.
 #[test]
 fn the_real_memory_tool_cannot_tell_an_engine_from_a_directory() {
     let (data, directory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -55,7 +55,7 @@ fn the_real_memory_tool_cannot_tell_an_engine_from_a_directory() {
     assert!(commands > 400, "{commands}");
 }
 
-/// The scripts must fail where the routes are missing: on a server that answers every request with 404.
+/// The scripts must fail if the routes are missing: here they run against a server that answers every request with 404.
 #[test]
 fn a_missing_route_fails_the_clients() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,5 @@
-//! The configuration file: what the page of its keys has, and what becomes of what an engine does not know.
+//! The configuration file: whether the documentation of its keys is complete, and what an engine does with keys that it
+//! does not know.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -25,12 +26,12 @@ fn the_committed_table_of_keys_is_that_of_the_schema() {
     assert!(fs::read_to_string(&path).unwrap() == wanted, "{} is stale: run `make generate`", path.display());
 }
 
-/// Parts that no version has.
+/// Parts of a configuration that no version knows.
 const NEWER: &str = "engine: {namespace: team, name: notes}\n\
     saving: {sameText: SaveOnce, sameMeaning: secret}\n\
     tracing: {endpoint: secret}\n";
 
-/// An operator gives an anchor; a person does not. It may be newer than the engine, whose image is pinned.
+/// Only an operator passes an anchor. An operator may be newer than the engine, because the engine's image is pinned.
 #[test]
 fn an_operators_file_may_have_what_an_engine_does_not_know_and_a_persons_may_not() {
     let data = tempfile::tempdir().unwrap();
@@ -54,7 +55,7 @@ fn an_operators_file_may_have_what_an_engine_does_not_know_and_a_persons_may_not
     let engine = Running::spawn_with(data.path(), &arguments);
     eventually("ready", || engine.admin("/readyz").status == 200);
     assert_eq!(engine.save("The kettle is blue").status, 201);
-    // What it knows of the same section holds.
+    // Known keys of the same section are applied.
     assert_eq!(engine.save("The kettle is blue").status, 200);
     let health = engine.health();
     let expected = json!([
@@ -67,7 +68,7 @@ fn an_operators_file_may_have_what_an_engine_does_not_know_and_a_persons_may_not
     assert!(!log.contains("secret") && !health.to_string().contains("secret"), "{log}");
     drop(engine);
 
-    // Nothing is reported of a file that is known.
+    // Nothing is reported for a file whose keys are all known.
     fs::write(&config, "saving: {sameText: SaveOnce}\n").unwrap();
     let engine = Running::spawn_with(data.path(), &arguments);
     eventually("ready", || engine.admin("/readyz").status == 200);

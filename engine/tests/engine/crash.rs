@@ -1,4 +1,4 @@
-//! Killed, torn, damaged and stopped engines.
+//! Engines that are killed or stopped, and logs that are torn or damaged.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -13,7 +13,7 @@ use crate::process::{Client, Running, binary, eventually, segment, verify};
 const CLIENTS: usize = 8;
 const KILLS: usize = 20;
 
-/// State of one client: the promised numbers, and the request without an answer.
+/// State of one client: the acknowledged numbers, and the request that has no response yet.
 struct Writer {
     client: usize,
     next: usize,
@@ -21,7 +21,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Saves memories until the engine is gone. A request without an answer is repeated under the same key.
+    /// Saves memories until the engine is gone. A request without a response is repeated with the same key.
     fn write(&mut self, engine: &Running, stop: &AtomicBool) {
         let Ok(mut connection) = Client::connect(engine.api) else { return };
         while !stop.load(Ordering::Acquire) {
@@ -124,7 +124,7 @@ fn a_torn_tail_is_set_aside() {
     assert_eq!(aside, 3);
 }
 
-/// Two thirds of a batch count as nothing: the batch was never acknowledged.
+/// Two thirds of a batch on the disk count as nothing, because the batch was never acknowledged.
 #[test]
 fn a_torn_batch_is_no_batch() {
     let data = tempfile::tempdir().unwrap();

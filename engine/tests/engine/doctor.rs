@@ -35,7 +35,8 @@ fn some_memories() -> tempfile::TempDir {
     data
 }
 
-/// Damages something. The doctor names and repairs it, and then finds nothing left to repair.
+/// Damages the data directory with `harm`. The doctor must report the checks in `broken` and repair them, and then find
+/// nothing left to repair.
 fn check_mends(broken: &[&str], harm: impl FnOnce(&Path)) {
     let data = some_memories();
     harm(data.path());
@@ -74,7 +75,7 @@ fn a_healthy_directory_is_healthy() {
     }
 }
 
-/// The last line of the log is then a header, and its last event is in the previous segment.
+/// Right after a rotation, the last line of the log is a header, and the last event is in the previous segment.
 #[test]
 fn a_directory_is_healthy_right_after_a_rotation() {
     let data = some_memories();

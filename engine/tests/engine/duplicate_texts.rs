@@ -19,7 +19,7 @@ fn the_same_text_saved_again_is_named() {
     let (status, first) = save(&engine, "", &json!({"content": TEXT}));
     assert_eq!((status, &first["known_as"]), (201, &Value::Null));
     let known = |body: &Value| -> Value {
-        // A save waits only briefly for the lookup of known texts.
+        // A save waits only briefly for the lookup of known texts, so it may have to be repeated.
         let mut answer = Value::Null;
         eventually("it is looked up", || {
             answer = save(&engine, "", body).1;

@@ -1,7 +1,7 @@
-//! Runs the examples of the guide unchanged against a running engine: the `sh run` and `python run` blocks of a page,
-//! in order.
+//! Runs the examples of the guide unchanged against a running engine: the `sh run` and `python run` blocks of each
+//! page, in order.
 //!
-//! A `json` block directly after one of them is its expected answer. Parts replaced by `…` are not compared.
+//! A `json` block directly after such a block is its expected output. Parts that are replaced by `…` are not compared.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ fn examples(page: &str) -> Vec<Example> {
     found
 }
 
-/// Replaces the engine's address on the page with the real one.
+/// Replaces the engine's address on the page with the address of the running engine.
 fn here(code: &str, engine: &Running) -> String {
     let address = engine.api.to_string();
     code.replace("notes.NAMESPACE.svc:8080", &address).replace("localhost:8080", &address)
@@ -77,7 +77,7 @@ fn run(example: &Example, engine: &Running) -> Output {
         }
         "python run" => {
             let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-            // As in a notebook: top-level `await` is permitted, and the last value is shown.
+            // The code runs as in a notebook: top-level `await` is permitted, and the last value is printed.
             let notebook = "import ast, asyncio, inspect, json, sys\n\
                 tree = ast.parse(sys.argv[1])\n\
                 last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None\n\
@@ -100,7 +100,7 @@ fn run(example: &Example, engine: &Running) -> Output {
     }
 }
 
-/// Whether an answer matches the page, except for the parts that the page leaves out.
+/// Whether a response matches the page, except for the parts that the page leaves out.
 fn is_as_told(told: &Value, found: &Value) -> bool {
     match (told, found) {
         (Value::String(told), _) if told == "…" => true,
@@ -127,7 +127,7 @@ fn check(page: &str, text: &str, engine: &Running) -> usize {
         assert!(output.status.success(), "{place}: {said}{}", String::from_utf8_lossy(&output.stderr));
         if let Some(told) = &example.answer {
             let told: Value = serde_json::from_str(told).unwrap_or_else(|fault| panic!("{place}: {fault}"));
-            // With several requests, the page shows the last answer.
+            // If an example sends several requests, the page shows the last response.
             let answers = serde_json::Deserializer::from_str(&said).into_iter::<Value>();
             let last = answers.last().unwrap_or_else(|| panic!("{place}: it said nothing"));
             let found = last.unwrap_or_else(|fault| panic!("{place}: {fault}: {said}"));
@@ -160,7 +160,7 @@ fn every_example_of_the_guide_runs() {
     }
 }
 
-/// Requests and code that are never run become outdated: runnable blocks must be marked.
+/// Examples that are never run become outdated, so every runnable block must be marked as such.
 #[test]
 fn every_example_that_can_run_does() {
     for entry in fs::read_dir(guide()).unwrap() {

@@ -1,4 +1,4 @@
-//! Forgotten content is in no file, whatever happens meanwhile.
+//! No file contains forgotten content, whatever else happens during the erasure.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn forget(engine: &Running, headers: &str, body: &Value) -> Answer {
     engine.post("/v1/forget", headers, &body.to_string())
 }
 
-/// Files under the data directory that contain this text; compressed files are decompressed.
+/// Returns the files under the data directory that contain this text. Compressed files are decompressed first.
 fn holding(data: &Path, text: &str) -> Vec<String> {
     fn walk(dir: &Path, text: &[u8], found: &mut Vec<String>) {
         for entry in fs::read_dir(dir).unwrap() {
@@ -29,7 +29,7 @@ fn holding(data: &Path, text: &str) -> Vec<String> {
             }
             let Ok(mut bytes) = fs::read(&path) else { continue };
             if path.to_string_lossy().contains(".zst") {
-                // A file that is still being written is searched as it is.
+                // A file that is still being written cannot be decompressed and is searched as it is.
                 bytes = zstd::decode_all(bytes.as_slice()).unwrap_or(bytes);
             }
             if bytes.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text)) {
@@ -137,7 +137,7 @@ fn a_rebuild_gives_the_same_rows(data: &Path) {
     });
 }
 
-/// More memories than are removed word by word: a new projection replaces the one that contains them.
+/// These are more memories than the engine removes word by word, so it replaces the projection with a new one.
 #[test]
 fn words_of_many_memories_leave_the_index() {
     let data = tempfile::tempdir().unwrap();
@@ -151,7 +151,7 @@ fn words_of_many_memories_leave_the_index() {
             201
         );
     }
-    // The only word with its first letter, so that the index stores it letter by letter.
+    // It is the only word with its first letter, so the index stores it letter by letter.
     save(&engine, &json!({"content": "zzyzx", "project": "gone"}));
     assert!(
         holding(data.path(), "zzyzx").iter().any(|path| path.contains("projection")),
@@ -206,7 +206,8 @@ fn marks(data: &Path) -> usize {
     names.filter(|name| name.to_string_lossy().starts_with("erasing")).count()
 }
 
-/// Killed at random moments, repeatedly: the next start completes an acknowledged request without being asked again.
+/// The engine is killed repeatedly at random moments. The next start completes an acknowledged request without a new
+/// request.
 #[test]
 fn a_kill_in_the_middle_is_finished_by_the_next_start() {
     let data = tempfile::tempdir().unwrap();

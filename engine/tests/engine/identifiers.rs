@@ -1,5 +1,5 @@
-//! Names that contain personal data: equal names stay equal, different names stay different, and none of them is on
-//! disk.
+//! Names that contain personal data: equal names stay equal, different names stay different, and no file contains any
+//! of the names.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use crate::process::{Answer, Running, eventually};
 
 const ANA: &str = "+1 415 555 0132";
 const BEN: &str = "+1 415 555 0133";
-/// URL-encoded form.
+/// Names in URL-encoded form.
 const ANA_IN_URL: &str = "%2B1%20415%20555%200132";
 const BEN_IN_URL: &str = "%2B1%20415%20555%200133";
 
@@ -35,7 +35,7 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Asserts that no file contains any of these.
+/// Asserts that no file contains any of these texts.
 #[track_caller]
 fn nowhere_raw(data: &Path, texts: &[&str]) {
     let mut all = Vec::new();
@@ -331,7 +331,7 @@ fn a_name_with_personal_data_is_refused_where_that_is_wanted() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 0);
 }
 
-/// The current policy decides which names are tokenised, for requests and for answers.
+/// The current policy decides which names are replaced by tokens, in requests and in responses.
 #[test]
 fn what_was_kept_raw_is_found_again_when_names_are_kept_again_and_forgotten_either_way() {
     let data = tempfile::tempdir().unwrap();
@@ -466,7 +466,7 @@ fn what_hangs_on_a_name_without_an_entity_ends_with_it() {
     assert_eq!(later["neighbours"], json!([]));
 }
 
-/// A search is never refused for its names, and must not store them either.
+/// A search is never refused because of its names, and must not store them either.
 #[test]
 fn a_project_that_was_only_asked_for_is_not_remembered() {
     let data = tempfile::tempdir().unwrap();
@@ -481,7 +481,7 @@ fn a_project_that_was_only_asked_for_is_not_remembered() {
     assert_eq!(fs::read_to_string(data.path().join("searched.json")).unwrap(), r#"["house"]"#);
     nowhere_raw(data.path(), &["14155550132"]);
 
-    // A file that an earlier version left is removed after the next stop.
+    // The engine removes a file that an earlier version left when it stops the next time.
     fs::write(data.path().join("searched.json"), r#"["whatsapp:+14155550132","house"]"#).unwrap();
     let engine = with_policy(data.path(), "identifiers: Refuse");
     assert_eq!(engine.get("/v1/search?q=tea&project=house").status, 200);

@@ -1,4 +1,4 @@
-//! Import of Zaxy logs: each event once, whatever happens in between, and verified on both sides.
+//! Import of Zaxy logs: each event is imported once, whatever happens during the import, and verified on both sides.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +16,7 @@ pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("core/tests/fixtures/zaxy")
 }
 
-/// Runs an import to its end; returns exit code and report.
+/// Runs an import to its end. Returns the exit code and the report.
 pub(crate) fn import<A: AsRef<OsStr>>(arguments: &[A]) -> (i32, Value) {
     let Output { status, stdout, stderr } = binary().args(["import"]).args(arguments).output().unwrap();
     let report = serde_json::from_slice(&stdout).unwrap_or_default();
@@ -32,7 +32,7 @@ fn into_engine(from: &Path, engine: &Running, more: &[&str]) -> (i32, Value) {
     import(&[&["zaxy", "--from", from.to_str().unwrap(), "--to", &url], more].concat())
 }
 
-/// All events of an engine, page by page.
+/// Returns all events of an engine, read page by page.
 pub(crate) fn events(engine: &Running) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
     loop {
@@ -45,13 +45,13 @@ pub(crate) fn events(engine: &Running) -> Vec<Value> {
     }
 }
 
-/// Sequence numbers, in the source log, of the imported events, in the order of the engine's log.
+/// Sequence numbers that the imported events have in the source log, in the order of the engine's log.
 fn imported_seqs(engine: &Running) -> Vec<u64> {
     let imported = events(engine).into_iter().filter(|event| event["type"] != "memory.saved");
     imported.map(|event| event["payload"]["source"]["seq"].as_u64().unwrap()).collect()
 }
 
-/// Writes a log of the legacy form with valid hashes, as fast as possible.
+/// Writes a log in the legacy format with valid hashes, as fast as possible.
 struct Writer<W> {
     out: W,
     seq: u64,
@@ -125,7 +125,7 @@ fn log_report<'a>(report: &'a Value, log: &str) -> &'a Value {
     report["logs"].as_array().unwrap().iter().find(|found| found["log"] == log).unwrap()
 }
 
-/// A log that grows is imported in parts, over the API or directly into the data directory.
+/// A log that grows is imported in parts, through the API or directly into the data directory.
 #[test]
 fn a_log_that_has_grown_is_gone_on_with() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -142,8 +142,8 @@ fn a_log_that_has_grown_is_gone_on_with() {
         (code, &report["totals"]["imported"], &report["totals"]["already_there"]),
         (0, &json!(1300), &json!(700))
     );
-    // The end of the source is missing: its own rules do not reveal this, but the comparison with the imported events
-    // does.
+    // The end of the source is missing. Zaxy's own rules do not reveal this, but the comparison with the imported
+    // events does.
     fs::write(&log, &whole[..ends[1499]]).unwrap();
     let (code, report) = into_engine(&log, &engine, &[]);
     assert_eq!((code, &report["logs"][0]["refused"][0]["reason"]), (1, &json!("source_shorter")));
@@ -153,12 +153,12 @@ fn a_log_that_has_grown_is_gone_on_with() {
     assert_eq!(imported_seqs(&engine), (1..=2500).collect::<Vec<u64>>());
     assert_eq!(engine.total("q=note"), 2500, "each event's memory, once");
     assert_eq!(report["logs"][0]["proof"]["events"], 2500);
-    // Another project is a separate destination.
+    // An import into another project is independent of the first.
     let (code, report) = into_engine(&log, &engine, &["--project", "other"]);
     assert_eq!((code, &report["totals"]["imported"]), (0, &json!(2500)));
 }
 
-/// Starts an import, which the caller can kill.
+/// Starts an import and returns it while it runs, so that the caller can kill it.
 fn spawned(log: &Path, place: &[&str]) -> Child {
     binary()
         .args(["import", "zaxy", "--from", log.to_str().unwrap()])
@@ -168,7 +168,7 @@ fn spawned(log: &Path, place: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Kills the import (or the engine first) while it writes to a running engine.
+/// Kills an import while it writes to a running engine. With `engine_first`, kills the engine before the import.
 fn kill_to_engine(data: &Path, log: &Path, more: u64, engine_first: bool) -> bool {
     let engine = Running::start(data);
     let seq = || engine.get("/v1/log/head").json()["seq"].as_u64().unwrap();
@@ -182,7 +182,7 @@ fn kill_to_engine(data: &Path, log: &Path, more: u64, engine_first: bool) -> boo
     ended_early(child)
 }
 
-/// Kills an import that writes to the data directory itself.
+/// Kills an import that writes directly to the data directory.
 fn kill_alone(data: &Path, log: &Path, more: u64) -> bool {
     let size = || fs::metadata(segment(data)).map_or(0, |file| file.len());
     let before = size();
@@ -196,14 +196,14 @@ fn ended_early(mut child: Child) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// The import is killed repeatedly, the engine too; then it runs to the end.
+/// The import and the engine are killed repeatedly; afterwards the import runs to the end.
 #[test]
 fn kills_in_the_middle_lose_nothing_and_double_nothing() {
     const EVENTS: u64 = 8000;
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (data, log) = (data.path(), logs.path().join("notes.jsonl"));
     written(&log, EVENTS);
-    // Odd counts, so that kills fall between memories, and between memories and their events.
+    // The counts are odd, so that kills happen between memories, and between memories and their events.
     let early = [
         kill_to_engine(data, &log, 150, false),
         kill_alone(data, &log, 333),
@@ -222,7 +222,7 @@ fn kills_in_the_middle_lose_nothing_and_double_nothing() {
     assert_eq!(report["logs"][0]["proof"]["events"], EVENTS);
 }
 
-/// An import that could not finish says so in its report, with what was done.
+/// If an import cannot finish, its report says so and lists what was done.
 #[test]
 fn an_engine_that_stays_away_ends_the_import_with_a_report() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -246,7 +246,7 @@ fn an_engine_that_stays_away_ends_the_import_with_a_report() {
     assert!(report["totals"]["imported"].as_u64().unwrap() >= 1000, "{report:#}");
 }
 
-/// Two concurrent imports of one log: the second treats what the first has written as present.
+/// Two imports of one log run at the same time: the second treats what the first has written as present.
 #[test]
 fn two_imports_at_once_are_one() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -303,7 +303,7 @@ fn a_broken_line_ends_the_import_of_its_log() {
         (&json!(true), &json!(1))
     );
     assert_eq!(imported_seqs(&engine), [1, 2, 3, 4, 6, 7, 8, 9, 10]);
-    // Repaired later: every run reports that the event is missing.
+    // The source is repaired later: every run still reports that the event is missing.
     fs::write(&log, &whole).unwrap();
     let (code, report) = into_engine(&log, &engine, &[]);
     let found = &report["logs"][0];
@@ -341,7 +341,7 @@ fn a_torn_log_is_imported_up_to_the_tear() {
     );
 }
 
-/// Two logs with the same beginning and different continuations: the second is not merged into the first.
+/// Two logs have the same beginning and different continuations: the second is not merged into the first.
 #[test]
 fn a_fork_is_refused() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -360,7 +360,7 @@ fn a_fork_is_refused() {
     );
 }
 
-/// A client that may write events can write some that look imported: they do not verify.
+/// A client with permission to write events can write events that look imported; they do not verify.
 #[test]
 fn a_forged_import_is_found() {
     let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -418,7 +418,7 @@ fn a_large_log_needs_little_memory() {
         given += writer.append(&content);
         if writer.seq.is_multiple_of(1000) {
             peak = peak.max(peak_kib(child.id()));
-            // The program itself, and what it needs to begin.
+            // The first measurement is the memory of the program itself and of its start.
             first = if first == 0 { peak } else { first };
         }
     }

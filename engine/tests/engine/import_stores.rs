@@ -1,5 +1,5 @@
-//! Import of other products' stores: each record once, through the policy, with a report of what was kept, changed and
-//! refused.
+//! Import of other products' stores: each record is imported once and checked by the policy, and the report lists what
+//! was kept, changed and refused.
 
 use std::fs;
 use std::path::Path;
@@ -135,7 +135,7 @@ fn memories_of_mem0_are_imported_with_their_history() {
 
     let (code, report) = into("mem0", store.path(), data.path(), &["--project", "ann"]);
     assert_eq!(code, 1, "{report:#}");
-    // The files are in the order of their names: the export's record of a memory comes before its history.
+    // The files are in the order of their names, so the record of a memory in the export comes before its history.
     let [all, history] = [&report["files"][0], &report["files"][1]];
     assert_eq!(
         (&all["imported"], &all["left_out"]),
@@ -190,7 +190,7 @@ fn notes_of_basic_memory_are_imported_from_files_and_from_its_database() {
     );
     let (_, again) = into("basic-memory", &notes, data.path(), &[]);
     assert_eq!((&again["totals"]["imported"], &again["target"]), (&json!(0), &report["target"]), "{again:#}");
-    // The same notes as stored in the database.
+    // The same notes, stored in the database.
     let path = store.path().join("memory.db");
     let database = Connection::open(&path).unwrap();
     database

@@ -88,7 +88,7 @@ fn a_write_for_another_version_changes_nothing() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 4, "the refused write is not in the log");
 }
 
-/// Many clients increment a number, each by reading it and writing the value plus one: no increment is lost.
+/// Many clients increment a number: each reads it and writes the value plus one. No increment is lost.
 #[test]
 fn writes_that_expect_a_version_lose_no_update() {
     let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! docs/guide/limits.md matches the source, and the memory tool's page matches the behaviour of its files.
+//! docs/guide/limits.md matches the source, and the page about the memory tool matches the behaviour of the engine.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::process::Running;
 
 const PAGE: &str = include_str!("../../../docs/guide/limits.md");
 const LIMITS: &str = include_str!("../../core/src/limits.rs");
-/// Sources with the constants of the first table.
+/// Source files with the constants of the first table.
 const SERVER: [&str; 10] = [
     include_str!("../../src/api/connection_timeouts.rs"),
     include_str!("../../src/api/admission.rs"),
@@ -24,7 +24,7 @@ const SERVER: [&str; 10] = [
 const READS: [&str; 2] =
     [include_str!("../../projection/src/readers.rs"), include_str!("../../projection/src/shared.rs")];
 
-/// Constants of a source and their values, in the notation of the page.
+/// Returns the constants of a source file and their values, in the notation of the page.
 fn constants(source: &str, known: &mut BTreeMap<String, u64>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for line in source.lines() {
@@ -45,7 +45,7 @@ fn constants(source: &str, known: &mut BTreeMap<String, u64>) -> BTreeMap<String
     found
 }
 
-/// The value of an expression, in the notation of the limits.
+/// Returns the value of an expression, in the notation of the limits.
 fn number(text: &str, known: &BTreeMap<String, u64>) -> Option<u64> {
     let text = text.trim().trim_start_matches("Duration::from_secs");
     let is_closed = |part: &str| part.matches('(').count() == part.matches(')').count();
@@ -81,7 +81,7 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// Names and values of a page's tables.
+/// Returns the names and values in the tables of a page.
 fn rows(page: &str) -> BTreeMap<String, String> {
     let lines = page.lines().filter_map(|line| line.strip_prefix("| `"));
     lines
@@ -92,7 +92,7 @@ fn rows(page: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Differences between a page and the source.
+/// Returns the differences between a page and the source.
 fn faults(page: &str) -> Vec<String> {
     let (mut known, mut server) = (BTreeMap::new(), BTreeMap::new());
     let limits = constants(LIMITS, &mut known);
@@ -146,7 +146,7 @@ fn a_file_has_a_mebibyte_of_text() {
         assert_eq!((created.status, &created.json()["is_error"]), (200, &json!(false)), "{name}");
     }
     let refused = create("larger", &"a".repeat((1 << 20) + 1));
-    // The model is told to write less.
+    // The engine tells the model to write less.
     assert_eq!((refused.status, &refused.json()["is_error"]), (200, &json!(true)));
     assert!(refused.body.contains("1048577"), "{refused:?}");
 }

@@ -1,4 +1,4 @@
-//! Segments, checkpoints, proofs, anchors and the commands of `memory-engine log`, on the binary.
+//! Segments, checkpoints, proofs, anchors and the commands of `memory-engine log`, tested with the binary.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn hash(value: &Value) -> Hash {
     Hash::from_hex(value.as_str().unwrap().as_bytes()).unwrap()
 }
 
-/// A receipt can be verified with nothing but the key.
+/// A client can verify a receipt with nothing but the verifier key.
 #[test]
 fn a_receipt_proves_an_event_and_a_later_checkpoint_extends_an_earlier_one() {
     let data = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ fn a_receipt_proves_an_event_and_a_later_checkpoint_extends_an_earlier_one() {
     verify_inclusion(&leaf(&hash(&receipt["hash"])), 7, checkpoint.size, &proof, &checkpoint.root).unwrap();
 }
 
-/// Reads, a restart and a verification do not depend on how many segments there are or which are compressed.
+/// Reads, a restart and a verification do not depend on the number of segments or on which of them are compressed.
 #[test]
 fn the_log_goes_on_through_segments() {
     let data = tempfile::tempdir().unwrap();
@@ -123,7 +123,7 @@ fn the_log_goes_on_through_segments() {
     assert!(printed.contains("\"segment\": 6"), "nothing to seal: {printed}");
 }
 
-/// The log is verified against an anchor recorded elsewhere, before the first write and while it runs.
+/// The log is verified against an anchor recorded elsewhere, before the first write and while the engine runs.
 #[test]
 fn a_log_that_contradicts_its_anchor_is_read_and_not_written() {
     let data = tempfile::tempdir().unwrap();
@@ -181,7 +181,7 @@ fn a_tail_dropped_while_the_engine_is_stopped_is_noticed() {
     eventually("reads continue", || engine.get("/v1/events?after=3").status == 200);
 }
 
-/// One checkpoint carries two signatures, so that a client with the old key learns the new one.
+/// One checkpoint has signatures of the old and the new key, so that a client with the old key learns the new key.
 #[test]
 fn a_new_key_is_signed_for_by_the_old_one() {
     let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The Model Context Protocol at the level of bytes on a connection: revisions, headers, access, and the answers of
+//! The Model Context Protocol at the level of bytes on a connection: revisions, headers, access, and the results of
 //! tools.
 
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub(crate) const INVALID_PARAMS: i64 = -32602;
 pub(crate) const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
 
-/// `_meta` of a request in the newest revision.
+/// `_meta` of a request in the newest protocol revision.
 pub(crate) fn meta(version: &str) -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": version,
@@ -44,13 +44,13 @@ pub(crate) fn request(method: &str, params: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()
 }
 
-/// Headers of a request in the newest revision.
+/// Headers of a request in the newest protocol revision.
 fn modern(method: &str, name: Option<&str>) -> String {
     let name = name.map(|name| format!("mcp-name: {name}\r\n")).unwrap_or_default();
     format!("{JSON}mcp-protocol-version: {NEWEST}\r\nmcp-method: {method}\r\n{name}")
 }
 
-/// Calls a tool like a client of the newest revision.
+/// Calls a tool as a client of the newest protocol revision does.
 pub(crate) fn call(engine: &Running, tool: &str, arguments: &Value) -> Value {
     let params = json!({ "name": tool, "arguments": arguments, "_meta": meta(NEWEST) });
     let answer = post(engine, &modern("tools/call", Some(tool)), &request("tools/call", &params));
@@ -60,11 +60,11 @@ pub(crate) fn call(engine: &Running, tool: &str, arguments: &Value) -> Value {
     answer.json()["result"].take()
 }
 
-/// Tools whose answers contain only content, as text or as JSON.
+/// Tools whose results contain only unstructured content, as text or as JSON.
 const TEXTS: [&str; 6] =
     ["memory_search", "memory_get", "memory_checkout", "memory_as_of", "memory_timeline", "memory_explain"];
 
-/// The structured answer of a successful call.
+/// Returns the structured result of a successful call.
 pub(crate) fn done(engine: &Running, tool: &str, arguments: &Value) -> Value {
     let mut arguments = arguments.clone();
     let is_text = TEXTS.contains(&tool);
@@ -211,7 +211,7 @@ fn a_refusal_is_an_answer_the_model_reads() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 0, "nothing was written");
 }
 
-/// No error code: these tools exist only when configured.
+/// Placeholder instead of an error code for tools that exist only if they are configured.
 const NO_SUCH_TOOL: &str = "";
 
 #[test]
@@ -264,7 +264,7 @@ fn clients_of_earlier_revisions_are_served() {
     assert_eq!(engine.total(""), 4);
 }
 
-/// The earliest revisions have batches of messages, which their servers must accept.
+/// The earliest protocol revisions have batches of messages, which their servers must accept.
 #[test]
 fn a_list_of_messages_is_answered_with_a_list() {
     let data = tempfile::tempdir().unwrap();
@@ -315,7 +315,7 @@ fn headers_have_to_say_what_the_body_says() {
     let refused = post(&engine, &unknown, &list(meta("2030-01-01")));
     check(&refused, 400, UNSUPPORTED_VERSION);
     assert!(refused.json()["error"]["data"]["supported"].as_array().unwrap().contains(&json!(NEWEST)));
-    // A draft that never became a revision.
+    // This draft never became a protocol revision.
     let old = modern("tools/list", None).replace(NEWEST, "2024-10-07");
     check(&post(&engine, &old, &list(meta("2024-10-07"))), 400, UNSUPPORTED_VERSION);
     let bare = format!("{JSON}mcp-protocol-version: 2030-01-01\r\n");
@@ -426,7 +426,7 @@ fn no_word_of_a_call_is_logged() {
     assert!(!engine.said().contains("canary"), "{}", engine.said());
 }
 
-/// Guards against a regression: these were answered with 415, as if their content type were wrong.
+/// Guards against a regression: such bodies were answered with 415, as if their content type were wrong.
 #[test]
 fn what_is_no_message_is_a_bad_request() {
     let data = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Hosts that requests to `/mcp` may and may not name.
 
-/// Hosts that name the engine of the test below.
+/// Hosts that name the engine under test.
 pub(crate) const OWN_HOSTS: [&str; 21] = [
     "localhost",
     "localhost:8080",
@@ -25,7 +25,7 @@ pub(crate) const OWN_HOSTS: [&str; 21] = [
     "proxy.example.org:8443",
 ];
 
-/// Hosts that do not.
+/// Hosts that do not name the engine under test.
 pub(crate) const FOREIGN_HOSTS: [&str; 12] = [
     "evil.example.org",
     "evil.example.org.",

@@ -1,5 +1,5 @@
-//! A project that exceeds the memory budget for searching is searched with fewer lanes, the answer reports this, and
-//! the process does not grow.
+//! A project that exceeds the memory budget for search is searched with fewer retrieval methods (lanes). The response
+//! reports this, and the memory use of the process does not grow.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Running, eventually};
 
-/// Words of one memory: enough that a few hundred memories exceed the smallest budget that can be configured.
+/// Number of words of one memory. With it, a few hundred memories exceed the smallest budget that can be configured.
 const WORDS: usize = 1_000;
 
 fn content(n: usize) -> String {
@@ -23,9 +23,9 @@ fn fill(engine: &Running, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// The degraded lanes of a search with their reasons, and whether it found the expected memory.
+/// Returns the degraded lanes of a search with their reasons, and whether the search found the expected memory.
 fn searched(engine: &Running, n: usize, asked: &mut u32) -> (Vec<(String, String)>, bool) {
-    // A different query each time, because a cached answer would report an old state.
+    // Each query is different, because a cached response would report an old state.
     *asked += 1;
     let path = format!("/v1/search?project=large&limit=5&q=kettle+number{n}+ask{asked}");
     let answer = engine.get(&path).json();
@@ -53,7 +53,7 @@ fn a_project_that_outgrows_its_room_is_searched_with_less() {
     fill(&engine, 400..620);
     let nothing = (vec![lane("vector"), lane("structure")], true);
     eventually("nothing is held", || searched(&engine, 617, &mut asked) == nothing);
-    // Another project still has capacity.
+    // There is still capacity for another project.
     assert_eq!(engine.save("a small note about the teapot").status, 201);
     eventually("a small project is held beside it", || {
         asked += 1;

@@ -1,12 +1,12 @@
-//! Variants of HTTP messages that clients send: everything that can be served is served, and everything unreadable gets
-//! an answer.
+//! Variants of HTTP messages that clients send. The engine serves every message that can be understood, and answers
+//! every message that cannot be parsed.
 
 use serde_json::{Value, json};
 
 use crate::mcp::{JSON, PARSE_ERROR, check, post, request};
 use crate::process::Running;
 
-/// Any `Accept` header that permits one of the two types, at either of the two paths.
+/// The engine accepts any `Accept` header that permits one of the two media types, at either of the two paths.
 #[test]
 fn a_client_that_could_be_served_is_served() {
     let data = tempfile::tempdir().unwrap();
@@ -34,7 +34,7 @@ fn a_client_that_could_be_served_is_served() {
         format!("POST /mcp/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{JSON}\r\n{list}");
     client.raw(head.as_bytes()).unwrap();
     assert_eq!(client.answer().unwrap().status, 200, "with a slash at the end");
-    // The header of the first message names another revision than the message itself.
+    // The header of the first message names another protocol revision than the message itself.
     let hello = json!({ "protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
     let headers = format!("{JSON}mcp-protocol-version: 2025-11-25\r\n");
     let hello = post(&engine, &headers, &request("initialize", &hello));

@@ -13,13 +13,13 @@ use crate::process::Running;
 /// Paths of the clients' port that belong to protocols with their own description.
 const OTHER_PROTOCOLS: [&str; 2] = ["/mcp", "/mcp/"];
 
-/// An id for examples, which no event has.
+/// An id for examples. No event has this id.
 const EXAMPLE_ID: &str = "0123456789abcdef0123456789abcdef";
 
-/// Run time of the fuzzer in seconds: enough for some thousand requests.
+/// How long the fuzzer runs, in seconds: enough for some thousand requests.
 const FUZZ_SECONDS: u32 = 60;
 
-/// All checks except those that need to know the meaning of a request, or secrets.
+/// All checks of the fuzzer, except those that need secrets or knowledge of the meaning of a request.
 const FUZZ_CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
     response_headers_conformance,response_schema_conformance,negative_data_rejection,unsupported_method";
 
@@ -41,7 +41,7 @@ fn the_committed_document_is_the_served_one() {
     assert!(committed == served.body, "docs/openapi.json is stale: run `make generate`");
 }
 
-/// Paths that the router's source names.
+/// Returns the paths that the router's source names.
 fn routed(source: &str) -> Vec<&str> {
     let (_, routes) = source.split_once("pub(crate) fn routes(").expect("the router of the clients' port");
     let (routes, _) = routes.split_once("\n}").expect("its end");
@@ -85,7 +85,7 @@ fn examples_are_accepted() {
     for (path, operations) in document["paths"].as_object().unwrap() {
         all.extend(operations.as_object().unwrap().iter().map(|(method, it)| (path, method, it)));
     }
-    // Something that is read has to be put first and deleted afterwards.
+    // An object has to be put before it is read, and must be deleted last.
     let turn = |method: &str| ["put", "get", "post", "delete"].iter().position(|known| *known == method);
     all.sort_by_key(|(path, method, _)| (turn(method) == Some(3), turn(method) != Some(0), *path));
     let mut answered = BTreeMap::new();
@@ -96,7 +96,7 @@ fn examples_are_accepted() {
             let example = &parameter["example"];
             let value = example.as_str().map_or_else(|| example.to_string(), |text| text.replace(' ', "+"));
             match (parameter["in"].as_str().unwrap(), name) {
-                // The memory of this test, and a moment at which it is known and valid.
+                // The id of this test's memory, and a moment at which the memory is known and valid.
                 ("path", _) => path = path.replace("{id}", &id).replace("{seq}", &value),
                 ("query", "as_of" | "known_at") => {}
                 ("query", _) => match example.as_array() {
@@ -119,7 +119,7 @@ fn examples_are_accepted() {
         }
         let body = if body.is_null() { String::new() } else { body.to_string().replace(EXAMPLE_ID, &id) };
         let target = format!("{path}?{}", query.join("&"));
-        // Another path may have deleted the same object already.
+        // The operation of another path may have deleted the same object already.
         let put = &document["paths"][&path]["put"]["requestBody"]["content"]["application/json"]["example"];
         if method == "delete" && !put.is_null() {
             engine.connect().request("PUT", &path, "", &put.to_string()).unwrap();
@@ -131,7 +131,7 @@ fn examples_are_accepted() {
     assert!(answered.len() >= 45, "{answered:?}");
 }
 
-/// Generated requests, valid and invalid ones; every answer is checked against the document.
+/// Valid and invalid requests are generated, and every response is checked against the document.
 #[test]
 fn the_document_is_true_of_a_running_engine() {
     let data = tempfile::tempdir().unwrap();
@@ -140,7 +140,7 @@ fn the_document_is_true_of_a_running_engine() {
         engine.save(&format!("memory {n}"));
     }
     let mut described = engine.get("/v1/openapi.json").json();
-    // Waiting for events without a writer ends in a 503 by design, and takes long.
+    // By design, a request that waits for events ends in a 503 if no client writes any, and takes long.
     for operation in operations(&mut described) {
         if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
             parameters.retain(|parameter| parameter["name"] != "min_seq");

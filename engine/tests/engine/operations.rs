@@ -1,4 +1,4 @@
-//! Batches, entries, timelines, documents, feedback, histories.
+//! Batches, entries, timelines, documents, feedback and histories.
 
 use serde_json::{Value, json};
 
@@ -126,7 +126,8 @@ fn a_timeline_is_around_its_anchor() {
     assert_eq!(engine.get(&format!("/v1/timeline?anchor={}", "0".repeat(32))).code(), "ENTRY_NOT_FOUND");
 }
 
-/// A byte order mark, line endings, trailing blanks and the composition of characters do not make a different text.
+/// Texts that differ only in a byte order mark, line endings, trailing blanks or the composition of characters count as
+/// equal.
 #[test]
 fn a_document_that_looks_the_same_is_unchanged() {
     let data = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::mcp::{JSON, post};
 use crate::process::{Running, eventually};
 
-/// A program below the folder where `make setup` installs the test tools.
+/// Path of a program below the directory in which `make setup` installs the test tools.
 pub(crate) fn tool(path: &str) -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()).map(PathBuf::from);
@@ -29,7 +29,7 @@ fn check(output: &Output) -> String {
     said
 }
 
-/// The official Python client of the protocol, in every revision that it supports.
+/// Runs the official Python client of the protocol, in every protocol revision that it supports.
 #[test]
 fn the_python_client_uses_every_tool_over_both_transports() {
     let (own, served) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -47,8 +47,8 @@ fn the_python_client_uses_every_tool_over_both_transports() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 20, "five writes, twice over each transport");
 }
 
-/// The same client with the tools of the MCP server `memory`, over both transports: shapes and texts equal that
-/// server's.
+/// Runs the same client with the tools of the MCP server `memory`, over both transports. Shapes and texts equal those
+/// of that server.
 #[test]
 fn clients_of_server_memory_find_what_they_call() {
     let (own, served) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -70,7 +70,7 @@ fn clients_of_server_memory_find_what_they_call() {
 }
 
 /// Schemas are plain JSON Schema: strict parsers compile all of them, and a parser that knows every keyword of the
-/// standard finds no unknown one.
+/// standard finds no unknown keyword.
 #[test]
 fn every_schema_is_one_to_a_strict_reader() {
     let data = tempfile::tempdir().unwrap();
@@ -101,9 +101,9 @@ fn every_schema_is_one_to_a_strict_reader() {
     }
 }
 
-/// Scenarios of the protocol's conformance suite that apply to a server of tools, with the revision they run at. The
-/// others request prompts, resources, completion, logging, sampling or elicitation, which the engine does not declare,
-/// or call tools by the names in the suite's own server; docs/guide/mcp.md lists them.
+/// Scenarios of the protocol's conformance suite that apply to a server with only tools, by protocol revision. The
+/// other scenarios request prompts, resources, completion, logging, sampling or elicitation, which the engine does not
+/// declare, or call tools by the names that they have in the suite's own server. docs/guide/mcp.md lists them.
 const CONFORMANCE: [(&str, &[&str]); 2] = [
     ("2025-11-25", &["server-initialize", "ping", "tools-list", "dns-rebinding-protection"]),
     (
@@ -130,7 +130,7 @@ const NOT_APPLICABLE: [(&str, &str); 7] = [
     ("sep-2549-resources-templates-list-caching-hints", "-32601"),
 ];
 
-/// Checks of a scenario: result, name and error.
+/// Returns the checks of a scenario: result, name and error.
 fn checks(said: &str) -> Vec<(String, String, String)> {
     let start = said.find("[\n").expect("a list of checks");
     let list = serde_json::Deserializer::from_str(&said[start..]).into_iter::<Vec<Value>>().next();
@@ -149,7 +149,7 @@ fn the_conformance_suite_finds_nothing() {
     let (mut passed, mut excused) = (0, 0);
     for (revision, scenarios) in CONFORMANCE {
         for scenario in scenarios {
-            // A file, not a pipe: the suite exits before it has written everything to a pipe.
+            // The output goes to a file, because the suite exits before it has written everything to a pipe.
             let said = data.path().join("said");
             let status = Command::new(&node)
                 .arg(&suite)
@@ -175,7 +175,7 @@ fn the_conformance_suite_finds_nothing() {
                 match status.as_str() {
                     "SUCCESS" => passed += 1,
                     "FAILURE" if excuse => excused += 1,
-                    // Features that the server declares not to have.
+                    // Checks of features that the server declares not to have.
                     "SKIPPED" | "INFO" => {}
                     _ => panic!("{scenario} {revision}: {status} {id}: {message}"),
                 }

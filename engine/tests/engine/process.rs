@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Longer than any operation here takes on a busy machine.
+/// Time limit of waits. No operation takes this long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running engine. Killed when dropped.
+/// A running engine. Dropping the value kills the process.
 pub(crate) struct Running {
     child: Child,
     said: Arc<Mutex<String>>,
@@ -22,7 +22,7 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
 }
 
-/// An answer of the engine.
+/// A response of the engine.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -58,7 +58,7 @@ pub(crate) fn verify(data: &Path) -> (Option<i32>, Value) {
 }
 
 impl Running {
-    /// Starts and waits until the ports are known.
+    /// Starts an engine and waits until its ports are known.
     pub(crate) fn spawn(data: &Path) -> Running {
         Running::spawn_with(data, &[])
     }
@@ -67,7 +67,7 @@ impl Running {
         Running::spawn_on(data, "127.0.0.1:0", more)
     }
 
-    /// The same, with both ports on another address.
+    /// Like [`Running::spawn_with`], with both ports on another address.
     pub(crate) fn spawn_on(data: &Path, address: &str, more: &[&OsStr]) -> Running {
         let mut child = binary()
             .args(["serve", "--listen", address, "--admin-listen", address, "--data"])
@@ -84,20 +84,20 @@ impl Running {
             .expect("it serves");
         let said = Arc::new(Mutex::new(String::new()));
         let heard = Arc::clone(&said);
-        // Keep reading: otherwise the pipe fills up and blocks the engine.
+        // The thread keeps reading, because the engine would block if the pipe filled up.
         thread::spawn(move || lines.for_each(|line| *heard.lock().unwrap() += &line.unwrap_or_default()));
         let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
         Running { child, said, api: address("listen"), admin: address("admin_listen") }
     }
 
-    /// Starts and waits until it is ready.
+    /// Starts an engine and waits until it is ready.
     pub(crate) fn start(data: &Path) -> Running {
         let running = Running::spawn(data);
         eventually("ready", || running.admin("/readyz").status == 200);
         running
     }
 
-    /// The log output so far.
+    /// Returns the log output so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
@@ -171,7 +171,7 @@ impl Drop for Running {
     }
 }
 
-/// Waits for a condition, with a limit.
+/// Waits for a condition, with a time limit.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
@@ -205,14 +205,14 @@ impl Client {
         Ok(Client(BufReader::new(stream)))
     }
 
-    /// Everything received until the connection was closed.
+    /// Returns everything that is received until the connection is closed.
     pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest)?;
         Ok(rest)
     }
 
-    /// `headers` are complete lines, each ended by CRLF.
+    /// Sends a request. `headers` are complete lines, each ended by CRLF.
     pub(crate) fn request(
         &mut self,
         method: &str,

@@ -1,4 +1,4 @@
-//! The projection is disposable: after any damage it is rebuilt from the log.
+//! The projection can always be replaced: after any damage the engine rebuilds it from the log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Running, binary, eventually};
 
-/// The active database.
+/// Path of the active database.
 fn database(data: &Path) -> PathBuf {
     let mut all: Vec<PathBuf> =
         fs::read_dir(data.join("projection")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -16,7 +16,8 @@ fn database(data: &Path) -> PathBuf {
     all.remove(0)
 }
 
-/// Saves some memories, stops, damages the projection, starts, and finds all memories.
+/// Saves some memories, stops the engine, damages the projection, starts the engine, and checks that all memories are
+/// found.
 fn check_survives(harm: impl FnOnce(&Path)) {
     let data = tempfile::tempdir().unwrap();
     let engine = Running::start(data.path());
@@ -35,8 +36,8 @@ fn check_survives(harm: impl FnOnce(&Path)) {
 
 fn execute(data: &Path, sql: &str) {
     let connection = rusqlite::Connection::open(database(data)).unwrap();
-    // The view behind the index calls the engine's own SQL function. One of the words in these memories has a different
-    // stem.
+    // The view behind the index calls an SQL function that the engine defines. One of the words in these memories
+    // differs from its stem.
     let flags = rusqlite::functions::FunctionFlags::SQLITE_UTF8;
     let terms = |call: &rusqlite::functions::Context<'_>| {
         Ok(call.get::<Option<String>>(0)?.map(|text| text.replace("memory", "memori")))
@@ -133,7 +134,8 @@ fn of_the_first_version() {
     });
 }
 
-/// Saves some memories, damages the projection while it serves, and waits until the damage was detected and repaired.
+/// Saves some memories, damages the projection while it serves, and waits until the engine has detected and repaired
+/// the damage.
 fn check_heals(reason: &str, harm: impl FnOnce(&Path)) {
     let data = tempfile::tempdir().unwrap();
     let engine = Running::start(data.path());
@@ -201,7 +203,7 @@ fn cut_while_in_use() {
     });
 }
 
-/// Garbage is detected by a read, or otherwise by the check that follows a start.
+/// A read detects the garbage, or else the check that follows a start.
 #[test]
 fn garbled_while_in_use() {
     check_heals("damaged", |data| {
@@ -212,7 +214,7 @@ fn garbled_while_in_use() {
     });
 }
 
-/// An edit made while the engine was stopped is not visible at a start; the check that follows finds it.
+/// An edit made while the engine was stopped is not visible at the start; the check that follows the start detects it.
 #[test]
 fn a_row_edited_before_the_start() {
     let data = tempfile::tempdir().unwrap();
@@ -228,8 +230,8 @@ fn a_row_edited_before_the_start() {
     assert!(engine.said().contains("its rows have the digest"), "{}", engine.said());
 }
 
-/// The old projection serves requests, including writes, until the new one replaces it; the check against the log
-/// finds no mismatch.
+/// The old projection serves requests, including writes, until the new one replaces it. The check of the new projection
+/// against the log finds no mismatch.
 #[test]
 fn rebuilt_while_serving() {
     let data = tempfile::tempdir().unwrap();
@@ -260,7 +262,7 @@ fn rebuilt_while_serving() {
     database(data.path());
 }
 
-/// The active projection is compared with what the log yields, row by row, by digest.
+/// A rebuild compares the digest over all rows of the replaced projection with the digest that the log yields.
 #[test]
 fn a_rebuild_tells_that_the_one_before_was_wrong() {
     let data = tempfile::tempdir().unwrap();
@@ -288,7 +290,7 @@ fn rebuilt_by_hand() {
     });
 }
 
-/// A client that only reads the status must see that nothing was saved.
+/// A client that reads only the status must see that nothing was saved.
 #[test]
 fn an_outage_is_no_answer_of_200() {
     let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! External models: used while available; failures are counted and reported.
+//! External models: the engine uses them while they are available, and counts and reports failures.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn start(data: &Path, config: &str) -> Running {
 
 fn embedding(service: &Service, model: &str) -> String {
     let url = format!("http://{}/v1/embeddings", service.address);
-    // Generous timeouts: the machine may be busy, and this test is not about speed.
+    // The timeouts are long, because the machine may be busy and this test does not measure speed.
     format!(
         "embedding: {{provider: http, url: '{url}', model: {model}, batch: 2, timeoutSeconds: 10,
            queryTimeoutMillis: 5000, costPerMillionTokens: 0.5}}\n"
@@ -41,7 +41,7 @@ fn first(found: &Value) -> &str {
     found["items"][0]["snippet"].as_str().unwrap_or_default()
 }
 
-/// The memory ranked first by the vector lane; the combined order depends on the weights.
+/// Returns the memory that the vector lane ranks first. The combined order depends on the weights.
 fn nearest(found: &Value) -> &str {
     let items = found["items"].as_array().unwrap();
     let alike = |item: &Value| {
@@ -63,7 +63,7 @@ fn wait_for(engine: &Running, model: &str, embedded: u64) {
     });
 }
 
-/// The value of a metric; 0 while there is none.
+/// Returns the value of a metric; 0 if the metric does not exist yet.
 fn metric(engine: &Running, name: &str, labels: &[&str]) -> f64 {
     let body = engine.admin("/metrics").body;
     let of = |line: &&str| line.starts_with(name) && labels.iter().all(|label| line.contains(label));
@@ -125,7 +125,7 @@ fn another_model_takes_over_without_an_unanswered_search() {
 
     service.hold(Some("larger"));
     let engine = start(data.path(), &embedding(&service, "larger"));
-    // Each query is different, so that none is answered from the cache.
+    // Each query is different, so that no response comes from the cache.
     let ask = |n: usize| search(&engine, &format!("plinthoid{n}"));
     let check = |n: usize| {
         let found = ask(n);
@@ -143,7 +143,7 @@ fn another_model_takes_over_without_an_unanswered_search() {
     eventually("the new model answers", || {
         let found = ask(n);
         n += 1;
-        // A search in progress at the moment of the change may have received the vector of the other model.
+        // A search that runs at the moment of the change may have received a query vector of the other model.
         let swapped = json!([{"lane": "vector", "reason": "embedding"}]);
         assert!(found["degraded"].is_null() || found["degraded"] == swapped, "{found}");
         assert_eq!(found["items"].as_array().map(Vec::len), Some(3), "{found}");
@@ -160,7 +160,7 @@ fn another_model_takes_over_without_an_unanswered_search() {
 fn one_refused_text_stops_no_other() {
     let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
     let engine = start(data.path(), &embedding(&service, "small"));
-    // The refused word is in the second half of a long text: the shortened text is accepted.
+    // The refused word is in the second half of a long text. The model accepts the shortened text.
     save(&engine, &format!("the quux is in the attic{}{REFUSED}", " and".repeat(600)));
     save(&engine, REFUSED);
     save(&engine, "the zorbl is in the shed");

@@ -1,4 +1,4 @@
-//! Each limit alone gives a clear error; all abuses together do not slow a well-behaved client.
+//! Each limit alone gives a clear error. All abuses together do not slow down a well-behaved client.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Answer, Client, Running, eventually};
 
-/// Address of the well-behaved client; abuse comes from other addresses.
+/// Address of the well-behaved client. Abusive requests come from other addresses.
 const HOME: [u8; 4] = [127, 0, 0, 1];
 const ABROAD: [u8; 4] = [127, 0, 0, 2];
 
@@ -24,7 +24,7 @@ fn with_config(data: &Path, config: &str) -> Running {
     engine
 }
 
-/// Sends bytes that the engine may stop reading, and returns its answer.
+/// Sends bytes that the engine may stop reading, and returns the engine's response.
 fn answer_to(engine: &Running, bytes: &[u8]) -> Answer {
     let mut client = engine.connect();
     let _cut_off = client.raw(bytes);
@@ -95,7 +95,7 @@ fn who_sends_slowly_is_told_and_who_is_idle_is_let_go() {
     });
 }
 
-/// Proxies keep idle connections for 60 s and reuse them until then.
+/// Proxies keep idle connections for 60 s and reuse them during that time.
 #[test]
 fn a_connection_rests_longer_than_a_proxy_keeps_it() {
     let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -132,7 +132,7 @@ fn a_connection_rests_longer_than_a_proxy_keeps_it() {
     assert_eq!(admin.request("GET", "/livez", "", "").unwrap().status, 200);
 }
 
-/// Tries to send a body of one gibibyte; returns the number of bytes sent, and the answer.
+/// Tries to send a body of one gibibyte. Returns the number of bytes sent, and the response.
 fn send_gibibyte(client: &mut Client, headers: &str, is_chunked: bool) -> (usize, io::Result<Answer>) {
     let head =
         format!("POST /v1/memories HTTP/1.1\r\nhost: e\r\ncontent-type: application/json\r\n{headers}\r\n");
@@ -249,7 +249,7 @@ fn words(seed: u64, count: u64) -> String {
     each.collect::<Vec<_>>().join(" ")
 }
 
-/// Times of saving, reading and searching in sequence.
+/// Saves, reads and searches in sequence. Returns the time of each request.
 fn behave(engine: &Running, seed: &AtomicU64, during: Duration) -> io::Result<Vec<Duration>> {
     let mut client = Client::connect_from(HOME, engine.api)?;
     let (mut times, started) = (Vec::new(), Instant::now());
@@ -278,8 +278,8 @@ fn p95(mut times: Vec<Duration>) -> Duration {
     times[times.len() * 95 / 100]
 }
 
-/// Runs all abuses until `stop` is set, each from its own address. Where the abuse lies in the content of the requests
-/// and not in their rate, requests are paced, so that this process does not use up the processors itself.
+/// Runs all abuses until `stop` is set, each from its own address. If the content of the requests is abusive, and not
+/// their rate, the requests are paced, so that this process does not use up the processors itself.
 fn abuse(engine: &Running, stop: &AtomicBool) {
     let from = |last: u8| Client::connect_from([127, 0, 0, last], engine.api);
     let until_stopped = |mut act: Box<dyn FnMut() + Send>, pause: u64| {
@@ -289,7 +289,7 @@ fn abuse(engine: &Running, stop: &AtomicBool) {
         }
     };
     thread::scope(|scope| {
-        // Incomplete request heads on as many connections as possible; closed connections are replaced.
+        // Sends incomplete request heads on as many connections as possible, and replaces closed connections.
         scope.spawn(|| {
             let mut held: Vec<Client> = Vec::new();
             until_stopped(
@@ -335,30 +335,30 @@ fn abuse(engine: &Running, stop: &AtomicBool) {
     });
 }
 
-/// Delay that abuse may add. When large answers were written on the threads that serve all requests, it added 200 to
-/// 350 ms.
+/// Maximum delay that abuse may add. When large responses were written on the threads that serve all requests, abuse
+/// added 200 to 350 ms.
 const ADDED_MAX: Duration = Duration::from_millis(100);
-/// Duration of one turn of the client at one engine, and number of turns at each.
+/// Duration of one turn of the client at one engine, and number of turns at each engine.
 const TURN: Duration = Duration::from_millis(500);
 const TURNS: usize = 10;
 
-/// An engine with two thousand memories whose catalog is built.
+/// Starts an engine with two thousand memories, and waits until its catalog is built.
 fn filled(data: &Path) -> Running {
-    // Without a word table: with one, all vectors are rebuilt when the number of memories has doubled, during the next
-    // request.
+    // The model has no table of token vectors. With a table, the next request after the number of memories has doubled
+    // would recompute all vectors.
     let engine = with_config(data, "embedding: {provider: hashing}\n");
     for n in 0..2 {
         let memories: Vec<Value> = (0..1000).map(|m| json!({"content": words(n * 1000 + m, 40)})).collect();
         let saved = engine.post("/v1/memories/batch", "", &json!({"memories": memories}).to_string());
         assert_eq!(saved.status, 201);
     }
-    // The first search builds the catalog of the project, which takes an unoptimised build some time.
+    // The first search builds the catalog of the project. In an unoptimised build this takes some time.
     eventually("searches rank", || engine.get("/v1/search?project=default&q=w1+w2").status == 200);
     engine
 }
 
-/// The same client takes turns at an engine under abuse and at one beside it that nobody abuses. Both share the machine
-/// and all its load, so the difference between them is what the abuse costs.
+/// The same client takes turns at an engine under abuse and at an engine without abuse. Both share the machine and its
+/// load, so the difference between them is the effect of the abuse.
 #[test]
 fn abuse_leaves_a_well_behaved_client_its_time() {
     let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

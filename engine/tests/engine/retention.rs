@@ -1,4 +1,4 @@
-//! Retention: first a plan, then exactly that plan.
+//! Retention: a plan, and its execution, which does exactly what the plan contains.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn plan(engine: &Running, rules: &Value) -> Value {
     answer.json()
 }
 
-/// The request that executes this plan.
+/// Returns the request that executes this plan.
 fn request(plan: &Value) -> Value {
     json!({"plan_hash": plan["plan_hash"], "rules": plan["rules"], "as_of": plan["as_of"], "applied_seq": plan["applied_seq"]})
 }

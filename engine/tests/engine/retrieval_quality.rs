@@ -1,5 +1,5 @@
 //! Retrieval quality on a hundred labelled questions: the expected memory is found, contexts stay small, and every line
-//! of them has a proof.
+//! of a context has a proof.
 
 use std::collections::BTreeMap;
 
@@ -51,10 +51,10 @@ const OTHERS: [&str; 8] = [
 ];
 /// Minimum recall at five on the labelled questions.
 const RECALL_MIN: f64 = 0.90;
-/// Maximum tokens of a context.
+/// Maximum number of tokens of a context.
 const TOKENS_MAX: u64 = 5_000;
 
-/// The saved text, and a question about it in other words.
+/// Returns pairs of a saved text and a question about it in other words.
 fn facts() -> Vec<(String, String)> {
     let of = |(n, service): (usize, &str)| {
         let (port, hour) = (7_000 + 13 * n, n % 24);
@@ -227,7 +227,7 @@ fn weights_are_changed_while_the_engine_runs_and_kept() {
     let found = asked(&engine);
     assert_eq!(found["weights"], changed.json()["version"]);
     let points = |name: &str| found["items"][0]["breakdown"][name]["points"].as_f64().unwrap();
-    // With a single memory all lanes are flat, and weights are divided by their sum.
+    // With a single memory, all memories have equal scores in each lane, and weights are divided by their sum.
     assert!(
         (points("lexical") - 0.5 * 2.0 / 3.0).abs() < 1e-9
             && found["items"][0]["breakdown"].as_object().unwrap().len() == 2
@@ -247,7 +247,8 @@ fn weights_are_changed_while_the_engine_runs_and_kept() {
     assert!(default["weights"].as_object().unwrap().len() > 10, "{default}");
 }
 
-/// Guards against a regression: a context held the answer, but the model was told to say that it does not know.
+/// Guards against a regression: a context contained the answer as a mandatory memory, but the model was told to say
+/// that it does not know.
 #[test]
 fn what_had_to_go_in_counts_as_an_answer() {
     let data = tempfile::tempdir().unwrap();
@@ -259,7 +260,7 @@ fn what_had_to_go_in_counts_as_an_answer() {
     };
     let id =
         save(json!({"content": "The deployment window is Tuesday at nine.", "project": "p", "type": "rule"}));
-    // The same memory again, and one that was not asked for.
+    // The same text again, and a memory that is not about the query.
     save(json!({"content": "The deployment window is Tuesday at nine.", "project": "p"}));
     save(json!({"content": "The canteen closes at two.", "project": "p"}));
     let elsewhere =
@@ -284,7 +285,7 @@ fn what_had_to_go_in_counts_as_an_answer() {
     let answer = engine.post("/v1/checkout", "", &none.to_string()).json();
     assert_eq!(answer["answerability"]["verdict"], "unlikely", "{answer}");
 
-    // An elided memory did not fit or is about another topic.
+    // A memory is left out because it did not fit or because it is about another topic.
     let body = json!({"project": "p", "query": query});
     let answer = engine.post("/v1/checkout", "", &body.to_string()).json();
     let others = answer["elided"].as_array().unwrap().iter().filter(|item| item["score"] == 0.0).count();

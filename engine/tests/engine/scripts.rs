@@ -1,5 +1,5 @@
-//! Retrieval quality in the world's scripts, compared with plain BM25 over the same words: the table of
-//! docs/RETRIEVAL.md, and its minimum values.
+//! Retrieval quality in many of the world's writing systems, compared with plain BM25 over the same words. The test
+//! checks the table in docs/RETRIEVAL.md and its minimum values.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -16,10 +16,10 @@ use crate::process::Running;
 /// Memories in eighteen languages, with questions about each of them.
 const SCRIPTS: &str = include_str!("../data/scripts.json");
 /// Minimum share of questions whose memory ranks first among the memories of all languages: for each script, and for
-/// all.
+/// all scripts together.
 const FIRST_MIN: f64 = 0.80;
 const FIRST_OF_ALL_MIN: f64 = 0.95;
-/// Minimum share of questions whose memory is among the first three.
+/// Minimum share of questions whose memory is among the first three results.
 const THIRD_OF_ALL_MIN: f64 = 0.98;
 
 #[derive(Deserialize)]
@@ -35,14 +35,14 @@ struct AnalysedQuery {
     memory: usize,
 }
 
-/// A retrieval method: numbers of memories, best first.
+/// A retrieval method: its name, and a function that returns numbers of memories, best first.
 type Way<'a> = (&'a str, Box<dyn Fn(&str) -> Vec<usize> + 'a>);
 
 fn scripts() -> Vec<Script> {
     serde_json::from_str(SCRIPTS).unwrap()
 }
 
-/// Plain BM25 with SQLite's own tokenizer, matching any word.
+/// Plain BM25 with SQLite's own tokenizer; a memory matches if it contains any word of the query.
 fn unicode61(all: &[String]) -> impl Fn(&str) -> Vec<usize> {
     let database = Connection::open_in_memory().unwrap();
     database.execute_batch("CREATE VIRTUAL TABLE t USING fts5 (c, tokenize = 'porter unicode61')").unwrap();
@@ -62,7 +62,7 @@ fn unicode61(all: &[String]) -> impl Fn(&str) -> Vec<usize> {
     }
 }
 
-/// Plain BM25 over the words of the engine's tokenizer.
+/// Plain BM25 over the words that the engine's tokenizer produces.
 fn same_words(all: &[String]) -> impl Fn(&str) -> Vec<usize> {
     let cut = |text: &str| {
         let mut found = Vec::new();
@@ -100,7 +100,7 @@ fn escaped(text: &str) -> String {
     })
 }
 
-/// The engine in one of its search modes.
+/// Searches with the engine in one of its search modes.
 fn asked<'a>(
     engine: &'a Running,
     ids: &'a BTreeMap<String, usize>,
@@ -114,7 +114,7 @@ fn asked<'a>(
     }
 }
 
-/// Saves all texts in one project; returns their numbers by id.
+/// Saves all texts in one project. Returns the numbers of the texts by id.
 fn save(engine: &Running, all: &[String]) -> BTreeMap<String, usize> {
     let memories: Vec<Value> =
         all.iter().map(|text| json!({"content": text, "project": "scripts"})).collect();
@@ -178,7 +178,7 @@ fn memories_are_found_in_the_scripts_of_the_world() {
     assert!(one >= shares[1][0] && one >= shares[0][0], "plain BM25 finds more");
 }
 
-/// Words inside runs without spaces, vocalised words and composed characters, in both modes and in contexts.
+/// Words in text without spaces, vocalised words and composed characters are found in both modes and in contexts.
 #[test]
 fn words_without_blanks_are_found_in_every_mode() {
     let data = tempfile::tempdir().unwrap();
@@ -209,7 +209,7 @@ fn words_without_blanks_are_found_in_every_mode() {
     }
 }
 
-/// A name of each kind, written with composed characters and read with decomposed ones, and vice versa.
+/// A name of each kind is written with composed characters and read with decomposed characters, and vice versa.
 #[test]
 fn composed_and_decomposed_names_are_one_name() {
     let data = tempfile::tempdir().unwrap();
@@ -299,8 +299,8 @@ fn documents_have_one_name(engine: &Running, (one, other): (&str, &str)) {
     assert!(!forgotten.to_string().contains("\"error\""), "{forgotten}");
 }
 
-/// Texts with a single word as long as the text. Guards against a regression: one of 40,000 characters was put into a
-/// context of 256 tokens uncut.
+/// Texts that consist of a single long word. Guards against a regression: a word of 40,000 characters was put uncut
+/// into a context of 256 tokens.
 #[test]
 fn a_context_of_texts_without_blanks_keeps_its_budget() {
     let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! A fake model server for embeddings and reranking. A test can stop it, delay it, and query what was sent to it.
+//! A fake model server for embeddings and reranking. A test can stop it, delay it, and read the requests that it
+//! received.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,23 +10,23 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// The words of each line have the same meaning.
+/// Words on the same line have the same meaning for the fake model.
 const MEANINGS: [&[&str]; 3] = [&["zorbl", "florpish"], &["quux", "plinthoid"], &["wibble", "drangle"]];
 
-/// A request with this word in a text is refused.
+/// The server refuses a request that has this word in a text.
 pub(crate) const REFUSED: &str = "unspeakable";
 
 #[derive(Debug)]
 struct State {
-    /// Connections are closed without an answer.
+    /// Whether connections are closed without a response.
     down: AtomicBool,
-    /// Requests for this model wait.
+    /// Model whose requests are delayed.
     held: Mutex<Option<String>>,
     /// Model and texts of every answered request.
     heard: Mutex<Vec<(String, Vec<String>)>>,
 }
 
-/// A running service.
+/// A running model server.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
@@ -51,7 +52,7 @@ impl Service {
         self.state.down.store(down, Ordering::SeqCst);
     }
 
-    /// Delays requests for this model; `None`, or another model, releases them.
+    /// Delays requests for this model. `None` or another model releases the delayed requests.
     pub(crate) fn hold(&self, model: Option<&str>) {
         *self.state.held.lock().unwrap() = model.map(str::to_owned);
     }
@@ -60,7 +61,7 @@ impl Service {
         self.state.heard.lock().unwrap().clone()
     }
 
-    /// How often a text was sent.
+    /// Returns how often a text was sent to a model.
     pub(crate) fn times(&self, model: &str, text: &str) -> usize {
         let heard = self.heard();
         let of_model = heard.iter().filter(|(asked, _)| asked == model);
@@ -96,11 +97,11 @@ impl Service {
     }
 }
 
-/// The weight of each meaning in a text.
+/// Returns the vector of a text: the weight of each meaning in it.
 pub(crate) fn meaning(model: &str, text: &str) -> Vec<f32> {
     let about = |words: &&[&str]| if words.iter().any(|word| text.contains(word)) { 1.0 } else { 0.0625 };
     let mut vector: Vec<f32> = MEANINGS.iter().map(about).collect();
-    // The dimension differs between models.
+    // The dimension of the vectors differs between models.
     vector.extend(vec![0.03125; model.len()]);
     vector
 }
@@ -111,7 +112,7 @@ fn embedded(model: &str, texts: &[String]) -> Value {
     json!({"object": "list", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
 }
 
-/// The shortest text ranks first.
+/// Ranks the documents: the shortest text ranks first.
 fn ranked(_query: &str, texts: &[String]) -> Value {
     let score = |text: &String| 1.0 / f64::from(u32::try_from(text.len()).unwrap());
     let results: Vec<Value> = texts

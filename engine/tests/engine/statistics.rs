@@ -1,4 +1,4 @@
-//! The contents of one project do not change the answers in another, and items are ranked like memories.
+//! The contents of one project do not change the results in another project, and items are ranked like memories.
 
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ fn without_places(answer: &mut Value) {
     }
 }
 
-/// Every kind of answer with scores.
+/// Returns every kind of response that contains scores.
 fn answers(engine: &Running, project: &str) -> Vec<Value> {
     let mut all = Vec::new();
     for question in QUESTIONS {
@@ -87,7 +87,7 @@ fn answers(engine: &Running, project: &str) -> Vec<Value> {
     all
 }
 
-/// A thousand memories and a few hundred items with the same words in another distribution.
+/// Adds a thousand memories and a few hundred items with the same words in another distribution.
 fn crowd(engine: &Running) {
     for batch in 0..10 {
         let memory = |n: usize| {
@@ -126,7 +126,7 @@ fn another_project_changes_no_score() {
     assert_ne!(answers(&other, "mine"), before);
 }
 
-/// Without a budget for catalogs, the lexical lane alone ranks, with the statistics of the project.
+/// Without a memory budget for catalogs, only the lexical lane ranks, with the statistics of the project.
 #[test]
 fn another_project_changes_no_score_where_memory_is_short() {
     let data = tempfile::tempdir().unwrap();
@@ -158,14 +158,14 @@ fn another_project_changes_no_score_where_memory_is_short() {
         all.iter_mut().for_each(without_places);
         all
     };
-    // Catalogs follow the log with a delay, and so does the report that there is no budget.
+    // Catalogs follow the log with a delay, so the report that there is no budget is delayed too.
     crate::process::eventually("no capacity for all of it", || asked()[0]["degraded"] != Value::Null);
     let before = asked();
     crowd(&engine);
     assert_eq!(asked(), before);
 }
 
-/// The same turns as memories and as items, with the same queries: the same results, order and scores.
+/// The same turns are saved as memories and as items. The same queries return the same results, order and scores.
 #[test]
 fn items_are_found_as_memories_are() {
     let data = tempfile::tempdir().unwrap();
@@ -262,7 +262,7 @@ fn a_search_for_items_is_narrowed_and_sees_what_is_there_now() {
     assert_eq!(ask(&[], json!({})).len(), 3);
     assert_eq!(ask(&["users"], json!({"n": {"$gt": 1}})).len(), 1);
     assert_eq!(ask(&["users"], json!({"n": 3})), Vec::<String>::new());
-    // A new version, a deletion, and an expiry.
+    // The item gets a new version, is deleted, and expires.
     item(&["users", "ana"], "food", json!({"text": "Her favourite dish is sushi", "n": 1}));
     let first = |query: &str| found(&json!({"query": query, "namespace_prefix": ["users", "ana"]}));
     assert_eq!(first("sushi"), ["food"]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::mcp::{INVALID_PARAMS, NEWEST, meta};
 use crate::process::{Running, binary};
 
-/// The output of a stdio server for these lines.
+/// Runs a stdio server with these input lines. Returns its output, its error output and its exit code.
 fn stdio(arguments: &[&str], lines: &[Value]) -> (Vec<Value>, String, Option<i32>) {
     let mut child = binary();
     let mut child = child.arg("mcp").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -16,7 +16,7 @@ fn stdio(arguments: &[&str], lines: &[Value]) -> (Vec<Value>, String, Option<i32
     let mut child = child.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     for line in lines {
-        // A server that does not start reads nothing.
+        // If the server does not start, writing to it fails.
         let _gone = writeln!(input, "{line}");
     }
     drop(input);
@@ -118,7 +118,7 @@ fn the_tools_of_server_memory_are_asked_for() {
     }
 }
 
-/// A duplicate key is refused, so that no reader has to choose between the values.
+/// A message with a duplicate key is refused, because parsers would choose different values.
 #[test]
 fn a_line_with_two_meanings_is_refused() {
     let data = tempfile::tempdir().unwrap();
@@ -140,7 +140,7 @@ fn a_line_with_two_meanings_is_refused() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 0, "{doubled}");
 }
 
-/// The client waits for an answer with the id of its request, whatever part of the request is unreadable.
+/// Whatever part of a request cannot be parsed, the client waits for a response with the id of the request.
 #[test]
 fn a_refused_line_is_answered_to_who_asked() {
     let data = tempfile::tempdir().unwrap();
@@ -164,7 +164,7 @@ fn a_refused_line_is_answered_to_who_asked() {
         long.as_bytes(),
     ];
     for (id, content) in (100..).zip(contents) {
-        // The id comes last, as in messages of the Python client.
+        // The id is at the end of the message, as in messages of the Python client.
         let begins = br#"{"method":"tools/call","params":{"name":"memory_save","arguments":{"content":"#;
         let ends = format!("}}}},\"jsonrpc\":\"2.0\",\"id\":{id}}}\n");
         input.write_all(&[begins, content, ends.as_bytes()].concat()).unwrap();

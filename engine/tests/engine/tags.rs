@@ -1,4 +1,4 @@
-//! Memories by tag, over every protocol.
+//! Memories are filtered by tag, over every protocol.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn engine(data: &std::path::Path) -> Running {
     engine
 }
 
-/// The last word of the text shown for each, in alphabetical order.
+/// Returns the last word of the text shown for each item, in alphabetical order.
 fn said(items: &Value, field: &str) -> Vec<String> {
     let mut said: Vec<String> = items
         .as_array()
@@ -31,7 +31,7 @@ fn said(items: &Value, field: &str) -> Vec<String> {
     said
 }
 
-/// Values of `any` and `all`, and the memories that they select.
+/// Values of `any` and `all`, and the memories that they must select.
 fn cases() -> Vec<(Vec<&'static str>, Vec<&'static str>, Vec<&'static str>)> {
     vec![
         (vec![], vec![], vec!["blue", "cheap", "litres", "red"]),

@@ -1,11 +1,11 @@
-//! MCP tools: the structured answer for programs, and the text for a model.
+//! MCP tools: the structured result for programs, and the text for a model.
 
 use serde_json::{Value, json};
 
 use crate::mcp::{call, done};
 use crate::process::Running;
 
-/// The text that a call returns to a model, and the structured answer.
+/// Returns the text that a call returns to a model, and the structured result.
 fn told(engine: &Running, tool: &str, arguments: &Value) -> (String, Value) {
     let mut result = call(engine, tool, arguments);
     let text = result["content"][0]["text"].as_str().unwrap_or_default().to_owned();
@@ -14,7 +14,7 @@ fn told(engine: &Running, tool: &str, arguments: &Value) -> (String, Value) {
     (text, if structured.is_null() { done(engine, tool, arguments) } else { structured })
 }
 
-/// Three memories of one conversation, and one of another.
+/// Saves three memories of one conversation, and one memory of another.
 fn four(engine: &Running) -> Vec<Value> {
     let save = |content: &str, session: &str, actor: &str| {
         let occurred = "2026-03-01T10:00:00Z";

@@ -1,4 +1,4 @@
-//! Valid time and knowledge time of memories.
+//! Valid time of memories, and the time at which the engine knew them.
 
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ fn an_end_that_makes_no_sense_is_refused_with_what_to_do() {
     assert_eq!(engine.post("/v1/events", "", reserved).status, 400);
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 2, "nothing was written");
 
-    // An end in the future counts as an end; it can be moved earlier but never later.
+    // An end in the future counts as an end. It can be moved to an earlier time, but never to a later one.
     assert_eq!(end(&engine, &id, "", &json!({"valid_until": "2999-01-01T00:00:00Z"})).status, 201);
     assert_eq!(engine.get(&format!("/v1/memories/{id}")).json()["validity"]["until"], "2999-01-01T00:00:00Z");
     assert_eq!(end(&engine, &id, "", &json!({"valid_until": "2026-06-01T00:00:00Z"})).status, 201);
@@ -123,7 +123,7 @@ fn an_end_is_recorded_once_under_one_key() {
     assert_eq!(engine.get("/v1/log/head").json()["seq"], 2);
 }
 
-/// A client that has the answer to a write can read the result from any connection.
+/// After the response to a write, a client can read the result from any connection.
 #[test]
 fn reads_see_writes() {
     let data = tempfile::tempdir().unwrap();

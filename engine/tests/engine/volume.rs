@@ -1,4 +1,4 @@
-//! A volume that is really full: a small tmpfs, which needs root.
+//! Tests on a volume that is really full: a small tmpfs. Mounting it needs root.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::process::{Running, eventually, verify};
 struct SmallVolume(tempfile::TempDir);
 
 impl SmallVolume {
-    /// `None` when this user may not mount.
+    /// Mounts a volume of this size; `None` if this user may not mount.
     fn mounted(bytes: u64) -> Option<SmallVolume> {
         let directory = tempfile::tempdir().unwrap();
         let options = std::ffi::CString::new(format!("size={bytes}")).unwrap();
@@ -85,7 +85,7 @@ fn writes_stop_when_it_is_full_and_resume_when_it_has_grown() {
     assert_eq!(verify(volume.path()).0, Some(0));
 }
 
-/// Another file takes the last byte: neither the log nor SQLite can write.
+/// Another file takes all remaining bytes, so neither the log nor SQLite can write.
 #[test]
 fn a_volume_somebody_else_filled_keeps_what_was_acknowledged() {
     let Some(volume) = SmallVolume::mounted(8 << 20) else { return };
@@ -99,7 +99,7 @@ fn a_volume_somebody_else_filled_keeps_what_was_acknowledged() {
     let engine = Running::start(volume.path());
     check_full(&engine, 1);
     assert!(engine.terminate().success());
-    // The stop may have freed some bytes.
+    // Stopping the engine may have freed some bytes, so these are filled again.
     let mut more = fs::OpenOptions::new().append(true).open(&ballast).unwrap();
     while more.write(&[1; 512]).is_ok() {}
     drop(more);
@@ -107,7 +107,7 @@ fn a_volume_somebody_else_filled_keeps_what_was_acknowledged() {
     check_full(&engine, 1);
     fs::remove_file(&ballast).unwrap();
     check_heals(&engine);
-    // After a clean stop, SQLite leaves no files that a start could reuse.
+    // After a clean stop, SQLite leaves no files whose space a start could reuse.
     assert!(engine.terminate().success());
     assert!(fs::write(&ballast, vec![1; 16 << 20]).is_err());
     let engine = Running::start(volume.path());

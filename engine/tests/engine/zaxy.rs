@@ -1,4 +1,4 @@
-//! Logs written by the real, current package, imported and compared event by event.
+//! Logs written by the real, current Zaxy package are imported and compared event by event.
 
 use std::env;
 use std::fs;
@@ -19,7 +19,7 @@ fn python() -> PathBuf {
     python
 }
 
-/// The events that the package reads back from its own logs, by name of the log.
+/// Returns the events that the package reads back from its own logs, by name of the log.
 fn read_back(logs: &Path) -> Vec<(String, Vec<Value>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(logs).unwrap() {
@@ -49,7 +49,8 @@ fn what_the_real_package_wrote_is_all_there() {
 
     let mut compared = 0;
     for (name, theirs) in read_back(logs.path()) {
-        // `switched` begins like `golden`, and an event common to both is imported once: it is found by its hash.
+        // `switched` begins like `golden`, and an event common to both is imported only once, so events are found by
+        // their hash.
         for their in &theirs {
             let ours: Vec<&Value> =
                 imported.iter().filter(|event| event["payload"]["source"]["hash"] == their["hash"]).collect();
@@ -68,7 +69,7 @@ fn what_the_real_package_wrote_is_all_there() {
     assert_eq!((code, &proof["ok"]), (0, &json!(true)), "{proof:#}");
 }
 
-/// A stored line in the form that the package's reader returns.
+/// Converts a stored line to the form that the package's reader returns.
 fn normal(record: &Value) -> Value {
     let v1 = record.get("integrity").is_some();
     let field = |v1_name: &str, legacy_name: &str| record[if v1 { v1_name } else { legacy_name }].clone();

@@ -1,5 +1,5 @@
-//! The anchor of the log: what is recorded of the log outside of its volume, what the engine is queried for, and what
-//! follows from its answers.
+//! The anchor of the log: what is recorded about the log outside of its volume, what the engine is queried for, and
+//! what follows from its responses.
 //!
 //! ```text
 //! status.log ┐                         ┌▶ query (is an anchor due?) ─▶ engine ─▶ judge ─▶ record, verdict ─▶ status
@@ -7,9 +7,9 @@
 //! claim      ┘                         └▶ records for claim, ConfigMap and engine ─▶ plan
 //! ```
 //!
-//! The expected history is computed once per reconcile. The status is written first, because the API server guards it.
-//! The other writes follow from the status, so that the next reconcile completes what an interruption after any write
-//! left undone.
+//! The expected history is computed once per reconcile. A new record is first written to the status, because the
+//! transition rules of the CRD protect it there. The other writes are derived from the status, so that after an
+//! interruption the next reconcile makes those that are missing.
 
 pub mod budget;
 pub mod checkpoint_query;

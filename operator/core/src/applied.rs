@@ -1,5 +1,5 @@
-//! The operator's last writes and their results. They distinguish drift from changes by admission and from changes of
-//! the spec.
+//! The operator's last write of each object and its result. With them, the operator distinguishes drift from changes by
+//! admission and from changes of the spec.
 
 use jiff::Timestamp;
 use kube_core::DynamicObject;
@@ -13,22 +13,22 @@ use crate::{
     plan::Write,
 };
 
-/// One write of an object. It is kept in memory: after a restart, an object that admission changes is applied once
-/// more.
+/// The last write of one object. It is only in memory: after a restart of the operator, an object that admission
+/// changes is applied once more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// UID of the object.
     pub uid: String,
-    /// Hash of the wanted object, without the anchor, which changes regularly.
+    /// Hash of the wanted object. It does not cover the anchor, which changes regularly.
     pub intent: String,
-    /// When it was written.
+    /// When the object was written.
     pub at: Timestamp,
-    /// Fields that came back with other values than those applied.
+    /// Fields that the API server returned with other values than the applied ones.
     pub altered: Vec<Difference>,
 }
 
 impl Applied {
-    /// Records a write and the object that it left; returns nothing for a deletion.
+    /// Describes a write and the object `after` it; `None` for a write that applies no fields, such as a deletion.
     #[must_use]
     pub fn of(write: &Write, after: &DynamicObject, now: Timestamp) -> Option<Self> {
         let (object, again) = match write {
@@ -38,8 +38,8 @@ impl Applied {
             }
             Write::Release { .. } | Write::Delete { .. } => return None,
         };
-        // A policy may apply to creations only. Its changes are accepted only once an update shows them too, so that a
-        // restarted operator reaches the same result.
+        // An admission policy may apply to creations only. Therefore its changes are accepted only when an update shows
+        // them too. A restarted operator then reaches the same result.
         let altered = if again { differences(object, &build::value(after)) } else { Vec::new() };
         Some(Self {
             uid: after.metadata.uid.clone().unwrap_or_default(),

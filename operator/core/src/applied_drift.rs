@@ -1,4 +1,4 @@
-//! Drift of a live object from what was last applied to it.
+//! Differences between a live object and what the operator last applied to it.
 
 use jiff::SignedDuration;
 use kube_core::DynamicObject;
@@ -12,18 +12,19 @@ use crate::{
     observed::Observed,
 };
 
-/// How long a change by admission is accepted without applying the object again. Applying again has no effect while the
-/// policy exists, and repairs the object when the policy is gone.
+/// How long a change by admission is accepted before the object is applied again. Applying again has no effect while
+/// the admission policy exists, and repairs the object after the policy was removed.
 pub const ACCEPTED_MAX: SignedDuration = SignedDuration::from_hours(1);
 
-/// The last write of a live object, if it is still the same object.
+/// The last write of a live object; `None` if this process has not written it, or wrote an earlier object of the same
+/// name.
 #[must_use]
 pub fn last_write<'a>(observed: &'a Observed, key: &ChildKey, live: &DynamicObject) -> Option<&'a Applied> {
     observed.applied.get(key).filter(|applied| applied.is_of(live))
 }
 
-/// The path of the first field in which a live object differs from the wanted one, apart from what admission changed
-/// when it was last applied.
+/// The path of the first field in which the live object differs from the wanted one. Differences that admission made
+/// when the object was last applied do not count.
 #[must_use]
 pub fn drift(observed: &Observed, key: &ChildKey, wanted: &Value, live: &DynamicObject) -> Option<String> {
     let found = differences(wanted, &build::value(live));
@@ -38,7 +39,7 @@ pub fn drift(observed: &Observed, key: &ChildKey, wanted: &Value, live: &Dynamic
     found.into_iter().find(|difference| !accepted.contains(difference)).map(|difference| difference.path)
 }
 
-/// Whether admission removes an annotation from an object, according to the last write.
+/// Whether admission removed `annotation` when the object was last written.
 #[must_use]
 pub fn admission_strips(observed: &Observed, key: &ChildKey, live: &DynamicObject, annotation: &str) -> bool {
     let all = ".metadata.annotations";
@@ -48,7 +49,7 @@ pub fn admission_strips(observed: &Observed, key: &ChildKey, live: &DynamicObjec
         .is_some_and(|applied| applied.altered.iter().any(|found| found.path == all || found.path == one))
 }
 
-/// Whether the wanted object is the one that was written last. If so, someone else caused the difference.
+/// Whether the wanted object is the same as in the last write. If so, someone else has changed the live object since.
 #[must_use]
 pub fn is_repair(observed: &Observed, key: &ChildKey, wanted: &Value, live: &DynamicObject) -> bool {
     if let Some(applied) = last_write(observed, key, live) {
@@ -59,7 +60,7 @@ pub fn is_repair(observed: &Observed, key: &ChildKey, wanted: &Value, live: &Dyn
     there == wanted["metadata"]["annotations"][APPLIED_HASH_ANNOTATION].as_str()
 }
 
-/// Objects that admission changes, each with the first field that comes back changed.
+/// Describes the objects that admission changes, each with the first changed field.
 #[must_use]
 pub fn altered(observed: &Observed) -> Vec<String> {
     let altered = |(key, live): (&ChildKey, _)| {

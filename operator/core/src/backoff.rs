@@ -8,11 +8,13 @@ use crate::conditions::ConditionType;
 
 /// First wait after a failure.
 const FAILURE_SECONDS_MIN: u64 = 1;
-/// Longest wait after repeated failures. Short, so that an SRE who fixed the cause sees the result within minutes.
+/// Longest wait after repeated failures. It is short, so that a user who fixed the cause sees the result within
+/// minutes.
 const FAILURE_SECONDS_MAX: u64 = 120;
 
-/// Wait after the n-th failure in a row (n from 1). It doubles each time, and `jitter` in `0.0..1.0` spreads it over
-/// the upper half, so that engines that failed for one cause do not retry at the same time.
+/// Wait after the `failures`-th failure in a row, counted from 1. The wait doubles each time. `jitter` in `0.0..1.0`
+/// spreads the wait over the upper half of this time, so that engines that failed for the same cause do not retry at
+/// the same time.
 #[must_use]
 pub fn after_failure(failures: u32, jitter: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(7);
@@ -20,11 +22,12 @@ pub fn after_failure(failures: u32, jitter: f64) -> Duration {
     spread(full, jitter)
 }
 
-/// Poll interval of a settled engine.
+/// Interval between reconciles of a settled engine.
 const SETTLED_SECONDS: u64 = 10;
-/// Poll interval of an engine that waits for someone to act. The action may happen where there is no watch.
+/// Interval between reconciles of an engine that waits for someone to act. Some of these actions cause no event of any
+/// watch.
 const STALLED_SECONDS: u64 = 15;
-/// Poll interval of an engine that is starting. There is no watch on the engine's own report.
+/// Interval between reconciles of an engine that is starting. No watch reports changes of the engine's own report.
 const BUSY_SECONDS: u64 = 2;
 
 /// Wait before the next reconcile of an engine that was reconciled without failure.

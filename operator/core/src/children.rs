@@ -1,5 +1,5 @@
-//! The table of the children of an engine. Their names, the watched kinds, the order of the writes, the removals and
-//! the rights of the operator are read from it. A new child is a new row with its builder.
+//! The table of the children of an engine. Their names, the watched kinds, the order of the writes, the deletions and
+//! the operator's rights are all derived from it. To add a child, add a row with its builder.
 
 use std::collections::BTreeMap;
 
@@ -11,48 +11,49 @@ use crate::{
     validate::Valid,
 };
 
-/// One child.
+/// One row of the table: a child.
 #[derive(Clone, Copy, Debug)]
 pub struct Child {
     /// Kind of the child.
     pub kind: ChildKind,
     /// Name of the child, computed from the name of the engine.
     pub name: fn(&str) -> String,
-    /// How the wanted object is computed.
+    /// How the wanted object is determined.
     pub plan: Planned,
 }
 
-/// How the wanted object of a child is computed.
+/// How the wanted object of a child is determined.
 #[derive(Clone, Copy, Debug)]
 pub enum Planned {
-    /// By rules of its own in `plan`, because it depends on more than the spec. Such a child is never removed.
+    /// By rules in `plan`, because the object depends on more than the spec. Such a child is never deleted.
     PlannedSeparately,
-    /// Always, with this builder.
+    /// This builder; the child is always wanted.
     Always(fn(&Valid) -> Value),
-    /// With the builder while the spec wants the child; otherwise the child is removed.
+    /// This builder, while the test of the spec is true; otherwise the child is deleted.
     When(fn(&Valid) -> bool, fn(&Valid) -> Value),
 }
 
 /// Every child that an engine can have.
 #[derive(Clone, Copy, Debug)]
 pub struct Children {
-    /// The claim of the log's volume. It comes first, so that no other problem delays the expansion of a full volume.
+    /// The claim of the log's volume. It is written first, so that no other problem delays the expansion of a full
+    /// volume.
     pub claim: Child,
-    /// The history that the log must extend.
+    /// The ConfigMap with the history that the log must extend.
     pub anchor: Child,
-    /// Identity of the pods.
+    /// The ServiceAccount of the pod.
     pub service_account: Child,
-    /// The engine's configuration.
+    /// The ConfigMap with the engine's configuration.
     pub config: Child,
-    /// Address of the API.
+    /// The Service of the memory API.
     pub service: Child,
-    /// DNS names of the pods.
+    /// The Service that gives the pod its DNS name.
     pub headless_service: Child,
-    /// Which clients can reach the pods.
+    /// The NetworkPolicy that restricts which clients can reach the pod.
     pub network_policy: Child,
-    /// What a drain may evict.
+    /// The PodDisruptionBudget, which allows a drain to evict the pod.
     pub disruption_budget: Child,
-    /// The writer. It comes last, so that everything that the pod needs exists before it.
+    /// The StatefulSet of the writer. It is written last, because its pod needs the other objects.
     pub stateful_set: Child,
 }
 
@@ -123,8 +124,8 @@ impl Child {
         ChildKey { kind: self.kind, name: (self.name)(engine) }
     }
 
-    /// The wanted object, annotated with the hash of everything that is applied; `None` when the spec does not want it,
-    /// or when `plan` decides by rules of its own.
+    /// The wanted object, annotated with the hash of everything that is applied. `None` if the spec does not want the
+    /// child, or if `plan` decides about it.
     #[must_use]
     pub fn wanted(&self, valid: &Valid) -> Option<Value> {
         let mut object = match self.plan {
@@ -136,7 +137,7 @@ impl Child {
         Some(object)
     }
 
-    /// Whether the child is removed while the spec does not want it.
+    /// Whether the child is deleted when the spec does not want it.
     #[must_use]
     pub fn is_removable(&self) -> bool {
         matches!(self.plan, Planned::When(..))
@@ -144,7 +145,7 @@ impl Child {
 }
 
 impl Children {
-    /// The rows, in the order of the writes. A missing field does not compile.
+    /// The rows in the order of the writes. If a row is missing here, this does not compile.
     #[must_use]
     pub fn rows(&self) -> [&Child; 9] {
         let Self {
@@ -177,13 +178,13 @@ impl Children {
         self.rows().map(|child| child.key(engine)).to_vec()
     }
 
-    /// The wanted objects of this spec, except for children with rules of their own.
+    /// The wanted objects for this spec, except for children that `plan` decides about.
     #[must_use]
     pub fn wanted(&self, valid: &Valid) -> Vec<(ChildKey, Value)> {
         self.rows().iter().filter_map(|child| Some((child.key(&valid.name), child.wanted(valid)?))).collect()
     }
 
-    /// The children that must be removed under this spec, if they exist.
+    /// The children that must be deleted under this spec, if they exist.
     #[must_use]
     pub fn unwanted(&self, valid: &Valid) -> Vec<ChildKey> {
         let rows = self.rows();

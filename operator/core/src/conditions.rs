@@ -1,4 +1,4 @@
-//! The closed lists of condition types and reasons. Messages are written where a verdict is made.
+//! The closed lists of condition types and reasons. The messages are in the functions that decide the conditions.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -14,7 +14,7 @@ pub enum ConditionType {
     Stalled,
     /// The volume exists, is large enough and writable.
     StorageReady,
-    /// The log extends what was recorded of it outside of its volume.
+    /// The log extends what was recorded about it outside of its volume.
     LogIntegrity,
     /// Searches are answered.
     ProjectionReady,
@@ -49,7 +49,8 @@ impl ConditionType {
     }
 }
 
-/// Reason of a condition. Closed: a new one needs a row in `docs/guide/conditions.md`, which a test checks.
+/// Reason of a condition. The list is closed: a new reason needs a row in `docs/guide/conditions.md`, which a test
+/// checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Reads and writes work.
@@ -70,7 +71,7 @@ pub enum Reason {
     Unschedulable,
     /// The resource is being deleted.
     Deleting,
-    /// Nothing is under way.
+    /// Nothing is in progress.
     Settled,
     /// There is no obstacle.
     NoObstacle,
@@ -92,11 +93,11 @@ pub enum Reason {
     PodRefused,
     /// A container that someone else added to the pod does not run.
     SidecarFailed,
-    /// The engine is ready, but its pod waits for something that someone else added.
+    /// The engine is ready, but its pod is not, because of something that someone else added to it.
     SidecarNotReady,
     /// The engine exits repeatedly.
     CrashLooping,
-    /// The pod answers its probe but not the operator.
+    /// The pod responds to the kubelet's probe, but not to the operator.
     EngineUnreachable,
     /// The engine reports that it cannot serve.
     EngineDegraded,
@@ -120,23 +121,23 @@ pub enum Reason {
     ClaimBeingDeleted,
     /// The log extends its anchor.
     Anchored,
-    /// Nothing of the log has been recorded outside of its volume yet.
+    /// Nothing about the log has been recorded outside of its volume yet.
     NotYetAnchored,
     /// A rollback was accepted, and the engine is being notified.
     RollbackAccepted,
     /// The log ends before its anchor.
     LogTruncated,
-    /// The log and its anchor are different histories, both signed by the log's key.
+    /// The log and its anchor belong to different histories, both signed by the log's key.
     LogForked,
     /// The volume holds the log of another engine.
     ForeignLog,
-    /// The log does not match the anchor, and its key did not sign it.
+    /// The log does not match the anchor, and was not signed by the key of the anchor.
     LogRewritten,
     /// The volume holds events, and its earlier content is not recorded anywhere.
     AnchorMissing,
     /// The records of the log contradict each other.
     AnchorInconsistent,
-    /// The log is signed by a key that the old key did not sign.
+    /// The log is signed by a new key that the old key did not sign.
     KeyChanged,
     /// The engine's checkpoint is not signed, or does not match its report.
     CheckpointInvalid,
@@ -148,7 +149,7 @@ pub enum Reason {
     ProjectionFailed,
     /// Every part of the configuration is applied.
     ConfigurationInEffect,
-    /// The engine's version does not know a part of its configuration.
+    /// The engine's version is too old to know a part of its configuration.
     EngineTooOld,
 }
 
@@ -239,7 +240,7 @@ pub struct Verdict {
     pub reason: Reason,
     /// The current state, and what to do about it.
     pub message: String,
-    /// The generation of the spec under which it was observed, if it is not the present one.
+    /// The generation of the spec under which this was observed; `None` if it is the present generation.
     pub seen_under: Option<i64>,
 }
 
@@ -250,7 +251,7 @@ impl Verdict {
         Self { truth, reason, message: message.into(), seen_under: None }
     }
 
-    /// The verdict in a condition, with the generation that it describes; `None` when this version does not know its
+    /// Reads a condition, with its generation, as a verdict; `None` if this version of the operator does not know its
     /// reason.
     #[must_use]
     pub fn of(condition: &Condition) -> Option<Self> {
@@ -267,8 +268,8 @@ impl Verdict {
 /// Maximum length of a message in the schema, bytes.
 const MESSAGE_LENGTH_MAX: usize = 4096;
 
-/// Turns a verdict into a condition. The message states if it was observed under an earlier generation. The time of the
-/// last transition is kept while the status does not change.
+/// Turns a verdict into a condition. If it was observed under an earlier generation, the message says so. The time of
+/// the last transition is kept while the status of the condition does not change.
 #[must_use]
 pub fn condition(
     kind: ConditionType,
@@ -290,7 +291,8 @@ pub fn condition(
     }
 }
 
-/// The API server stores times with a precision of one second. A finer time would make every status look changed.
+/// The API server stores times with a precision of one second. A more precise time would make every status look
+/// changed.
 fn whole_seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

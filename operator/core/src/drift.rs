@@ -1,7 +1,7 @@
 //! Detects whether a live object still has the applied values.
 //!
-//! Server-side apply owns fields, not objects: fields that others add are theirs, and no drift. Comparing, instead of
-//! applying every time, means that an unchanged engine causes no writes.
+//! Server-side apply owns fields, not objects: fields that others add belong to them and are no drift. The operator
+//! compares before it applies, so that an unchanged engine causes no writes.
 
 use std::fmt::Display;
 
@@ -11,17 +11,18 @@ use sha2::{Digest, Sha256};
 
 use crate::build::hex;
 
-/// Keys by which the API server merges lists of objects, in the order in which they are tried.
+/// Keys by which the API server merges lists of objects. They are tried in this order.
 const MERGE_KEYS: [&str; 7] = ["uid", "name", "containerPort", "port", "mountPath", "topologyKey", "type"];
 /// Maps whose values the API server rewrites in canonical form (1024Mi becomes 1Gi).
 const QUANTITY_MAPS: [&str; 2] = ["requests", "limits"];
-/// Keys that distinguish two items of such a list with the same first key.
+/// Keys that distinguish two items of a merged list that have the same value for the first key.
 const SECOND_MERGE_KEYS: [&str; 1] = ["whenUnsatisfiable"];
-/// Lists that the API server replaces completely: an additional item is drift, and in a NetworkPolicy it opens access.
+/// Lists that the API server replaces as a whole. An additional item is drift; in a NetworkPolicy, it would open
+/// access.
 const ATOMIC_FIELDS: [&str; 7] =
     ["ingress", "egress", "accessModes", "tolerations", "args", "policyTypes", "affinity"];
-/// Maps that the API server replaces completely. An additional key narrows a selector: a Service may then select no
-/// pod, or a NetworkPolicy protect none.
+/// Maps that the API server replaces as a whole. An additional key is drift: in a selector, it can make a Service
+/// select no pod, or a NetworkPolicy protect no pod.
 const ATOMIC_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 
 /// One field that differs. Two differences are equal if both the wanted and the live values are equal.
@@ -29,7 +30,7 @@ const ATOMIC_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 pub struct Difference {
     /// Path of the field.
     pub path: String,
-    /// Hash of the wanted and the live value.
+    /// Hash of the wanted value and the live value.
     values: String,
 }
 
@@ -162,7 +163,8 @@ mod tests {
         check(&json!({"nodeSelector": {}}), &json!({}), None);
     }
 
-    /// Two constraints on one topology differ in `whenUnsatisfiable`; terms of an affinity have no name at all.
+    /// Two spread constraints for one topology differ in `whenUnsatisfiable`; terms of an affinity have no merge key at
+    /// all.
     #[test]
     fn items_that_agree_in_one_key_are_two() {
         let rule = |what: &str, skew: i32| json!({"topologyKey": "zone", "whenUnsatisfiable": what, "maxSkew": skew});
@@ -206,7 +208,7 @@ mod tests {
         check(&json!({"egress": []}), &json!({"egress": [{}]}), Some(".egress"));
     }
 
-    /// A path with two values is accepted: another value at the same path is another difference.
+    /// A difference consists of a path and two values: another value at the same path is another difference.
     #[test]
     fn every_difference_is_found_with_its_values() {
         let wanted = json!({"a": 1, "b": {"c": [1]}, "d": 2, "args": ["x"]});
@@ -229,7 +231,7 @@ mod tests {
             Some(".requests.storage"),
         );
         check(&json!({"label": "1024Mi"}), &json!({"label": "1Gi"}), Some(".label"));
-        // The API server's form of a value that is not an integer multiple of the unit.
+        // The API server writes a value in a smaller unit if it is not an integer multiple of the unit.
         check(&json!({"requests": {"cpu": "0.0001"}}), &json!({"requests": {"cpu": "100u"}}), None);
         check(&json!({"requests": {"cpu": "0.0000001"}}), &json!({"requests": {"cpu": "100n"}}), None);
         check(&json!({"limits": {"memory": "1Pi"}}), &json!({"limits": {"memory": "1024Ti"}}), None);

@@ -3,9 +3,10 @@
 use engine_core::metrics::{Label, MetricKind};
 
 const CHILD_KINDS: &str = "kinds of the objects that the operator manages";
-/// Upper bounds of buckets for the duration of a reconcile, seconds: the defaults of Prometheus.
+/// Upper bounds of the histogram buckets for the duration of a reconcile, in seconds: the defaults of Prometheus.
 const RECONCILE_BUCKETS_S: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Upper bounds of buckets for the delay of an anchor, seconds: up to ten minutes in a long queue.
+/// Upper bounds of the histogram buckets for the delay of an anchor, in seconds. In a long queue, an anchor waits up to
+/// ten minutes.
 const ANCHOR_DELAY_BUCKETS_S: &[f64] = &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 const OUTCOMES: &[&str] =
     &["apply", "contested", "namespace_ending", "not_leading", "ok", "refused", "status"];

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 
 /// Field manager of every server-side apply.
 pub const FIELD_MANAGER: &str = "memory-operator";
-/// Label with the engine that an object belongs to. Every watch of children selects it.
+/// Label with the name of the engine that an object belongs to. Every watch of children selects objects with this
+/// label.
 pub const ENGINE_LABEL: &str = "memoryengine.io/engine";
-/// Label with the manager of an object.
+/// Label with the name of the program that manages an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
-/// Selects the objects that the operator manages, and no others.
+/// Label selector for the objects that the operator manages.
 pub const WATCH_SELECTOR: &str = "app.kubernetes.io/managed-by=memory-operator,memoryengine.io/engine";
-/// Annotation of the pod template. It changes with the configuration, so that the pod is replaced.
+/// Annotation of the pod template with the hash of the configuration. When the hash changes, Kubernetes replaces the
+/// pod.
 pub const CONFIG_HASH_ANNOTATION: &str = "memoryengine.io/config-hash";
-/// Annotation with the hash of everything that is applied to an object. The claim, which outlives its engine, has none.
+/// Annotation with the hash of everything that is applied to an object. The claim does not have it, because the claim
+/// outlives its engine.
 pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 
-/// Annotation of the claim: the record of its log, in JSON.
+/// Annotation of the claim: the record of the log on its volume, in JSON.
 pub const ANCHOR_ANNOTATION: &str = "memoryengine.io/anchor";
 /// Key in the anchor's ConfigMap, and name of the file that the engine reads at its start.
 pub const ANCHOR_FILE: &str = "anchor.json";
@@ -33,17 +36,17 @@ pub const ADMIN_PORT: u16 = 8081;
 pub enum ChildKind {
     /// The claim of the log's volume.
     PersistentVolumeClaim,
-    /// Identity of the pod, without a token.
+    /// The ServiceAccount of the pod, without a token.
     ServiceAccount,
-    /// The engine's configuration file.
+    /// The ConfigMaps of the engine's configuration and of the anchor.
     ConfigMap,
-    /// The Service of the API, and the headless one of the pod.
+    /// The Service of the API, and the headless Service of the pod.
     Service,
-    /// Which clients can reach the pod.
+    /// The NetworkPolicy that restricts which clients can reach the pod.
     NetworkPolicy,
-    /// What a drain may evict.
+    /// The PodDisruptionBudget, which allows a drain to evict the pod.
     PodDisruptionBudget,
-    /// The writer.
+    /// The StatefulSet of the writer.
     StatefulSet,
 }
 
@@ -62,7 +65,7 @@ impl ChildKind {
         }
     }
 
-    /// Spelling in Kubernetes.
+    /// Name of the kind in Kubernetes.
     #[must_use]
     pub fn kind(self) -> &'static str {
         self.resource().2

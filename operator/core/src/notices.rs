@@ -1,4 +1,4 @@
-//! Events for the changes between two statuses, one for each change.
+//! Derives Kubernetes events from the changes between two statuses.
 
 use crds::MemoryEngineStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -16,7 +16,7 @@ pub struct Notice {
     pub message: String,
 }
 
-/// Conditions whose changes cause an event, each with its normal status.
+/// Conditions whose changes cause an event, each with the status that it normally has.
 const WATCHED: [(ConditionType, &str); 5] = [
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::LogIntegrity, "True"),
@@ -25,7 +25,8 @@ const WATCHED: [(ConditionType, &str); 5] = [
     (ConditionType::StorageReady, "True"),
 ];
 
-/// The events for the change from `before` to `after`: one per reason, however many conditions share it.
+/// The events for the change from `before` to `after`. Conditions that changed with the same reason cause only one
+/// event.
 #[must_use]
 pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> Vec<Notice> {
     let mut notices: Vec<Notice> = Vec::new();
@@ -39,7 +40,7 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
             reason: new.reason.clone(),
             message: new.message.clone(),
         };
-        // `Unknown` causes no event, except for Ready.
+        // A change to the normal status or to `Unknown` causes no event, except for Ready.
         let silent = kind != ConditionType::Ready && (new.status == good || new.status == "Unknown");
         let changed = old.is_none_or(|old| (old.status, old.reason) != (new.status, new.reason));
         if changed && !silent && notices.iter().all(|said| said.reason != notice.reason) {
@@ -50,12 +51,13 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
     notices
 }
 
-/// An accepted rollback causes an event of its own, whatever the conditions are.
+/// The event for an accepted rollback. It is independent of the conditions.
 fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> Option<Notice> {
     let count =
         |status: &MemoryEngineStatus| status.log.as_ref().map_or(0, |log| log.accepted_rollbacks.len());
     let newest = after.log.as_ref()?.accepted_rollbacks.last()?;
-    // A resource that was created again takes over the rollbacks accepted before it.
+    // When a resource is created again, its first status also gets the rollbacks accepted earlier: these cause no
+    // event.
     let grew = before.is_some_and(|before| before.log.is_some() && count(before) + 1 == count(after));
     grew.then(|| Notice {
         warning: true,
@@ -67,7 +69,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
     })
 }
 
-/// An engine that is not ready because it is starting needs no attention.
+/// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
     const EXPECTED: [&str; 8] = [
         "Applying",
@@ -77,7 +79,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "ClaimPending",
         "Deleting",
         "Resizing",
-        // This reason has an event of its own.
+        // The function `accepted` returns the event for this reason.
         "RollbackAccepted",
     ];
     let bad = match kind {

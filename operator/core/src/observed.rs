@@ -20,17 +20,17 @@ use crate::{
 pub struct Observed {
     /// The resource.
     pub engine: Arc<MemoryEngine>,
-    /// Every object with a child's name, whoever created it.
+    /// Every existing object with the kind and name of a child, whoever created it.
     pub children: BTreeMap<ChildKey, Arc<DynamicObject>>,
-    /// What this operator last wrote to them.
+    /// The operator's last write of each of these objects.
     pub applied: BTreeMap<ChildKey, Applied>,
-    /// Objects that could not be read, and why. Whether they exist is unknown.
+    /// Objects that could not be read, each with the error. It is unknown whether they exist.
     pub unread: BTreeMap<ChildKey, String>,
     /// The pod of each role, and its state. A role that is missing has no pod.
     pub instances: BTreeMap<Role, Instance>,
-    /// The class of the claim, read only while a decision depends on it.
+    /// The StorageClass of the claim. It is read only while a decision depends on it.
     pub storage_class: StorageClassView,
-    /// The engine's answers about its newest checkpoint.
+    /// The engine's responses to the query for its newest checkpoint.
     pub checkpoints: CheckpointReport,
     /// Whether the engine has acknowledged the anchor that was pushed to it in this reconcile.
     pub anchor_acknowledged: bool,
@@ -53,19 +53,19 @@ pub struct Instance {
 static NONE: Instance =
     Instance { pod: None, pod_refusal: PodRefusal::NotQueried, report: EngineReport::NotQueried };
 
-/// Why Kubernetes does not create the pod, in its own words. Read only while there is none.
+/// Why Kubernetes does not create the pod, in the words of Kubernetes. It is read only while the pod is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PodRefusal {
-    /// There is a pod, or it is too early to check.
+    /// The pod exists, or it is too early to check.
     #[default]
     NotQueried,
-    /// No reason was given, or it could not be read.
+    /// No reason was found, or it could not be read.
     Unknown,
-    /// A reason was given.
+    /// A reason was found.
     Reported {
         /// The newest message of the StatefulSet's controller.
         message: String,
-        /// LimitRanges of the namespace, if the message is about limits.
+        /// Names of the LimitRanges in the namespace, if the message is about limits.
         limit_ranges: Vec<String>,
     },
 }
@@ -73,10 +73,10 @@ pub enum PodRefusal {
 /// The part of a StorageClass that decisions depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StorageClassView {
-    /// No decision depends on it now.
+    /// No decision depends on the class now.
     #[default]
     NotQueried,
-    /// The API server did not answer.
+    /// The class could not be read; the text describes the failure.
     Unread(String),
     /// The API server has no class of this name.
     Missing(String),
@@ -84,7 +84,7 @@ pub enum StorageClassView {
     Found {
         /// Name of the class.
         name: String,
-        /// Whether its volumes can grow.
+        /// Whether volumes of the class can be expanded.
         expandable: bool,
     },
 }
@@ -92,31 +92,31 @@ pub enum StorageClassView {
 /// Report of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EngineReport {
-    /// There is no pod that could answer.
+    /// The engine was not queried, because no pod can respond.
     #[default]
     NotQueried,
-    /// The pod did not answer; the text describes the failure.
+    /// The engine did not respond; the text describes the failure.
     Unreachable(String),
-    /// The engine answered.
+    /// The engine responded with this report.
     Answered(Box<Health>),
 }
 
 /// Result of querying the engine for its newest checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CheckpointReport {
-    /// There was no query.
+    /// The engine was not queried.
     #[default]
     NotQueried,
-    /// The budget delayed the query for this time.
+    /// The budget of anchors delays the query by this time.
     Delayed(SignedDuration),
-    /// No answer; the text describes the failure.
+    /// The engine did not respond; the text describes the failure.
     NoAnswer(String),
-    /// Answers by the queried size; `None` is the checkpoint alone.
+    /// The responses, each with the queried tree size. The size is `None` if only the checkpoint was requested.
     Answered(Vec<(Option<u64>, CheckpointAnswer)>),
 }
 
 impl Observed {
-    /// A world that contains only the resource.
+    /// Creates an observation that contains only the resource.
     #[must_use]
     pub fn only(engine: Arc<MemoryEngine>, now: Timestamp) -> Self {
         Self {
@@ -149,7 +149,8 @@ impl Observed {
         self.instances.entry(Role::Writer).or_default()
     }
 
-    /// The writer's report once it has opened its log; earlier reports say nothing about the log.
+    /// The writer's report, if the engine has opened its log; earlier reports do not describe the log. `None` also
+    /// while it is unknown which history the claim records.
     #[must_use]
     pub fn report_on_log(&self) -> Option<&Health> {
         if self.is_anchor_unread() {
@@ -161,8 +162,7 @@ impl Observed {
         }
     }
 
-    /// The claim could not be read, and the status has no anchor: the claim may record the history that the log must
-    /// extend.
+    /// Whether an anchor may exist that could not be read: the claim was not read, and the status has no anchor.
     fn is_anchor_unread(&self) -> bool {
         self.unread.keys().any(|key| key.kind == ChildKind::PersistentVolumeClaim)
             && self

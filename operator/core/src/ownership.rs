@@ -1,5 +1,6 @@
-//! Which engine an object belongs to. This is derived from what a backup keeps: the name, the owner, and the labels and
-//! annotations that the operator sets. Managed fields are not used: a saved manifest that was created again has none.
+//! Decides which engine an object belongs to. The decision uses only what a backup keeps: the name, the owners, and the
+//! labels and annotations that the operator sets. Managed fields are not used: an object that was created again from a
+//! saved manifest does not have them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube_core::DynamicObject;
@@ -12,11 +13,12 @@ use crate::{
     observed::Observed,
 };
 
-/// Whether the operator may write the object with this name.
+/// Whether the operator may write `object`, which has the name of the child `key`.
 ///
-/// It may if the controlling owner is this engine or an earlier one of the same name, or if there is no controlling
-/// owner and the object has the operator's labels. A claim also belongs to this engine if the engine had a log: the pod
-/// mounts the claim of that name anyway, and its content is verified against the anchor.
+/// The operator may write an object whose controlling owner is this engine or an earlier engine of the same name. It
+/// may also write an object that has the operator's labels and no controlling owner. A claim also belongs to this
+/// engine if the engine had a log: the pod mounts the claim of this name anyway, and the log on it is verified against
+/// the anchor.
 #[must_use]
 pub fn is_ours(observed: &Observed, key: &ChildKey, object: &DynamicObject) -> bool {
     let mut owners = object.metadata.owner_references.iter().flatten();
@@ -38,9 +40,9 @@ pub fn is_ours(observed: &Observed, key: &ChildKey, object: &DynamicObject) -> b
     }
 }
 
-/// The owners that an object of this engine may keep, if it has others. A reference to an engine that no longer exists
-/// makes garbage collection delete the object, and prevents setting the right one. A claim keeps none, because it would
-/// be deleted with its engine.
+/// The owner references that the object may keep; `None` if it may keep all. A reference to an engine that no longer
+/// exists must be removed: because of it, garbage collection would delete the object, and the right reference could not
+/// be set. A claim keeps no reference to this engine either, because it would be deleted with the engine.
 #[must_use]
 pub fn owners_to_keep(
     observed: &Observed,
@@ -57,7 +59,7 @@ pub fn owners_to_keep(
     (keep.len() < owners.len()).then_some(keep)
 }
 
-/// This engine, or an earlier one with the same name and namespace.
+/// Whether the owner is this engine, or an earlier engine with the same name and namespace.
 fn is_this_engine(observed: &Observed, owner: &OwnerReference) -> bool {
     let metadata = &observed.engine.metadata;
     let group = |version: &str| version.split_once('/').map(|(group, _)| group.to_owned());

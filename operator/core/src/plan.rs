@@ -1,4 +1,5 @@
-//! What to do, as data: an ordered list of steps that can be printed, compared, and interrupted after any step.
+//! Decides what to do. The result is data: an ordered list of steps that can be printed and compared. It can be
+//! interrupted after any step, and the next reconcile plans the rest.
 
 mod anchor;
 mod draft;
@@ -34,29 +35,29 @@ pub struct Done {
     pub written: Vec<ChildKey>,
     /// Whether a write changed an object. Recording a newer anchor does not count.
     pub changed: bool,
-    /// The problem that ended it.
+    /// The first problem, after which other writes were skipped.
     pub problem: Option<Problem>,
 }
 
 impl Done {
-    /// Whether an object is as the plan wants it.
+    /// Whether an object is as the plan wants it: its write succeeded, or the plan has no write for it.
     #[must_use]
     pub fn is_as_planned(&self, plan: &Plan, key: &ChildKey) -> bool {
         self.written.contains(key) || plan.writes().all(|write| write.key() != key)
     }
 }
 
-/// Decides what to do. Planning again after the plan was carried out returns an empty plan.
+/// Plans the steps of a reconcile. Planning again after all of them were carried out returns an empty plan.
 #[must_use]
 pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> Plan {
     let mut plan = Plan::default();
     if observed.engine.metadata.deletion_timestamp.is_some() {
-        // Garbage collection deletes the children, and would delete anything created now.
+        // Garbage collection deletes the children, and it would also delete an object created now.
         return plan;
     }
     let claim = CHILDREN.claim.key(&valid.name);
     if observed.unread.contains_key(&claim) {
-        // The claim may record the history that the log must extend: nothing may be decided without it.
+        // The claim may record the history that the log must extend. Nothing is planned before the claim can be read.
         return plan;
     }
     plan_claim(observed, valid, expected, &mut plan);
@@ -73,8 +74,8 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     plan
 }
 
-/// Nothing new is created while the engine cannot have its volume or one of its names, or while this is unknown: an
-/// engine is created completely or not at all.
+/// Removes the creations from the plan if the volume is lost, an object of someone else has one of the engine's names,
+/// or an object could not be read: an engine is created completely or not at all.
 fn hold_creations(observed: &Observed, plan: &mut Plan) {
     let lost = matches!(plan.claim_hold, Some(ClaimHold::VolumeLost { .. }));
     if lost || !plan.conflicts.is_empty() || !observed.unread.is_empty() {
@@ -101,8 +102,8 @@ fn plan_claim(observed: &Observed, valid: &Valid, expected: &ExpectedHistory, pl
     }
 }
 
-/// Keeps the class and access mode of an existing claim, which are immutable. For an adopted claim, applying other
-/// values would always be refused.
+/// Copies the class and the access modes of the existing claim `live` into the wanted `spec`. These fields are
+/// immutable: for an adopted claim with other values, the API server would always refuse the write.
 fn keep_immutable(live: &DynamicObject, spec: &mut serde_json::Map<String, Value>) {
     for field in ["storageClassName", "accessModes"] {
         match live.data.pointer(&format!("/spec/{field}")) {

@@ -1,14 +1,14 @@
-//! The state of the writer's pod that decisions depend on.
+//! The state of the writer's pod, as far as decisions depend on it.
 //!
-//! Service meshes and log collectors add containers to pods. Everything in a pod is found by its name or type, because
-//! the API server sorts containers by name, and the order of other lists is not guaranteed.
+//! Service meshes and log collectors add containers to pods. Everything in a pod is therefore found by its name or
+//! type, never by its position: container statuses are sorted by name, and the order of other lists is not guaranteed.
 
 use kube_core::DynamicObject;
 use serde_json::Value;
 
 use crate::names::ENGINE_CONTAINER;
 
-/// Label in which the StatefulSet's controller records the template revision of a pod.
+/// Label with the revision of the template from which the StatefulSet's controller created the pod.
 const REVISION_LABEL: &str = "controller-revision-hash";
 
 /// The state of a pod and its engine.
@@ -18,9 +18,10 @@ pub struct PodView {
     pub name: String,
     /// Revision of the StatefulSet's template from which it was created.
     pub revision: Option<String>,
-    /// Address on the pod network.
+    /// Address of the pod on the pod network.
     pub ip: Option<String>,
-    /// Whether the pod takes requests: the probes of all its containers pass, and its readiness gates are true.
+    /// Whether Services send requests to the pod: the probes of all its containers pass, and its readiness gates are
+    /// true.
     pub ready: bool,
     /// Whether the engine's own readiness probe passes.
     pub engine_ready: bool,
@@ -28,35 +29,35 @@ pub struct PodView {
     pub running: bool,
     /// Whether the pod is being deleted.
     pub deleting: bool,
-    /// Why the scheduler finds no node for it.
+    /// The scheduler's message, if it finds no node for the pod.
     pub unschedulable: Option<String>,
     /// Why the engine's container is not running: the kubelet's reason and message.
     pub waiting: Option<(String, String)>,
-    /// How the engine's last run ended: reason and exit code.
+    /// How the last run of the engine's container ended: reason and exit code.
     pub last_end: Option<(String, i64)>,
     /// How often the engine's container was restarted.
     pub restarts: i64,
-    /// Other containers that keep the pod from being ready.
+    /// Containers of others that are not ready, so that the pod is not ready either.
     pub others: Vec<OtherContainer>,
-    /// Readiness gates that others added and that are not true.
+    /// Readiness gates that are not true, so that the pod is not ready.
     pub gates: Vec<String>,
 }
 
-/// A container that is not the engine's and not ready.
+/// A container other than the engine's that is not ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OtherContainer {
     /// Name of the container.
     pub name: String,
-    /// Why it is not running: the kubelet's reason and message.
+    /// Why the container is not running: the kubelet's reason and message.
     pub waiting: Option<(String, String)>,
-    /// How its last run ended: reason and exit code.
+    /// How the last run of the container ended: reason and exit code.
     pub last_end: Option<(String, i64)>,
-    /// How often it was restarted.
+    /// How often the container was restarted.
     pub restarts: i64,
 }
 
 impl PodView {
-    /// Reads a pod.
+    /// Extracts the state from a pod.
     #[must_use]
     pub fn of(pod: &DynamicObject) -> Self {
         let engine = list(pod, "/status/containerStatuses").iter().find(|status| is_engine(status));
@@ -108,8 +109,8 @@ fn restarts(status: &Value) -> i64 {
     status["restartCount"].as_i64().unwrap_or_default()
 }
 
-/// Other containers that are not ready. An init container is ready when it has finished, or when it stays and has
-/// started. Ephemeral containers are for debugging and never keep a pod from being ready.
+/// Containers other than the engine's that are not ready. An init container counts as ready when it has finished or, if
+/// it is a sidecar, has started. Ephemeral containers are for debugging and do not affect the readiness of the pod.
 fn others(pod: &DynamicObject) -> Vec<OtherContainer> {
     let init = list(pod, "/status/initContainerStatuses").iter();
     let beside = list(pod, "/status/containerStatuses").iter().filter(|status| !is_engine(status));

@@ -1,6 +1,7 @@
-//! Extracts the cause and the remedy from a message with which Kubernetes refuses an object.
+//! Extracts the cause and the remedy from Kubernetes' message about a refused object.
 
-/// The refusing object by name, and the remedy; `None` for messages of an unknown kind.
+/// Names the object that caused the refusal in the message `said`, and the remedy. `limit_ranges` are the names of the
+/// LimitRanges in the namespace. Returns `None` for an unknown kind of message.
 #[must_use]
 pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
     if let Some(quota) = word_after(said, "exceeded quota: ") {
@@ -36,7 +37,7 @@ pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
             "the admission webhook {webhook} does not allow that. Ask the team that runs it"
         ));
     }
-    // The message about a failed mutating policy calls it only "policy".
+    // The message about a failed MutatingAdmissionPolicy contains only the word "policy".
     let policies =
         [("ValidatingAdmissionPolicy ", "ValidatingAdmissionPolicy"), ("policy ", "MutatingAdmissionPolicy")];
     for (words, kind) in policies {
@@ -47,7 +48,7 @@ pub fn explained(said: &str, limit_ranges: &[String]) -> Option<String> {
     None
 }
 
-/// Whether a LimitRange refuses. The message contains the limit, but not the name of the LimitRange.
+/// Whether a LimitRange caused the refusal. The message contains the limit, but not the name of the LimitRange.
 #[must_use]
 pub fn is_about_limits(said: &str) -> bool {
     [" usage per ", " max limit to request ratio per "].iter().any(|words| said.contains(words))
@@ -61,14 +62,14 @@ fn limits_named(limit_ranges: &[String]) -> String {
     }
 }
 
-/// The name after these words.
+/// The word that follows `words` in `said`.
 fn word_after<'a>(said: &'a str, words: &str) -> Option<&'a str> {
     let (_, rest) = said.split_once(words)?;
     let end = rest.find([',', ':', ' ', ';']).unwrap_or(rest.len());
     Some(&rest[..end]).filter(|word| !word.is_empty())
 }
 
-/// The quoted text after these words.
+/// The text in quotes that follows `words` in `said`.
 fn quoted_after<'a>(said: &'a str, words: &str) -> Option<&'a str> {
     let (_, rest) = said.split_once(words)?;
     let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
@@ -89,7 +90,7 @@ mod tests {
         }
     }
 
-    /// Messages as the API server writes them.
+    /// The samples are messages of real API servers.
     #[test]
     fn what_refuses_is_called_by_its_name() {
         let create = "create Pod notes-0 in StatefulSet notes failed error: pods \"notes-0\" is forbidden: ";

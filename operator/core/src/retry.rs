@@ -1,21 +1,21 @@
-//! Limits on repeated writes, and waits before an object is written again. The operator keeps the counters; the time is
-//! an argument.
+//! Bounds on repeated writes, and waits before an object is written again. The `operator` crate stores the counters;
+//! the time is a parameter.
 
 use std::time::{Duration, Instant};
 
 use crate::plan::Problem;
 
-/// Limited kinds of writes of one object. If someone else (a mutating webhook, another controller) reverts an object
-/// repeatedly, the operator must not compete: both would write as fast as the API server answers.
+/// A kind of write of one object whose number is bounded. If someone else (a mutating webhook, another controller)
+/// keeps reverting an object, the operator must not compete: both would write as fast as the API server responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bound {
-    /// Repairs. A change of the spec is not a repair, however often it is edited.
+    /// Repairs. A write because of an edited spec is not a repair and is not counted.
     Repairs,
-    /// Records of an anchor.
+    /// Writes that record a newer anchor.
     Records,
 }
 
-/// Length of a window.
+/// Length of the window in which writes are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
 impl Bound {
@@ -23,15 +23,15 @@ impl Bound {
     #[must_use]
     pub fn max(self) -> u32 {
         match self {
-            // A person who edits the object stays far below this.
+            // A user who edits the object by hand stays far below this number.
             Self::Repairs => 6,
-            // The shortest interval of anchors causes sixty.
+            // With the shortest interval of anchors, there are sixty writes.
             Self::Records => 120,
         }
     }
 }
 
-/// Counts the writes of one object in the window that began with the first of them.
+/// Counts the writes of one object within a window. The window begins with the first of these writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     began: Instant,
@@ -61,10 +61,10 @@ impl Window {
     }
 }
 
-/// An object that is not written again before a certain time.
+/// A problem of an object that must not be written again before a certain time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeferredProblem {
-    /// Generation of the spec that was being carried out.
+    /// Generation of the spec whose plan had the problem.
     pub generation: Option<i64>,
     /// The problem.
     pub problem: Problem,
@@ -73,15 +73,16 @@ pub struct DeferredProblem {
 }
 
 impl DeferredProblem {
-    /// How long the object must still not be written. Another spec is tried at once, because it may be the correction.
+    /// How long the object must still not be written; `None` if it may be written now. After a change of the spec, it
+    /// may be written at once, because the change may be the correction.
     #[must_use]
     pub fn wait(&self, generation: Option<i64>, now: Instant) -> Option<Duration> {
         (self.generation == generation && now < self.until).then(|| self.until.duration_since(now))
     }
 }
 
-/// Whether an object with this problem is retried with growing waits. A contested object is retried at the usual
-/// reconciles, within its limit.
+/// Whether an object with this problem is retried with growing waits. A contested object is instead retried in every
+/// reconcile, within its bound.
 #[must_use]
 pub fn is_deferred(problem: &Problem) -> bool {
     match problem {
@@ -112,7 +113,7 @@ mod tests {
         }
     }
 
-    /// A refused object is not written before its wait ends, and is tried at once for a new spec.
+    /// A refused object is not written before its wait ends, but it is written at once for a new spec.
     #[test]
     fn what_was_refused_waits_for_its_time_or_for_another_spec() {
         let start = Instant::now();

@@ -1,6 +1,6 @@
-//! Roles of the pods of an engine.
+//! The roles that the pods of an engine can have.
 
-/// Role of a pod. Each role has pods and reports of its own, and a StatefulSet if one manages its pods.
+/// Role of a pod. Each role has its own pod and report, and a StatefulSet if one manages the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Owns the log and the volume.
@@ -11,7 +11,7 @@ impl Role {
     /// All roles.
     pub const ALL: [Self; 1] = [Self::Writer];
 
-    /// Name of its pod.
+    /// Name of the pod with this role.
     #[must_use]
     pub fn pod(self, engine: &str) -> String {
         match self {

@@ -1,4 +1,4 @@
-//! Computes the status after the writes: the current state, its reason, and what to do about it.
+//! Computes the status after the writes: the current state, the reason, and what a user can do about it.
 
 mod configuration;
 mod evidence;
@@ -63,7 +63,7 @@ fn endpoints(observed: &Observed) -> Endpoints {
     Endpoints { api: format!("http://{}.{namespace}.svc:{API_PORT}", name(observed)) }
 }
 
-/// A summary in one word, from the three conditions of kstatus.
+/// Summarises the state in one word, derived from the three kstatus conditions.
 fn phase(facts: &Facts<'_>) -> Phase {
     let serving = facts.observed.writer().pod.as_ref().is_some_and(|pod| pod.ready);
     let truth = |kind| facts.verdict(kind).truth;

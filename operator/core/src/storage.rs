@@ -1,4 +1,5 @@
-//! Decides about the volume. This comes before everything else: nothing may delay the expansion of a full volume.
+//! Decides about the claim of the volume. This decision is made first: nothing may delay the expansion of a full
+//! volume.
 
 use crds::Quantity;
 use kube_core::DynamicObject;
@@ -12,28 +13,29 @@ use crate::{
 /// The decision about the claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimDecision {
-    /// Request this size: the claim is new, is expanded, or is repaired in another field.
+    /// Write the claim with this size: it is created, expanded, or repaired in another field.
     Want(Quantity),
-    /// Leave it unchanged, for this reason.
+    /// Leave the claim unchanged, for this reason.
     Hold(ClaimHold),
 }
 
 /// Why the claim is left unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimHold {
-    /// The class does not allow volumes to be expanded, or the volume has no class.
+    /// The volume is too small, but its class does not allow expansion, or it has no class.
     ExpansionUnsupported {
         /// Name of the class; empty for a volume without one.
         class: String,
         /// Size that the claim requests.
         size: String,
     },
-    /// The claim is gone, and with it the log of this engine. A new claim would silently begin an empty log.
+    /// The claim is gone, and with it the log of this engine. With a new claim, the engine would silently begin an
+    /// empty log.
     VolumeLost {
-        /// Sequence number that the log had reached.
+        /// The last known sequence number of the log.
         head_seq: i64,
     },
-    /// Someone deleted the claim; it is removed as soon as the pod is.
+    /// Someone deleted the claim. Kubernetes removes it as soon as no pod uses it.
     BeingDeleted,
 }
 
@@ -53,7 +55,7 @@ fn quantity(claim: &DynamicObject, path: &str) -> Option<Quantity> {
     Some(Quantity(claim.data.pointer(path)?.as_str()?.to_owned()))
 }
 
-/// Name of a claim's class; empty for a claim without a class, and `None` while no class was assigned.
+/// Name of a claim's class: empty for a claim without a class, `None` until a class is assigned.
 #[must_use]
 pub fn class_of(claim: &DynamicObject) -> Option<&str> {
     claim.data.pointer("/spec/storageClassName")?.as_str()
@@ -79,7 +81,8 @@ fn grows(claim: &DynamicObject, wanted: &Quantity) -> bool {
     }
 }
 
-/// A volume created by hand has a fixed size, often larger than the claim: requesting more is always refused.
+/// Decides about a claim without a class. Its volume was created by hand and has a fixed size, often larger than the
+/// claim requests. A request for a larger size is always refused.
 fn without_class(claim: &DynamicObject, wanted: &Quantity) -> ClaimDecision {
     let milli = |size: Option<Quantity>| size.and_then(|size| size.milli().ok());
     let asked = requested(claim).unwrap_or_else(|| wanted.clone());
@@ -89,12 +92,12 @@ fn without_class(claim: &DynamicObject, wanted: &Quantity) -> ClaimDecision {
     ClaimDecision::Hold(ClaimHold::ExpansionUnsupported { class: String::new(), size: asked.0 })
 }
 
-/// Decides about the claim.
+/// Decides whether the claim is written and with which size.
 #[must_use]
 pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
     let Some(claim) = claim_of(observed, &valid.name) else {
         let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
-        // A log that was anchored and is now reported as empty also had memories.
+        // The anchored size also counts: the log may have been reported as empty after it was anchored.
         let head_seq = log.map_or(0, |log| log.head_seq.max(log.size.unwrap_or_default()));
         return match head_seq {
             1.. => ClaimDecision::Hold(ClaimHold::VolumeLost { head_seq }),
@@ -105,14 +108,15 @@ pub fn decide(observed: &Observed, valid: &Valid) -> ClaimDecision {
         return ClaimDecision::Hold(ClaimHold::BeingDeleted);
     }
     if !grows(claim, &valid.essentials.size) {
-        // A claim may be larger than the spec if it was adopted or expanded by hand. Requesting less is refused.
+        // If the claim was adopted or expanded by hand, it may be larger than the spec. The API server would refuse a
+        // smaller size.
         return ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.essentials.size.clone()));
     }
     if class_of(claim) == Some("") {
         return without_class(claim, &valid.essentials.size);
     }
     match &observed.storage_class {
-        // The next reconcile reads again whether the class allows expansion.
+        // The next reconcile reads the class again to find out whether it allows expansion.
         StorageClassView::Unread(_) => {
             ClaimDecision::Want(requested(claim).unwrap_or_else(|| valid.essentials.size.clone()))
         }

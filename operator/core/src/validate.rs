@@ -1,7 +1,7 @@
-//! Validates the spec. No later code reads the raw spec: [`validate`] returns what can be carried out, and
-//! [`Essentials`] what is used even if the spec is invalid.
+//! Validates the spec. Code outside of this module does not read the raw spec: [`validate`] returns a spec that can be
+//! carried out, and [`Essentials`] has the parts that are used even if the spec is invalid.
 //!
-//! The schema rejects most faults already. They are checked again because the installed CRD can be older than the
+//! The schema rejects most faults already. They are checked here again because the installed CRD can be older than the
 //! operator, and because stored resources are not validated again when the CRD changes.
 
 use std::collections::BTreeMap;
@@ -27,30 +27,30 @@ mod mcp;
 mod pod;
 mod policy;
 
-/// A validated spec, with every default and setting resolved.
+/// A valid spec, in which every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Valid {
     /// Name of the engine.
     pub name: String,
-    /// Its namespace.
+    /// Namespace of the engine.
     pub namespace: String,
-    /// Its uid, for owner references.
+    /// UID of the resource, for owner references.
     pub uid: String,
-    /// Image the pod runs.
+    /// Image of the engine's container.
     pub image: String,
-    /// When it is pulled.
+    /// When the image is pulled.
     pub image_pull_policy: ImagePullPolicy,
-    /// Secrets for the registry.
+    /// Names of the Secrets with credentials for the registry.
     pub image_pull_secrets: Vec<String>,
-    /// The parts that are used of every spec, valid or not.
+    /// The parts that are used even if the spec is invalid.
     pub essentials: Essentials,
     /// Class of the volume; `None` for the cluster's default, an empty name for no class.
     pub class_name: Option<String>,
-    /// CPU and memory.
+    /// CPU and memory of the engine's container.
     pub resources: Resources,
-    /// Seconds to drain.
+    /// Maximum duration of the drain in seconds.
     pub drain_seconds: i64,
-    /// PriorityClass.
+    /// Name of the PriorityClass of the pod.
     pub priority_class_name: Option<String>,
     /// Node labels that the pod requires.
     pub node_selector: BTreeMap<String, String>,
@@ -68,25 +68,25 @@ pub struct Valid {
     pub security: PodSecurity,
     /// Labels and annotations added to the Service.
     pub service: ServiceMetadata,
-    /// Whether a NetworkPolicy is managed.
+    /// Whether the operator creates a NetworkPolicy.
     pub network_policy: bool,
     /// Minimum severity of the engine's log messages.
     pub log_level: crds::LogLevel,
-    /// Seconds between two complete verifications by the engine.
+    /// Seconds between two complete verifications of the log by the engine.
     pub verify_interval_seconds: i32,
-    /// Size in bytes at which a segment is sealed.
+    /// Size in bytes at which the engine seals a segment.
     pub max_segment_bytes: u64,
-    /// Seconds after which a segment is sealed.
+    /// Age in seconds at which the engine seals a segment.
     pub max_segment_age_seconds: i32,
-    /// What may be written; `None`, here and below, stands for the engine's default.
+    /// What may be written. Here and below, `None` stands for the engine's default.
     pub policy: Option<Policy>,
     /// Defaults for saving memories.
     pub saving: Option<Saving>,
     /// Default rules for retention plans.
     pub retention: Option<Retention>,
-    /// Provider of vectors.
+    /// The provider of vectors.
     pub embedding: Option<Embedding>,
-    /// The endpoint at `/mcp`.
+    /// Settings of the endpoint `/mcp`.
     pub mcp: Option<Mcp>,
     /// Limits for each client address.
     pub limits: Option<Limits>,
@@ -94,17 +94,17 @@ pub struct Valid {
     pub operator_namespace: String,
 }
 
-/// Maximum length of an engine's name.
+/// Maximum length of an engine's name in characters.
 pub const NAME_LENGTH_MAX: usize = 40;
-/// Minimum size of a volume: a smaller file system has no capacity for a log.
+/// Minimum size of a volume in bytes: the file system of a smaller volume has no space for a log.
 const SIZE_BYTES_MIN: u128 = 32 << 20;
-/// Bounds of the size of a segment, bytes.
+/// Bounds of the size of a segment in bytes.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u128> = SEGMENT_BYTES_MIN as u128..=SEGMENT_BYTES_MAX as u128;
 
-/// Validates a resource.
+/// Validates a resource and fills in the defaults.
 ///
 /// # Errors
-/// Every fault found, not only the first.
+/// Every fault that was found, not only the first one.
 pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec<Fault>> {
     let mut faults = Vec::new();
     let name = engine.metadata.name.clone().unwrap_or_default();
@@ -185,7 +185,7 @@ fn check_range(field: &'static str, value: i64, (min, max): (i64, i64), faults: 
     }
 }
 
-/// Validates every number in the engine's configuration, within the bounds that the engine uses.
+/// Checks that every number in the engine's configuration is within the bounds that the engine uses.
 fn check_numbers(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     let spec = json!({"spec": spec});
     for (field, bounds) in configuration::keys().filter_map(|(_, key)| key.field.zip(key.bounds())) {
@@ -197,8 +197,9 @@ fn check_numbers(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Validates the sections that the engine parses. The engine does not start with a section that it cannot read, so
-/// everything that it would refuse must be refused here. The provider of vectors is a closed list and needs no check.
+/// Validates the sections of the spec that become sections of the engine's configuration. An engine does not start with
+/// a section that it cannot read, so this function must find every fault that the engine would find. The provider of
+/// vectors needs no check: the schema lists the allowed values.
 fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     if let Some(policy) = &spec.policy {
         policy::check_policy(policy, faults);
@@ -226,7 +227,7 @@ fn check_integrity(integrity: &Integrity, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Bytes of the largest segment; 0 if the value is invalid.
+/// Validates `rotation`. Returns the maximum size of a segment in bytes, or 0 if the value is invalid.
 fn check_rotation(rotation: &Rotation, faults: &mut Vec<Fault>) -> u64 {
     let problem = match rotation.max_segment_size.units() {
         Ok(bytes) if SEGMENT_BYTES.contains(&bytes) => return u64::try_from(bytes).unwrap_or_default(),

@@ -54,7 +54,7 @@ fn context(client: Client) -> (Context, watch::Sender<Leadership>) {
     (Context::new(client, cache, &options, metrics, leadership), leading)
 }
 
-/// One reconcile up to its writes. `change` sets what the caches of pods would contain.
+/// One reconcile up to its writes. `change` modifies what was observed, for example the pods, before the plan is made.
 async fn reconcile(
     context: &Context,
     engine: &MemoryEngine,
@@ -73,7 +73,7 @@ fn said(plan: &Plan) -> Vec<String> {
     plan.writes().map(|write| format!("{} {}", write.verb(), write.key())).collect()
 }
 
-/// An API server with this engine as its spec requires.
+/// An API server that stores every child of the engine as the spec requires, and a client of this server.
 async fn settled() -> (Client, MockApi) {
     let (client, server) = MockApi::start();
     let (context, _leading) = context(client.clone());
@@ -125,7 +125,7 @@ fn needs() -> [Need; 6] {
     ]
 }
 
-/// A status with an anchor that the claim does not have yet.
+/// A status with an anchor that is not yet recorded on the claim.
 fn anchored() -> MemoryEngineStatus {
     let log = LogStatus {
         log_id: "log-1".into(),
@@ -144,7 +144,7 @@ fn anchored() -> MemoryEngineStatus {
 enum Expected {
     Failed,
     Refused,
-    /// A deletion that came too late.
+    /// The deletion failed because the object is already gone or has changed: this is no problem.
     NoProblem,
 }
 
@@ -166,7 +166,8 @@ const FAULTS: [Fault; 7] = [
     Fault::Refused(404, ""),
 ];
 
-/// The result is the expected one, and planning again reaches the goal with no more writes than needed.
+/// For every kind of write and failure: the result is as expected, and planning again reaches the goal with no more
+/// writes than needed.
 #[tokio::test]
 async fn whatever_happens_to_a_write_planning_again_reaches_the_goal() {
     for need in needs() {
@@ -177,7 +178,7 @@ async fn whatever_happens_to_a_write_planning_again_reaches_the_goal() {
     }
 }
 
-/// The objects once nothing more is planned.
+/// The stored objects when the plan is empty, that is when nothing is left to write.
 async fn goal(need: &Need, fault: Option<Fault>) -> Value {
     let (client, server) = settled().await;
     let (context, _leading) = context(client);
@@ -208,7 +209,8 @@ async fn goal(need: &Need, fault: Option<Fault>) -> Value {
     let (plan, applied) = reconcile(&context, &engine, |_| {}).await;
     assert_eq!(applied.expect("the operator leads").1.problem, None, "{what}");
     let again = said(&plan).iter().any(|write| write == need.write);
-    // The write whose answer was lost is observed on the server and not repeated.
+    // If only the response was lost, the write took effect: the operator reads the object and does not repeat the
+    // write.
     let taken = matches!(fault, None | Some(Fault::NoAnswer));
     let seen = need.method != Method::DELETE || fault.is_none();
     assert!(again != taken || !seen, "{what}: then {:?}", said(&plan));
@@ -217,7 +219,8 @@ async fn goal(need: &Need, fault: Option<Fault>) -> Value {
     json!(server.objects())
 }
 
-/// Someone else writes between the observation and the write: what they created or changed is not overwritten.
+/// Someone else writes between the operator's observation and its write: the operator does not overwrite what they
+/// created or changed.
 #[tokio::test]
 async fn what_changed_since_it_was_seen_is_left_alone() {
     let foreign = json!({"metadata": {"name": "notes", "namespace": "team", "uid": "theirs", "resourceVersion": "1"},
@@ -252,8 +255,8 @@ async fn what_changed_since_it_was_seen_is_left_alone() {
     }
 }
 
-/// A namespace that is being deleted accepts no new objects: that is no problem of the engine, and the rest of the plan
-/// is skipped.
+/// A namespace that is being deleted accepts no new objects. The operator reports no problem of the engine and skips
+/// the rest of the plan.
 #[tokio::test]
 async fn the_end_of_the_namespace_ends_the_reconcile() {
     let (client, server) = MockApi::start();
@@ -264,7 +267,7 @@ async fn the_end_of_the_namespace_ends_the_reconcile() {
     assert_eq!(server.take_writes().len(), 4, "of {}", plan.steps.len());
 }
 
-/// An operator that may have lost its Lease writes nothing, from one write to the next.
+/// An operator that may have lost its Lease writes nothing more, even in the middle of a plan.
 #[tokio::test]
 async fn without_the_lease_nothing_is_written() {
     let (client, server) = MockApi::start();
@@ -277,7 +280,8 @@ async fn without_the_lease_nothing_is_written() {
     }
 }
 
-/// After a problem, the other steps wait, except for records of the log; an object that must wait is not tried.
+/// After a problem, the later steps are skipped, except for records of the log. An object whose wait has not ended is
+/// not written.
 #[tokio::test]
 async fn an_object_that_is_held_is_not_sent() {
     let (client, server) = settled().await;
@@ -296,7 +300,7 @@ async fn an_object_that_is_held_is_not_sent() {
     assert!(writes[0].ends_with("notes-data") && writes[1].ends_with("notes-anchor"), "{writes:?}");
 }
 
-/// Someone reverts every repair: the bound ends the race.
+/// Someone reverts every repair: the operator stops repairing when it reaches the bound.
 #[tokio::test]
 async fn repairs_are_bounded() {
     let (client, server) = settled().await;
@@ -304,7 +308,7 @@ async fn repairs_are_bounded() {
     let mut problems = Vec::new();
     for _ in 0..8 {
         server.edit("services/notes", |service| service["spec"]["type"] = json!("NodePort"));
-        // Another operator's memory: the object is read from the server each time.
+        // Without the result of its own write, the operator reads the object from the server each time.
         let key = ChildKey { kind: ChildKind::Service, name: "notes".into() };
         context.cache.forget("team", &key);
         let (_, applied) = reconcile(&context, &engine(), |_| {}).await;
@@ -315,7 +319,7 @@ async fn repairs_are_bounded() {
     assert!(matches!(problems[7], Some(Problem::Contested { .. })), "{problems:?}");
 }
 
-/// An engine that answers one request with this text and closes the connection.
+/// A fake engine that responds to one request with `answer` and closes the connection. Returns its port.
 async fn engine_that_says(answer: Option<String>) -> (u16, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -336,7 +340,7 @@ fn http(code: &str, body: &Value) -> String {
     format!("HTTP/1.1 {code}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
-/// A running engine that does not have its anchor yet, and reports no fault.
+/// Sets the engine to running, without an anchor and without a fault.
 fn runs(observed: &mut Observed) {
     let pod = PodView {
         name: "notes-0".into(),
@@ -362,15 +366,15 @@ fn report() -> Health {
     serde_json::from_value(report).expect("a report")
 }
 
-/// The push of an anchor: a failure is no problem of the plan and is planned again; the engine's findings count,
-/// whether good or bad.
+/// Pushing the anchor: a failure is no problem of the plan, and the push is planned again. If the push succeeds, the
+/// status is based on what the engine found, good or bad.
 #[tokio::test]
 async fn an_anchor_is_pushed_until_the_engine_acknowledges_it() {
     let (client, server) = settled().await;
     let (mut context, _leading) = context(client);
     let mut engine = engine();
     engine.status = Some(anchored());
-    // Claim and ConfigMap first: then the push is the only step.
+    // Writes the claim and the ConfigMap first, so that the push is the only step left.
     let (_, applied) = reconcile(&context, &engine, |_| {}).await;
     assert_eq!(applied.expect("the operator leads").1.problem, None);
     server.take_writes();

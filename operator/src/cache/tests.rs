@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::mock_api::{self, Handle};
 
-/// One end of a watch: items sent into it are its events.
+/// The sender of a watch's events.
 type Events = UnboundedSender<Result<Frame<Bytes>, std::io::Error>>;
 
-/// The Services to list, and the number of lists that fail first.
+/// The Services to list, and how many list requests fail first.
 #[derive(Default)]
 struct Lists {
     services: Vec<Value>,
@@ -47,7 +47,7 @@ fn key() -> ChildKey {
     ChildKey { kind: ChildKind::Service, name: "notes".into() }
 }
 
-/// Answers lists and watches for ever. Kinds other than Services have no objects and no events.
+/// Responds to lists and watches until the test ends. Kinds other than Services have no objects and no events.
 async fn serve(mut handle: Handle, lists: Arc<Mutex<Lists>>, watches: UnboundedSender<Events>) {
     let mut silent = Vec::new();
     while let Some((request, reply)) = handle.next_request().await {
@@ -78,7 +78,7 @@ async fn serve(mut handle: Handle, lists: Arc<Mutex<Lists>>, watches: UnboundedS
 }
 
 impl World {
-    /// A cache whose first list of Services is this one.
+    /// A filled cache. The list of Services succeeds after `failures` failures and contains `services`.
     async fn filled(services: Vec<Value>, failures: u32) -> Self {
         let lists = Arc::new(Mutex::new(Lists { services, failures, served: 0 }));
         let (client, handle) = mock_api::client();
@@ -100,7 +100,7 @@ impl World {
         self.watches.next().await.expect("the server runs")
     }
 
-    /// Waits until the cache reports the engine of a change.
+    /// Waits until the cache reports that children of the engine changed.
     async fn is_touched(&mut self) {
         let touched = tokio::time::timeout(Duration::from_secs(60), self.touched.next()).await;
         assert_eq!(touched.expect("a change is reported"), Some(("team".to_owned(), "notes".to_owned())));
@@ -139,7 +139,7 @@ async fn what_is_listed_and_what_happens_after_it_is_known() {
     assert_eq!(world.version(), None);
 }
 
-/// A write is visible at once, until the watch has something as new.
+/// A write is visible at once, until the watch returns the same or a newer version.
 #[tokio::test(start_paused = true)]
 async fn an_own_write_counts_until_the_watch_has_caught_up() {
     let mut world = World::filled(vec![service(5)], 0).await;
@@ -156,7 +156,7 @@ async fn an_own_write_counts_until_the_watch_has_caught_up() {
     send(&events, "MODIFIED", &service(14));
     world.is_touched().await;
     assert_eq!(world.version(), Some(14));
-    // A write whose answer arrives after the event of a later change.
+    // The response to a write arrives after the event of a later change.
     world.cache.remember("team", &key(), written(13));
     assert_eq!(world.version(), Some(14));
 }
@@ -185,8 +185,8 @@ async fn after_an_own_deletion_the_watch_alone_counts() {
     assert_eq!(world.version(), None);
 }
 
-/// The server no longer has events from so long ago: everything is listed again, and objects deleted meanwhile are
-/// removed.
+/// The server no longer has the events since the cache's last version. The cache lists everything again and removes
+/// objects that were deleted in the meantime.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_too_old_begins_with_a_list() {
     let mut world = World::filled(vec![service(5)], 0).await;
@@ -204,7 +204,7 @@ async fn a_watch_that_is_too_old_begins_with_a_list() {
     assert_eq!(world.version(), Some(15));
 }
 
-/// A broken connection: the watch continues where it was, without another list.
+/// When a connection breaks, the watch continues from its last version without listing again.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_breaks_off_goes_on() {
     let mut world = World::filled(vec![service(5)], 0).await;
@@ -221,13 +221,13 @@ async fn a_watch_that_breaks_off_goes_on() {
     assert_eq!(world.version(), Some(16));
 }
 
-/// Before everything was listed once, nothing is reported as missing.
+/// Until every kind was listed once, no object is reported as missing.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_fails_is_tried_again_before_anything_is_decided() {
     let mut world = World::filled(vec![service(5)], 3).await;
     world.is_touched().await;
     assert_eq!((world.version(), world.failures()), (Some(5), 3));
-    // A list that never succeeds is an error, not an empty cache.
+    // If the list never succeeds, waiting for the cache returns an error instead of an empty cache.
     let (client, handle) = mock_api::client();
     tokio::spawn(async move {
         let mut handle = handle;

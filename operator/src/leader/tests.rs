@@ -1,4 +1,4 @@
-//! The Lease against a mock API server. Time is paused, so that each wait ends at once, in order.
+//! Tests leader election against a mock API server. Tokio's time is paused, so that the tests do not really wait.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -61,8 +61,8 @@ async fn a_free_lease_is_taken_and_given_back() {
     assert_eq!(holder(&server), Value::Null);
 }
 
-/// From the first failed renewal on, nothing is written; writes continue as soon as the Lease is known to be ours
-/// again.
+/// From the first failed renewal on, the operator may not write. It may write again as soon as it has renewed the
+/// Lease.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_fails_stops_the_writing_until_one_works() {
     for fault in [
@@ -81,7 +81,7 @@ async fn a_renewal_that_fails_stops_the_writing_until_one_works() {
     }
 }
 
-/// Someone else changed the Lease at the same moment: the renewal is retried before the Lease expires.
+/// Someone else changed the Lease at the same moment: the operator retries the renewal before the Lease expires.
 #[tokio::test(start_paused = true)]
 async fn a_conflict_is_tried_again() {
     let (client, server) = MockApi::start();
@@ -118,7 +118,7 @@ async fn a_lease_that_another_took_meanwhile_is_lost_for_good() {
     assert_eq!(holder(&server), "operator-1");
 }
 
-/// Someone deletes the Lease: no operator leads until one has created it again.
+/// Someone deletes the Lease: no operator leads until an operator has created the Lease again.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_deleted_is_made_anew() {
     let (server, mut leader) = leading().await;
@@ -128,8 +128,8 @@ async fn a_lease_that_is_deleted_is_made_anew() {
     assert_eq!(holder(&server), "operator-0");
 }
 
-/// A standby writes nothing, and takes over within a second after the Lease was released, not only when it would have
-/// expired.
+/// A standby may not write. When the leader releases the Lease, the standby takes over within a second, not only when
+/// the Lease would have expired.
 #[tokio::test(start_paused = true)]
 async fn a_standby_takes_over_when_the_lease_is_given_back() {
     let (server, leader) = leading().await;
@@ -147,7 +147,7 @@ async fn a_standby_takes_over_when_the_lease_is_given_back() {
     assert!(given_back.elapsed() <= Duration::from_secs(3), "{:?}", given_back.elapsed());
 }
 
-/// Without an API server, the operator neither leads nor ends.
+/// While the API server does not respond, the operator stays a standby and does not exit.
 #[tokio::test(start_paused = true)]
 async fn without_an_answer_it_stays_a_standby() {
     let (client, server) = MockApi::start();

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::pretty::pretty;
 use crate::cluster::layout::Layout;
 
-/// Records each request once: user, verb and object. The tests read this log.
+/// Audit policy that records each request once: user, verb and object. The tests read this log.
 pub(super) fn audit_policy() -> String {
     pretty(&json!({
         "apiVersion": "audit.k8s.io/v1",
@@ -15,7 +15,7 @@ pub(super) fn audit_policy() -> String {
     }))
 }
 
-/// Retries a pod that waits for a ReadWriteOncePod volume after one second instead of ten.
+/// Scheduler configuration. A pod that waits for a ReadWriteOncePod volume is retried after one second instead of ten.
 pub(super) fn scheduler(layout: &Layout) -> String {
     pretty(&json!({
         "apiVersion": "kubescheduler.config.k8s.io/v1",

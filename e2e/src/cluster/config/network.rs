@@ -21,7 +21,8 @@ pub(super) fn proxy(layout: &Layout) -> String {
     }))
 }
 
-/// No masquerading: there is no route out of the cluster, so pods and node see each other's real addresses.
+/// CNI configuration without masquerading: there is no route out of the cluster, so pods and node see each other's real
+/// addresses.
 pub(super) fn cni(layout: &Layout) -> String {
     pretty(&json!({
         "cniVersion": "1.0.0",
@@ -41,7 +42,8 @@ pub(super) fn cni(layout: &Layout) -> String {
     }))
 }
 
-/// Names outside the cluster are refused at once instead of being forwarded to an unreachable server.
+/// CoreDNS configuration. Names outside the cluster are refused at once instead of being forwarded to an unreachable
+/// server.
 pub(super) fn corefile(layout: &Layout) -> String {
     let kubeconfig = layout.text("config/coredns.kubeconfig");
     format!(

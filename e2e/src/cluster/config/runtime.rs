@@ -10,7 +10,7 @@ pub(super) fn kubelet(layout: &Layout) -> String {
     pretty(&json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        // Some machines still use cgroup v1; on cgroup v2 this setting has no effect.
+        // Some machines still use cgroup v1. On cgroup v2 this setting has no effect.
         "failCgroupV1": false,
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": format!("/{}", layout.name),

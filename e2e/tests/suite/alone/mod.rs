@@ -26,7 +26,7 @@ pub(crate) async fn operator_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
     Ok(all.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
 }
 
-/// One metric of an operator pod; `None` while the pod does not answer.
+/// Returns the value of one metric of an operator pod; `None` while the pod does not respond.
 pub(crate) async fn metric(cluster: &Cluster, pod: &str, name: &str) -> Option<f64> {
     let path = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:8080/proxy/metrics");
     let request = http::Request::get(path).body(Vec::new()).ok()?;
@@ -37,7 +37,7 @@ pub(crate) async fn metric(cluster: &Cluster, pod: &str, name: &str) -> Option<f
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// The names of the operator pods that report to be the leader.
+/// Returns the names of the operator pods that report that they lead.
 pub(crate) async fn leaders(cluster: &Cluster) -> Result<Vec<String>> {
     let mut leaders = Vec::new();
     for pod in operator_pods(cluster).await? {
@@ -49,7 +49,7 @@ pub(crate) async fn leaders(cluster: &Cluster) -> Result<Vec<String>> {
     Ok(leaders)
 }
 
-/// Waits until a pod other than `than` leads.
+/// Waits until a pod other than `than` leads; returns its name.
 pub(crate) async fn leader_other_than(cluster: &Cluster, than: &str) -> Result<String> {
     until("another operator leads", LEADER_LIMIT, async || {
         Ok(leaders(cluster).await?.into_iter().find(|leader| leader != than))

@@ -28,7 +28,7 @@ async fn a_restarted_kubelet_leaves_the_engine_serving() {
         let restarted = cluster::restart_component("kubelet").await;
         let (took, meanwhile) = (started.elapsed(), saved.load(Ordering::Relaxed));
         restarted?;
-        // Faults of a kubelet with existing pods show in its first seconds.
+        // A kubelet that mishandles existing pods does so in its first seconds.
         tokio::time::sleep(Duration::from_secs(10)).await;
         world.ready("notes").await?;
         stop.store(true, Ordering::Relaxed);

@@ -65,7 +65,7 @@ async fn a_restarted_operator_writes_nothing() {
     .await;
 }
 
-/// One of two operators leads. The other takes over within 17 seconds after a kill and within 3 after a stop. Both
+/// One of two operators leads. The other takes over within 17 seconds after a kill and within 3 after a stop. The two
 /// never lead at the same time, and an engine edited afterwards converges.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_operators_leads_and_the_other_takes_over() {
@@ -94,7 +94,7 @@ async fn take_over_twice(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Waits until two operators run and one leads.
+/// Waits until two operators run and one leads; returns the name of the leader's pod.
 async fn one_of_two(world: &World) -> Result<String> {
     until("two operators, of which one leads", LEADER_LIMIT, async || {
         let pods = operator_pods(&world.cluster).await?;
@@ -111,7 +111,8 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Kills the leader like a machine that loses power: it cannot shut down in order and does not come back.
+/// Kills the leader as a power failure would: it cannot shut down in order and does not come back. Returns the time
+/// until the other operator leads.
 async fn killed(world: &World) -> Result<Duration> {
     let leader = one_of_two(world).await?;
     let pods = pods(world);
@@ -121,8 +122,9 @@ async fn killed(world: &World) -> Result<Duration> {
         pids.push(Pid::from_raw(pid).context("a process id")?);
     }
     ensure!(!pids.is_empty(), "the leader has no process");
-    // The processes are halted first. If killed at once, the leader would be restarted under the same name and take its
-    // own Lease again. If its pod were deleted at once, it would be asked to stop and release the Lease.
+    // The processes are halted first. If they were killed at once, the leader would restart under the same name and
+    // take its own Lease again. If its pod were deleted at once, the leader would receive a stop signal and release the
+    // Lease.
     for pid in &pids {
         kill_process(*pid, Signal::STOP)?;
     }
@@ -142,7 +144,7 @@ async fn stopped(world: &World) -> Result<Duration> {
     taken_over(world, &leader, started).await
 }
 
-/// Time until another pod leads.
+/// Waits until a pod other than `old` leads; returns the time since `started`.
 async fn taken_over(world: &World, old: &str, started: Instant) -> Result<Duration> {
     leader_other_than(&world.cluster, old).await?;
     let took = started.elapsed();

@@ -71,8 +71,8 @@ async fn engines_outlive_the_release() {
     .await;
 }
 
-/// Scaled down first: Helm deletes a release's role bindings before its pod, and an operator without permissions cannot
-/// release its Lease.
+/// Uninstalls the release after scaling the operator to zero. Otherwise Helm would delete the release's role bindings
+/// before the operator's pod, and an operator without permissions cannot release its Lease.
 async fn uninstall(world: &World) -> Result<()> {
     let deployment = format!("deployment/{RELEASE}");
     kubectl(&world.cluster, &["-n", OPERATOR_NAMESPACE, "scale", &deployment, "--replicas=0"]).await?;
@@ -95,7 +95,7 @@ async fn uids(world: &World) -> Result<Vec<Option<String>>> {
 
 async fn outlived(world: &World, before: &[Option<String>], memory: &str) -> Result<()> {
     ensure!(operator_pods(&world.cluster).await?.is_empty(), "the operator still runs");
-    // Enough time for the garbage collector, if it were to delete them.
+    // Leave the garbage collector enough time to delete the objects, which it must not do.
     tokio::time::sleep(Duration::from_secs(5)).await;
     ensure!(uids(world).await? == before, "engine, claim or pod were replaced");
     let memories = world.memories("notes");
@@ -162,7 +162,7 @@ async fn scoped(world: &World, elsewhere: &str) -> Result<()> {
     Ok(())
 }
 
-/// The API server's answer to an access review of the operator's permissions.
+/// Returns whether the operator has a permission, according to an access review by the API server.
 async fn may(world: &World, verb: &str, resource: &str, namespace: &str) -> Result<bool> {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));

@@ -11,7 +11,7 @@ use crate::audit;
 use crate::world::in_namespace;
 
 const ENGINES: usize = 20;
-/// From the readiness of the last engine until its start has completely finished.
+/// Time from the readiness of the last engine until its start has completely finished.
 const SETTLE: Duration = Duration::from_secs(30);
 const WINDOW: Duration = Duration::from_secs(60);
 

@@ -1,4 +1,4 @@
-//! The anchor follows the log and outlives the resource.
+//! The anchor is updated as the log grows, and outlives the resource.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -40,7 +40,7 @@ async fn the_anchor_follows_the_log() {
         );
         ensure!(world.pod_uid("notes").await? == pod, "an anchor restarted the engine");
 
-        // A pod that restarts continues without action.
+        // A pod that restarts continues without manual action.
         world.api::<Pod>().delete("notes-0", &DeleteParams::default().grace_period(0)).await?;
         until("another pod serves", READY_LIMIT, async || {
             let now = world.pod_uid("notes").await?;
@@ -64,8 +64,8 @@ async fn delete_engine(world: &World) -> Result<()> {
     .await
 }
 
-/// An engine recreated over a kept volume is adopted from the record on the claim. Over a volume without a record it is
-/// refused, until a user accepts the volume's contents.
+/// An engine that is recreated over a kept volume adopts the volume if the claim has a record of the log. Over a volume
+/// without a record the engine is refused, until a user accepts the volume's contents.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_volume_is_adopted_or_refused_and_never_reset() {
     in_namespace("adopted", async |world| {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::world::{SOON, World};
 
-/// A small volume whose log is anchored every second.
+/// A spec with a small volume and a log that is anchored every second.
 fn anchored_often() -> Value {
     json!({"writer": {"storage": {"size": "64Mi"}}, "integrity": {"anchorIntervalSeconds": 1}})
 }
@@ -24,7 +24,8 @@ fn log_of(engine: &MemoryEngine) -> Option<&LogStatus> {
     engine.status.as_ref()?.log.as_ref()
 }
 
-/// Waits until everything acknowledged is anchored in every place; returns the status.
+/// Waits until the whole log is anchored in the status, the claim, the ConfigMap and the engine; returns the log's
+/// status.
 async fn anchored(world: &World, name: &str) -> Result<LogStatus> {
     let head = i64::try_from(world.memories(name).head().await?.seq)?;
     let engine = world
@@ -51,7 +52,7 @@ async fn anchored(world: &World, name: &str) -> Result<LogStatus> {
     Ok(log)
 }
 
-/// The record of the log on the claim.
+/// Returns the record of the log on the claim.
 async fn claim_note(world: &World, name: &str) -> Result<Value> {
     let claim = world.api::<PersistentVolumeClaim>().get(&format!("{name}-data")).await?;
     let annotations = claim.metadata.annotations.unwrap_or_default();
@@ -59,7 +60,7 @@ async fn claim_note(world: &World, name: &str) -> Result<Value> {
     Ok(serde_json::from_str(text)?)
 }
 
-/// The anchor that the engine receives at a start.
+/// Returns the anchor that the engine receives when it starts.
 async fn given(world: &World, name: &str) -> Result<Value> {
     let map = world.api::<ConfigMap>().get(&format!("{name}-anchor")).await?;
     let data = map.data.unwrap_or_default();
@@ -75,10 +76,11 @@ async fn save(world: &World, name: &str, what: &str, count: usize) -> Result<Vec
     Ok(ids)
 }
 
-/// Longest time until a tampered log is reported, once its engine is back.
+/// Longest time until a tampered log is reported, counted from when its engine is back.
 const ALARM_LIMIT: Duration = Duration::from_secs(10);
 
-/// Waits until the condition has this reason, counted from the start of the engine's process; returns the message.
+/// Waits until the condition `LogIntegrity` has this reason, and checks the time since the start of the engine's
+/// process. Returns the condition's message.
 async fn alarmed(world: &World, name: &str, reason: &str) -> Result<String> {
     let pod = surgery::running_since(world, name).await?;
     let message = world.condition(name, "LogIntegrity", "False", reason).await?;

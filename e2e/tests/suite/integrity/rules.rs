@@ -35,7 +35,7 @@ fn root(digit: char) -> String {
     digit.to_string().repeat(64)
 }
 
-/// A log with an anchor of 100 events and one rollback accepted before.
+/// The status of a log with an anchor of 100 events and one rollback that was accepted before.
 fn anchored() -> Value {
     json!({
         "logId": "one", "headSeq": 120, "headHash": root('a'), "observedAt": "2026-01-01T00:00:00Z",
@@ -85,7 +85,7 @@ fn accepted() -> Vec<Value> {
     ]
 }
 
-/// Refused changes, and a part of the message.
+/// Refused changes of an anchored status, each with a part of the message.
 fn refused() -> Vec<(Value, &'static str)> {
     let gap = json!([rollback(1, 80, 'b'), rollback(3, 90, 'c')]);
     let elsewhere = json!([rollback(1, 80, 'b'), rollback(2, 95, 'c')]);

@@ -1,5 +1,5 @@
-//! Manual changes to a volume: its engine is kept from running, a pod with a shell mounts the volume, the engine comes
-//! back.
+//! Manual changes to a volume: its engine is stopped, a pod with a shell mounts the volume, and the engine is started
+//! again.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::world::{READY_LIMIT, World};
 
 const SURGEON: &str = "surgeon";
 
-/// Keeps an engine from running: no node matches its spec.
+/// Keeps an engine from running: sets a spec that no node matches.
 pub(super) async fn hold(world: &World, name: &str) -> Result<()> {
     let mut spec = anchored_often();
     spec["writer"]["nodeSelector"] = json!({"no-such": "node"});
@@ -30,7 +30,7 @@ fn node_of(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 
-/// Runs shell commands on the volumes of stopped engines. Stops at the first command that fails.
+/// Runs shell commands in a pod that mounts the volumes of stopped engines. Stops at the first command that fails.
 pub(super) async fn operate(world: &World, claims: &[&str], commands: &str) -> Result<String> {
     world.restricted_pod(SURGEON, json!(["sleep", "600"]), json!(claims)).await?;
     let said = world.shell(SURGEON, "shell", &format!("set -e; {commands}")).await;

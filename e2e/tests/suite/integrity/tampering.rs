@@ -1,5 +1,5 @@
-//! Volumes whose contents were changed: each kind of change is reported as such, stops writes and nothing else, and is
-//! resolved as soon as the right volume is back.
+//! Volumes whose contents were changed. Each kind of change is reported as that kind, stops writes and nothing else,
+//! and is resolved as soon as the right volume is back.
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
@@ -15,8 +15,8 @@ use super::{alarmed, anchored, anchored_often, log_of, save};
 use crate::world::{READY_LIMIT, SOON, World, in_namespace};
 
 /// Prepares two engines: `notes`, and `fork`, whose log is a copy of an older state of `notes` with a different
-/// continuation. The volume of `notes` holds copies made while nothing ran: `copies/older` with three memories,
-/// `copies/right` with six, `copies/fork` with eight, `copies/foreign` with another log.
+/// continuation. The volume of `notes` holds copies that were made while no engine ran: `copies/older` with three
+/// memories, `copies/right` with six, `copies/fork` with eight, `copies/foreign` with another log.
 async fn prepared(world: &World) -> Result<Vec<String>> {
     for name in ["notes", "fork"] {
         world.apply(name, anchored_often()).await?;
@@ -50,7 +50,7 @@ async fn prepared(world: &World) -> Result<Vec<String>> {
     Ok(saved)
 }
 
-/// Replaces the log with a copy and then runs a command on it.
+/// Replaces the log on the volume with `copy` and then runs the shell command `and_then` on it.
 async fn put(world: &World, copy: &str, and_then: &str) -> Result<()> {
     let commands = format!("cd /data; rm -rf log keys; cp -a copies/{copy}/. .; {and_then}");
     operate(world, &["notes-data"], &commands).await?;
@@ -64,7 +64,8 @@ async fn a_volume_that_is_not_what_it_was_is_told_apart() {
     in_namespace("tampered", async |world| {
         let saved = prepared(world).await?;
         let last_segment = "$(ls log/*.jsonl | tail -1)";
-        // Neighbouring cases differ, so that the report of one case cannot pass for that of the next.
+        // Cases that follow each other differ in their result, so that the report of one case cannot pass for the
+        // report of the next.
         let cases = [
             ("older", String::new(), "LogTruncated"),
             ("foreign", String::new(), "ForeignLog"),
@@ -90,7 +91,7 @@ async fn a_volume_that_is_not_what_it_was_is_told_apart() {
     .await;
 }
 
-/// Reads a memory that every copy contains; expects a write to be refused for the right reason.
+/// Reads a memory that every copy contains, and checks that a write is refused for the right reason.
 pub(super) async fn reads_only(world: &World, id: Option<&String>) -> Result<()> {
     let memories = world.memories("notes");
     if let Some(id) = id {
@@ -114,8 +115,8 @@ fn accepting(size: u64, root: &str) -> serde_json::Value {
     spec
 }
 
-/// Continuing with less data is an explicit act that names exactly what is left. It is recorded everywhere and works
-/// once.
+/// A user who continues with less data must accept this explicitly and name exactly what is left. The acceptance is
+/// recorded everywhere and works once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_is_accepted_by_naming_what_is_left() {
     in_namespace("accepted", async |world| {
@@ -164,7 +165,7 @@ async fn drop_last_with(world: &World, spec: serde_json::Value) -> Result<()> {
     world.apply("notes", spec).await.map(|_| ())
 }
 
-/// Recorded in the status, in an event of the resource, and in the log itself.
+/// Checks that the rollback is recorded in the status, in an event of the resource, and in the log itself.
 async fn recorded(world: &World, given_up: Option<i64>) -> Result<()> {
     let engine = world.api::<MemoryEngine>().get("notes").await?;
     let log = log_of(&engine).context("a log")?;

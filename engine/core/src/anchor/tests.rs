@@ -11,7 +11,7 @@ fn known(anchor: Anchor) -> GivenAnchor {
     GivenAnchor::Known { anchor, accepted: None }
 }
 
-/// Roots of all sizes of a log whose events are these letters.
+/// Merkle tree roots of a log with one event per letter, at every size of the log.
 fn roots(events: &str) -> Vec<Hash> {
     let mut tree = Frontier::empty();
     let mut roots = vec![tree.root()];
@@ -33,7 +33,8 @@ fn facts(events: &str, signed_size: u64, given: &GivenAnchor) -> LogFacts {
     }
 }
 
-/// The log was `abcdef` and was anchored at 4 events; `found` is the log found later.
+/// Judges the log `found` against an anchor recorded when the log `abcdef` had 4 events. `expected` is the kind of
+/// fault; None if the log is accepted.
 fn check(found: &str, signed_size: u64, expected: Option<IntegrityFaultKind>) {
     let given = known(anchor(4, roots("abcdef")[4]));
     let verdict = judge(&given, &facts(found, signed_size, &given));
@@ -46,7 +47,7 @@ fn each_way_of_tampering_is_told() {
     check("abcd", 4, None);
     check("abcdef", 4, None);
     check("abcdefg", 6, None);
-    // Written between checkpoint and anchor: not signed, but matches the anchor.
+    // Events after the last checkpoint are not signed, but match the anchor.
     check("abcdef", 0, None);
     // The last events, the last segment or everything dropped; an older copy of the volume.
     check("abc", 3, Some(Truncated));
@@ -65,7 +66,7 @@ fn each_way_of_tampering_is_told() {
     check("abcdxx", 6, None);
 }
 
-/// Checks all combinations of a small log and a small anchor against the definition.
+/// Checks all combinations of a small log and a small anchor against the definitions of the fault kinds.
 #[test]
 fn every_small_case_is_judged_as_defined() {
     use IntegrityFaultKind::{ForeignLog, Forked, Rewritten, Truncated};
@@ -180,7 +181,7 @@ fn a_newer_anchor_replaces_an_older_one_and_may_clear_its_fault() {
     assert_eq!(give(&GivenAnchor::Missing, "abc"), (Taken::Older, None, Some(2)));
     let truncated = Some(IntegrityFaultKind::Truncated);
     assert_eq!(give(&known(anchor(5, roots[5])), "abc"), (Taken::Contradicts, truncated, Some(2)));
-    // Giving an anchor that fits does not clear the fault.
+    // An older anchor that the log extends does not clear the fault.
     assert_eq!(give(&known(anchor(3, roots[3])), "abc"), (Taken::Older, truncated, Some(2)));
     let accepted = AcceptedRollback {
         number: 1,

@@ -1,4 +1,4 @@
-//! Documents as memories: normal form, and cutting into pieces.
+//! Converts documents to memories: computes their normal form and cuts them into pieces.
 
 mod normal;
 mod pieces;
@@ -28,7 +28,7 @@ pub struct Sender {
 /// A document that passed the checks.
 #[derive(Debug)]
 pub struct Checked {
-    /// SHA-256 of the normal form. Documents that look the same have the same hash.
+    /// SHA-256 of the normal form. Documents that differ only in invisible ways, such as line ends, have the same hash.
     pub sha256: Hash,
     /// SHA-256 of the bytes as sent. Engines that predate the normal form recorded this hash.
     pub as_sent: Hash,
@@ -36,7 +36,8 @@ pub struct Checked {
     pub pieces: Vec<Draft>,
 }
 
-/// Checks a document and cuts it into pieces. Its text is stored as sent, except that line ends become line feeds.
+/// Checks a document and cuts it into pieces. The pieces contain the text as sent, except that line ends become line
+/// feeds.
 pub fn check(document: &Document, sender: &Sender) -> Result<Checked, Refused> {
     name("source", &document.source, SOURCE_CHARS_MAX)?;
     let as_sent = Hash::of(document.content.as_bytes());
@@ -78,12 +79,14 @@ pub fn check(document: &Document, sender: &Sender) -> Result<Checked, Refused> {
     Ok(Checked { sha256, as_sent, pieces })
 }
 
-/// Cuts plain text that is not a document at its sentences. The concatenated pieces equal the text.
+/// Cuts plain text without document structure between sentences, into pieces of at most `bytes_max` bytes. The
+/// concatenated pieces equal the text.
 pub fn prose(text: &str, bytes_max: usize) -> Vec<&str> {
     pieces::pieces(text, &Structure::default(), bytes_max)
 }
 
-/// File extensions of programs and configuration, in which `#` is not a heading and lines are the only structure.
+/// File extensions of programs and configuration, in which `#` does not start a heading. Their only structure is their
+/// lines.
 const PROGRAMS: [&str; 40] = [
     "bash", "c", "cc", "cfg", "clj", "conf", "cpp", "cs", "css", "csv", "env", "ex", "go", "h", "hpp", "ini",
     "java", "jl", "js", "json", "jsonl", "kt", "lua", "php", "pl", "ps1", "py", "r", "rb", "rs", "scala",

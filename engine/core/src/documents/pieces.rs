@@ -1,5 +1,5 @@
-//! Cuts a text into pieces. Cut places, best first: section and block boundaries, sentences, lines, clauses, words,
-//! grapheme clusters, characters.
+//! Cuts a text into pieces. Places where it may cut, best first: section and block boundaries, sentences, lines,
+//! clauses, words, grapheme clusters, characters.
 
 use icu_segmenter::options::{SentenceBreakInvariantOptions, WordBreakInvariantOptions};
 use icu_segmenter::{GraphemeClusterSegmenter, SentenceSegmenter, WordSegmenter};
@@ -10,7 +10,7 @@ use super::structure::{DEPTH_MAX, Structure};
 /// natural language; it is cut at white space only, because the segmenter's dictionaries are slow on it.
 const UNBROKEN_BYTES_MAX: usize = 64 << 10;
 
-/// Kinds of cut places, best first.
+/// Kinds of places where a text may be cut, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Sections,
@@ -94,7 +94,7 @@ impl Cutter<'_, '_> {
         }
     }
 
-    /// Places of a level between `from` and `until`, in ascending order.
+    /// Places of `level` at which the text between `from` and `until` may be cut, in ascending order.
     fn places(&self, from: usize, until: usize, level: Level) -> Vec<usize> {
         let part = &self.text[from..until];
         let known = |places: &[usize]| -> Vec<usize> {
@@ -127,14 +127,15 @@ impl Cutter<'_, '_> {
     }
 }
 
-/// Sentence ends, by Unicode's rules. A line end does not end a sentence, because prose is often broken into lines.
+/// Byte offsets of sentence ends, by Unicode's rules. A line end does not end a sentence, because prose is often broken
+/// into lines.
 fn sentences(text: &str) -> Vec<usize> {
     let one_line = text.replace('\n', " ");
     let segmenter = SentenceSegmenter::new(SentenceBreakInvariantOptions::default());
     segmenter.segment_str(&one_line).collect()
 }
 
-/// Ends of blank lines.
+/// Byte offsets after blank lines.
 fn paragraphs(text: &str) -> Vec<usize> {
     let mut blank = false;
     let (mut found, mut place) = (Vec::new(), 0);
@@ -149,13 +150,13 @@ fn paragraphs(text: &str) -> Vec<usize> {
     found
 }
 
-/// Line ends.
+/// Byte offsets after line ends.
 fn lines(text: &str) -> Vec<usize> {
     text.match_indices('\n').map(|(place, _)| place + 1).collect()
 }
 
-/// Ends of clauses: after commas and similar marks. In scripts with spaces between words, a mark counts only if a space
-/// follows it, because numbers contain commas too.
+/// Byte offsets of clause ends: after commas and similar marks. In scripts with spaces between words, a mark counts
+/// only if a space follows it, because numbers contain commas too.
 fn clauses(text: &str) -> Vec<usize> {
     let mut found = Vec::new();
     let mut characters = text.char_indices().peekable();
@@ -207,7 +208,8 @@ fn is_closing(character: char) -> bool {
     )
 }
 
-/// Starts of words: after white space, and, in scripts without spaces, where the segmenter's dictionary ends a word.
+/// Byte offsets of word starts: after white space, and, in scripts without spaces, where the segmenter's dictionary
+/// ends a word.
 fn words(text: &str) -> Vec<usize> {
     let blank = |place: usize| text[..place].ends_with(char::is_whitespace);
     if text.len() > UNBROKEN_BYTES_MAX || text.is_ascii() {

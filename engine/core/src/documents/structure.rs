@@ -17,11 +17,11 @@ pub(super) struct Structure {
     pub(super) sections: Vec<usize>,
     /// Starts of blocks, by depth. The block after a heading belongs to the heading and is not listed.
     pub(super) blocks: [Vec<usize>; DEPTH_MAX],
-    /// Verbatim text, such as code.
+    /// Ranges of verbatim text, such as code.
     verbatim: Vec<Range<usize>>,
-    /// Links, images and inline code.
+    /// Ranges of links, images and inline code, which should not be cut.
     atoms: Vec<Range<usize>>,
-    /// Hard line breaks.
+    /// Ranges of hard line breaks.
     hard_breaks: Vec<Range<usize>>,
     /// Text of the first heading that is not empty.
     heading: Option<String>,
@@ -50,7 +50,8 @@ impl Structure {
         Structure { verbatim: std::iter::once(0..text.len()).collect(), ..Structure::default() }
     }
 
-    /// The first heading, or else the title from the front matter, if it is short enough and has no control characters.
+    /// The first heading, or else the title from the front matter. None if the title is too long or has control
+    /// characters.
     pub(super) fn title(&self) -> Option<String> {
         let fits = |title: &&String| {
             title.chars().count() <= TITLE_CHARS_MAX && !title.chars().any(char::is_control)
@@ -213,7 +214,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Start of the line, if only markers of enclosing blocks precede the place on it.
+    /// Start of the line that contains `place`. None if anything but white space and block quote markers precedes
+    /// `place` on the line.
     fn line_start(&self, place: usize) -> Option<usize> {
         let start = self.text[..place].rfind('\n').map_or(0, |line_feed| line_feed + 1);
         self.text[start..place].chars().all(|before| matches!(before, ' ' | '\t' | '>')).then_some(start)
@@ -239,7 +241,7 @@ fn named(line: &str) -> Option<String> {
     let value = rest.strip_prefix([':', '='])?.trim();
     let quoted = |mark: char| value.strip_prefix(mark)?.split(mark).next();
     let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value).trim();
-    // These characters start a YAML value that is not a one-line string.
+    // A YAML value that starts with one of these characters is not a one-line string.
     let is_text = !value.is_empty() && !value.starts_with(['|', '>', '[', '{', '&', '*', '#']);
     is_text.then(|| value.to_owned())
 }
@@ -348,7 +350,7 @@ mod tests {
             found.blocks[depth].iter().map(|start| text[*start..].lines().next().unwrap()).collect()
         };
         assert_eq!(found.sections, [0]);
-        // The paragraph belongs to its heading.
+        // The paragraph after a heading is not listed: it belongs to the heading.
         assert_eq!(starts(0), ["# A", "- one", "> quote", "| a | b |", "[^1]: note"]);
         assert_eq!(starts(1), ["- one", "- three", "> quote", "> more", "| a | b |", "| 1 | 2 |"]);
     }

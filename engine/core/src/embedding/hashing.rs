@@ -5,9 +5,9 @@ use super::normalise;
 
 /// Number of dimensions of a vector.
 pub const DIMENSION: usize = 256;
-/// Length of a word piece, in characters.
+/// Length of the n-grams into which words are split, in characters.
 const PIECE_CHARS: usize = 3;
-/// Weight of a word piece; a complete word weighs 1.
+/// Weight of an n-gram; the weight of a complete word is 1.
 const PIECE_WEIGHT: f32 = 0.5;
 
 /// The vector of a text, normalised to length 1; all zeros for a text without letters and digits.
@@ -31,7 +31,8 @@ pub fn embed(text: &str) -> Vec<f32> {
 fn add(sum: &mut [f32], feature: &str, weight: f32) {
     let hash = fnv1a(feature.as_bytes());
     let place = usize::try_from(hash % DIMENSION as u64).expect("smaller than the dimension");
-    // The sign comes from another bit, so that features with the same dimension cancel out as often as they add up.
+    // The sign comes from another bit of the hash, so that features hashed to the same dimension cancel as often as
+    // they add up.
     sum[place] += if hash >> 63 == 0 { weight } else { -weight };
 }
 

@@ -6,7 +6,7 @@ pub mod quantised;
 pub mod table;
 pub mod wordpiece;
 
-/// Maximum dimension of a vector. A sum of so many products of bytes fits its type.
+/// Maximum dimension of a vector. A sum of this many products of two bytes fits into an `i32`.
 pub const DIMENSION_MAX: usize = 4_096;
 
 /// Scales a vector to length 1. A zero vector stays as it is.

@@ -1,14 +1,14 @@
 //! Unit vectors as signed bytes: a quarter of the memory, and four times as many comparisons per second.
 
-/// Largest number of steps. 127 and not 128, so that positive and negative values have the same range.
+/// Largest absolute value of a cell. 127 and not 128, so that positive and negative cells have the same range.
 const STEP_MAX: f32 = 127.0;
 
-/// A vector whose values are multiples of a step derived from its largest value.
+/// A vector whose values are multiples of `scale`, which is derived from the largest value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantised {
-    /// Values, in steps.
+    /// Values, as multiples of `scale`.
     pub cells: Vec<i8>,
-    /// Size of a step.
+    /// Difference between two adjacent cell values.
     pub scale: f32,
 }
 
@@ -28,7 +28,7 @@ impl Quantised {
     }
 }
 
-/// Dot product.
+/// Dot product of two vectors of cells.
 #[inline]
 pub fn dot(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()

@@ -14,10 +14,10 @@ const ROWS_MAX: usize = 1 << 20;
 /// Why a table cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadTable {
-    /// It does not start with the magic bytes and the version.
+    /// The file does not start with the magic bytes and the version.
     #[error("this is not an embedding table of version {VERSION}")]
     Form,
-    /// It is truncated, or has bytes after its end.
+    /// The file is truncated, or has bytes after its end.
     #[error("the table has {found} bytes, its header says {expected}")]
     Length {
         /// Actual size, in bytes.
@@ -50,7 +50,7 @@ impl Table {
         if bytes.len() != expected {
             return Err(BadTable::Length { found: bytes.len(), expected });
         }
-        // Bytes are the two's complement of the cells.
+        // Each byte is a cell in two's complement.
         let cells = bytes[HEADER_BYTES..].iter().map(|byte| byte.cast_signed()).collect();
         Ok(Table { rows, dimension, cells })
     }
@@ -78,7 +78,8 @@ impl Table {
         self.cells.get(start..start.saturating_add(self.dimension)).unwrap_or_default()
     }
 
-    /// Embedding of a text with these tokens, of length 1; zeros if the weighted sum is zero.
+    /// Embedding of a text with these tokens, scaled to length 1; all zeros if the weighted sum is zero. `weight`
+    /// returns the weight of a token.
     pub fn embed(&self, tokens: &[u32], weight: impl Fn(u32) -> f32) -> Vec<f32> {
         let mut sum = vec![0.0; self.dimension];
         for token in tokens {

@@ -29,10 +29,10 @@ const HAN: [(u32, u32); 8] = [
 /// Why a vocabulary cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadVocabulary {
-    /// It has no `[UNK]`, the token for words that it cannot spell.
+    /// The vocabulary has no `[UNK]`, the token for words that it cannot spell.
     #[error("the vocabulary has no [UNK]")]
     NoUnknown,
-    /// It lists a token twice, so the token would have two numbers.
+    /// The vocabulary lists a token twice, so the token would have two numbers.
     #[error("the vocabulary has a token twice")]
     Twice,
 }
@@ -81,7 +81,7 @@ impl WordPiece {
         let (mut rest, mut trie, mut count) = (word, &self.starts, 0);
         while let Some(first) = rest.chars().next() {
             let length = trie.longest(rest.as_bytes()).map_or(first.len_utf8(), |(length, _)| length);
-            // Pieces end at character boundaries, because the vocabulary is text.
+            // The vocabulary is UTF-8 text, so every piece ends at a character boundary.
             rest = rest.get(length..).unwrap_or_default();
             trie = &self.continuations;
             count += 1;
@@ -92,7 +92,7 @@ impl WordPiece {
     fn word(&self, word: &str, tokens: &mut Vec<u32>) {
         let before = tokens.len();
         let mut rest = word.as_bytes();
-        // Characters are counted only for words with more bytes than the limit.
+        // Counts characters only if the word has more bytes than the limit: it cannot have more characters than bytes.
         let mut known = word.len() <= WORD_CHARS_MAX || word.chars().count() <= WORD_CHARS_MAX;
         let mut trie = &self.starts;
         while known && !rest.is_empty() {
@@ -208,7 +208,7 @@ impl Trie {
         }
         let mut trie =
             Trie { nodes: vec![Node { token: NO_TOKEN, first_child: 0, children: 0 }], bytes: vec![0] };
-        // Breadth first, so that the children of a node are adjacent and sorted by byte.
+        // Builds the trie breadth first, so that the children of a node are adjacent and sorted by byte.
         let mut waiting = std::collections::VecDeque::from([(0, tokens.as_slice(), 0)]);
         while let Some((node, mut tokens, depth)) = waiting.pop_front() {
             if let Some(((token, number), rest)) = tokens.split_first()

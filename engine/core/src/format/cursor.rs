@@ -28,7 +28,7 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
-    /// Parses the value after this text if the text follows; returns Some(None) if it does not.
+    /// If `text` follows, skips it and parses the value after it. Returns Some(None) if `text` does not follow.
     pub(super) fn optional<T>(
         &mut self,
         text: &str,

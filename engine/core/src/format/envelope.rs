@@ -18,7 +18,7 @@ pub struct Envelope<'a> {
     /// Id of the event.
     #[serde(borrow)]
     pub id: Cow<'a, str>,
-    /// When the engine accepted it.
+    /// When the engine accepted the event.
     pub time: Timestamp,
     /// Event type.
     #[serde(rename = "type", borrow)]
@@ -32,7 +32,7 @@ pub struct Envelope<'a> {
     /// Session of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Cow<'a, str>>,
-    /// Ids of the events that caused it.
+    /// Ids of the events that caused this event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cow<'a, str>>,
     /// `[i, n]`: the i-th of n events that became durable together. If a log ends inside a batch, the partial batch
@@ -61,8 +61,8 @@ impl<'a> Envelope<'a> {
         (self.seq + 1).saturating_sub(u64::from(self.batch[0]))
     }
 
-    /// Parses an envelope at the start of `text` in the form this engine writes: fields in order, no escapes. Also
-    /// returns its length. None only means that serde has to parse it.
+    /// Parses the envelope at the start of `text` if it has the form that this engine writes: fields in order, no
+    /// escapes. Returns the envelope and its length. None means that serde must parse it, not that it is invalid.
     pub(super) fn read_plain(text: &'a str) -> Option<(Envelope<'a>, usize)> {
         let mut cursor = Cursor::new(text);
         cursor.skip("{\"seq\":")?;
@@ -127,7 +127,7 @@ mod tests {
     use crate::digest::Salt;
     use crate::format::cut_object;
 
-    /// Text of an envelope as the engine writes it.
+    /// Text of an envelope with these values, as the engine writes it.
     fn written(seq: u64, texts: [&str; 4], session: bool, causes: usize, keyed: bool) -> String {
         let [kind, actor, project, key] = texts.map(str::to_owned);
         let envelope = Envelope {
@@ -148,7 +148,7 @@ mod tests {
         serde_json::to_string(&envelope).expect("a struct is JSON")
     }
 
-    /// Checks that the fast parser, where it succeeds, agrees with serde.
+    /// Checks that the fast parser gives the same result as serde if it succeeds. Returns whether it succeeded.
     fn agree(text: &str) -> bool {
         let Some((envelope, len)) = Envelope::read_plain(text) else { return false };
         assert_eq!(cut_object(text), Some(&text[..len]), "{text}");
@@ -177,7 +177,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
 
-        /// Includes texts with bytes replaced, removed or duplicated.
+        /// Also tests texts with bytes replaced, removed or duplicated.
         #[test]
         fn the_quick_and_the_thorough_reader_agree(
             seq in any::<u64>(),

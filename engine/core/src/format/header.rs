@@ -12,12 +12,12 @@ use crate::digest::Hash;
 pub struct Header {
     /// Name of the format, [`FORMAT`].
     pub format: String,
-    /// Id of the log, created together with it: 32 hex digits, the same in every segment.
+    /// Id of the log, created together with the log: 32 hex digits, the same in every segment.
     pub log_id: String,
     /// Number of this segment, from 1.
     pub segment: u64,
-    /// Epoch of the writer that created the segment. A writer that lost its node has a smaller epoch than its
-    /// successor.
+    /// Epoch of the writer that created the segment. Every new writer of a log has a larger epoch than the writer it
+    /// replaces, for example after a node failure.
     pub epoch: u64,
     /// Sequence number of the last event before this segment; 0 for the first.
     pub prev_seq: u64,
@@ -35,7 +35,7 @@ impl Header {
         Header { format: FORMAT.into(), log_id, segment: 1, epoch: 1, prev_seq: 0, prev: Hash::ZERO, created }
     }
 
-    /// The line, with its line feed, and the hash it contains.
+    /// Returns the header's line, with its line feed, and the hash that the line contains.
     pub fn encode(&self) -> (Vec<u8>, Hash) {
         encode_hashed(self, OPEN)
     }
@@ -47,7 +47,8 @@ impl Header {
     /// Why it is not a segment header.
     pub fn decode(line: &[u8]) -> Result<(Header, Hash), LineFault> {
         let (envelope, hash) = cut_hashed(line, OPEN, "a header")?;
-        // Check the format first: a later format may have other fields, which would hide the real reason.
+        // Check the format first: a later format may have other fields, and an error about them would hide the real
+        // reason.
         let format = serde_json::from_str::<FormatOnly>(envelope)
             .map_err(|fault| LineFault::Envelope(fault.to_string()))?
             .format;

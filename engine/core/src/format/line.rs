@@ -11,7 +11,7 @@ use crate::limits::LINE_BYTES_MAX;
 use crate::recovery::Link;
 use crate::strict;
 
-/// An event with everything except its place in the chain.
+/// An event before it is appended: everything except its sequence number and the previous hash.
 #[derive(Debug)]
 pub struct Unsealed<'a> {
     /// The event as requested by the client.
@@ -29,8 +29,8 @@ pub struct Unsealed<'a> {
 }
 
 impl Unsealed<'_> {
-    /// Appends the line, with its line feed, to `out` and returns the new end of the chain. `synced` is the sequence
-    /// number of the last event that is durable now.
+    /// Appends the event's line, with its line feed, to `out` and returns the new end of the chain. `end` is the
+    /// current end of the chain, `synced` the sequence number of the last event that is already durable.
     pub fn seal_after(self, end: &Link, synced: u64, out: &mut Vec<u8>) -> Link {
         let Unsealed { draft, id, time, salt, batch, idempotency } = self;
         let envelope = Envelope {
@@ -66,7 +66,7 @@ impl Unsealed<'_> {
 pub enum Body<'a> {
     /// The payload is present.
     Whole {
-        /// Stored outside of the envelope, so that it can be removed together with the payload.
+        /// The salt. It is outside of the envelope, so that it can be removed together with the payload.
         salt: Salt,
         /// A JSON object in the strict form.
         payload: &'a str,
@@ -78,13 +78,13 @@ pub enum Body<'a> {
     },
 }
 
-/// One event as stored in the log. It was verified against its own hash and payload commitment, not against its
-/// neighbours.
+/// One event as stored in the log. Its hash and its payload commitment were verified, but not that it follows the
+/// previous line.
 #[derive(Debug, Clone)]
 pub struct EventLine<'a> {
     /// The hashed part.
     pub envelope: Envelope<'a>,
-    /// Its hash.
+    /// Hash of the envelope.
     pub hash: Hash,
     /// Salt and payload, or the erasure that removed them.
     pub body: Body<'a>,
@@ -148,12 +148,12 @@ impl<'a> EventLine<'a> {
     }
 }
 
-/// The line that replaces this one when its payload is forgotten; both without their line feed. The envelope and its
-/// hash stay unchanged. `by` is the id of the erasure event, which must already be durable.
+/// Returns the line that replaces `line` when its payload is forgotten; both without their line feed. The envelope and
+/// its hash stay unchanged. `by` is the id of the erasure event, which must already be durable.
 ///
 /// # Errors
 ///
-/// Why it is not an event line. A line that was forgotten before is returned unchanged.
+/// Why `line` is not an event line. A line whose payload was forgotten before is no error; it is returned unchanged.
 pub fn forget(line: &[u8], by: &str) -> Result<Vec<u8>, LineFault> {
     let event = EventLine::decode(line)?;
     let Body::Whole { payload, .. } = event.body else { return Ok(line.to_vec()) };
@@ -164,7 +164,8 @@ pub fn forget(line: &[u8], by: &str) -> Result<Vec<u8>, LineFault> {
     Ok([&line[..line.len() - beside], FORGOTTEN.as_bytes(), by.as_bytes(), CLOSE.as_bytes()].concat())
 }
 
-// All other parts between the envelope and the end of the line have a fixed length, so the payload is what remains.
+// Splits the part of a line after the envelope into the hash and the body. All parts except the payload have a fixed
+// length, so the payload is what remains.
 fn cut_body(rest: &str) -> Option<(Hash, Body<'_>)> {
     let (hash, rest) = cut_field(rest.strip_prefix(HASH)?, 64)?;
     let hash = Hash::from_hex(hash.as_bytes())?;

@@ -33,10 +33,10 @@ pub enum LineFault {
     /// The fixed text between the parts is missing.
     #[error("the line is malformed: expected {0}")]
     Frame(&'static str),
-    /// Not UTF-8.
+    /// The line is not UTF-8.
     #[error("the line is not UTF-8")]
     Utf8,
-    /// Longer than the limit for lines.
+    /// The line is longer than the limit for lines.
     #[error("the line is longer than {} bytes", crate::limits::LINE_BYTES_MAX)]
     TooLong,
     /// The stored hash is not the hash of the stored bytes.
@@ -51,7 +51,7 @@ pub enum LineFault {
     /// The payload is not strict JSON.
     #[error("the payload is not strict JSON: {0}")]
     Payload(NotStrict),
-    /// Another format, or a later version of this one.
+    /// The segment has another format, or a later version of this format.
     #[error("the log has format {0:?}, this engine reads {FORMAT}")]
     UnknownFormat(String),
 }
@@ -72,7 +72,7 @@ impl LineFault {
     }
 }
 
-/// Cuts one JSON object off the start of `text`.
+/// Returns the JSON object at the start of `text`, if there is one.
 fn cut_object(text: &str) -> Option<&str> {
     if !text.starts_with('{') {
         return None;
@@ -82,13 +82,13 @@ fn cut_object(text: &str) -> Option<&str> {
     text.get(..values.byte_offset())
 }
 
-/// Splits off `count` bytes; returns them and the rest.
+/// Splits `text` after `count` bytes; None if that is not possible.
 fn cut_field(text: &str, count: usize) -> Option<(&str, &str)> {
     text.split_at_checked(count)
 }
 
-/// Parses a line that consists of one hashed object: `OPEN OBJECT ,"hash":"HASH"}`. Returns the object as stored and
-/// its hash, which has been verified.
+/// Parses a line that consists of one hashed object: `OPEN OBJECT ,"hash":"HASH"}`, with `open` as OPEN. Verifies the
+/// hash and returns the object as stored and the hash.
 fn cut_hashed<'a>(line: &'a [u8], open: &str, what: &'static str) -> Result<(&'a str, Hash), LineFault> {
     if line.len() > LINE_BYTES_MAX {
         return Err(LineFault::TooLong);
@@ -109,7 +109,7 @@ fn cut_hashed<'a>(line: &'a [u8], open: &str, what: &'static str) -> Result<(&'a
     Ok((stored, hash))
 }
 
-/// Encodes such a line, with its line feed.
+/// Encodes the line that [`cut_hashed`] parses, with its line feed. Returns the line and its hash.
 fn encode_hashed(object: &impl Serialize, open: &str) -> (Vec<u8>, Hash) {
     let stored = serde_json::to_vec(object).expect("a struct of strings and numbers is always JSON");
     let hash = Hash::of(&stored);

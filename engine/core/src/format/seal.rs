@@ -29,7 +29,7 @@ pub struct Seal {
 const OPEN: &str = r#"{"seal":"#;
 
 impl Seal {
-    /// The line, with its line feed, and the hash it contains.
+    /// Returns the seal's line, with its line feed, and the hash that the line contains.
     pub fn encode(&self) -> (Vec<u8>, Hash) {
         encode_hashed(self, OPEN)
     }
@@ -45,7 +45,7 @@ impl Seal {
         Ok((seal, hash))
     }
 
-    /// Whether a line, with or without its line feed, has the form of a seal and not of an event.
+    /// Whether a line, given with or without its line feed, has the form of a seal and not of an event.
     pub fn is_one(line: &[u8]) -> bool {
         line.starts_with(OPEN.as_bytes())
     }

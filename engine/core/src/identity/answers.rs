@@ -1,4 +1,4 @@
-//! Identifiers in answers: those that a request may have contained.
+//! Identifiers in responses: only identifiers that the request may have contained.
 
 use super::{HasIdentifiers, Visit, each, place_of_item, segments, whole};
 use crate::wire::{
@@ -94,7 +94,7 @@ impl HasIdentifiers for TimelineAnswer {
     }
 }
 
-/// The events themselves are returned as stored in the log.
+/// Events are returned as they are stored in the log, so nothing is restored in them.
 impl HasIdentifiers for EventPage {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         for event in &mut self.events {

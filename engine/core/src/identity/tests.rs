@@ -1,5 +1,5 @@
-//! Checks that every event type has its row, and that every text in its payload is either listed as a name or as no
-//! name.
+//! Checks that every event type has a row of identifiers, and that every text in its payload is listed either as an
+//! identifier or as not an identifier.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -22,7 +22,7 @@ fn key() -> PseudonymKey {
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// A complete payload of each type, and those of its texts that are not names.
+/// For each event type, a payload with all fields, and the texts in it that are not identifiers.
 fn payloads() -> Vec<(&'static str, Value, &'static [&'static str])> {
     let at = "2026-01-01T00:00:00Z";
     let (hash, id) = ("0".repeat(64), "0".repeat(32));
@@ -92,7 +92,8 @@ fn payloads() -> Vec<(&'static str, Value, &'static [&'static str])> {
     ]
 }
 
-/// Texts of a payload with the names of their fields; of the keys, only those that are names.
+/// Adds to `found` every text of a payload with the name of its field. Object keys are added only if they are
+/// identifiers.
 fn texts(value: &Value, field: &str, found: &mut Vec<(String, String)>) {
     match value {
         Value::String(text) => found.push((field.to_owned(), text.clone())),
@@ -210,7 +211,7 @@ fn what_breaks_a_rule_is_not_hidden_in_a_token() {
     assert!(crate::request::put_item(request).is_err());
 }
 
-/// A name of the maximum length is longer in its stored form, and still fits.
+/// A name of the maximum length is still within the limit in its stored form, although that form is longer.
 #[test]
 fn a_long_name_fits_as_it_is_stored() {
     let name = format!("{} a@b.io", "x".repeat(249));

@@ -1,4 +1,5 @@
-//! Parses a memory tool command. Errors are written for the model that sent it, so that it can correct the fields.
+//! Parses a memory tool command. Error messages are written for the model that sent the command, so that it can correct
+//! the fields.
 
 use serde_json::{Map, Value, json};
 
@@ -94,7 +95,7 @@ impl Fields {
         format!("The field `{field}` of the command {} must be {}.", self.name, kind(field).1)
     }
 
-    /// A missing field is the empty text: only optional fields get here without a value.
+    /// Returns a text field; a missing field is the empty text, because required fields were checked before.
     fn text(&mut self, field: &str) -> Result<String, Failed> {
         match self.taken(field) {
             Value::String(text) => Ok(text),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use super::*;
 
-/// All sizes up to this are tested with all indices.
+/// Largest tree size of the exhaustive tests.
 const SIZE_MAX: u64 = 300;
 
 fn event(n: u64) -> Hash {
@@ -64,7 +64,7 @@ fn at(index: u64) -> usize {
     usize::try_from(index).expect("tests are small")
 }
 
-/// The stored tree and the frontier for every size.
+/// The stored hashes of a tree with `size` leaves, and the frontier at every size up to `size`.
 fn grow(size: u64) -> (Vec<Hash>, Vec<Frontier>) {
     let (mut stored, mut frontiers) = (Vec::new(), vec![Frontier::empty()]);
     for leaf in leaves(size) {
@@ -217,7 +217,7 @@ fn no_changed_consistency_proof_is_taken() {
     }
 }
 
-/// Generates hashes from their positions instead of storing them, for trees that are too large to build.
+/// Computes a made-up hash from its position instead of reading a stored one, for trees that are too large to build.
 fn made_up(position: u64) -> Result<Hash, Infallible> {
     Ok(event(position))
 }
@@ -230,8 +230,8 @@ fn proofs_of_a_hundred_million_events_are_below_a_kilobyte() {
         let Ok(Some(proof)) = inclusion_proof(index, size, made_up) else { panic!("a leaf") };
         assert!(proof.len() * 32 <= 864, "{} hashes", proof.len());
     }
-    // Generated leaves do not match their generated parents, so only proofs that start from stored subtrees can be
-    // verified.
+    // The made-up hash of a parent does not match those of its children, so only proofs that start from stored subtrees
+    // can be verified.
     for old in [1_u64, 3, 4_711, 65_536, (1 << 26) - 1, 1 << 26, (1 << 26) + 1, 99_999_999, size] {
         let Ok(Some(proof)) = consistency_proof(old, size, made_up) else { panic!("in order") };
         assert!(proof.len() * 32 <= 1024, "{} hashes", proof.len());

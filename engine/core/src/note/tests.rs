@@ -50,7 +50,7 @@ fn no_part_and_no_change_of_a_key_is_a_key() {
     check(PETER, |text| VerifierKey::parse(text).is_ok());
     check(PETER_SECRET, |text| SignerKey::parse(text).is_ok());
     let fault = |text: &str| VerifierKey::parse(text).map_err(|fault| fault.label());
-    // Keys with another length and with another algorithm; their ids are correct.
+    // Keys of the wrong length and of another algorithm. Their ids are correct, so that only these faults are found.
     let long = "PeterNeumann+cc469956+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TWBADKEY==";
     assert!(fault(long).is_err());
     assert_eq!(fault("PeterNeumann+173116ae+ZRpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"), Err("algorithm"));

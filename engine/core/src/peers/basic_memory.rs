@@ -32,7 +32,7 @@ pub struct Note {
     pub tags: Vec<String>,
     /// Creation time, as the note gives it.
     pub created: Option<String>,
-    /// Full text; absent if only database rows are available.
+    /// Full text of the note; absent if only database rows are available.
     pub content: Option<String>,
     /// Observations as written, with category and context.
     pub observations: Vec<String>,
@@ -81,7 +81,7 @@ pub fn note(path: &str, bytes: &[u8]) -> Result<Note, Refused> {
 }
 
 impl Note {
-    /// Extracts observations and relations from one block of text, as basic-memory does.
+    /// Adds the observations and relations in one block of text to the note, by the rules of basic-memory.
     fn take(&mut self, inline: &Inline) {
         let link = |target| Link { target, kind: LINK.to_owned(), context: None };
         let paths = inline.paths.iter().filter_map(|path| beside(&self.path, path)).map(link);
@@ -106,8 +106,8 @@ impl Note {
     }
 }
 
-/// Entity names of notes. Notes with the same title get distinct names, and links by title, path or permalink resolve
-/// to the note's name.
+/// Entity names of notes. Notes with the same title get different names. A link by title, path or permalink is resolved
+/// to the name of the note that it leads to.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     titles: BTreeSet<String>,
@@ -116,7 +116,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Registers a note.
+    /// Gives a note its name. All notes must be added before links are resolved.
     pub fn add(&mut self, note: &Note) {
         let mut name = note.title.clone();
         if !self.titles.insert(name.clone()) {
@@ -141,7 +141,8 @@ impl Names {
     }
 }
 
-/// Converts a note to a document, an entity with its observations, and relations.
+/// Converts a note to import steps: a document, an entity with its observations, and relations. `names` contains the
+/// names of all notes.
 pub fn record(note: &Note, names: &Names) -> Record {
     let mut record = Record::default();
     let name = names.own(note).to_owned();
@@ -169,7 +170,7 @@ pub fn record(note: &Note, names: &Names) -> Record {
             continue;
         }
         record.relation(PRODUCT, (&name, &target), &link.kind);
-        // Relations have no context here, so the context is kept as an observation.
+        // Relations in the engine have no context, so the context is imported as an observation.
         if let Some(context) = &link.context {
             record.changed.push("context");
             record.observation(&name, &format!("{} [[{target}]] ({context})", link.kind));
@@ -264,13 +265,13 @@ fn unquoted(value: &str) -> String {
     value.replace("\\\"", "\"").replace("''", "'")
 }
 
-/// Inline text of one block, such as a paragraph or a list item.
+/// Text of one block without markup, such as a paragraph or a list item.
 #[derive(Debug, Default)]
 struct Inline {
     text: String,
-    /// The same text with the brackets in inline code neutralised.
+    /// The same text, in which brackets in inline code are replaced, so that they are not taken for links.
     unlinked: String,
-    /// Targets of its links.
+    /// Targets of the links in the block.
     paths: Vec<String>,
     in_item: bool,
     quoted: bool,
@@ -311,7 +312,7 @@ fn inlines(body: &str) -> Vec<Inline> {
     found
 }
 
-/// Whether an event starts (`true`) or ends (`false`) a block; absent for inline events.
+/// Whether an event starts (`true`) or ends (`false`) a block; None for inline events.
 fn block(event: &Event<'_>) -> Option<bool> {
     match event {
         Event::Start(
@@ -359,7 +360,7 @@ fn has_category(text: &str) -> bool {
     !category.is_empty() && !category.contains(['[', '(', ')']) && !mark && !clock && said
 }
 
-/// Parses `type [[Other note]] (context)` with nothing else around it. A type of several words is quoted.
+/// Parses a text that consists only of `type [[Other note]] (context)`. A type of several words is quoted.
 fn explicit_relation(text: &str) -> Option<Link> {
     let (before, rest) = text.trim().split_once("[[")?;
     let (target, after) = rest.split_once("]]")?;
@@ -399,7 +400,8 @@ fn named(target: &str) -> Option<String> {
     (!target.is_empty()).then_some(target)
 }
 
-/// Path of the note that a relative link leads to, or nothing if the link does not lead to a note.
+/// Path of the note that the relative `link` in the note at path `note` leads to. None if the link does not lead to a
+/// note.
 fn beside(note: &str, link: &str) -> Option<String> {
     let path = link.split(['#', '?']).next().unwrap_or_default().replace("%20", " ");
     if !path.to_ascii_lowercase().ends_with(".md") || path.contains("://") {

@@ -9,7 +9,7 @@ use crate::limits::{CONTENT_BYTES_MAX, TAG_CHARS_MAX, TAGS_MAX};
 use crate::wire::{SameText, SaveMemory};
 
 const PRODUCT: &str = "mem0";
-/// Fields that hold the memories in the result of `get_all()` and in exports made from it.
+/// Names of fields that contain the list of memories in the result of `get_all()` and in exports made from it.
 const LISTS: [&str; 4] = ["results", "memories", "data", "items"];
 /// Fields of a memory that are imported, or that can be ignored without loss.
 const KNOWN: [&str; 15] = [
@@ -30,7 +30,7 @@ const KNOWN: [&str; 15] = [
     "text_lemmatized",
 ];
 
-/// Converts the result of `get_all()`: its memories, and the relations beside them.
+/// Converts the result of `get_all()`: the memories, and the relations that the result also contains.
 pub fn export(export: &Value) -> Vec<Record> {
     let list = match export {
         Value::Array(items) => Some(items),
@@ -74,7 +74,7 @@ pub fn memory(fields: &Map<String, Value>) -> Result<Record, Refused> {
         categories.into_iter().flatten().filter_map(Value::as_array).flatten().filter_map(as_tag).collect();
     tags.extend(metadata.and_then(|metadata| metadata.get("category")).and_then(as_tag));
     let source = Source { id, content, actor, session: named("run_id"), tags };
-    // The text is valid since the last update; earlier texts are in the history.
+    // The text is valid from the last update on; earlier texts are in the table `history`.
     let occurred_at = record.time(text(fields, "updated_at").or_else(|| text(fields, "created_at")));
     record.memory(source, occurred_at)?;
     Ok(record)
@@ -116,7 +116,7 @@ pub struct Change {
     pub actor_id: Option<String>,
 }
 
-/// Converts a change to a new memory, the end of one, or both. Changes must arrive in chronological order.
+/// Converts a change to a new memory, the end of a memory, or both. Changes must be converted in chronological order.
 pub fn change(change: &Change) -> Result<Record, Refused> {
     let id = change.memory_id.as_deref().ok_or(Refused::Missing("memory_id"))?;
     let mut record = Record::default();
@@ -148,7 +148,8 @@ pub fn change(change: &Change) -> Result<Record, Refused> {
     Ok(record)
 }
 
-/// Identity of an imported memory: its id and its text. A new text under the same id is a separate memory here.
+/// Identity of an imported memory, from its id and its text in mem0. A new text under the same id becomes a separate
+/// memory.
 fn identity(id: &str, content: &str) -> String {
     format!("{id}\n{}", Hash::of(content.as_bytes()))
 }
@@ -180,7 +181,7 @@ impl Record {
             self.changed.push("tags");
         }
         let memory = SaveMemory {
-            // Two memories of the store with the same text may end at different times.
+            // Two memories in mem0 may have the same text and end at different times, so both are saved.
             same_text: Some(SameText::SaveAndReport),
             content: content.to_owned(),
             title: None,

@@ -1,6 +1,6 @@
 //! Readers for the stores of other products, used by the import.
 //!
-//! Each reader takes one record of its product and returns a [`Record`]: steps to carry out in order, and what could
+//! Each reader converts one record of its product to a [`Record`]: the import steps in order, and a list of what could
 //! not be imported unchanged. docs/guide/import.md has the same mapping as tables.
 
 pub mod basic_memory;
@@ -39,18 +39,18 @@ pub enum Step {
     Relation(Relation),
     /// Save a memory unless it exists.
     Memory {
-        /// Identity in the original store. The same id with the same text gives the same value.
+        /// Identity of the memory in the original store. The same id with the same text always gives the same identity.
         id: String,
         /// The memory to save, without a project.
         memory: Box<SaveMemory>,
     },
     /// End the validity of a memory.
     End {
-        /// The id in the memory's [`Step::Memory`].
+        /// Identity of the memory, as in its [`Step::Memory`].
         id: String,
         /// End of validity.
         until: Option<Timestamp>,
-        /// The id of the memory that replaces it.
+        /// Identity of the memory that replaces it.
         by: Option<String>,
     },
     /// Save a document.
@@ -76,9 +76,9 @@ impl Step {
 pub struct Record {
     /// Import steps, in the order to carry them out.
     pub steps: Vec<Step>,
-    /// Changes that were necessary, by kind.
+    /// Kinds of changes that were necessary to import the record.
     pub changed: Vec<&'static str>,
-    /// Names of non-empty fields that have no counterpart here.
+    /// Names of non-empty fields that have no counterpart in the engine and are not imported.
     pub left_out: Vec<String>,
     /// Parts that cannot be imported.
     pub refused: Vec<Refused>,
@@ -87,13 +87,13 @@ pub struct Record {
 /// Why a record, or a part of it, is not imported. `Display` never quotes its content.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// Not JSON, or ambiguous JSON that parsers could read differently.
+    /// The record is not JSON, or is ambiguous JSON that parsers could read differently.
     #[error("it is not strict JSON: {0}")]
     NotStrict(strict::NotStrict),
-    /// JSON of an unexpected kind.
+    /// The record is JSON, but not of the expected kind, which this contains.
     #[error("it is not {0}")]
     NotA(&'static str),
-    /// A record of an unknown type.
+    /// The record has an unknown type.
     #[error("its type is not one that the product writes")]
     UnknownType,
     /// A required field is missing.
@@ -107,7 +107,7 @@ pub enum Refused {
         /// Expected kind of value.
         expected: &'static str,
     },
-    /// A text over its limit.
+    /// A text is longer than its limit.
     #[error("{what} is longer than {max}")]
     TooLong {
         /// What is too long.
@@ -115,7 +115,7 @@ pub enum Refused {
         /// Limit, with its unit (characters or bytes).
         max: String,
     },
-    /// A name that is blank or has control characters.
+    /// A name is blank or has control characters.
     #[error("{0} is blank or has control characters")]
     NoName(&'static str),
 }
@@ -136,7 +136,7 @@ impl Refused {
 }
 
 impl Record {
-    /// A record that cannot be imported at all.
+    /// The result for a record that cannot be imported at all.
     pub fn refused(why: Refused) -> Record {
         Record { refused: vec![why], ..Record::default() }
     }
@@ -156,13 +156,13 @@ impl Record {
         }
     }
 
-    /// Adds an observation, split into parts if it is longer than an observation may be.
+    /// Adds an observation. Splits it into several if it is longer than an observation may be.
     fn observation(&mut self, entity: &str, content: &str) {
         if content.trim().is_empty() {
             self.refused.push(Refused::NoName("an observation"));
             return;
         }
-        // The limit on characters is used as a limit on bytes, which never gives parts with too many characters.
+        // The limit is in characters, but is used as a limit in bytes: a part never has more characters than bytes.
         let parts = if content.chars().count() > OBSERVATION_CHARS_MAX {
             self.changed.push("split");
             documents::prose(content, OBSERVATION_CHARS_MAX)
@@ -186,7 +186,8 @@ impl Record {
         }
     }
 
-    /// A type, unchanged if it is valid; otherwise a stable replacement derived from it.
+    /// Returns the type `kind` unchanged if it is valid, otherwise a replacement derived from it, which is always the
+    /// same.
     fn kind(&mut self, product: &str, default: &str, kind: &str) -> String {
         if is_name(kind, NAME_CHARS_MAX) {
             return kind.to_owned();
@@ -198,7 +199,8 @@ impl Record {
         format!("{product}.{}", &Hash::of(kind.as_bytes()).to_string()[..16])
     }
 
-    /// Name of a session or an actor, unchanged if it is valid; otherwise a stable replacement derived from it.
+    /// Returns the name of a session or an actor unchanged if it is valid, otherwise a replacement derived from it,
+    /// which is always the same.
     fn name(&mut self, product: &str, field: &'static str, name: Option<&str>) -> Option<String> {
         let name = name.filter(|name| !name.trim().is_empty())?;
         if is_name(name, NAME_CHARS_MAX) {
@@ -208,7 +210,7 @@ impl Record {
         Some(format!("{product}.{}", &Hash::of(name.as_bytes()).to_string()[..16]))
     }
 
-    /// Parses a time in the product's format.
+    /// Parses a time as [`time`] does, and records if it is not valid.
     fn time(&mut self, text: Option<&str>) -> Option<Timestamp> {
         let text = text.map(str::trim).filter(|text| !text.is_empty())?;
         let found = time(text);
@@ -218,7 +220,7 @@ impl Record {
         found
     }
 
-    /// Records the names of unknown fields that are not empty.
+    /// Records the names of the fields of `object` that are not empty and not in `known`.
     fn leave_out(&mut self, object: &Map<String, Value>, known: &[&str]) {
         let says = |value: &Value| match value {
             Value::Null => false,
@@ -231,12 +233,13 @@ impl Record {
     }
 }
 
-/// Tag by which an imported memory can be found from its id in the original store.
+/// Tag of an imported memory, by which it can be found from its id in the original store.
 pub fn tag(product: &str, id: &str) -> String {
     format!("{product}:{}", &Hash::of(id.as_bytes()).to_string()[..16])
 }
 
-/// Parses an RFC 3339 time; also with a space instead of `T`, without an offset (read as UTC), or a date alone.
+/// Parses an RFC 3339 time. Also accepts a space instead of `T`, a time without an offset (taken as UTC), and a date
+/// alone.
 pub fn time(text: &str) -> Option<Timestamp> {
     let utc = |local: civil::DateTime| TimeZone::UTC.to_timestamp(local).ok();
     let date = || text.parse::<civil::Date>().ok().map(|date| date.at(0, 0, 0, 0));

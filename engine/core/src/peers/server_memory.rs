@@ -1,5 +1,5 @@
 //! Reads the file of `@modelcontextprotocol/server-memory` (`memory.jsonl`): one line per entity, with its
-//! observations, and one per relation.
+//! observations, and one line per relation.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::strict;
 
 const PRODUCT: &str = "server-memory";
 
-/// Parses a line. A line may also be a complete graph, as the tool `read_graph` returns it.
+/// Parses a line. A line may also be a whole graph, as the tool `read_graph` returns it.
 pub fn line(line: &[u8]) -> Vec<Record> {
     let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line).trim_ascii();
     if let Err(why) = strict::check(line) {
@@ -52,7 +52,7 @@ fn record(fields: &Map<String, Value>, kind: Option<&str>) -> Record {
 
 fn entity(fields: &Map<String, Value>) -> Result<Record, Refused> {
     let name = needed(fields, "name")?;
-    // The product requires a type in tool calls only, not in its file.
+    // The type may be missing in a file, because the product requires it in tool calls only.
     let kind = if fields.contains_key("entityType") { needed(fields, "entityType")? } else { "" };
     let observations = match fields.get("observations") {
         Some(Value::Array(observations)) => observations.as_slice(),

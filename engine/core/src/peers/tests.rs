@@ -1,4 +1,4 @@
-//! Reading records of other products.
+//! Tests of reading records of other products.
 
 use serde_json::json;
 

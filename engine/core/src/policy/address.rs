@@ -1,6 +1,6 @@
 //! Detects postal addresses. Nothing marks where an address starts and ends, so each pattern needs an anchor: a street
-//! word next to a number, a unit, a post box, a state with its ZIP code, or words such as "lives at". What can follow
-//! is included in the match: unit, place, region, postcode.
+//! word next to a number, a unit, a post box, a state with its ZIP code, or words such as "lives at". The parts that
+//! can follow the anchor are included in the match: unit, place, region, postcode.
 
 use std::ops::Range;
 
@@ -30,13 +30,13 @@ macro_rules! part {
         concat!("(?:", word!(), "|", small!(), r"(?:\b|[ ])|", house!(), r"\.?)")
     };
 }
-/// Separator between the lines of an address, including the quote marks of e-mails.
+/// Separator between the lines of an address, including the `>` before quoted lines of e-mails.
 macro_rules! gap {
     () => {
         r"(?: ?,? ?\n[ \t>?}|]{0,8},? ?|,? {1,4}|,)"
     };
 }
-/// The same for places where a space alone would include words of the sentence.
+/// The same separator without a single space, for positions where a space would let the match run on into the sentence.
 macro_rules! firm_gap {
     () => {
         r"(?: ?,? ?\n[ \t>?}|]{0,8},? ?|, ?)"
@@ -75,13 +75,13 @@ macro_rules! country_line {
         concat!(r"(?: ?\n[ >?}|]{0,8}\n[ \t>?}|]{0,8}(?:", word!(), " ){1,4}", postcode!(), ")?")
     };
 }
-/// What follows the street in an address that stands apart from the sentence.
+/// The parts after the street, in an address that is separate from the sentence.
 macro_rules! tail {
     () => {
         concat!("(?:", gap!(), place!(), "){0,3}(?:", gap!(), postcode!(), ")?", country_line!())
     };
 }
-/// What follows the street inside a sentence.
+/// The parts after the street, in an address inside a sentence.
 macro_rules! some_tail {
     () => {
         concat!(
@@ -116,13 +116,13 @@ macro_rules! some_tail {
         )
     };
 }
-/// Street words that follow the name.
+/// Street words that follow the street's name, as in `Long Street`.
 macro_rules! suffix {
     () => {
         r"(?i:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|parkway|pkwy|highway|hwy|circle|crescent|square|sq|trail|alley|turnpike|freeway|expressway|causeway|plaza|esplanade|close|grove|mews|row|walk|way|place|quay|crossroad|junctions?|streets|avenues|roads|lanes|drives|courts|squares)"
     };
 }
-/// Street words that precede the name.
+/// Street words that precede the street's name, as in `rue Longue`.
 macro_rules! prefix {
     () => {
         r"(?:Rue|rue|Avenue|avenue|Avenida|Av\.|Avda\.|Calle|C/|Via|Viale|Vicolo|Piazza|Corso|Cours|Rua|R\.|Plaza|Paseo|Travessa|Carrer|ul\.|Ul\.|Ulica|al\.|os\.|pl\.|Boulevard|boulevard|Chemin|Route|Allee|Impasse|Quai|Strada|Str\.|Jalan)"
@@ -223,7 +223,7 @@ pub(super) const PLACED: &str = concat!(
 pub(super) const CORNER: &str =
     concat!(r"\b[Cc]orner of ((?:", part!(), " ){1,6}and(?: ", part!(), "){1,6})");
 
-/// Accepts a match if it is a street, without the words that belong to the sentence.
+/// Accepts a match if it is a street. Returns its range without the words that belong to the sentence.
 pub(super) fn street(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let found = trimmed(text, found)?;
     let joined = found.start > 0 && b".-/:#$".contains(&text[found.start - 1]);
@@ -238,7 +238,7 @@ pub(super) fn trimmed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> 
         let line = text[found.clone()].iter().rposition(|byte| b"\n,".contains(byte))?;
         found.end = found.start + line;
     }
-    // The pattern may match a prefix of a word: drop that part.
+    // If the match ends inside a word, drop the part of that word.
     while behind(text, &found).is_some_and(is_word) && found.end > found.start && is_word(text[found.end - 1])
     {
         found.end -= 1;
@@ -246,13 +246,13 @@ pub(super) fn trimmed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> 
     while found.end > found.start && b" ,\n\t>?}|".contains(&text[found.end - 1]) {
         found.end -= 1;
     }
-    // A number that continues is neither a postcode nor a house number; without it nothing of the address remains.
+    // If the dropped part was the only number (such as the start of a longer number), the match is not an address.
     let counted = |part: &Range<usize>| text[part.clone()].iter().any(u8::is_ascii_digit);
     let lost = counted(&whole) && !counted(&found);
     (!lost && stands_alone(text, &found)).then_some(found)
 }
 
-/// Accepts the text after a phrase such as "lives at" if it has a number and a name, and is not a date or time.
+/// Accepts the text after a phrase such as "lives at" if the text has a number and a name and is not a date or time.
 pub(super) fn behind_words(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let found = trimmed(text, found)?;
     let part = &text[found.clone()];
@@ -296,7 +296,7 @@ const MONTHS: [&[u8]; 12] = [
     b"december",
 ];
 
-/// Whether it starts like a date or time: `3 May …`, `May 3 …`, `2024-…`, `5 PM`.
+/// Whether the text starts like a date or time: `3 May …`, `May 3 …`, `2024-…`, `5 PM`.
 fn begins_as_date(part: &[u8]) -> bool {
     let mut words = part.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let is_month = |word: &[u8]| {

@@ -1,5 +1,5 @@
-//! Detects passwords, keys and tokens that are assigned to a name. A pattern finds the names, `connector` parses what
-//! stands between a name and its value, and `value` classifies the value.
+//! Detects passwords, keys and tokens that are assigned to a name. A pattern finds the names, the module `connector`
+//! parses the text between a name and its value, and the module `value` classifies the value.
 
 use std::ops::Range;
 
@@ -13,13 +13,13 @@ use super::value::{Said, is_password, is_token};
 pub(super) const PASSWORD_NAMES: &str = r"(?i)password|passwd|passphrase|passcode|passwort|kennwort|contrasena|mot de passe|pwd|[_-]pw\b|(?:\b|[_-]|store|key|require|master|ssh|user|root|admin|db|mysql|pg|ftp|smtp|mail|wifi)pass(?:\b|_|[0-9])|(?-i:[a-z0-9]Pass\b)|masterauth|\bsenha|wachtwoord(?:en)?|\bhasl[oae]m?\b|losenord(?:et)?|\bsifre(?:si|niz|m|n)?|\bparola\b|mat khau|\bhesl[oa]\b|passord(?:et)?|adgangskode(?:n)?|kodeord(?:et)?|salasana|jelszo|\bgeslo\b|\bidentified (?:with [a-z0-9_'`]{1,34} )?by\b";
 /// Names of keys and tokens.
 pub(super) const TOKEN_NAMES: &str = r"(?i)(?:api|app|application|access|auth|client|consumer|customer|encryption|decryption|deploy|functions?|integration|license|master|ops|private|project|admin|root|rest|sas|secret|security|server|service|session|shared|signing|storage|webhook|account|subscription|user|write|ingest|instrumentation|sdk|hmac|jwt|heroku|snyk|hubspot|launchdarkly|deepl|algolia|datadog|stripe|azure)[_ .-]{0,2}keys?|secret|token|credential|auth[_-]?key|[a-z0-9][_-]keys?\b|(?-i:[a-z0-9]Keys?\b)|(?:api|access|auth)[_ .-]?code|bearer";
-/// Words before a secret's name, joined to it, that make it the name of something that is not a secret.
+/// Words that, joined to the front of a secret's name, turn it into the name of something that is not a secret.
 #[rustfmt::skip]
 const NO_SECRETS: &[&str] = &[
     "page", "next", "sync", "continuation", "cursor", "resume", "public", "max", "num", "total", "prompt", "completion",
     "idempotency", "request", "correlation", "cancellation", "trace", "lock", "fencing", "lease", "device",
 ];
-/// The same before `key`, which is also the word for lookup keys.
+/// Such words for names that end with `key`, which is also the word for lookup keys.
 #[rustfmt::skip]
 const NO_KEYS: &[&str] = &[
     "cache", "primary", "foreign", "partition", "sort", "range", "object", "row", "routing", "dedup", "dedupe", "lookup",
@@ -28,7 +28,7 @@ const NO_KEYS: &[&str] = &[
     "entity", "document", "file", "path", "bucket", "prefix", "field", "column", "metric", "label", "tag", "query",
     "topic", "node", "memory", "job", "task", "build",
 ];
-/// Words after a secret's name, joined to it, that do the same.
+/// Words that, joined to the end of a secret's name, turn it into the name of something that is not a secret.
 #[rustfmt::skip]
 const OF_SECRETS: &[&str] = &[
     "id", "ids", "name", "names", "url", "uri", "path", "file", "type", "count", "counts", "length", "len",
@@ -36,7 +36,7 @@ const OF_SECRETS: &[&str] = &[
     "status", "usage", "budget", "class", "env", "size", "index", "algorithm", "endpoint", "provider", "store", "format", "mode",
     "scope", "config", "dir", "directory", "folder", "location", "source", "manager", "bucket", "issuer", "audience", "lifetime", "header",
 ];
-/// Longest name around the matched words, bytes.
+/// Maximum length of the complete name around the matched words, bytes.
 const NAME_BYTES_MAX: usize = 64;
 /// Finds all passwords that are assigned to a name.
 pub(super) fn passwords(text: &[u8], names: &Regex) -> Vec<Range<usize>> {
@@ -62,7 +62,8 @@ pub(super) fn tokens(text: &[u8], names: &Regex) -> Vec<Range<usize>> {
             let pieces = pieces(text, &value);
             let given = pieces.into_iter().find(|piece| {
                 let token = &text[piece.clone()];
-                // A value that continues as code is a name: a call, an index, a path of a package.
+                // A value that is followed by code, such as a call, an index or a package path, is a name and not a
+                // secret.
                 let code = !value.quoted && matches!(text.get(piece.end), Some(b'(' | b'[' | b'{'));
                 let chosen = value.quoted
                     && value.said == Said::Given
@@ -84,7 +85,8 @@ fn push(found: &mut Vec<Range<usize>>, range: Range<usize>) {
     }
 }
 
-/// Whether at least three of lower-case letters, capitals, digits and punctuation occur: names of things use fewer.
+/// Whether at least three of these four kinds of character occur: lower-case letters, capitals, digits, punctuation.
+/// Names of things use fewer.
 fn several_kinds(token: &[u8]) -> bool {
     let marks = token.iter().any(|byte| b"!#$%^&*+?@~|(){}[]<>".contains(byte));
     let kinds = [
@@ -105,13 +107,13 @@ struct Name {
 }
 
 impl Name {
-    /// The complete name around a word, if it names a secret: not `tokenizer`, `passenger`, `token_count`,
-    /// `secret_name`.
+    /// The complete name around `word`; None if it does not name a secret, such as `tokenizer`, `passenger`,
+    /// `token_count` or `secret_name`.
     fn around(text: &[u8], word: Range<usize>) -> Option<Name> {
         let joins = |byte: u8| is_word(byte) || byte == b'-';
         let rest = text[word.end..].iter().take(NAME_BYTES_MAX).take_while(|byte| joins(**byte)).count();
         let mut end = word.end + rest;
-        // Accepts `api.token.staging`, but not the end of a sentence.
+        // A full stop continues the name in `api.token.staging`, but not at the end of a sentence.
         while text.get(end) == Some(&b'.') && text.get(end + 1).is_some_and(u8::is_ascii_lowercase) {
             let more = text[end + 1..].iter().take(NAME_BYTES_MAX).take_while(|byte| joins(**byte)).count();
             end += 1 + more;
@@ -138,8 +140,8 @@ impl Name {
         let secret_id = text[word.clone()].eq_ignore_ascii_case(b"secret") && behind == b"id";
         let named = |words: &[&str], word: &[u8]| words.iter().any(|known| known.as_bytes() == word);
         let alone = [&b"secret"[..], b"token", b"credential", b"bearer"];
-        // `cache_key` is one of many names that are not secrets: with such a word before `key` only unambiguous names
-        // count.
+        // Many names that end with `key`, such as `cache_key`, are not secrets: if a word such as `cache` precedes
+        // `key`, only unambiguous names count.
         let any_key = key.is_some_and(|at| at <= 2);
         let otherwise = named(NO_SECRETS, &before)
             || (any_key && named(NO_KEYS, &before))
@@ -194,7 +196,7 @@ fn without_marks(text: &[u8], value: &Value) -> Range<usize> {
     if value.quoted {
         return range;
     }
-    // The next parameter of a URL.
+    // Finds the next parameter of a URL, where the value ends.
     let next = |at: &usize| {
         if text[range.start + at] != b'&' {
             return false;
@@ -212,7 +214,7 @@ fn without_marks(text: &[u8], value: &Value) -> Range<usize> {
     range
 }
 
-/// The words of a value; each may be the token.
+/// Ranges of the words of a value; any of them may be the token.
 fn pieces(text: &[u8], value: &Value) -> Vec<Range<usize>> {
     let parts = |byte: &u8| byte.is_ascii_whitespace() || b"{}\"'`,;".contains(byte);
     let mut pieces = Vec::new();

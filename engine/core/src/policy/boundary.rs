@@ -7,17 +7,17 @@ pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// The byte before a part.
+/// The byte before the range `part`.
 pub(super) fn before(text: &[u8], part: &Range<usize>) -> Option<u8> {
     part.start.checked_sub(1).map(|at| text[at])
 }
 
-/// The byte after a part.
+/// The byte after the range `part`.
 pub(super) fn behind(text: &[u8], part: &Range<usize>) -> Option<u8> {
     text.get(part.end).copied()
 }
 
-/// Whether a part is not inside a longer word.
+/// Whether the range `part` is not inside a longer word.
 pub(super) fn stands_alone(text: &[u8], part: &Range<usize>) -> bool {
     !before(text, part).is_some_and(is_word) && !behind(text, part).is_some_and(is_word)
 }

@@ -49,9 +49,9 @@ impl Policy {
 
     /// All matches in a text, in order and without overlaps. Overlapping matches are merged into one from their first
     /// to their last byte. A secret takes precedence over personal data; otherwise the merged match has the kind of the
-    /// longest one, and among equally long ones that of the detector that comes first in the table.
+    /// longest of them. Among equally long matches, the detector that comes first in the table decides.
     ///
-    /// `now` is compared with the expiry of exceptions.
+    /// Exceptions that have expired at `now` do not apply.
     pub fn findings(&self, text: &str, now: Timestamp) -> Vec<Finding> {
         let mut found = Vec::new();
         self.run(text, |detector, range| {
@@ -62,7 +62,8 @@ impl Policy {
         merged(found)
     }
 
-    /// Matches in the rewritten form of a name (see [`Reading`]), where it differs from the name; not sorted.
+    /// Matches in the rewritten form of `name` (see [`Reading`]), as ranges of `name`; not sorted. Empty if the
+    /// rewritten form equals the name.
     pub(super) fn findings_as_read(&self, name: &str, now: Timestamp) -> Vec<Finding> {
         let tokens: Vec<Range<usize>> = tokens(name).collect();
         let mut found = Vec::new();
@@ -100,12 +101,13 @@ impl Policy {
         self.exceptions.iter().any(|exception| exception.covers(detector.name, matched, now))
     }
 
-    /// Checks one text. `field` is the field name for refusals and counts.
+    /// Checks one text. `field` is the field name that refusals and counts report.
     pub fn judge_text(&self, field: &str, text: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {
         self.judge_behind(field, "", text, now)
     }
 
-    /// Checks a text together with preceding words that describe it and are not part of it.
+    /// Checks a text together with words that describe it, such as the key of its field. The words are put before the
+    /// text and are not part of the result.
     pub(super) fn judge_behind(
         &self,
         field: &str,
@@ -140,7 +142,7 @@ impl Policy {
         Err(Blocked { detector: UNSETTLED, field: field.to_owned(), finds: Finds::Secret })
     }
 
-    /// Refuses a text that is a secret when the words precede it.
+    /// Refuses a text that is a secret if these words precede it.
     pub(super) fn refuse_secret(
         &self,
         field: &str,

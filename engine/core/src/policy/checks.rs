@@ -1,4 +1,4 @@
-//! Checksums and other arithmetic that tell issued numbers from numbers that only look like them.
+//! Checksums and other arithmetic that distinguish issued numbers from numbers that only look like them.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -13,12 +13,12 @@ pub(super) fn entropy_bits(bytes: &[u8]) -> f64 {
     counts.iter().filter(|count| **count > 0).map(share).map(|share| -share * share.log2()).sum()
 }
 
-/// The digits only, without separators.
+/// The values of the digits in `bytes`; other bytes, such as separators, are left out.
 pub(super) fn digits(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0').collect()
 }
 
-/// Verifies the check digit of payment cards (ISO/IEC 7812).
+/// Whether the check digit of a payment card number is correct (ISO/IEC 7812).
 pub(super) fn luhn(digits: &[u8]) -> bool {
     let doubled = |digit: u8| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
     let each = digits.iter().rev().enumerate();
@@ -26,7 +26,7 @@ pub(super) fn luhn(digits: &[u8]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// First and last four-digit prefix, minimum and maximum number of digits.
+/// Ranges of issuers' numbers: first and last four-digit prefix, minimum and maximum number of digits.
 const ISSUERS: [(u32, u32, usize, usize); 18] = [
     (2131, 2131, 15, 15), // JCB
     (1800, 1800, 15, 15), // JCB
@@ -53,7 +53,8 @@ pub(super) fn may_be_card(digits: &[u8]) -> bool {
     (12..=19).contains(&digits.len()) && digits.iter().any(|digit| *digit != digits[0]) && luhn(digits)
 }
 
-/// Whether the number also has an issuer's prefix and a length that this issuer uses.
+/// Whether a payment card can have this number, and the number has an issuer's prefix and a length that this issuer
+/// uses.
 pub(super) fn is_card(digits: &[u8]) -> bool {
     if !may_be_card(digits) {
         return false;
@@ -95,7 +96,8 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The last six characters of a GitHub or npm token: the CRC-32 of the preceding characters in base 62.
+/// Computes the checksum in the last six characters of a GitHub or npm token: the CRC-32 of the preceding characters,
+/// `random`, in base 62.
 pub(super) fn base62_crc(random: &[u8]) -> [u8; 6] {
     let mut rest = crc32(random);
     let mut text = [b'0'; 6];

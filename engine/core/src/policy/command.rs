@@ -30,10 +30,11 @@ pub(super) const PATTERN: &str = concat!(
     r#"|pass(?:in|out)?\s{1,3}["']?pass:"#,
     r#")([^\s"'|;<>]{4,160})"#,
 );
-/// Fewest characters of a password of letters only. The option already tells that it is a password.
+/// Minimum length of a password that consists of letters only, in characters. The option already indicates a password,
+/// so the limit is low.
 const LETTERS_MIN: usize = 6;
 
-/// Whether the option's argument is a password and not the name of one.
+/// Accepts the option's argument if it is a password and not a placeholder or the name of a password.
 pub(super) fn password(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let mut found = found;
     while !found.is_empty() && b"\\`),.".contains(&text[found.end - 1]) {
@@ -54,7 +55,7 @@ pub(super) fn password(text: &[u8], found: Range<usize>) -> Option<Range<usize>>
     .then_some(found)
 }
 
-/// Placeholder words for passwords in documentation.
+/// Whether the value is a placeholder word for a password, as documentation uses.
 fn is_word_for_one(value: &[u8]) -> bool {
     const WORDS: [&str; 22] = [
         "pass",

@@ -1,4 +1,4 @@
-//! Parses what stands between a name and its value in programming languages, configuration files, markup, command lines
+//! Parses the text between a name and its value in programming languages, configuration files, markup, command lines
 //! and sentences. The number of bytes read is bounded.
 
 use std::ops::Range;
@@ -6,9 +6,9 @@ use std::ops::Range;
 use super::boundary::is_word;
 use super::value::Said;
 
-/// How far after a name to look for its value, bytes.
+/// Maximum distance between a name and its value, bytes.
 const REACH_BYTES: usize = 120;
-/// Longest value, bytes.
+/// Maximum length of a value, bytes.
 pub(super) const VALUE_BYTES_MAX: usize = 512;
 /// Signs that assign a value, longest first.
 const SIGNS: [&[u8]; 19] = [
@@ -23,11 +23,11 @@ pub(super) struct Value {
     pub(super) range: Range<usize>,
     /// Whether it is in quotes, or is the content of an element.
     pub(super) quoted: bool,
-    /// What connects it with its name.
+    /// How it is connected with its name.
     pub(super) said: Said,
 }
 
-/// The value that follows a name, if one is assigned to it there.
+/// The value that is assigned to a name in the text after it; None if there is none.
 pub(super) fn behind(text: &[u8], name: Range<usize>) -> Option<Value> {
     let reach = &text[..text.len().min(name.end + REACH_BYTES)];
     let element = before_is(text, name.start, b"<");
@@ -42,8 +42,8 @@ pub(super) fn behind(text: &[u8], name: Range<usize>) -> Option<Value> {
     if let Some(sign) = sign(reach, gap) {
         return given(text, reach, gap + sign).or_else(|| below(text, reach, gap + sign));
     }
-    // `IDENTIFIED BY 'value'`. Without quotes only in upper case as SQL is usually written, because sentences contain
-    // these words too.
+    // `IDENTIFIED BY 'value'`. An unquoted value counts only if the words are in upper case, as usual in SQL, because
+    // sentences contain these words too.
     let word = &text[name.clone()];
     if word.to_ascii_lowercase().ends_with(b" by") {
         let sql = word.ends_with(b"BY");
@@ -55,7 +55,7 @@ pub(super) fn behind(text: &[u8], name: Range<usize>) -> Option<Value> {
         Some(b',') if reach.get(gap + 1) != Some(&b' ') => bare(text, gap + 1, Said::Behind),
         Some(b'(') if gap == at => argument(text, reach, gap + 1).or_else(|| aside(text, reach, gap)),
         Some(b'(') => aside(text, reach, gap),
-        // `pass` is also a verb.
+        // A value after `pass` and a space does not count, because `pass` is also a verb.
         Some(_) if gap > at && !text[name.start..name.end].eq_ignore_ascii_case(b"pass") => {
             spoken(text, reach, at, gap)
         }
@@ -71,7 +71,7 @@ fn spaces(text: &[u8], at: usize) -> usize {
     text.get(at..).unwrap_or_default().iter().take(16).take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// Spaces, and at most one line break.
+/// Number of bytes at `at` that are spaces, with at most one line break.
 fn gap(text: &[u8], at: usize) -> usize {
     let mut breaks = 0;
     let blank = |byte: &&u8| {
@@ -81,8 +81,8 @@ fn gap(text: &[u8], at: usize) -> usize {
     text.get(at..).unwrap_or_default().iter().take(40).take_while(blank).count()
 }
 
-/// Quotes and brackets after a name: `"]`, `**`, `[25]`, `</b>`. Returns where they end, and whether they contain a
-/// quote.
+/// Skips quotes and brackets after a name: `"]`, `**`, `[25]`, `</b>`. Returns the position after them, and whether
+/// they contain a quote.
 fn closers(text: &[u8], at: usize) -> (usize, bool) {
     let mut end = at;
     if text.get(end) == Some(&b'[') {
@@ -107,10 +107,10 @@ fn closers(text: &[u8], at: usize) -> (usize, bool) {
     (end, closed)
 }
 
-/// Length of the sign at this position that assigns a value, if there is one, bytes.
+/// Length in bytes of the sign at this position that assigns a value; None if there is no such sign.
 fn sign(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
-    // `Token::parse` is a path.
+    // `::` alone does not assign: `Token::parse` is a path.
     if rest.starts_with(b"::") && !rest.starts_with(b"::=") && !rest.starts_with(b":::=") {
         return None;
     }
@@ -123,14 +123,14 @@ fn given(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
         return given(text, reach, typed);
     }
     let block = at + spaces(reach, at);
-    // Multi-line texts in YAML.
+    // Skips the mark of a multi-line text in YAML.
     let block = match reach.get(block..) {
         Some([b'|' | b'>', b'-' | b'+', b'\n', ..]) => block + 2,
         Some([b'|' | b'>', b'\n', ..]) => block + 1,
         _ => block,
     };
     let mut start = block + gap(reach, block);
-    // `**name:** value`
+    // Skips the stars in `**name:** value`.
     start += reach.get(start..)?.iter().take(2).take_while(|byte| **byte == b'*').count();
     start += spaces(reach, start);
     quoted(text, reach, start).or_else(|| bare(text, start, Said::Given))
@@ -204,7 +204,7 @@ fn pair_value(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
 /// Longest gap of empty lines and code marks between a name and a value below it, bytes.
 const BELOW_BYTES_MAX: usize = 64;
 
-/// A value on a line of its own below the line of its name, such as a heading followed by a code block.
+/// A value on a line of its own below the line of its name, such as a code block below a heading.
 fn below(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     let rest = reach.get(at..)?;
     let blank = rest.iter().take(BELOW_BYTES_MAX).take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -258,7 +258,7 @@ fn without<'t>(text: &'t [u8], marks: &[u8]) -> &'t [u8] {
 fn element_content(text: &[u8], at: usize) -> Option<Value> {
     let start = at + gap(text, at);
     let len = text[start..].iter().take(VALUE_BYTES_MAX).position(|byte| *byte == b'<')?;
-    // Without an end tag this is not an element: `#include <pwd.h>`, `Vec<Token>`.
+    // Text without an end tag after it is not in an element: `#include <pwd.h>`, `Vec<Token>`.
     if !text[start + len..].starts_with(b"</") {
         return None;
     }
@@ -266,7 +266,8 @@ fn element_content(text: &[u8], at: usize) -> Option<Value> {
     (end > start).then_some(Value { range: start..end, quoted: true, said: Said::Given })
 }
 
-/// A value in a sentence: `is value`, `for staging is value`, `string = value`, `- value`; or after just a space.
+/// A value in a sentence: `is value`, `for staging is value`, `string = value`, `- value`; or a value after just a
+/// space.
 fn spoken(text: &[u8], reach: &[u8], at: usize, start: usize) -> Option<Value> {
     let line = reach[start..].iter().position(|byte| *byte == b'\n').map_or(reach.len(), |len| start + len);
     let line = &reach[..line];
@@ -291,7 +292,7 @@ fn spoken(text: &[u8], reach: &[u8], at: usize, start: usize) -> Option<Value> {
 
 /// Words after `is` that may precede the value.
 const LATER_WORDS: [&[u8]; 4] = [b" now", b" set to", b" still", b" currently"];
-/// Most words between a name and its `is`.
+/// Maximum number of words between a name and the `is` after it.
 const PHRASE_WORDS_MAX: usize = 7;
 
 /// Words that may start a qualifying phrase after the name.
@@ -302,7 +303,7 @@ const PHRASE_WORDS: [&[u8]; 27] = [
     b"set", b"changed", b"reset", b"fur", b"para", b"pour", b"von", b"voor", b"de", b"do", b"da", b"del", b"xx", b"xxx",
 ];
 
-/// Returns where the value starts after `is`, `was`, `set to`, or a sign at the end of a few words: `for staging is`,
+/// Position where the value starts, after `is`, `was`, `set to` or a sign that follows a few words: `for staging is`,
 /// `of the bot:`.
 fn behind_is(line: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
@@ -342,7 +343,7 @@ fn quoted(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     let opens = lead == 0
         || b"(@$\\[ ".contains(&rest[lead - 1])
         || (lead <= 2 && rest[..lead].iter().all(|byte| b"brfuRBFUL".contains(byte)));
-    // Words before the quote must form a call, otherwise the quote belongs to something else.
+    // If words precede the quote, they must form a call such as `Some(`; otherwise the quoted text is not the value.
     let named = rest[..lead].iter().any(u8::is_ascii_alphabetic);
     let spaced = rest[..lead].contains(&b' ') && !rest[..lead].starts_with(b"new ");
     let call = !named || lead <= 2 || (rest[..lead].contains(&b'(') && !spaced);
@@ -367,7 +368,7 @@ fn quoted(text: &[u8], reach: &[u8], at: usize) -> Option<Value> {
     (end > 0).then_some(Value { range: start..start + end, quoted: true, said: Said::Given })
 }
 
-/// A text up to a space or a mark that ends it.
+/// An unquoted value: the text up to a space or to a mark that ends the value.
 fn bare(text: &[u8], at: usize, said: Said) -> Option<Value> {
     let start = at + spaces(text, at);
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`,;<>".contains(byte) || *byte < b' ';

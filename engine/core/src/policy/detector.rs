@@ -32,7 +32,7 @@ pub enum Kind {
     Crypto,
     /// User name and password in a URL.
     UrlCredentials,
-    /// A name after a title, or one that a person introduces themselves with.
+    /// A name after a title, or a name with which a person introduces themselves.
     Name,
     /// An IP address.
     Ip,
@@ -86,9 +86,9 @@ impl Kind {
         self.placeholder().trim_matches(['[', ']']).to_lowercase().replace('_', "-")
     }
 
-    /// Whether it is redacted by default. Not redacted are names, because memories about people are about them and the
-    /// detectors find only some of them, and addresses of machines and pages, because notes about systems are full of
-    /// them.
+    /// Whether it is redacted by default. Names are not redacted by default, because memories are often about people
+    /// and the detectors find only some names. IP addresses and URLs are not redacted by default, because notes about
+    /// systems are full of them.
     pub const fn by_default(self) -> bool {
         !matches!(self, Kind::Name | Kind::Ip | Kind::Url)
     }
@@ -103,9 +103,10 @@ pub enum Finds {
     Personal(Kind),
 }
 
-/// Takes the text and a match of the pattern; returns the part that counts, if any.
+/// Checks a match of the pattern: takes the text and the range of the match, returns the range of the secret or
+/// personal data in it, or None.
 pub(super) type Check = fn(&[u8], Range<usize>) -> Option<Range<usize>>;
-/// A detector implemented as a function that uses a pattern.
+/// A detector implemented as a function: takes the text and a compiled pattern, returns the ranges of all matches.
 pub(super) type Scan = fn(&[u8], &Regex) -> Vec<Range<usize>>;
 
 /// How a detector searches.
@@ -113,11 +114,11 @@ pub(super) type Scan = fn(&[u8], &Regex) -> Vec<Range<usize>>;
 pub(super) enum How {
     /// Each match of the pattern, or its first capture group if it has one, that passes the check.
     Pattern(&'static str, Check),
-    /// A function.
+    /// The function, with the pattern that it uses.
     Scan(&'static str, Scan),
 }
 
-/// One row of the table of detectors: a stable name, what it finds, and how.
+/// One row of the table of detectors.
 #[derive(Clone, Copy)]
 pub struct Detector {
     /// Stable name, used in configuration, exceptions, metrics and refusals.

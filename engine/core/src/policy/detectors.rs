@@ -7,13 +7,13 @@ use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use super::detector::{Check, Detector, How};
 use super::{personal, secret, vendor};
 
-/// Largest compiled size of one pattern, bytes: limits what a new pattern can cost every engine.
+/// Maximum compiled size of one pattern, bytes. Limits the memory that a new pattern can cost in every engine.
 const COMPILED_BYTES_MAX: usize = 2 << 20;
 
-/// Largest compiled size of all triggers together, bytes.
+/// Maximum compiled size of all triggers together, bytes.
 const TRIGGERS_BYTES_MAX: usize = 4 << 20;
 
-/// Cache of the lazy automaton of one pattern during a search, bytes.
+/// Maximum size of the cache for one pattern's lazy DFA during a search, bytes.
 const CACHE_BYTES_MAX: usize = 1 << 20;
 
 /// All detectors, secrets first.
@@ -27,7 +27,7 @@ pub(super) struct Compiled {
     detectors: Vec<(&'static Detector, Regex)>,
 }
 
-/// A detector, and the range of the view it matched.
+/// A detector, and the range of its match in the text passed to [`Compiled::run`].
 pub(super) type Found = (&'static Detector, Range<usize>);
 
 impl Compiled {
@@ -78,8 +78,9 @@ fn matches(text: &[u8], regex: &Regex, check: Check, mut visit: impl FnMut(Range
             None
         };
         let part = group.map_or(whole.range(), |group| group.range());
-        // A rejected match may hide another one that starts inside it, so the search continues inside. Starts in the
-        // middle of a run of letters and digits are skipped: no detector accepts them, and texts can be full of them.
+        // A rejected match may hide another one that starts inside it, so the search continues at the next byte after
+        // its start. Positions in the middle of a run of letters and digits are skipped, for speed: no detector accepts
+        // a match that starts there.
         let inside = |at: usize| text[at - 1].is_ascii_alphanumeric() && text[at].is_ascii_alphanumeric();
         at = whole.start() + 1;
         while at < text.len() && inside(at) {

@@ -10,16 +10,16 @@ use regex::bytes::Regex;
 use super::boundary::is_word;
 use super::value::{is_placeholder, is_row, is_template, mixed};
 
-/// Fewest base64 characters that count as the start of a key. The shortest key, an Ed25519 key, has 64.
+/// Minimum number of base64 characters that count as the start of a key. The shortest key, an Ed25519 key, has 64.
 const BODY_CHARS_MIN: usize = 40;
-/// How far after the first line of a PEM block to look for its key, bytes.
+/// Number of bytes after the first line of a PEM block that are searched for its key.
 const BODY_BYTES_MAX: usize = 1024;
-/// How far around `kind: Secret` to look for its data, bytes.
+/// Number of bytes before and after `kind: Secret` that are searched for its data.
 const MANIFEST_BYTES_MAX: usize = 16 << 10;
-/// Fewest bytes of a value in a Secret.
+/// Minimum length of a value in a Secret that counts as a secret, bytes.
 const VALUE_BYTES_MIN: usize = 6;
 
-/// Accepts a PEM block of a private key if it contains a key and not a placeholder.
+/// Accepts a PEM block of a private key if the block contains a key and not a placeholder.
 pub(super) fn private_key(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let rest = &text[found.end..text.len().min(found.end + BODY_BYTES_MAX)];
     let mut body = Vec::with_capacity(BODY_BYTES_MAX);
@@ -28,7 +28,7 @@ pub(super) fn private_key(text: &[u8], found: Range<usize>) -> Option<Range<usiz
         if line.starts_with(b"-----") || body.len() >= BODY_CHARS_MIN * 2 {
             break;
         }
-        // `Proc-Type: 4,ENCRYPTED`, `Version: …`: headers that PEM and PGP put before the key.
+        // `Proc-Type: 4,ENCRYPTED`, `Version: …`: headers that PEM and PGP put before the key are skipped.
         let header = line.iter().position(|byte| *byte == b':').is_some_and(|at| {
             line[..at].iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
                 && line.get(at + 1) == Some(&b' ')
@@ -51,8 +51,8 @@ fn words(line: &[u8]) -> bool {
     line.split(|byte| *byte == b' ').filter(|word| word.len() > 1).all(|word| word.len() < 24 && !mixed(word))
 }
 
-/// The part if it consists of base64 characters only, otherwise nothing. The `n` of an escaped `\n` may remain at its
-/// start.
+/// Returns `part` if it consists of base64 characters only, otherwise an empty slice. The `n` of an escaped `\n` may
+/// precede them.
 fn encoded_run(part: &[u8]) -> &[u8] {
     let len = part.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=_".contains(byte)).count();
     if len == part.len() { part } else { &part[..0] }
@@ -65,7 +65,7 @@ fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     GeneralPurpose::new(&STANDARD, lenient).decode(text).ok()
 }
 
-/// Base64 of a text that starts like a PEM block of a private key, as in `client-key-data:`.
+/// Accepts base64 of a text that starts like a PEM block of a private key, as in `client-key-data:`.
 pub(super) fn encoded_private_key(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let first = &text[found.start..found.end.min(found.start + 64)];
     let said = decoded(&first[..first.len() / 4 * 4])?;
@@ -73,7 +73,7 @@ pub(super) fn encoded_private_key(text: &[u8], found: Range<usize>) -> Option<Ra
     said.windows(key.len()).any(|part| part == key).then_some(found)
 }
 
-/// Values of `data` and `stringData` in manifests of kind Secret.
+/// Ranges of the values of `data` and `stringData` in Kubernetes manifests of kind Secret.
 pub(super) fn manifest_values(text: &[u8], kind: &Regex) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut done = 0;
@@ -99,7 +99,7 @@ fn last_of(text: &[u8], mark: &[u8]) -> Option<usize> {
     text.windows(mark.len()).rposition(|part| part == mark)
 }
 
-/// The pairs below `data:` and `stringData:`, in YAML or JSON.
+/// Adds to `found` the values of the pairs below `data:` and `stringData:` in a YAML or JSON document.
 fn values_of(text: &[u8], document: Range<usize>, found: &mut Vec<Range<usize>>) {
     for (name, plain) in [(&b"data"[..], false), (b"stringData", true)] {
         let mut at = document.start;
@@ -155,7 +155,8 @@ fn pairs(text: &[u8], part: Range<usize>, (plain, indent): (bool, usize), found:
     }
 }
 
-/// A value without quotes, or up to a space or a bracket: `#` starts a comment only after a space.
+/// A quoted value without its quotes; any other value up to a space or a bracket. A `#` does not end it, because it
+/// starts a comment only after a space.
 fn trimmed(value: &[u8]) -> &[u8] {
     let quote = value.first().copied().filter(|first| b"\"'".contains(first));
     let inner = if quote.is_some() { &value[1..] } else { value };

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use super::detector::{Finds, Kind};
 
-/// How often a text is checked again after a redaction. A placeholder is shorter than what it replaces, so a word that
-/// describes a number can move close to the next number; usually two rounds are enough. A text that still changes is
-/// refused, so that it is not stored half redacted.
+/// Maximum number of times that a text is checked again after a redaction. A placeholder is shorter than what it
+/// replaces, so a word that describes a number can move close to the next number; usually two rounds are enough. A text
+/// that still changes is refused, so that it is not stored half redacted.
 pub(super) const ROUNDS_MAX: usize = 16;
 
 /// Detector name in the refusal of a text that still changes after [`ROUNDS_MAX`] rounds.
@@ -58,7 +58,7 @@ impl fmt::Display for Blocked {
 
 impl std::error::Error for Blocked {}
 
-/// Number of redactions by field and kind. Field names contain no list indices.
+/// Number of redactions by field and kind. The field names contain no list indices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts(BTreeMap<(String, Kind), u64>);
 
@@ -67,14 +67,14 @@ impl Counts {
         *self.0.entry((field.to_owned(), kind)).or_default() += 1;
     }
 
-    /// Adds the counts of another.
+    /// Adds the counts in `other` to these.
     pub fn merge(&mut self, other: &Counts) {
         for ((field, kind), count) in &other.0 {
             *self.0.entry((field.clone(), *kind)).or_default() += count;
         }
     }
 
-    /// Field, kind and count, in this order.
+    /// All counts, each as field, kind and number.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Kind, u64)> {
         self.0.iter().map(|((field, kind), count)| (field.as_str(), *kind, *count))
     }
@@ -130,7 +130,7 @@ pub(super) fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
     merged
 }
 
-/// Replaces matches by placeholders; the first `kept` bytes are not changed.
+/// Replaces matches in a text by placeholders. The first `kept` bytes are not changed.
 pub(super) fn replaced(
     field: &str,
     text: &str,

@@ -1,6 +1,6 @@
 //! Handles personal data in identifiers, such as the key of an item or the name of an entity. Redaction would make
 //! different identifiers equal, so personal data is replaced by a pseudonym token: equal texts get equal tokens,
-//! different texts get different tokens, and without the key nobody can tell which text a token stands for.
+//! different texts get different tokens, and without the secret key the text cannot be derived from its token.
 
 use std::fmt;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::digest::hex;
 /// Length of the keyed hash in a token, bytes. With 2^32 names, the probability that two of them get the same token is
 /// below one in 65,000.
 const TOKEN_HASH_BYTES: usize = 10;
-/// Length of the keyed hash that distinguishes keys, bytes.
+/// Length of the fingerprint of a key, a keyed hash, bytes.
 const CHECK_BYTES: usize = 8;
 
 /// How personal data in identifiers is handled.
@@ -73,7 +73,7 @@ impl PseudonymKey {
         hex(&self.hash(&[b"check"])[..CHECK_BYTES])
     }
 
-    /// The token for personal data of a kind, given its exact bytes.
+    /// The token that replaces the personal data `found`, of this kind. Depends on its exact bytes.
     pub(super) fn token(&self, kind: Kind, found: &str) -> String {
         let name = kind.placeholder().trim_end_matches(']');
         let hash = self.hash(&[name.as_bytes(), found.as_bytes()]);
@@ -84,7 +84,8 @@ impl PseudonymKey {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length, says RFC 2104");
         for part in parts {
-            // Only the last part can contain a NUL, so different parts give different input.
+            // Parts are separated by NUL. Only the last part can contain a NUL itself, so different parts give
+            // different input.
             mac.update(part);
             mac.update(&[0]);
         }
@@ -107,9 +108,9 @@ pub enum Form {
 /// Why an identifier cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdentifierError {
-    /// The policy blocks it.
+    /// The policy refuses the identifier.
     Blocked(Blocked),
-    /// It needs a token, but the key is missing.
+    /// The identifier contains personal data, and the key for its token is missing.
     NoKey,
 }
 

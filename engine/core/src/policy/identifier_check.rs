@@ -8,8 +8,9 @@ use super::finding::{Blocked, Counts, Finding, ROUNDS_MAX, UNSETTLED, merged};
 use super::identifier::{Form, IdentifierError, Identifiers, PseudonymKey};
 
 impl Policy {
-    /// The stored form of an identifier; `None` if it equals the name. Depends on the name only: the same name gives
-    /// the same result everywhere, and tokens that it already contains are kept.
+    /// Returns the stored form of the identifier `name`; `None` if the stored form equals the name. It depends on the
+    /// name only, so that the same name is stored in the same form everywhere. Tokens that the name already contains
+    /// are kept.
     ///
     /// `field` is the field name for refusals and counts.
     pub fn judge_identifier(

@@ -1,19 +1,20 @@
 //! Finds secrets in objects whose values describe each other: `{"name": "API_TOKEN", "value": "…"}`, and `data` of an
 //! object of kind Secret.
 
-/// Longest text that counts as a name, bytes; longer texts are prose.
+/// Maximum length of a text that counts as a name, bytes; longer texts are prose.
 const NAME_BYTES_MAX: usize = 128;
-/// Longest text that counts as a value, bytes; passwords and tokens are shorter.
+/// Maximum length of a text that counts as a value, bytes; passwords and tokens are shorter.
 const VALUE_BYTES_MAX: usize = 4096;
-/// Most words of a value; a text with more is a sentence, and is checked as one.
+/// Maximum number of words of a value; a text with more words is a sentence, and is checked as a sentence.
 const VALUE_WORDS_MAX: usize = 3;
 
-/// Most names of one object, because each is checked with each of its values. `_name` counts as a spelling of `name`.
+/// Maximum number of names of one object, because each name is checked with each value. `_name` counts as a spelling of
+/// `name`.
 const NAMES_MAX: usize = 8;
 /// Keys whose value is the name of something.
 const NAME_KEYS: [&str; 10] =
     ["name", "key", "title", "label", "variable", "var", "env", "field", "entity", "entityname"];
-/// Keys whose value is the named thing.
+/// Keys whose value is the value of the thing that another key names.
 #[rustfmt::skip]
 const VALUE_KEYS: [&str; 16] = [
     "value", "val", "text", "content", "contents", "data", "secret", "string", "stringvalue", "default", "defaultvalue",
@@ -27,11 +28,11 @@ pub(super) struct Pair {
     /// Field name and text.
     values: Vec<(String, String)>,
     is_secret: bool,
-    /// The same for `data` and `stringData`.
+    /// Field name, text and part of the Secret, for the strings in `data` and `stringData`.
     data: Vec<(String, String, Data)>,
 }
 
-/// The part of a Secret that an object may be.
+/// The part of a Kubernetes Secret that an object may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Data {
     /// `data`, in base64.
@@ -49,7 +50,7 @@ impl Data {
         }
     }
 
-    /// The manifest before the value.
+    /// The start of a manifest, to put before the value, so that the detector for manifests checks it.
     fn words(self) -> &'static str {
         match self {
             Data::Encoded => "kind: Secret\ndata:\n  value: ",
@@ -91,8 +92,8 @@ impl Pair {
         }
     }
 
-    /// Adds what was read of an object or a list under `key`. Texts that were already checked are not passed on, so
-    /// that each text is checked once at any nesting depth.
+    /// Adds the names and values that were read in an object or a list under `key`. Texts that were already checked are
+    /// not passed on, so that each text is checked once at any nesting depth.
     pub(super) fn take(&mut self, inner: Pair, key: &str) {
         if holds_value(key) && inner.names.is_empty() {
             self.values.extend(inner.values);

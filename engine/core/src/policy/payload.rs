@@ -13,24 +13,24 @@ use super::pair::{Data, Pair};
 use crate::event::Draft;
 use crate::identifier_fields::{identifiers_of, is_path};
 
-/// Longest key that is included in field names and that can describe the value under it, bytes.
+/// Maximum length of a key, bytes, that is included in field names and that can describe the value under it.
 const KEY_BYTES_MAX: usize = 64;
-/// Longest field name, bytes: nested objects with long keys would fill logs.
+/// Maximum length of a field name, bytes: without it, nested objects with long keys would fill logs.
 const FIELD_BYTES_MAX: usize = 256;
 
 /// An object or a list that is being read.
 struct Open {
     /// Keys of an object as they are written out; `None` for a list.
     keys: Option<BTreeSet<String>>,
-    /// Its field name.
+    /// Field name of the object or list.
     field: String,
-    /// The innermost key above its values.
+    /// The innermost key above the values in it.
     key: String,
     /// Whether the next string is a key.
     expects_key: bool,
-    /// Names and values collected from it that describe each other.
+    /// Names and values in it that describe each other.
     pair: Pair,
-    /// Which part of a Secret it may be.
+    /// The part of a Kubernetes Secret that it may be.
     data: Option<Data>,
 }
 
@@ -121,7 +121,8 @@ impl Walk<'_> {
         self.open.push(Open { keys, field, key, expects_key, pair: Pair::default(), data });
     }
 
-    /// Handles the end of an object or a list: only now are all names and values known that describe each other.
+    /// Handles the end of an object or a list. Checks names with values here, because not all of them are known
+    /// earlier.
     fn end(&mut self) -> Result<(), IdentifierError> {
         let Some(ended) = self.open.pop() else { return Ok(()) };
         for (field, words, text) in ended.pair.judged() {
@@ -164,8 +165,8 @@ impl Walk<'_> {
             self.counts.merge(&judged.counts);
             return Ok(judged.changed);
         }
-        // The words before it can make it a secret. Personal data is searched in the name alone, so that the name gives
-        // the same result wherever else it occurs.
+        // The words before a name can make it a secret. Personal data is searched in the name alone, so that the name
+        // gives the same result wherever else it occurs.
         if !words.is_empty() {
             self.policy.refuse_secret(field, words, text, self.now)?;
         }
@@ -212,7 +213,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Field name of the current value, and its key as words to put before the value.
+    /// Field name of the current value, and the words of its key, to put before the value.
     fn place(&self) -> (String, String) {
         let Some(open) = self.open.last() else { return (self.root.to_owned(), String::new()) };
         let words = if self.policy.descriptive_keys().is_match(open.key.as_bytes()) {
@@ -244,7 +245,7 @@ fn dot(field: &str) -> &'static str {
     if field.is_empty() { "" } else { "." }
 }
 
-/// Whether a key is included in field names unchanged: only keys made of plain words are.
+/// Whether a key may appear in field names unchanged: only a key made of plain words may.
 fn shown(key: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     key.len() <= KEY_BYTES_MAX && key.bytes().all(plain) && key.bytes().any(|byte| byte.is_ascii_alphabetic())
@@ -289,7 +290,7 @@ fn decoded(literal: &str) -> Cow<'_, str> {
 
 impl Policy {
     /// Checks a JSON text: every string, every key of an object, and numbers under keys that describe them. The text
-    /// must be in the strict form; what is not redacted stays byte for byte.
+    /// must be in the strict form; everything that is not redacted stays the same byte for byte.
     ///
     /// A redacted key stays different from the other keys of its object.
     pub fn judge_json(&self, field: &str, json: &str, now: Timestamp) -> Result<Redacted<String>, Blocked> {

@@ -231,15 +231,16 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
 ];
 
-/// Rejects Git remotes (`git@host:path`), whose user is not a person, and the user part of URLs.
+/// Accepts an e-mail address. Rejects Git remotes (`git@host:path`), whose user is not a person, and the user part of
+/// URLs.
 fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let mut found = found;
     let local = text[found.clone()].iter().position(|byte| *byte == b'@')?;
     let dots = text[found.clone()][..local].iter().take_while(|byte| b".'-%+".contains(byte)).count();
     found.start += dots;
     let remote = text[found.clone()].starts_with(b"git@") && behind(text, &found) == Some(b':');
-    // The last label consists of letters only, or is in another script; if it continues differently, this is another
-    // kind of name.
+    // The last label of a domain has letters only, or is in another script. If other characters continue it, the match
+    // is not an e-mail address.
     let joined = text.get(found.end + 1).is_some_and(u8::is_ascii_alphanumeric);
     let goes_on =
         behind(text, &found).is_some_and(|byte| is_word(byte) || byte == b'@' || (byte == b'-' && joined));
@@ -247,7 +248,7 @@ fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let image = [&b".png"[..], b".jpg", b".svg", b".gif", b".webp"]
         .iter()
         .any(|end| text[found.clone()].ends_with(end));
-    // A suffix of a remote would look like an e-mail address.
+    // The match must not start inside a word: the end of a Git remote would look like an e-mail address.
     let whole = !before(text, &found).is_some_and(|byte| byte.is_ascii_alphanumeric());
     let lead = &text[found.start.saturating_sub(WORDS_BEFORE_BYTES)..found.start];
     let user = lead.rsplit(|byte| byte.is_ascii_whitespace()).next().is_some_and(|word| {
@@ -256,15 +257,15 @@ fn email(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     (whole && !user && dots < local && !remote && !goes_on && !image).then_some(found)
 }
 
-/// Letters and digits in the formats of passport numbers: at least four digits.
+/// Accepts a passport number: letters and digits, with at least four digits.
 fn passport(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     alone(text, found).filter(|found| digits(&text[found.clone()]).len() >= PASSPORT_DIGITS_MIN)
 }
 
-/// Fewest digits of a passport number: letters alone are a word.
+/// Minimum number of digits in a passport number: letters alone are a word.
 const PASSPORT_DIGITS_MIN: usize = 4;
 
-/// How far before a number to look for words that describe it, bytes.
+/// Number of bytes before a number that are searched for words that describe it.
 const WORDS_BEFORE_BYTES: usize = 64;
 
 /// Whether one of these words, in lower case, occurs shortly before the match. `social security`, `social_security`,
@@ -322,7 +323,7 @@ fn card(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     None
 }
 
-/// Ungrouped, in groups of four, or grouped like American Express and Diners Club.
+/// Whether the digits are ungrouped, in groups of four, or grouped as on cards of American Express and Diners Club.
 fn grouped_as_on_a_card(number: &[u8]) -> bool {
     let groups: Vec<usize> = number.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).collect();
     let fours =
@@ -334,7 +335,7 @@ fn iban(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     if before(text, &found).is_some_and(is_word) {
         return None;
     }
-    // The pattern may include words after the number; they are dropped.
+    // Drops words after the number that the pattern included.
     let mut end = found.end;
     while end > found.start + 14 {
         let part = found.start..end;
@@ -372,7 +373,7 @@ fn ssn(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let number = digits(&text[found.clone()]);
     let value = |part: &[u8]| part.iter().fold(0_u32, |value, digit| value * 10 + u32::from(*digit));
     let (area, group, serial) = (value(&number[..3]), value(&number[3..5]), value(&number[5..]));
-    // Areas from 900 on are taxpayer numbers, whose groups are 50 and above.
+    // Numbers with an area from 900 on are taxpayer numbers, whose group is 50 or above.
     let issued = area != 0 && area != 666 && group != 0 && serial != 0 && (area < 900 || group >= 50);
     issued.then_some(found)
 }
@@ -386,10 +387,10 @@ fn ip(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
             .windows(2)
             .next()
             .is_some_and(|pair| b".".contains(&pair[0]) && pair[1].is_ascii_digit());
-    // Drop the interface of a link-local address.
+    // Drop the interface name (`%eth0`) of a link-local address.
     let word = word.split('%').next().unwrap_or(word);
     let four = word.parse::<Ipv4Addr>().is_ok();
-    // `::` alone is an operator in many languages.
+    // `::` alone is not an address, because it is an operator in many languages.
     let six =
         word.len() > 5 && word.parse::<Ipv6Addr>().is_ok() && word.bytes().any(|byte| byte.is_ascii_digit());
     (!before(text, &found).is_some_and(joined) && !goes_on && ((four && !version) || six)).then_some(found)

@@ -1,5 +1,5 @@
-//! Detects telephone numbers. Some groupings of digits are always a telephone number; all others count only next to a
-//! word that indicates one.
+//! Detects telephone numbers. Some groupings of digits are always a telephone number; other digits count only next to a
+//! word that indicates a telephone number.
 
 use std::ops::Range;
 
@@ -7,16 +7,16 @@ use regex::bytes::Regex;
 
 use super::boundary::is_word;
 
-/// Words that make the following number a telephone number, up to the number. A few words may follow a noun, but only a
-/// person and a preposition may follow a verb: "call 5 times" is not about a telephone number, but ten digits after
-/// "call" are.
+/// Pattern of the words before a number that make it a telephone number, up to the number. A few words may follow a
+/// noun, but only a person and a preposition may follow a verb: "call 5 times" is not about a telephone number, but ten
+/// digits after "call" are.
 pub(super) const WORDS_BEFORE: &str = r"(?i)(?:\b(?:(?:tele)?phone|tel|mobile|cell(?:phone)?|fax|whatsapp|sms|handset|desk|landline|hotline|pager|telefono?|telefon|handy|movil|registered|contact number)s?(?:[_ ]?(?:no|nr|num|number))?(?:[^0-9a-zA-Z]{1,8}|[^0-9a-zA-Z]{1,3}(?:is|are|at|on|was|number|numbers|no\.?|to|is now|under)[^0-9a-zA-Z]{1,4})|\b(?:call|dial|text|ring|reach|contact|message|messages|phoning|calling|answering)(?: (?:me|us|him|her|them|someone|you|back))?(?: (?:on|at|to|via))?:? {1,4})$";
-/// How far before a number to look for such words, bytes.
+/// Number of bytes before a number that are searched for [`WORDS_BEFORE`].
 const WORDS_BEFORE_BYTES: usize = 48;
 /// Words after a number that indicate a telephone number.
 const WORDS_BEHIND: [&str; 9] =
     ["office", "fax", "mobile", "home", "cell", "work", "landline", "desk", "phone"];
-/// Most groups of digits in one number.
+/// Maximum number of groups of digits in one telephone number.
 const GROUPS_MAX: usize = 8;
 /// Minimum and maximum number of digits next to an indicating word. E.164 allows 15; dialling with 00 and an extension
 /// add more.
@@ -50,12 +50,12 @@ pub(super) fn find(text: &[u8], words_before: &Regex) -> Vec<Range<usize>> {
     while let Some(start) = next_start(text, at) {
         let groups = groups(text, start);
         let lead = &text[start.saturating_sub(WORDS_BEFORE_BYTES)..start];
-        // Series of numbers have no words before them, and matching the pattern is the most expensive step.
+        // Matching the pattern is the most expensive step; the check for letters avoids it in series of numbers.
         let said = lead.iter().any(u8::is_ascii_alphabetic) && words_before.is_match(lead);
         let number = (1..=groups.len()).rev().find_map(|count| number(text, &groups[..count], said));
         at = match (&number, groups.first()) {
             (Some(number), _) => number.end,
-            // After an opening bracket the number itself may start.
+            // The number may also start after the opening bracket.
             (None, Some(first)) if first.marks.0 == first.marks.1 => first.digits.1,
             (None, _) => start + 1,
         };
@@ -95,7 +95,8 @@ fn groups(text: &[u8], start: usize) -> Vec<Group> {
     groups
 }
 
-/// The range of the telephone number that these groups form, with its extension, if they form one.
+/// Range of the telephone number that these groups form, including its extension; None if they form none. `said` tells
+/// whether a word before them indicates a telephone number.
 fn number(text: &[u8], groups: &[Group], said: bool) -> Option<Range<usize>> {
     let (first, last) = (groups.first()?, groups.last()?);
     let start = first.marks.0;
@@ -118,7 +119,7 @@ fn number(text: &[u8], groups: &[Group], said: bool) -> Option<Range<usize>> {
     ((sure || (said && plausible())) && count(b'(') == count(b')')).then_some(start..end)
 }
 
-/// Length of an extension, bytes: `x123`, ` ext. 123`.
+/// Length in bytes of the extension at the start of `rest`: `x123`, ` ext. 123`.
 fn extension(rest: &[u8]) -> usize {
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count().min(1);
     let marks = [&b"extension "[..], b"ext. ", b"ext ", b"ext", b"x"];
@@ -139,8 +140,8 @@ fn said_behind(rest: &[u8]) -> bool {
     (1..=2).contains(&marks) && WORDS_BEHIND.iter().any(|said| is(said))
 }
 
-/// `+` or `00` followed by a country code. `00` only counts in grouped numbers, because long numbers may start with
-/// zeros too.
+/// Whether the number starts with `+` or `00` and a country code. `00` only counts in grouped numbers, because long
+/// numbers may start with zeros too.
 fn international(text: &[u8], groups: &[Group], digits: usize) -> bool {
     let first = groups[0];
     let number = first.digits(text);
@@ -153,15 +154,15 @@ fn international(text: &[u8], groups: &[Group], digits: usize) -> bool {
     plus || dialled
 }
 
-/// Groupings that only telephone numbers have: North America, France, mobile numbers of the United Kingdom, and area
-/// codes in brackets.
+/// Whether the digits have a grouping that only telephone numbers have: North America, France, mobile numbers of the
+/// United Kingdom, and area codes in brackets.
 fn national(text: &[u8], groups: &[Group]) -> bool {
     let groups = if groups.len() == 4 && matches!(groups[0].digits(text), b"1" | b"001") {
         &groups[1..]
     } else {
         groups
     };
-    // On the stack, because series of numbers reach this point once per number.
+    // The array is on the stack, because a series of numbers reaches this line once per number.
     let mut lengths = [0; GROUPS_MAX];
     groups.iter().zip(&mut lengths).for_each(|(group, length)| *length = group.len());
     let marks = |at: usize| groups[at].marks(text);
@@ -186,7 +187,7 @@ fn three_three_four(groups: &[Group]) -> bool {
     groups.iter().rev().map(Group::len).take(3).eq([4, 3, 3])
 }
 
-/// Year, month and day in some order.
+/// Whether the groups are year, month and day in some order.
 fn is_date(groups: &[Group]) -> bool {
     matches!(groups.iter().map(Group::len).collect::<Vec<_>>()[..], [4, 1 | 2, 1 | 2] | [1 | 2, 1 | 2, 4])
 }

@@ -1,14 +1,14 @@
-//! Rewrites a name the way people read it: `user_+14155550132` is a word and a number, `ana%40example.org` is an e-mail
-//! address. Detectors would take `_` as part of a word, and a hyphen before a number as a sign that it is part of
-//! something longer.
+//! Rewrites a name as a person would read it, so that the detectors find personal data joined to other text:
+//! `user_+14155550132` is a word and a telephone number, `ana%40example.org` is an e-mail address. Without this,
+//! detectors take `_` as part of a word, and a number after a hyphen as a part of something longer.
 
 use std::ops::Range;
 
 use super::detector::{Finds, Kind};
 
-/// How often percent-encoding is decoded, for names that were encoded more than once.
+/// Maximum number of times that percent-encoding is decoded, for names that were encoded more than once.
 const DECODINGS_MAX: usize = 3;
-/// Fewest digits after a `+` for it to start a telephone number.
+/// Minimum number of digits after a `+` that starts a telephone number.
 const DIALLED_DIGITS_MIN: usize = 8;
 /// Number of digits of a complete national telephone number without separators.
 const NATIONAL_DIGITS: usize = 10;
@@ -31,7 +31,7 @@ const COMMON_WORDS: [&str; 16] = [
     "handset",
     "handsets",
 ];
-/// The same, unless a complete telephone number follows.
+/// Words that indicate a telephone number in a name only if a complete telephone number follows.
 const COMMON_UNLESS_WHOLE: [&str; 3] = ["cell", "desk", "pager"];
 /// Words that describe the digits joined to them: `phone4155550132`.
 const TELLING_WORDS: [&str; 15] = [
@@ -70,8 +70,8 @@ struct Seen {
 }
 
 impl Reading {
-    /// Returns `None` if the rewritten name equals the original. `tokens` are the ranges of pseudonym tokens in the
-    /// name.
+    /// Rewrites a name; returns `None` if the result equals the original. `tokens` are the ranges of pseudonym tokens
+    /// in the name.
     pub(super) fn of(name: &str, tokens: &[Range<usize>]) -> Option<Reading> {
         let seen = name.char_indices().map(|(from, c)| {
             let next = tokens.partition_point(|token| token.end <= from);
@@ -101,8 +101,8 @@ impl Reading {
         self.sources[part.start].0..self.sources[part.end - 1].1
     }
 
-    /// Whether a match in the rewritten name counts. Only kinds with a distinctive format do; a telephone number does
-    /// not if it may also be a series of numbers or a date.
+    /// Whether a match in the rewritten name counts. Only kinds with a distinctive format count. A telephone number
+    /// does not count if it may also be a series of numbers or a date.
     pub(super) fn counts(&self, finds: Finds, part: &Range<usize>, found: &str) -> bool {
         match finds {
             Finds::Secret | Finds::Personal(Kind::Address | Kind::Name) => false,
@@ -121,7 +121,7 @@ impl Reading {
     }
 }
 
-/// A date without separators: `20241129`.
+/// Whether the digits are a date without separators: `20241129`.
 fn is_day(found: &str) -> bool {
     let value = |part: Range<usize>| found.get(part).and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
     found.len() == 8
@@ -202,12 +202,12 @@ fn is_digit(c: char) -> bool {
     c.is_numeric()
 }
 
-/// Replacement for a punctuation mark between two characters.
+/// Replacement for the punctuation mark `c` between the characters `before` and `behind`.
 fn mark(c: char, before: Option<char>, behind: Option<char>) -> char {
     let (digit, letter) =
         (|c: Option<char>| c.is_some_and(is_digit), |c: Option<char>| c.is_some_and(char::is_alphabetic));
     match c {
-        // A word after a number does not describe it: `20241129_work`.
+        // Separates a word from a number before it, because it does not describe the number: `20241129_work`.
         '_' | '\u{ff3f}' if digit(before) && letter(behind) => ';',
         '_' | '\u{ff3f}' => ' ',
         '-' if !(digit(before) && digit(behind) || letter(before) && letter(behind)) => {
@@ -215,7 +215,7 @@ fn mark(c: char, before: Option<char>, behind: Option<char>) -> char {
         }
         '.' if letter(before) && digit(behind) => ' ',
         '.' if digit(before) && letter(behind) => ';',
-        // Not an e-mail address; those are excluded by [`addresses`].
+        // This `@` is not part of an e-mail address, because [`addresses`] excludes those.
         '@' if digit(before) => ';',
         _ => c,
     }

@@ -30,7 +30,7 @@ const WORDS: [(&str, &str, usize); 26] = [
     ("סיסמת", "password", 0),
     ("पासवर्ड", "password", 0),
 ];
-/// Words for `is` between a name and its value in these scripts.
+/// Words in these scripts that mean `is`, between a name and its value.
 const IS: [&str; 17] = [
     "就是",
     "是",
@@ -51,7 +51,7 @@ const IS: [&str; 17] = [
     " — это",
 ];
 
-/// If a word in another script starts here: its English equivalent, whether a word for `is` follows, and its length in
+/// If `text` starts with one of these words: its English equivalent, whether a word for `is` follows, and the length in
 /// bytes.
 pub(super) fn word_at(text: &str) -> Option<(&'static str, bool, usize)> {
     let first = text.chars().next().filter(|c| !c.is_ascii())?;

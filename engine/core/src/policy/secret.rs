@@ -33,18 +33,19 @@ const fn scan(
 
 /// Minimum entropy of an AWS access key id, bits per character.
 const ENTROPY_OF_KEY_ID: f64 = 2.4;
-/// Fewest characters of the longest part of a Slack token, and of its last part, which is the secret.
+/// Minimum length of the longest part of a Slack token, in characters.
 const SLACK_PART_CHARS_MIN: usize = 8;
-/// See [`SLACK_PART_CHARS_MIN`].
+/// Minimum length of the last part of a Slack token, which is the secret, in characters.
 const SLACK_SECRET_CHARS_MIN: usize = 8;
-/// Characters of an Anthropic key after its prefix, and the fewest of a truncated one.
+/// Length of an Anthropic key after its prefix, in characters.
 const ANTHROPIC_CHARS: usize = 95;
-/// See [`ANTHROPIC_CHARS`].
+/// Minimum length of a truncated Anthropic key after its prefix, in characters.
 const ANTHROPIC_CHARS_MIN: usize = 80;
 /// End of the example key in Stripe's documentation.
 const STRIPE_EXAMPLE_END: &[u8] = b"zdp7dc";
 
-/// Order matters: the first detector that matches names the finding; the most specific ones come first.
+/// Order matters: of several detectors that match, the first one is named in the finding, so the most specific ones
+/// come first.
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "private-key",
@@ -149,7 +150,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         "sk-",
         r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-)?[A-Za-z0-9_-]{20,250}",
         |text, found| {
-            // Anthropic keys have their own row.
+            // Anthropic keys have their own row in this table.
             let other = text[found.clone()].starts_with(b"sk-ant-");
             (!other).then(|| mixed_form(text, found))?
         },
@@ -286,7 +287,8 @@ fn checksummed(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     if base62_crc(random) == checksum { alone(text, found) } else { form(text, found) }
 }
 
-/// Accepts a Vault token. Before version 1.10 they have a short prefix, and nothing follows them.
+/// Accepts a Vault token. A token made before version 1.10 has only the short prefix `s.`, so it must not be part of a
+/// longer word.
 fn vault(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let old = text[found.clone()].starts_with(b"s.");
     let random = mixed(&text[found.clone()]) && (!old || stands_alone(text, &found));
@@ -305,7 +307,7 @@ fn jwt(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     jwt.then_some(found)
 }
 
-/// Accepts an Anthropic key. Keys of a known kind have a fixed length and end as 70 bytes in base64 do.
+/// Accepts an Anthropic key. A key of a known kind and of full length must end as the base64 of 70 bytes does.
 fn anthropic(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let key = &text[found.clone()];
     let known = [&b"sk-ant-api03-"[..], b"sk-ant-admin01-"].iter().find_map(|kind| key.strip_prefix(*kind));
@@ -327,7 +329,7 @@ fn slack(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
         .then(|| form(text, found))?
 }
 
-/// How far before credentials to look for the word that identifies them, bytes.
+/// Number of bytes before credentials that are searched for the word that identifies them.
 const LEAD_BYTES_MAX: usize = 48;
 
 fn authorization(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {

@@ -12,9 +12,9 @@ use super::detectors::detectors;
 use super::identifier::Identifiers;
 use crate::digest::Hash;
 
-/// Most exceptions. Each is compared with every match, and nobody reviews a longer list.
+/// Maximum number of exceptions: each one is compared with every match, and a longer list is not reviewed carefully.
 const EXCEPTIONS_MAX: usize = 256;
-/// Longest reason and reviewer name, characters.
+/// Maximum length of a reason and of a reviewer's name, characters.
 const REVIEW_CHARS_MAX: usize = 500;
 
 /// Configuration of the policy. Defaults: all secrets are blocked; all personal data except names, IP addresses and
@@ -112,13 +112,14 @@ impl Checked {
 }
 
 impl Settings {
-    /// All faults of the configuration. [`Policy::new`](super::Policy::new) reports the same, but also compiles the
-    /// detectors' patterns, which takes a tenth of a second: too long for callers that only pass settings on.
+    /// All faults of the configuration. [`Policy::new`](super::Policy::new) reports the same faults, but also compiles
+    /// the detectors' patterns, which takes a tenth of a second: too long for callers that only pass settings on.
     pub fn faults(&self) -> Vec<PolicyFault> {
         self.check().err().unwrap_or_default()
     }
 
-    /// The enabled detectors, in the order of the table, and the exceptions.
+    /// Validates the configuration. Returns the enabled detectors, in the order of the table, and the exceptions, or
+    /// all faults.
     pub(super) fn check(&self) -> Result<(Vec<&'static Detector>, Vec<Checked>), Vec<PolicyFault>> {
         let Settings { block, redact, exceptions, identifiers: _ } = self;
         let secrets: Vec<String> = detectors()

@@ -10,17 +10,18 @@ const ENTROPY_OF_FORM: f64 = 3.0;
 /// Minimum entropy of a token that is recognised only by the words before it, bits per character. Words and paths have
 /// less.
 pub(super) const ENTROPY_OF_TOKEN: f64 = 3.3;
-/// The same for hexadecimal digits, of which there are only sixteen.
+/// Minimum entropy of a token of hexadecimal digits. Lower, because there are only sixteen digits.
 const ENTROPY_OF_HEX: f64 = 2.9;
-/// Minimum entropy of a password, bits per character: people choose them.
+/// Minimum entropy of a password, bits per character. Lower, because people choose passwords.
 const ENTROPY_OF_PASSWORD: f64 = 2.2;
-/// Fewest characters of a password.
+/// Minimum length of a password, in characters.
 const PASSWORD_CHARS_MIN: usize = 6;
-/// Fewest characters of a password that only a space separates from its name.
+/// Minimum length of a password that only a space separates from its name, in characters.
 const SAID_PASSWORD_CHARS_MIN: usize = 8;
-/// Fewest characters of a token that is recognised only by the words before it.
+/// Minimum length of a token that is recognised only by the words before it, in characters.
 pub(super) const TOKEN_CHARS_MIN: usize = 16;
-/// Fewest characters of a token of letters only, or of one that follows its name without a sign between them.
+/// Minimum length of a token of letters only, or of a token that follows its name without a sign between them, in
+/// characters.
 const LONG_TOKEN_CHARS_MIN: usize = 20;
 
 /// Accepts a token recognised by its prefix, unless it is one repeated character or made of words.
@@ -30,23 +31,25 @@ pub(super) fn form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     (starts && entropy_bits(token) >= ENTROPY_OF_FORM && !is_row(token)).then_some(found)
 }
 
-/// The same for tokens with letters and digits, for prefixes that words can also start with.
+/// Accepts a token as [`form`] does, if it also has both letters and digits. For prefixes with which words can start
+/// too.
 pub(super) fn mixed_form(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     mixed(&text[found.clone()]).then(|| form(text, found))?
 }
 
-/// Accepts letters and digits with at least this entropy, bits per character: enough to look random.
+/// Accepts a match with both letters and digits and an entropy of at least `bits` per character, so that it looks
+/// random.
 pub(super) fn random(text: &[u8], found: Range<usize>, bits: f64) -> Option<Range<usize>> {
     let token = &text[found.clone()];
     (mixed(token) && entropy_bits(token) >= bits).then_some(found)
 }
 
-/// Whether it contains both letters and digits.
+/// Whether the token contains both letters and digits.
 pub(super) fn mixed(token: &[u8]) -> bool {
     token.iter().any(u8::is_ascii_digit) && token.iter().any(u8::is_ascii_alphabetic)
 }
 
-/// Whether a third or more of it is one repeated character, as in `AKIAXXXXXXXXXXXXXXXX`.
+/// Whether a third or more of the token is one repeated character, as in `AKIAXXXXXXXXXXXXXXXX`.
 pub(super) fn is_row(token: &[u8]) -> bool {
     let mut longest = 0;
     let mut row = 0;
@@ -72,11 +75,11 @@ pub(super) fn random_letters(token: &[u8]) -> bool {
 pub(super) enum Said {
     /// A sign or a word assigns it: `=`, `:`, `is`, the bracket of a call.
     Given,
-    /// It only follows the name.
+    /// The value only follows the name.
     Behind,
 }
 
-/// Whether this may be a password that somebody chose.
+/// Whether the value may be a password that a person chose.
 pub(super) fn is_password(value: &[u8], quoted: bool, said: Said) -> bool {
     let letters = value.iter().any(u8::is_ascii_alphabetic);
     let digits = value.iter().any(u8::is_ascii_digit);
@@ -90,7 +93,7 @@ pub(super) fn is_password(value: &[u8], quoted: bool, said: Said) -> bool {
     value.len() >= fewest
         && letters
         && others
-        // Not a sentence, even in quotes.
+        // A value with more spaces is a sentence, even in quotes.
         && spaces <= 5
         && !is_code(value, quoted)
         && !is_placeholder(value)
@@ -99,9 +102,9 @@ pub(super) fn is_password(value: &[u8], quoted: bool, said: Said) -> bool {
         && entropy_bits(value) >= ENTROPY_OF_PASSWORD
 }
 
-/// Whether this is a key or a token: long, with letters and digits, of high entropy, and not the name of something.
-/// `owned` means that the preceding name tells what the value gives access to, as `api_key` does: then a UUID is a
-/// secret too.
+/// Whether the value is a key or a token: long, with letters and digits, of high entropy, and not the name of
+/// something. `owned` means that the preceding name tells what the value gives access to, as `api_key` does: then a
+/// UUID is a secret too.
 pub(super) fn is_token(value: &[u8], said: Said, owned: bool) -> bool {
     let fewest = match said {
         Said::Given => TOKEN_CHARS_MIN,
@@ -140,7 +143,7 @@ pub(super) fn is_token(value: &[u8], said: Said, owned: bool) -> bool {
         && (owned || !is_uuid(value))
 }
 
-/// A file name or a path: `pkcs11:key-1.yaml`, `/tmp/node-e2e-123456`.
+/// Whether the value is a file name or a path: `pkcs11:key-1.yaml`, `/tmp/node-e2e-123456`.
 fn is_file(value: &[u8]) -> bool {
     const ENDS: [&str; 20] = [
         "yaml", "yml", "json", "pem", "key", "crt", "cer", "txt", "conf", "toml", "env", "cfg", "ini", "xml",
@@ -154,8 +157,8 @@ fn is_file(value: &[u8]) -> bool {
     path || ENDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(end))
 }
 
-/// A call, an index, a variable, a template or a tag: code that refers to a password. In quotes, brackets are ordinary
-/// characters, so only templates are excluded.
+/// Whether the value is code that refers to a password: a call, an index, a variable, a template or a tag. In quotes,
+/// brackets are ordinary characters, so only templates count as code.
 fn is_code(value: &[u8], quoted: bool) -> bool {
     if is_template(value) {
         return true;
@@ -174,8 +177,8 @@ fn is_code(value: &[u8], quoted: bool) -> bool {
         || matches!(value.get(name..name + 2), Some(b"()" | b"[]" | b"{}" | b"->"))
 }
 
-/// A template or variable: `${NAME}`, `{{ .Values.x }}`, `$(command)`, `#{name}`, `<%= name %>`, `%NAME%`,
-/// `<your-password>`, `$NAME`.
+/// Whether the value is a template or a variable: `${NAME}`, `{{ .Values.x }}`, `$(command)`, `#{name}`, `<%= name %>`,
+/// `%NAME%`, `<your-password>`, `$NAME`.
 pub(super) fn is_template(value: &[u8]) -> bool {
     const OPEN: [(&[u8], &[u8]); 8] = [
         (b"${{", b"}}"),
@@ -210,14 +213,15 @@ pub(super) fn is_template(value: &[u8]) -> bool {
         || value.strip_prefix(b"%").and_then(|rest| rest.strip_suffix(b"%")).is_some_and(variable)
 }
 
-/// A UUID. Most UUIDs identify something and give no access.
+/// Whether the value is a UUID. Most UUIDs identify something and give no access.
 pub(super) fn is_uuid(value: &[u8]) -> bool {
     let groups: Vec<usize> = value.split(|byte| *byte == b'-').map(<[u8]>::len).collect();
     groups == [8, 4, 4, 4, 12] && value.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
 }
 
-/// Words, numbers and versions joined by punctuation, such as `db-credentials-v2`, `conf/app.yaml` or `2026-01-31T12`:
-/// names of things. No part mixes letters and digits, except for one letter before a number.
+/// Whether the value consists of words, numbers and versions joined by punctuation, such as `db-credentials-v2`,
+/// `conf/app.yaml` or `2026-01-31T12`: names of things. No part mixes letters and digits, except for one letter before
+/// a number.
 pub(super) fn is_words(value: &[u8]) -> bool {
     let parts = value.split(|byte| b"-_./:=%+~@#$!*&^|".contains(byte));
     parts.into_iter().all(|part| {
@@ -227,7 +231,8 @@ pub(super) fn is_words(value: &[u8]) -> bool {
     })
 }
 
-/// A word in ordinary spelling: letters in lower case, in upper case or capitalised, followed by at most two digits.
+/// Whether the part is a word in ordinary spelling: letters in lower case, in upper case or capitalised, followed by at
+/// most two digits.
 fn single_case(part: &[u8]) -> bool {
     let letters = part.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let (word, number) = part.split_at(letters);

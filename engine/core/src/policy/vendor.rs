@@ -1,5 +1,5 @@
-//! Detectors of tokens in the published formats of their issuers: a prefix, an alphabet, and a length. Widely used
-//! vendors have a row each; the other rows combine several vendors.
+//! Detectors of tokens in the published formats of their issuers: a prefix, an alphabet, and a length. Each widely used
+//! vendor has its own row; the other rows combine several vendors.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::detector::Detector;
 use super::secret::row;
 use super::value::{form, is_row, mixed, mixed_form, random};
 
-/// Order matters: the first detector that matches names the finding.
+/// Order matters: of several detectors that match, the first one is named in the finding.
 pub(super) const DETECTORS: &[Detector] = &[
     row(
         "azure-identifiable-key",
@@ -121,10 +121,11 @@ pub(super) const DETECTORS: &[Detector] = &[
     ),
 ];
 
-/// Longest token that must end where its format ends; the lengths of longer formats are limits of this implementation.
+/// Maximum length of tokens that must end where their format ends. In longer formats the length is a limit of this
+/// implementation, not of the issuer.
 const FIXED_CHARS_MAX: usize = 100;
 
-/// A token with letters and digits that is not part of a longer word, path, file name or base64 text.
+/// Accepts a token with letters and digits that is not part of a longer word, path, file name or base64 text.
 fn whole(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let part = before(text, &found).is_some_and(|byte| is_word(byte) || b"./+".contains(&byte));
     let goes_on = found.len() <= FIXED_CHARS_MAX
@@ -138,7 +139,8 @@ fn entra(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     (whole && !is_row(&text[found.clone()])).then(|| random(text, found, 3.0))?
 }
 
-/// The bot's number is numeric; tokens that encode it have letters of both cases and digits in every part.
+/// Accepts a Discord bot token: its first part encodes the bot's numeric id, or all of its parts have letters of both
+/// cases and the token has digits.
 fn discord(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let token = &text[found.clone()];
     let number = token.split(|byte| *byte == b'.').next().unwrap_or_default();

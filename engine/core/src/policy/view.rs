@@ -8,10 +8,10 @@ use unicode_normalization::char::decompose_canonical;
 
 use super::scripts;
 
-/// Stands for a letter of a script without upper and lower case. Not part of a word, because such scripts write no
-/// space between a word and a number.
+/// Replaces a letter of a script without upper and lower case. This byte does not count as part of a word, because such
+/// scripts write no space between a word and a number.
 const UNCASED: u8 = 0x01;
-/// Stands for all other characters without an ASCII equivalent: symbols, emoji.
+/// Replaces all other characters without an ASCII equivalent: symbols, emoji.
 const OTHER: u8 = b'?';
 /// The letters U+00C0 to U+00FF without their diacritics.
 const LATIN_1: &[u8; 64] = b"AAAAAAACEEEEIIIIDNOOOOOxOUUUUYTsaaaaaaaceeeeiiiidnooooo/ouuuuyty";
@@ -66,7 +66,7 @@ impl<'a> View<'a> {
         &self.bytes
     }
 
-    /// Maps a range back to the original. Both ends are on character boundaries.
+    /// Maps a range of the ASCII text back to the original. Both ends are on character boundaries.
     pub(super) fn source(&self, part: &Range<usize>) -> Range<usize> {
         if self.sources.is_empty() || part.is_empty() {
             return part.clone();
@@ -79,8 +79,8 @@ fn offset(at: usize) -> u32 {
     u32::try_from(at).expect("a text is within the limits of a request, which are far below 4 GiB")
 }
 
-/// A line break or tab that is escaped as two characters, as in JSON inside a text. Otherwise the letter would be taken
-/// as part of the following word.
+/// The line break or tab that a backslash and this letter stand for, as in JSON inside a text. Without this, the letter
+/// would be taken as part of the following word.
 fn escaped(letter: char) -> Option<u8> {
     match letter {
         'n' | 'r' => Some(b'\n'),

@@ -6,7 +6,7 @@ use super::{Fault, Follows, Found, Link};
 use crate::digest::Hash;
 use crate::format::{EventLine, Header, Seal};
 
-/// State of the chain while a segment is read, and what may come next.
+/// State of the chain while a segment is read: determines which line may come next.
 pub(super) struct Chain {
     pub(super) header: Option<(Header, Hash)>,
     pub(super) seal: Option<(Seal, Hash)>,
@@ -16,8 +16,8 @@ pub(super) struct Chain {
 enum Expected {
     Header(Follows),
     Event(Link),
-    /// After damage: accept the next line that verifies in itself, an event with this sequence number if the number is
-    /// known.
+    /// After a damaged line: accept the next line whose own hash verifies. If the sequence number is known, an event
+    /// must have it.
     Anything(Option<u64>),
     Nothing,
 }
@@ -27,12 +27,12 @@ impl Chain {
         Chain { header: None, seal: None, expected: Expected::Header(follows) }
     }
 
-    /// Starts inside a segment.
+    /// A chain that starts inside a segment, after the event or header at `link`.
     pub(super) fn inside(header: Header, hash: Hash, link: Link) -> Chain {
         Chain { header: Some((header, hash)), seal: None, expected: Expected::Event(link) }
     }
 
-    /// End of the events so far, if known.
+    /// End of the chain after the events read so far, if known.
     pub(super) fn link(&self) -> Option<Link> {
         match self.expected {
             Expected::Event(link) => Some(link),
@@ -50,8 +50,8 @@ impl Chain {
         }
     }
 
-    /// Processes the next line. Can be called again after a fault: it continues with the next line that verifies in
-    /// itself.
+    /// Verifies the next line and calls `visit` if it is an event. After a fault it can be called with the following
+    /// lines, and continues with the next line whose own hash verifies.
     pub(super) fn step(&mut self, line: &Line, visit: &mut impl FnMut(&Found<'_>)) -> Result<(), Fault> {
         match &self.expected {
             Expected::Header(_) => self.header(line),

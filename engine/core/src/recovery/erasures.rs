@@ -1,4 +1,4 @@
-//! Matches missing payloads with the erasure events that account for them.
+//! Matches missing payloads with the erasure events that record their removal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ pub struct Gap {
 }
 
 /// Collects missing payloads and the erasure events that name them, over a complete log or over parts that are merged
-/// later. Memory use is proportional to the number of both.
+/// later. Memory use is proportional to the number of missing payloads and erasure events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erasures {
     /// Keyed by the ids of the erasure event and of the forgotten event.
@@ -38,7 +38,7 @@ struct Act {
 }
 
 impl Erasures {
-    /// Records an event; the order of events does not matter.
+    /// Records an event if its payload is missing or it is an erasure event. The order of events does not matter.
     pub fn see(&mut self, found: &Found<'_>) {
         let envelope = &found.event.envelope;
         match found.event.body {
@@ -47,7 +47,8 @@ impl Erasures {
                 self.gaps.insert((by.to_owned(), envelope.id.to_string()), gap);
             }
             Body::Whole { payload, .. } if envelope.kind == MEMORY_FORGOTTEN => {
-                // A payload with another shape erases nothing: its targets are reported as gaps.
+                // An erasure event whose payload has another shape accounts for no missing payload, so the missing
+                // payloads are reported.
                 if let Ok(Act { targets, .. }) = serde_json::from_str(payload) {
                     self.acts.insert(envelope.id.to_string(), (envelope.seq, targets));
                 }
@@ -62,13 +63,13 @@ impl Erasures {
         self.acts.extend(other.acts);
     }
 
-    /// Number of missing payloads, accounted for or not.
+    /// Number of missing payloads, whether or not an erasure event names them.
     pub fn forgotten(&self) -> usize {
         self.gaps.len()
     }
 
-    /// Lines without payload that no later event of the log accounts for: damage. Call it after the complete log was
-    /// recorded.
+    /// Lines with a missing payload that no later erasure event names. This is damage. Call it after the complete log
+    /// was recorded.
     pub fn unaccounted(&self) -> Vec<Gap> {
         let accounted = |(by, id): &(String, String), gap: &Gap| {
             self.acts.get(by).is_some_and(|(seq, targets)| *seq > gap.seq && targets.contains(id))

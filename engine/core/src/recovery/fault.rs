@@ -19,7 +19,7 @@ pub enum Fault {
     /// Batch positions are not consecutive.
     #[error("the batch marks do not follow from the line before")]
     Batch,
-    /// The durable mark names an event that cannot have been the last durable one.
+    /// The field `synced` names an event that cannot have been the last durable event.
     #[error("the durable mark does not follow from the line before")]
     Synced,
     /// The header of a segment does not follow from the previous segment; names the field.
@@ -28,7 +28,7 @@ pub enum Fault {
     /// The seal does not match this segment; names the field.
     #[error("the {0} in the seal does not match the segment")]
     Seal(&'static str),
-    /// The root in the seal is not the root of the events up to there.
+    /// The Merkle root in the seal is not the root over the events up to the seal.
     #[error("the root in the seal is not the root of the events")]
     Root,
     /// A segment other than the last one ends without a seal.
@@ -40,7 +40,7 @@ pub enum Fault {
     /// A payload is missing, and no later event records that it was forgotten.
     #[error("the payload is missing, and no event in the log explains it")]
     Erasure,
-    /// The line is intact, but another byte replaces its line feed.
+    /// The line is intact, but ends with another byte in place of the line feed.
     #[error("the line feed after the line is damaged")]
     Terminator,
 }

@@ -11,7 +11,7 @@ const SECTOR_BYTES: u64 = 512;
 /// One line and its position.
 #[derive(Default)]
 pub(super) struct Line {
-    /// With the line feed; truncated at the maximum length.
+    /// The line with its line feed; truncated at the maximum length.
     bytes: Vec<u8>,
     /// Line number from 1; the header is line 1.
     pub(super) number: u64,
@@ -41,17 +41,17 @@ impl Line {
         self.bytes.strip_suffix(b"\n").ok_or(LineFault::Frame("a line that ends with a line feed"))
     }
 
-    /// Whether an interrupted write may have left this line.
+    /// Whether this line may be the rest of an interrupted write.
     pub(super) fn may_be_torn(&self) -> bool {
         !self.ended() || self.has_hole()
     }
 
-    /// An interrupted write leaves a prefix of a line, never a complete line followed by a byte other than its line
-    /// feed.
+    /// Whether another byte replaced the line feed of a complete line. An interrupted write leaves a prefix of a line,
+    /// so this is damage.
     pub(super) fn lost_its_line_feed(&self) -> bool {
         let Some((last, line)) = self.bytes.split_last() else { return false };
         // Exception: the line feed is the first byte of a sector and the only byte written to it. That sector may not
-        // have been written.
+        // have been written in an interrupted write.
         let at_sector_start = (self.offset + line.len() as u64).is_multiple_of(SECTOR_BYTES);
         if *last == 0 && at_sector_start {
             return false;
@@ -61,7 +61,7 @@ impl Line {
         *last != b'\n' && stands()
     }
 
-    /// Pages that were not written: zeros up to the end of a sector or of the file.
+    /// Whether the line contains pages that were not written: zeros up to the end of a sector or of the file.
     fn has_hole(&self) -> bool {
         let mut end = 0;
         self.bytes.chunk_by(|a, b| (*a == 0) == (*b == 0)).any(|run| {
@@ -91,7 +91,7 @@ impl<R: BufRead> Lines<R> {
         Lines::behind(reader, 0, 0)
     }
 
-    /// Starts `offset` bytes into the segment, after this many lines.
+    /// Reads lines from `reader`, which is positioned `offset` bytes into the segment, after `lines` lines.
     pub(super) fn behind(reader: R, lines: u64, offset: u64) -> Lines<R> {
         Lines { reader, line: Line { number: lines, offset, ..Line::default() } }
     }

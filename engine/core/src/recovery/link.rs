@@ -27,8 +27,8 @@ impl Link {
         Link { seq: envelope.seq, hash, synced: envelope.synced, batch: envelope.batch }
     }
 
-    /// An end before which everything is durable, as recorded in a checkpoint: the last event and the hash of the last
-    /// line. The next line is the first one of a new write.
+    /// End of a chain in which every event is durable, as a checkpoint records it: `seq` is the last event, `hash` the
+    /// hash of the last line. The next line is the first line of a new write.
     pub fn durable(seq: u64, hash: Hash) -> Link {
         Link { seq, hash, synced: seq, batch: [1, 1] }
     }
@@ -53,7 +53,8 @@ impl Link {
         if !self.batch_goes_on(next) {
             return Err(Fault::Batch);
         }
-        // Lines of one write have the same `synced`; the first line of the next write has the last line before it.
+        // Lines of one write have the same `synced`; the first line of the next write has the last event before that
+        // write.
         let same_write = next.synced == self.synced;
         let next_write = self.ends_batch() && next.synced == self.seq;
         if same_write || next_write { Ok(()) } else { Err(Fault::Synced) }
@@ -94,14 +95,14 @@ pub(super) fn check_seal_of(seal: &Seal, header: &Header) -> Result<(), Fault> {
     wrong.into_iter().find(|(_, wrong)| *wrong).map_or(Ok(()), |(field, _)| Err(Fault::Seal(field)))
 }
 
-/// End of a sealed segment, from which the header of the next one must follow.
+/// End of a sealed segment, from which the header of the next segment must follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentEnd {
     /// Id of the log.
     pub log_id: String,
     /// Number of the sealed segment.
     pub segment: u64,
-    /// Epoch of its writer; that of the next segment must not be smaller.
+    /// Epoch of the segment's writer. The epoch of the next segment must not be smaller.
     pub epoch: u64,
     /// Sequence number of the last event.
     pub seq: u64,
@@ -117,7 +118,7 @@ impl SegmentEnd {
     }
 }
 
-/// What the header of a segment must follow from.
+/// The segment end that a segment's header must follow from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Follows {
     /// Nothing: it is the first segment of its log.
@@ -129,7 +130,7 @@ pub enum Follows {
 }
 
 impl Follows {
-    /// Checks whether this header may be the next one.
+    /// Checks whether this header may follow.
     ///
     /// # Errors
     ///

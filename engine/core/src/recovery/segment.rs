@@ -11,17 +11,17 @@ use crate::format::{Header, Seal};
 /// Result of scanning a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
-    /// The header and its hash, if it is complete.
+    /// The header and its hash, if the header is complete.
     pub header: Option<(Header, Hash)>,
     /// End of the chain after the last complete batch, if there is a header.
     pub head: Option<Link>,
     /// The seal and its hash, if the segment is sealed.
     pub seal: Option<(Seal, Hash)>,
-    /// Length of the part that verifies, bytes.
+    /// Length of the valid part of the segment, bytes.
     pub valid_len: u64,
     /// Number of complete events in the segment, including those before the start of the scan.
     pub events: u64,
-    /// How to proceed.
+    /// Result of the verification.
     pub verdict: Verdict,
 }
 
@@ -44,9 +44,10 @@ pub enum ScanStart {
 }
 
 /// Reads a segment to its end and verifies it. Only the last segment of a log may be open or torn; `last` tells whether
-/// this is the last one. A clean segment is sealed if the result contains a seal. `visit` is called for every complete
-/// event in order, including those of a last batch that turns out to be torn; their offsets are at or after
-/// [`Scan::valid_len`]. The caller, who has the tree, must verify the root in the seal with [`check_root`].
+/// this is the last segment. A clean segment is sealed if the result contains a seal. `visit` is called for every
+/// complete event in order, including those of a last batch that turns out to be torn; their offsets are at or after
+/// [`Scan::valid_len`]. The root in the seal is not verified here, because that needs the Merkle tree: the caller must
+/// call [`check_root`].
 ///
 /// # Errors
 ///
@@ -107,14 +108,14 @@ impl ScanStart {
 
 /// Classification of a line that does not verify.
 enum Broken {
-    /// The line and everything after it was never durable.
+    /// The line and everything after it were never durable.
     Torn(Breach),
     /// The line was durable and is damaged.
     Corrupt(Breach),
 }
 
-/// Decides whether the line read last is an unfinished write or damage. Reads on until the end, or until a later line
-/// proves damage.
+/// Decides whether the line that was read last is an unfinished write or damage. Reads further lines until one of them
+/// proves damage, or to the end.
 fn judge<R: BufRead>(lines: &mut Lines<R>, breach: Breach) -> io::Result<Broken> {
     if lines.line.lost_its_line_feed() {
         return Ok(Broken::Corrupt(Breach { reason: Fault::Terminator, ..breach }));
@@ -138,7 +139,7 @@ impl Scan {
         scan
     }
 
-    /// Marks everything up to the last complete batch as valid.
+    /// If a batch or the whole segment is complete at `end`, records that everything before `end` is valid.
     fn keep(&mut self, chain: &Chain, end: u64) {
         if self.header.is_none() {
             self.header.clone_from(&chain.header);
@@ -172,7 +173,7 @@ impl Scan {
         }
     }
 
-    /// The end that the next segment's header must follow from, if this segment is sealed.
+    /// The end that the next segment's header must follow from; None if this segment is not sealed.
     pub fn end(&self) -> Option<SegmentEnd> {
         let ((header, _), (seal, hash)) = (self.header.as_ref()?, self.seal.as_ref()?);
         Some(SegmentEnd::new(header, seal, *hash))

@@ -9,7 +9,7 @@ use crate::digest::Hash;
 use crate::format::{Header, Seal};
 use crate::merkle::{self, Frontier, Span};
 
-/// Most breaches that are kept; the count includes all of them.
+/// Maximum number of breaches that are kept. The count includes all breaches.
 pub const BREACHES_MAX: usize = 1000;
 
 /// Breaches found, in log order.
@@ -42,7 +42,8 @@ impl<T> Breaches<T> {
     }
 }
 
-/// The part of a segment after its last complete batch. As far as the segment itself shows, it was never durable.
+/// The part of a segment after its last complete batch. The segment itself does not show that this part was ever
+/// durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Torn {
     /// Length of the part that verifies, bytes.
@@ -56,7 +57,7 @@ pub struct Torn {
 /// Result of reading one segment on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentAudit {
-    /// The header and its hash, if it is complete.
+    /// The header and its hash, if the header is complete.
     pub header: Option<(Header, Hash)>,
     /// The seal and its hash, if the segment is sealed.
     pub seal: Option<(Seal, Hash)>,
@@ -70,14 +71,14 @@ pub struct SegmentAudit {
     pub breaches: Breaches<Breach>,
     /// An unfinished write at the end.
     pub torn: Option<Torn>,
-    /// Merkle tree leaves of its events. Meaningless if there are breaches.
+    /// Merkle tree leaves of the segment's events. Not usable if there are breaches.
     pub leaves: Span,
-    /// Missing payloads, and erasure events.
+    /// Missing payloads and erasure events in the segment.
     pub erasures: Erasures,
 }
 
-/// Reads a segment to its end, whatever faults it has. `visit` is called for every event that verifies, including those
-/// of an unfinished last batch.
+/// Reads a segment to its end and continues after faults. `visit` is called for every event that verifies, including
+/// those of an unfinished last batch.
 ///
 /// # Errors
 ///
@@ -173,13 +174,13 @@ impl State {
 }
 
 impl SegmentAudit {
-    /// The end that the next segment's header must follow from, if this segment is sealed.
+    /// The end that the next segment's header must follow from; None if this segment is not sealed.
     pub fn end(&self) -> Option<SegmentEnd> {
         let ((header, _), (seal, hash)) = (self.header.as_ref()?, self.seal.as_ref()?);
         Some(SegmentEnd::new(header, seal, *hash))
     }
 
-    /// A breach at the position after its last line.
+    /// A breach at the position after the segment's last line.
     fn behind(&self, reason: Fault) -> Breach {
         let head = self.head.map_or(0, |head| head.seq);
         let before = self.header.as_ref().map_or(0, |(header, _)| header.prev_seq);
@@ -206,9 +207,9 @@ pub struct Joined {
     pub forgotten: usize,
 }
 
-/// Joins segments that were read independently, in the order of their names; each comes with the sequence number of its
-/// first event as given by its name. Verifies what connects them: headers against seals, the roots in the seals, and
-/// erasures.
+/// Joins the results of segments that were read independently, in the order of their file names. The number with each
+/// result is the sequence number of the first event that the file name contains. Verifies the connections between
+/// segments: headers against seals, the roots in the seals, and erasures.
 pub fn join(segments: Vec<(u64, SegmentAudit)>) -> Joined {
     let mut joined = Joined {
         log_id: None,
@@ -269,9 +270,9 @@ impl Joined {
         self.grow(index, survey);
     }
 
-    /// Extends the tree by this segment, as long as there are no breaches.
+    /// Extends the Merkle tree by the events of this segment, as long as there are no breaches.
     fn grow(&mut self, index: usize, survey: &SegmentAudit) {
-        // Left by an interrupted rotation: it contains no events.
+        // Such a segment was left by an interrupted rotation and contains no events.
         if survey.header.is_none() && survey.breaches.count == 0 {
             return;
         }

@@ -54,7 +54,8 @@ impl Author {
 /// End of validity, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
-    /// First moment at which it is no longer valid; absent for the moment of the event.
+    /// First moment at which the entity, observation or relation is no longer valid; absent for the moment of the
+    /// event.
     pub valid_until: Option<Timestamp>,
     /// Reason.
     pub reason: Option<String>,
@@ -69,7 +70,7 @@ impl Ends {
     }
 }
 
-/// Validates entities to create. The first of several entities with the same name is kept.
+/// Validates entities to create. Of several entities with the same name, only the first is kept.
 pub fn created_entities(request: CreateEntities) -> Result<(Author, Vec<Entity>), Refused> {
     count("entities", request.entities.len(), 1, GRAPH_BATCH_MAX)?;
     let mut seen = BTreeSet::new();

@@ -13,7 +13,7 @@ use crate::words::make_normal;
 pub struct ItemWrite {
     /// Namespace in its stored form.
     pub namespace: String,
-    /// Its key.
+    /// Key of the item.
     pub key: String,
     /// Required current version; 0 means that the item must not exist.
     pub if_version: Option<u64>,
@@ -26,7 +26,7 @@ pub fn put_item(request: PutItem) -> Result<ItemWrite, Refused> {
     put_item_to_live(request, None)
 }
 
-/// Validates a new version of an item that expires `ttl_ms` milliseconds after it was last put or read.
+/// Validates a new version of an item that expires `ttl_ms` milliseconds after the last time that it was put or read.
 pub fn put_item_to_live(request: PutItem, ttl_ms: Option<u64>) -> Result<ItemWrite, Refused> {
     size("value", request.value.get().len())?;
     put_sized_item(request, ttl_ms)
@@ -137,7 +137,7 @@ pub fn listed_namespaces(request: &ListNamespaces) -> Result<NamespaceQuery, Ref
     segments("prefix", &mut prefix, 0, true)?;
     segments("suffix", &mut suffix, 0, true)?;
     limits(request.limit, request.offset)?;
-    // A depth beyond the maximum number of segments truncates nothing.
+    // A greater depth than the maximum number of segments has no effect.
     let depth = request.max_depth.map_or(ITEM_SEGMENTS_MAX, |depth| depth as usize);
     if depth == 0 {
         return Err(Refused::Range { field: "max_depth", min: 1, max: u32::MAX.into() });
@@ -147,7 +147,8 @@ pub fn listed_namespaces(request: &ListNamespaces) -> Result<NamespaceQuery, Ref
 }
 
 impl NamespaceQuery {
-    /// The truncated segments of a stored namespace, or nothing if it does not match the query.
+    /// The segments of a stored namespace, truncated to the depth of the query. None if the namespace does not match
+    /// the query.
     pub fn told(&self, stored: &str) -> Option<Vec<String>> {
         let segments: Vec<&str> = stored.split('.').collect();
         let fits = |wanted: &[String], found: &[&str]| {

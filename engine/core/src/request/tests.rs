@@ -128,13 +128,13 @@ fn a_number_is_digits_within_bounds() {
     }
 }
 
-/// Removes the anchors. The generator matches the complete pattern anyway.
+/// Removes `^` and `$`, which the generator does not support. It always matches the whole pattern.
 fn unanchored(pattern: &'static str) -> &'static str {
     pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix('$')).unwrap()
 }
 
 proptest::proptest! {
-    /// Names that match the pattern in the API description are accepted.
+    /// Names that match the pattern in the API description are also accepted by the validation.
     #[test]
     fn what_fits_a_published_pattern_is_accepted(
         named in unanchored(NAME_PATTERN),

@@ -1,5 +1,5 @@
-//! Okapi BM25 over any unit of text: a memory, a memory with its neighbours, or a session. The full-text index uses the
-//! same formula but can only score single memories, so neighbourhoods and sessions are scored here.
+//! Okapi BM25 scores of any unit of text: a memory, a memory with its neighbours, or a session. The full-text index
+//! uses the same formula but can only score single memories, so neighbourhoods and sessions are scored here.
 
 use crate::words::terms::Term;
 
@@ -8,11 +8,12 @@ const K1: f64 = 1.2;
 /// Length normalisation; the value that FTS5 uses.
 const B: f64 = 0.75;
 
-/// IDF of a word that nearly every memory has: almost 0, but more than that of a word no memory has.
+/// IDF of a word that nearly every memory contains: almost 0, but more than the IDF of a word that no memory contains.
 const IDF_MIN: f64 = 1e-6;
 
 /// Inverse document frequency, as in FTS5: `ln((n - df + 0.5) / (df + 0.5))`, never negative, and 0 for a word that no
-/// memory has.
+/// memory contains. `count` is the number of memories (n), `frequency` the number of memories that contain the word
+/// (df).
 pub fn idf(count: u64, frequency: u64) -> f64 {
     if frequency == 0 {
         return 0.0;
@@ -29,7 +30,7 @@ pub struct QueryTerms {
 }
 
 impl QueryTerms {
-    /// Distinct terms, in the order of their first occurrence.
+    /// The distinct `terms`, in the order of their first occurrence, with the IDF that `idf` returns.
     pub fn new(terms: impl IntoIterator<Item = Term>, idf: impl Fn(Term) -> f64) -> QueryTerms {
         let mut asked: Vec<(Term, f64)> = Vec::new();
         for term in terms {
@@ -45,7 +46,8 @@ impl QueryTerms {
         &self.terms
     }
 
-    /// Score of a text of `words` words with these term counts, where the average text has `mean` words.
+    /// BM25 score of a text. `counts` is how often each term of the query occurs in it, `words` its number of words,
+    /// and `mean` the average number of words of the texts.
     pub fn score(&self, counts: &[f64], words: f64, mean: f64) -> f64 {
         let length = 1.0 - B + B * if mean > 0.0 { words / mean } else { 1.0 };
         let term = |((_, idf), count): (&(Term, f64), &f64)| idf * count * (K1 + 1.0) / (count + K1 * length);

@@ -3,7 +3,7 @@
 use super::question::AnalysedQuery;
 use super::text_style::TextStyle;
 
-/// Lanes: each scores every memory independently of the other lanes.
+/// Retrieval methods (lanes). Each lane scores every memory independently of the other lanes.
 pub const LANES: [&str; 14] = [
     "lexical",
     "static",
@@ -22,7 +22,7 @@ pub const LANES: [&str; 14] = [
 ];
 /// Lanes for which the scores of neighbouring memories are features too, as indexes into [`LANES`].
 pub const AROUND_LANES: [usize; 3] = [0, 1, 6];
-/// How many neighbours before and after a memory count.
+/// Number of neighbours before and after a memory whose scores are features of the memory.
 pub const AROUND: usize = 3;
 
 /// Names of all features, in the order that [`features`] returns them.
@@ -89,7 +89,7 @@ const WORD_LANES: [usize; 8] = [0, 2, 4, 8, 10, 11, 12, 13];
 const TOKEN_LANES: [usize; 2] = [6, 7];
 /// Number of features between the lanes and the neighbour features.
 const SINGLE: usize = 16;
-/// Index of the first two of them, which also select candidates.
+/// Index of the first of these features. The first two of them also select candidates.
 const EXACT: usize = LANES.len();
 const GRAPH: usize = LANES.len() + 1;
 
@@ -114,8 +114,8 @@ impl Counted {
         TOKEN_LANES.iter().any(|lane| self.lanes[*lane])
     }
 
-    /// What must be computed for these weights, in the order of [`NAMES`]. If only one kind of lane (lexical or vector)
-    /// has weights, only that kind selects candidates.
+    /// What must be computed for these weights, which are in the order of [`NAMES`]. If only one kind of lane (lexical
+    /// or vector) has weights, only that kind selects candidates.
     pub fn by(weights: &[f64; NAMES.len()]) -> Counted {
         let mut lanes: [bool; LANES.len()] = std::array::from_fn(|lane| weights[lane] != 0.0);
         let around = 2 * AROUND + 2;
@@ -123,7 +123,8 @@ impl Counted {
             let from = LANES.len() + SINGLE + place * around;
             lanes[lane] |= weights[from..from + around].iter().any(|weight| *weight != 0.0);
         }
-        // A memory without a session counts as its own session.
+        // The lanes for sessions, 8 and 9, also need lanes 0 and 1, because a memory without a session counts as its
+        // own session.
         lanes[0] |= lanes[8];
         lanes[1] |= lanes[9];
         let any =
@@ -149,7 +150,8 @@ pub struct Evidence {
     pub lanes: [f64; LANES.len()],
     /// Whether the query equals the memory's id, title or citation.
     pub exact: bool,
-    /// Proximity to the entities that the query names: 1 for a named entity itself, 0 for what is not connected.
+    /// Proximity to the entities that the query names: 1 for a memory about a named entity, 0 for a memory without a
+    /// connection to one.
     pub graph: f64,
     /// Whether the memory is a turn of a conversation: it has a session and an actor.
     pub turn: bool,
@@ -163,7 +165,7 @@ pub struct Evidence {
     pub date: f64,
     /// For each of [`AROUND_LANES`], the scores of the memories 3, 2 and 1 places before and 1, 2 and 3 places after.
     pub around: [[f64; 2 * AROUND]; AROUND_LANES.len()],
-    /// For each of [`AROUND_LANES`], the score of the previous memory if that is a question.
+    /// For each of [`AROUND_LANES`], the score of the previous memory if that memory is a question.
     pub asked: [f64; AROUND_LANES.len()],
 }
 
@@ -211,10 +213,10 @@ pub fn features(question: &AnalysedQuery, evidence: &Evidence) -> [f64; NAMES.le
     all
 }
 
-/// Scales the chosen scores to 0 to 1: the lowest to 0, the highest to 1, and all to 0.5 if they are equal. Scores that
-/// are not chosen become 0.
+/// Scales the chosen scores to 0 to 1: the lowest to 0, the highest to 1, and all to 0.5 if they are equal. `chosen`
+/// returns whether the score at an index is chosen. Scores that are not chosen become 0.
 pub fn min_max(scores: &mut [f64], chosen: impl Fn(usize) -> bool) {
-    /// Smallest spread of scores that counts as a difference.
+    /// Scores whose highest and lowest values differ by less than this count as equal.
     const FLAT: f64 = 1e-9;
     let all = || scores.iter().enumerate().filter(|(at, _)| chosen(*at)).map(|(_, score)| *score);
     let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));

@@ -3,7 +3,7 @@
 /// A memory that may go into a context.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Piece {
-    /// Sequence number in the log. Contexts are in this order.
+    /// Sequence number in the log. The memories in a context are in this order.
     pub seq: i64,
     /// Size in tokens.
     pub tokens: usize,
@@ -29,11 +29,11 @@ pub struct BudgetExceeded {
     pub tokens: usize,
 }
 
-/// Includes all mandatory pieces, then optional ones by value per token as long as they fit. Of two equal pieces the
-/// newer one is included.
+/// Includes all mandatory pieces, then optional pieces by value per token as long as they fit. Of two pieces with equal
+/// value per token the newer one is preferred.
 ///
 /// The result is in the order of the log, not of value. Contexts with the same memories therefore start with the same
-/// bytes, and a new memory goes to the end, so that prompt caches of providers keep hitting.
+/// bytes, and a new memory goes to the end, so that providers' prompt caches still match the start.
 pub fn pack(
     mandatory: &[Piece],
     optional: &[Piece],

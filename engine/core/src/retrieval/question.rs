@@ -63,16 +63,16 @@ impl AnalysedQuery {
         }
     }
 
-    /// Whether the query names an actor, whose name is given as lower-case words: by the complete name, or by a
-    /// capitalised first name.
+    /// Whether the query contains the actor's name, `name`, given as lower-case words: either the complete name, or
+    /// only the first name, capitalised. The first name alone counts only if `is_capitalised`.
     pub fn names(&self, name: &[String], is_capitalised: bool) -> bool {
         let Some(first) = name.first() else { return false };
         name.iter().all(|word| self.words.contains(word))
             || (is_capitalised && self.capitalised.contains(first))
     }
 
-    /// The content words: without stop words and `names`. If none is left, without stop words only; if none is left,
-    /// all words.
+    /// The content words: without stop words and `names`. If no word is left, the words without stop words; if there
+    /// are none either, all words.
     pub fn kept(&self, names: &[String]) -> Vec<&str> {
         let telling = |word: &&str| !is_stop_word(word);
         let all = || self.words.iter().map(String::as_str);
@@ -92,7 +92,7 @@ impl Dates {
         let runs: Vec<&str> =
             query.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty()).collect();
         for run in &runs {
-            // Requires the capital, because "may" is usually not a month and "May" is.
+            // A month must be capitalised, because "may" is usually not a month and "May" is.
             if run.starts_with(|c: char| c.is_ascii_uppercase())
                 && let Some(number) = month(&run.to_ascii_lowercase())
                 && run[1..].bytes().all(|byte| byte.is_ascii_lowercase())
@@ -125,7 +125,7 @@ impl Dates {
         if self.months.is_empty() {
             return 0.5;
         }
-        // Events of a month are often reported in the first days of the next.
+        // Events of a month are often reported in the first days of the next month.
         let told = |month: &i8| date.month() == *month || (date.month() == month % 12 + 1 && date.day() <= 7);
         if !self.months.iter().any(told) {
             return 0.0;

@@ -10,12 +10,12 @@ use super::features::NAMES;
 
 /// Default weights, learned by `scripts/retrieval/learn.py`.
 const LEARNED: &str = include_str!("weights.json");
-/// Weight of a match of id, citation or title, as a share of the sum of all other weights. At 1 such a match ranks
-/// first.
+/// Weight of a match of id, citation or title, as a share of the sum of all other weights. With a share of 1, a memory
+/// with such a match ranks first.
 const EXACT_SHARE: f64 = 1.0;
 /// Weight of the proximity to a named entity, as a share of the sum of all other weights.
 const GRAPH_SHARE: f64 = 0.05;
-/// Largest absolute weight. Beyond it, floating-point sums lose the small features.
+/// Largest absolute weight. With larger weights, features with small weights are lost in floating-point sums.
 pub const WEIGHT_MAX: f64 = 1e6;
 
 /// Weights by feature name, with their version.
@@ -28,7 +28,7 @@ pub struct Weights {
     pub weights: BTreeMap<String, f64>,
 }
 
-/// File format of `learn.py`.
+/// The file that `learn.py` writes.
 #[derive(Deserialize)]
 struct Learned {
     version: u32,
@@ -44,7 +44,7 @@ pub enum BadWeights {
     /// The weight is infinite, NaN or out of range.
     #[error("the weight of {0} must be a number from -{WEIGHT_MAX} to {WEIGHT_MAX}")]
     Range(String),
-    /// The sum is 0 or negative: dividing by it would give infinities or reverse the order.
+    /// The sum of the weights is 0 or negative: dividing by it would give infinities or reverse the order.
     #[error("the sum of the weights must be more than 0")]
     Sum,
 }

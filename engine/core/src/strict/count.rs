@@ -1,14 +1,16 @@
-//! Counts values and keys before parsing: a million keys cost more to compare than to send.
+//! Counts values and keys before parsing, because comparing a million keys costs the engine more than sending them
+//! costs a client.
 
 use super::not_strict::NotStrict;
 use super::plain::plain_len;
 use crate::limits::{JSON_DEPTH_MAX, JSON_KEYS_MAX, JSON_VALUES_MAX};
 
-/// Refuses text with more values than a body may have, and objects with too many keys. Ignores invalid or too deeply
-/// nested JSON, which the strict parser refuses later.
+/// Refuses JSON with more values than a body may have, or with an object that has too many keys. Ignores invalid or too
+/// deeply nested JSON, which the strict parser refuses later.
 pub(super) fn check(bytes: &[u8]) -> Result<(), NotStrict> {
     let mut keys = [0_usize; JSON_DEPTH_MAX + 1];
-    // One value, one more per comma, and one for the first element of each non-empty list or object.
+    // The number of values is one, plus one per comma, plus one for the first element of each list or object that is
+    // not empty.
     let (mut depth, mut values, mut opened, mut at) = (0, 1_usize, false, 0);
     while let Some(byte) = bytes.get(at) {
         at += 1;
@@ -42,7 +44,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), NotStrict> {
     Ok(())
 }
 
-/// Number of bytes up to and including the closing quote.
+/// Number of bytes of a string up to and including the closing quote.
 fn string_len(bytes: &[u8]) -> usize {
     let mut at = 0;
     loop {

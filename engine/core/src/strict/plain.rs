@@ -1,4 +1,4 @@
-//! Fast path for plain JSON, which is nearly all of it. Everything accepted here would also pass the full check.
+//! Fast path for plain JSON; nearly all JSON is plain. Everything that is accepted here would also pass the full check.
 
 use crate::limits::JSON_DEPTH_MAX;
 
@@ -7,8 +7,8 @@ const KEYS_MAX: usize = 16;
 /// Longer numbers go to the full check, because they may not be finite.
 const NUMBER_BYTES_MAX: usize = 32;
 
-/// Whether the text is certainly one strict JSON value. Escapes, exponents and large objects give `false`. Nothing is
-/// copied.
+/// Whether the text is certainly one strict JSON value. Text with escapes, exponents or large objects gives `false`,
+/// although it may be strict. Copies nothing.
 pub(super) fn is_plain(text: &str) -> bool {
     let mut walk = Walk { bytes: text.as_bytes() };
     walk.value(JSON_DEPTH_MAX) && walk.next_is_none()
@@ -21,7 +21,8 @@ pub(crate) fn plain_len(bytes: &[u8]) -> usize {
     let (chunks, rest) = bytes.as_chunks::<8>();
     for (i, chunk) in chunks.iter().enumerate() {
         let word = u64::from_le_bytes(*chunk);
-        // A set high bit marks a byte below the limit; borrows can only disturb bytes above the first such byte.
+        // Sets the high bit of each byte that is below the limit. A borrow can only give wrong bits in bytes after the
+        // first such byte.
         let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
         let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
         let found = below(word, 0x20) | equal(b'"') | equal(b'\\');
@@ -66,7 +67,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Content up to the closing quote; the opening quote has been consumed.
+    /// Content of a string up to the closing quote. The opening quote has already been consumed.
     fn string(&mut self) -> Option<&'a [u8]> {
         let (content, rest) = self.bytes.split_at(plain_len(self.bytes));
         self.bytes = rest.strip_prefix(b"\"")?;
@@ -94,7 +95,8 @@ impl<'a> Walk<'a> {
             }
             while self.digit().is_some() {}
         }
-        // Anything else that could continue a number, such as an exponent, cannot follow a value and fails later.
+        // Anything else that could continue a number, such as an exponent, fails later, because it cannot follow a
+        // value.
         length - self.bytes.len() < NUMBER_BYTES_MAX
     }
 

@@ -1,4 +1,4 @@
-//! Requests and answers in the shapes that clients of other products use: a LangGraph store and Anthropic's memory
+//! Requests and responses in the shapes that clients of other products use: a LangGraph store and Anthropic's memory
 //! tool.
 
 use jiff::Timestamp;

@@ -1,4 +1,5 @@
-//! `GET /health` on the admin port: the report from which the operator derives the resource's status.
+//! `GET /health` on the admin port: the report from which the Kubernetes operator derives the status of the custom
+//! resource.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,22 +21,23 @@ pub struct Health {
     pub storage: StorageHealth,
     /// When this process started, RFC 3339.
     pub started_at: Timestamp,
-    /// What the engine's configuration has that this version does not know and therefore does not apply; absent when
-    /// there is nothing. Only a file that an operator wrote may have such parts.
+    /// Parts of the engine's configuration that this version does not know and therefore does not apply; absent when
+    /// there are none. Only a file written by the Kubernetes operator may have such parts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_applied: Vec<NotApplied>,
 }
 
-/// A part of the configuration that the engine does not know. Values are never named: they may be confidential.
+/// A part of the configuration that the engine does not know. The value is never reported, because it may be
+/// confidential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotApplied {
     /// `section`, or `section.key`.
     pub key: String,
-    /// What of it is unknown.
+    /// Whether the section, the key or the value is unknown.
     pub unknown: Unknown,
 }
 
-/// What of the configuration an engine does not know.
+/// The level of the configuration that is unknown to the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unknown {
@@ -43,7 +45,7 @@ pub enum Unknown {
     Section,
     /// The key.
     Key,
-    /// A word that is the key's value or stands in its list.
+    /// A word that is the key's value or an item of its list.
     Value,
 }
 
@@ -57,14 +59,14 @@ pub enum EngineStatus {
     Degraded,
 }
 
-/// Head of the log, and what recovery did to its tail at the last start.
+/// Head of the log, and what recovery removed from its end at the last start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogHealth {
     /// Id of the log. Created together with the log; never changes.
     pub id: String,
     /// Sequence number of the last durable event; 0 when there is none.
     pub seq: u64,
-    /// Hash of that event, or of the log's header when there is none; 64 hex digits.
+    /// Hash of the last durable event, or of the log's header if there is no event; 64 hex digits.
     pub hash: String,
     /// Bytes of an unfinished write that this start removed from the end of the log and set aside.
     pub recovered_torn_bytes: u64,
@@ -85,13 +87,13 @@ pub struct ProjectionHealth {
     pub lag: u64,
     /// Whether the projection answers.
     pub state: ProjectionState,
-    /// Digest of its rows at the last check, 64 hex digits; absent until the first check.
+    /// Digest of the projection's rows at the last check, 64 hex digits; absent until the first check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// When its rows and indexes were last checked completely. RFC 3339.
+    /// When the projection's rows and indexes were last checked completely. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
-    /// A rebuild in progress; the projection that answers, if there is one, stays in use until it is done.
+    /// A rebuild in progress; the current projection, if there is one, answers reads until the rebuild is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<RebuildHealth>,
 }
@@ -103,7 +105,7 @@ pub struct RebuildHealth {
     pub applied_seq: u64,
     /// Sequence number up to which events have to be applied.
     pub head_seq: u64,
-    /// Why it is being rebuilt; one of a fixed set of words.
+    /// Why the projection is being rebuilt; one of a fixed set of words.
     pub reason: String,
 }
 

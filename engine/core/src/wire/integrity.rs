@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct CheckpointView {
     /// First line of the checkpoint; identifies the log.
     pub origin: String,
-    /// Number of events it covers; also the sequence number of the last of them.
+    /// Number of events it covers; also the sequence number of the last event.
     pub size: u64,
     /// Root of the Merkle tree over those events, 64 hex digits.
     pub root: String,
@@ -29,8 +29,8 @@ pub struct Anchor {
     pub size: u64,
     /// Root of the Merkle tree over those events, 64 hex digits.
     pub root: String,
-    /// Number of rollbacks accepted before it was recorded. Of two anchors the one with more rollbacks is newer; if
-    /// equal, the one with the larger size.
+    /// Number of rollbacks accepted before the anchor was recorded. Of two anchors, the one with more rollbacks is
+    /// newer; with equal rollbacks, the one with the larger size.
     #[serde(default)]
     pub rollbacks: u64,
 }
@@ -50,7 +50,7 @@ pub enum GivenAnchor {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accepted: Option<AcceptedRollback>,
     },
-    /// The volume was kept but its earlier state is not known: a log that contains events is not written to.
+    /// The volume was kept but its earlier state is not known: the engine does not write to a log that contains events.
     Missing,
 }
 
@@ -60,9 +60,9 @@ pub enum GivenAnchor {
 pub struct AcceptedRollback {
     /// Number of this decision for this engine, counted from 1.
     pub number: u64,
-    /// Size of the anchor that was given up, events.
+    /// Size of the anchor that the log no longer has to extend, in events.
     pub from_size: u64,
-    /// Root of the anchor that was given up, 64 hex digits.
+    /// Root of that anchor, 64 hex digits.
     pub from_root: String,
     /// Size of the accepted log, events.
     pub to_size: u64,
@@ -83,7 +83,7 @@ pub struct IntegrityHealth {
     /// The newest anchor given to this engine that its log extends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Anchor>,
-    /// Why writes are refused; events that verify can still be read.
+    /// Why the log failed verification. Writes are refused; events that verify can still be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<IntegrityFault>,
 }
@@ -118,7 +118,7 @@ pub enum IntegrityFaultKind {
     Forked,
     /// It is the log of another engine.
     ForeignLog,
-    /// The log is consistent in itself, but is neither what was anchored nor signed by this engine's key.
+    /// The log is consistent in itself, but neither matches the anchor nor is signed by this engine's key.
     Rewritten,
     /// The log is not consistent in itself.
     Corrupt,
@@ -126,7 +126,7 @@ pub enum IntegrityFaultKind {
     AnchorMissing,
 }
 
-/// Answer to `GET /checkpoint` on the admin port.
+/// Response to `GET /checkpoint` on the admin port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointAnswer {
     /// The newest checkpoint.

@@ -1,7 +1,8 @@
 //! JSON types of the HTTP APIs. The engine's HTTP layer, the operator and the tests share them, so that a change of
 //! shape is a compile error on both sides.
 //!
-//! Requests reject unknown fields. Answers may gain fields, so that an older client accepts a newer engine.
+//! Requests reject unknown fields. Clients must accept unknown fields in responses, so that an older client works with
+//! a newer engine.
 
 mod adapter;
 mod batch;

@@ -16,12 +16,12 @@ const OFFSET_MAX: i32 = 24 * 60 * 60;
 /// The Unix epoch.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// The latest time that can be stored. It is a whole number of seconds, so that it is exact in microseconds, in which
-/// times are compared.
+/// The latest time that can be stored. It is a whole number of seconds, so that it can be represented exactly in
+/// microseconds, the unit in which times are compared.
 pub const LAST: Timestamp = Timestamp::constant(253_402_207_200, 0);
 
 /// Reads an RFC 3339 time. The latest time that can be stored is 9999-12-30T22:00Z; later times are lowered to it,
-/// because a time at the end of the calendar is meant to say "never ends".
+/// because clients send a time at the end of the calendar to mean "never ends".
 pub fn read(text: &str) -> Option<Timestamp> {
     let pieces = Pieces::parse(text).ok()?;
     let offset = pieces.to_numeric_offset()?.seconds();
@@ -36,12 +36,12 @@ pub fn read(text: &str) -> Option<Timestamp> {
     (since > LAST.as_duration()).then_some(LAST)
 }
 
-/// Reads a time.
+/// Deserialises a time.
 pub fn exact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     deserializer.deserialize_str(Text)
 }
 
-/// Reads a time or null.
+/// Deserialises a time or null.
 pub fn maybe<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     Ok(Option::<Moment>::deserialize(deserializer)?.map(|Moment(time)| time))
 }

@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Reads a list of objects.
+/// Deserialises a list of objects.
 pub(super) fn each<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -16,7 +16,7 @@ pub(super) fn each<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     Ok(objects.into_iter().map(|Object(read)| read).collect())
 }
 
-/// Reads a list of objects, or null for none.
+/// Deserialises a list of objects; null gives None.
 pub(super) fn each_or_none<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -24,14 +24,14 @@ pub(super) fn each_or_none<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     Ok(objects.into_iter().map(|Object(read)| read).collect())
 }
 
-/// Reads a value, or null for the default.
+/// Deserialises a value; null gives the default.
 pub(super) fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads an object or null.
+/// Deserialises an object; null gives None.
 pub(super) fn maybe<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

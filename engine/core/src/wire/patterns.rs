@@ -1,5 +1,5 @@
-//! JSON Schema patterns for text fields, for clients that build requests from the API description. The binding checks
-//! are in [`crate::request`]; a test there verifies that both agree.
+//! JSON Schema patterns for text fields, for clients that build requests from the API description. Requests are
+//! validated by [`crate::request`] alone; a test there verifies that it accepts what matches the patterns.
 
 /// A name: one line that is not blank.
 pub const NAME_PATTERN: &str =

@@ -1,4 +1,4 @@
-//! Error answers of the API.
+//! Error responses of the API.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -23,7 +23,7 @@ pub fn make_normal(name: &mut String) {
     }
 }
 
-/// The digit zero of each script; the digits one to nine follow it.
+/// The digit zero of each script; the digits one to nine have the code points after it.
 const ZEROS: [char; 24] = [
     '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}', '\u{be6}',
     '\u{c66}', '\u{ce6}', '\u{d66}', '\u{de6}', '\u{e50}', '\u{ed0}', '\u{f20}', '\u{1040}', '\u{1090}',
@@ -31,12 +31,12 @@ const ZEROS: [char; 24] = [
 ];
 /// Thai and Lao: a mark and a vowel that form one letter, and the letter as dictionaries spell it.
 const AM: [(char, char, char); 2] = [('\u{e4d}', '\u{e32}', '\u{e33}'), ('\u{ecd}', '\u{eb2}', '\u{eb3}')];
-/// Ranges of tone marks, which may be typed between mark and vowel.
+/// Ranges of tone marks, which may be typed between the mark and the vowel of [`AM`].
 const TONES: [(char, char); 2] = [('\u{e48}', '\u{e4b}'), ('\u{ec8}', '\u{ecb}')];
 /// The dot below Devanagari letters, which is often omitted.
 const NUKTA: char = '\u{93c}';
 
-/// NFKC form; borrowed if the text is already in it.
+/// NFKC form of a text; borrowed if the text is already in this form.
 pub(super) fn composed(run: &str) -> Cow<'_, str> {
     let is_apart = |text: &str| AM.iter().any(|(mark, ..)| text.contains(*mark));
     if is_nfkc_quick(run.chars()) == IsNormalized::Yes && !is_apart(run) {
@@ -70,8 +70,8 @@ fn with_am(text: &str) -> String {
     characters.into_iter().collect()
 }
 
-/// Appends a part of a composed run in the form in which words are compared: lower case, no accents except where an
-/// accented letter is a letter of its own, ASCII digits.
+/// Appends to `folded` a part of a composed run, in the form in which words are compared: lower case, no accents except
+/// where an accented letter is a letter of its own, ASCII digits.
 pub(super) fn fold(part: &str, class: Class, folded: &mut String) {
     // A vowel sign counts only after a letter of a script with vowel signs.
     let mut bears_vowels = false;
@@ -93,7 +93,7 @@ pub(super) fn fold(part: &str, class: Class, folded: &mut String) {
     }
 }
 
-/// Cyrillic letters with marks that are letters of their own.
+/// Whether the marks of this Cyrillic letter are kept, because the letter with a mark is a letter of its own.
 fn keeps_its_marks(character: char) -> bool {
     matches!(character, '\u{400}'..='\u{52f}') && !matches!(character, 'Ё' | 'ё' | 'Ѐ' | 'ѐ' | 'Ѝ' | 'ѝ')
 }
@@ -132,7 +132,7 @@ fn letter(character: char, folded: &mut String) {
             'ک' => folded.push('ك'),
             'ة' => folded.push('ه'),
             'ـ' => {}
-            // The dot that remains when a Turkish capital is converted to lower case.
+            // Dropped: the dot that remains when the Turkish capital İ is converted to lower case.
             '\u{307}' => {}
             lower => folded.push(lower),
         }

@@ -1,4 +1,4 @@
-//! Splits texts into words, for the full-text index, ranking, snippets and entity names alike.
+//! Splits texts into words, in the same way for the full-text index, ranking, snippets and entity names.
 //!
 //! A word is a run of letters and digits in one normal form. Dictionaries split scripts without spaces between words,
 //! and Korean, whose particles are attached to words. Search terms do not depend on where a dictionary splits: see
@@ -29,11 +29,11 @@ static DICTIONARIES: LazyLock<WordSegmenterBorrowed<'static>> =
 /// A part of a text, in normal form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece<'a> {
-    /// A word.
+    /// A word of a script with spaces between words.
     Plain(&'a str),
-    /// Words of a script without spaces, in a row.
+    /// Several words of a script without spaces between words, not yet split.
     Joined(&'a str),
-    /// A word of Hangul with its particles.
+    /// A Korean word in Hangul with its particles.
     Hangul(&'a str),
 }
 
@@ -45,8 +45,8 @@ pub fn words(text: &str, mut each: impl FnMut(&str)) {
     });
 }
 
-/// Same as [`words`], but splits scripts without spaces into single characters with their marks, so that the result
-/// does not depend on the surrounding text.
+/// Same as [`words`], but splits text in scripts without spaces into single characters, each with its marks, so that
+/// the result does not depend on the surrounding text.
 pub fn apart(text: &str, mut each: impl FnMut(&str)) {
     pieces(text, |_, piece| match piece {
         Piece::Plain(word) => each(word),
@@ -103,14 +103,14 @@ fn run(raw: &str, offset: usize, folded: &mut String, each: &mut impl FnMut(usiz
         return ascii_words(raw, offset, each);
     }
     let composed = fold::composed(raw);
-    // In a run that had to be normalised, every offset is that of the run's start.
+    // If the run had to be normalised, every part gets the offset of the run's start.
     let place = |at: usize| if matches!(composed, Cow::Borrowed(_)) { offset + at } else { offset };
     let mut open: Option<(Class, usize)> = None;
     let mut end = |open: &mut Option<(Class, usize)>, at: usize| {
         let Some((class, start)) = open.take() else { return };
         folded.clear();
         fold::fold(&composed[start..at], class, folded);
-        // Removing marks may leave adjacent letters that compose.
+        // After marks are removed, adjacent letters may compose, so the text is composed again.
         make_normal(folded);
         if folded.is_empty() {
             return;
@@ -145,7 +145,7 @@ fn dictionary_words(run: &str, mut each: impl FnMut(Range<usize>)) {
         let chunk = &run[rest..];
         let at_most = chunk.char_indices().nth(SEGMENT_CHARS_MAX).map_or(chunk.len(), |(at, _)| at);
         let within = units.partition_point(|unit| *unit <= rest + at_most);
-        // A letter may have more marks than the limit.
+        // If the first letter alone has more marks than fit into the limit, it is taken whole.
         let length = units[..within].last().map_or(0, |unit| unit - rest);
         let length =
             if length == 0 { units.get(within).map_or(chunk.len(), |unit| unit - rest) } else { length };

@@ -17,7 +17,7 @@ pub(super) enum Class {
     Hangul,
 }
 
-/// Separates words, although it is an invisible character.
+/// Separates words, unlike other invisible characters.
 const ZERO_WIDTH_SPACE: char = '\u{200b}';
 /// Joins letters in Indic scripts; in Arabic script it separates a word from its suffix.
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
@@ -78,7 +78,7 @@ pub(super) fn is_southeast(character: char) -> bool {
     is_in(&SOUTHEAST, character)
 }
 
-/// Whether a character of the raw text can be part of a word, after the character `before`.
+/// Whether a character of the raw text can be part of a word if it follows the character `before`.
 pub(super) fn is_word_part(character: char, before: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_alphanumeric();

@@ -1,9 +1,9 @@
 //! Search terms of words.
 //!
 //! In a script with spaces between words, each word is one term: its stem. In other scripts a dictionary may split the
-//! same letters differently in a memory and in a query. There a memory is indexed by every character, every pair of
-//! adjacent characters, and every word of three or more characters, and a query requires the pairs inside its words. A
-//! query therefore finds its words in a memory wherever they are split, and longer matches score higher.
+//! same letters differently in a memory and in a query. In these scripts a memory is indexed by every character, every
+//! pair of adjacent characters, and every word of three or more characters. A query requires the pairs inside its
+//! words. It therefore finds its words wherever the dictionary split the memory, and longer matches score higher.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ use super::units::units;
 use super::{Piece, dictionary_words, pieces};
 use crate::embedding::hashing::fnv1a;
 
-/// Arabic: the article, alone or with the particles that are written together with it.
+/// Arabic: the article, alone or together with the particles that are written in front of it.
 const ARTICLES: [&str; 10] = ["وبال", "فبال", "وكال", "وال", "بال", "كال", "فال", "ولل", "لل", "ال"];
 /// Arabic: the silent ending of nouns (ة), in its folded form.
 const SILENT_END: char = 'ه';
@@ -30,7 +30,8 @@ pub type Term = u32;
 const STOP_WORDS: &str = include_str!("../retrieval/stopwords.txt");
 static STOP: LazyLock<BTreeSet<&str>> = LazyLock::new(|| STOP_WORDS.lines().collect());
 
-/// Korean particles; a particle comes before its own suffixes.
+/// Korean particles; a particle is listed before the particles that are suffixes of it, so that the longest one is
+/// found first.
 const PARTICLES: &str = include_str!("particles.txt");
 static PARTICLE: LazyLock<Vec<&str>> = LazyLock::new(|| PARTICLES.lines().collect());
 
@@ -72,7 +73,7 @@ impl Default for Terms {
 }
 
 impl Terms {
-    /// Calls `each` with the terms of a text, in order, and whether the term belongs to a content word.
+    /// Calls `each` with every term of a text, in order, and with whether the term belongs to a content word.
     pub fn of_text(&self, text: &str, mut each: impl FnMut(&str, bool)) {
         pieces(text, |_, piece| match piece {
             Piece::Plain(word) => each(&self.stem(word), !is_stop_word(word)),
@@ -100,7 +101,7 @@ impl Terms {
     }
 
     /// All terms of a text, separated by spaces, for the full-text index. The index splits at ASCII characters that are
-    /// neither letters nor digits, which gives back exactly these terms.
+    /// neither letters nor digits, which gives exactly these terms again.
     pub fn index_text(&self, text: &str) -> String {
         let mut index = String::with_capacity(text.len());
         self.of_text(text, |term, _| {
@@ -112,8 +113,8 @@ impl Terms {
         index
     }
 
-    /// Calls `each` with the terms that every memory with this word has. The word is in the form that [`super::words`]
-    /// gives.
+    /// Calls `each` with the terms that every memory that contains `word` has. The word is in the form that
+    /// [`super::words`] gives.
     pub fn required(&self, word: &str, mut each: impl FnMut(&str)) {
         let word = match kind(word) {
             Class::Joined => word,
@@ -126,8 +127,8 @@ impl Terms {
         }
     }
 
-    /// Same as [`Terms::required`], plus the term that a memory has if the dictionary splits the word there as it did
-    /// in the query.
+    /// Same as [`Terms::required`], plus the term for the whole word, which a memory has only if the dictionary splits
+    /// the memory at the same places as the query.
     pub fn of_word(&self, word: &str, mut each: impl FnMut(&str)) {
         self.required(word, &mut each);
         let whole = match kind(word) {
@@ -140,7 +141,8 @@ impl Terms {
         }
     }
 
-    /// Share of these words, as [`super::words`] gives them, that occur in a text: 0 to 1; 0 without words.
+    /// Share of `words` that occur in a text, from 0 to 1; 0 if there are no words. The words are in the form that
+    /// [`super::words`] gives.
     pub fn share(&self, text: &str, words: &[&str]) -> f64 {
         let mut has: BTreeSet<String> = BTreeSet::new();
         self.of_text(text, |term, _| {
@@ -218,7 +220,8 @@ fn kind(word: &str) -> Class {
     word.chars().next().map_or(Class::Apart, class_of)
 }
 
-/// In scripts without spaces, a single character is usually a particle.
+/// Whether a word counts in a query. In scripts without spaces, a single character does not, because it is usually a
+/// particle.
 fn is_more_than_a_letter(word: &str) -> bool {
     kind(word) == Class::Plain || units(word).len() > 2
 }

@@ -21,7 +21,7 @@ fn index(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Whether a text has every term that the query requires.
+/// Whether a text has every term that the query `question` requires.
 fn has_all(text: &str, question: &str) -> bool {
     let (terms, found) = (Terms::default(), index(text));
     cut(question).iter().all(|word| {
@@ -199,7 +199,8 @@ fn letters_that_a_mark_kept_apart_are_one_word_for_good() {
 proptest! {
     #[test]
     fn text_of_ascii_is_cut_like_any_other(text in "[ -~\\n\\t]{0,60}") {
-        // A character outside ASCII that is not part of a word selects the general path.
+        // A dash outside ASCII, which is not part of a word, makes the code for all scripts run instead of the code for
+        // ASCII.
         let slow = cut(&format!("{text} \u{2014}"));
         prop_assert_eq!(cut(&text), slow);
         let composed: String = {

@@ -6,10 +6,10 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 /// mark.
 const BEHIND: [char; 2] = ['\u{e33}', '\u{eb3}'];
 
-/// Marks after which the next letter is written below (Khmer, Myanmar).
+/// Marks after which the next letter is written below the previous one (Khmer, Myanmar).
 const STACKS: [char; 2] = ['\u{17d2}', '\u{1039}'];
 
-/// Start offsets of the units of a word, and the end of the last one. A unit is a character with its marks.
+/// Byte offsets of the starts of a word's units, and of the end of the last unit. A unit is a character with its marks.
 pub(super) fn units(word: &str) -> Vec<usize> {
     let mut starts = Vec::with_capacity(word.len() / 3 + 2);
     let mut before = '\0';

@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 /// Maximum number of digits after the first one in the exact decimal form of a double.
 const DOUBLE_DIGITS_MAX: usize = 766;
 
-/// An object's values as raw text. The order by UTF-8 bytes equals the order by code points.
+/// An object's values as raw text. The keys are sorted by UTF-8 bytes, which is the same order as by code points, which
+/// Python uses.
 pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
-/// Writes a value that has passed the strict check. Reading it cannot fail, and its depth is bounded.
+/// Writes a value that has passed the strict check. Parsing such a value cannot fail, and its depth is bounded.
 pub(super) fn write(value: &RawValue, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let text = value.get();
     match text.as_bytes().first() {
@@ -93,7 +94,7 @@ pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A number as Python writes it after reading it: integers of any size unchanged, everything else as a double.
+/// The number `text` as Python writes it after parsing it: integers of any size unchanged, everything else as a double.
 fn number(text: &str) -> String {
     if !text.contains(['.', 'e', 'E']) {
         return if text == "-0" { "0".to_owned() } else { text.to_owned() };
@@ -101,8 +102,8 @@ fn number(text: &str) -> String {
     text.parse().map_or_else(|_| text.to_owned(), double)
 }
 
-/// The shortest digits that read back as the same double, in Python's layout: without an exponent from 1e-4 to below
-/// 1e16.
+/// Writes a double with the shortest digits that are parsed as the same double, in Python's layout: without an exponent
+/// from 1e-4 to below 1e16.
 fn double(value: f64) -> String {
     let (sign, digits, exponent) = shortest(value);
     match usize::try_from(exponent) {
@@ -124,9 +125,9 @@ fn double(value: f64) -> String {
     }
 }
 
-/// Sign, digits and decimal exponent of the first digit: the shortest decimal that reads back as the same double. Of
-/// several it is the nearest; of two equally near ones, the one with an even last digit, as in David Gay's `dtoa`,
-/// which Python uses. The standard library chooses differently.
+/// Sign, digits and decimal exponent of the first digit: the shortest decimal that is parsed as the same double. Of
+/// several such decimals it is the nearest one; of two equally near ones, the one with an even last digit, as in David
+/// Gay's `dtoa`, which Python uses. Rust's standard library chooses differently between these two.
 fn shortest(value: f64) -> (&'static str, String, i32) {
     let text = format!("{value:e}");
     let (sign, digits, exponent) = parts(&text);
@@ -140,9 +141,10 @@ fn shortest(value: f64) -> (&'static str, String, i32) {
     }
 }
 
-/// If the exact value lies halfway between two decimals with this many digits: the one with an even last digit.
+/// If the exact value is halfway between two decimals with `digits` digits, returns the decimal with an even last
+/// digit, otherwise None.
 fn even_neighbour(value: f64, digits: usize) -> Option<String> {
-    // Only an exact value with one more digit, a 5, can be halfway.
+    // Only a value with exactly one more digit, a 5, can be halfway.
     if parts(&format!("{value:.digits$e}")).1.len() <= digits {
         return None;
     }
@@ -155,12 +157,12 @@ fn even_neighbour(value: f64, digits: usize) -> Option<String> {
     let last = head.bytes().last()?;
     let even = if last % 2 == 0 { head.to_owned() } else { one_more(head) };
     let (first, rest) = even.split_at_checked(1)?;
-    // A carry out of the first digit adds a digit.
+    // A carry out of the first digit adds a digit and increases the exponent.
     let exponent = exponent + i32::from(even.len() > digits);
     Some(format!("{sign}{first}.{rest}e{exponent}"))
 }
 
-/// The next integer of a decimal digit string.
+/// The digits of the integer that follows the integer with these digits.
 fn one_more(digits: &str) -> String {
     let kept = digits.trim_end_matches('9');
     let zeros = "0".repeat(digits.len() - kept.len());

@@ -1,5 +1,5 @@
-//! Verifies a log line by line, with the checks of Zaxy's own verification in the same order, stopping at the first
-//! fault.
+//! Verifies a log line by line, with the same checks in the same order as Zaxy's own verification. A line's first fault
+//! is reported.
 
 use super::{Record, Refused};
 use crate::digest::Hash;
@@ -13,7 +13,7 @@ pub struct Verifier {
     lost: bool,
 }
 
-/// A line that is the next event of its log.
+/// A line that was verified to be the next event of its log.
 #[derive(Debug, Clone)]
 pub struct Verified<'a> {
     /// Sequence number of the event in its log.
@@ -59,12 +59,13 @@ impl Verifier {
         self.next(line)
     }
 
-    /// Continues after a line that was refused or is missing. The next event may have any higher sequence number.
+    /// Lets the verification continue after a line that was refused or is missing. The next event may have any higher
+    /// sequence number.
     pub fn skip_gap(&mut self) {
         self.lost = true;
     }
 
-    /// Counts a line that could not be read at all.
+    /// Counts a line that could not be read at all, so that later line numbers stay correct.
     pub fn skip_line(&mut self) {
         self.lines += 1;
         self.lost = true;

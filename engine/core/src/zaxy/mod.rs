@@ -33,16 +33,16 @@ use crate::strict::NotStrict;
 /// Why a line is not the next event of a Zaxy log. `Display` never quotes the line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// Not JSON, or ambiguous JSON that parsers could read differently.
+    /// The line is not JSON, or is ambiguous JSON that parsers could read differently.
     #[error("the line is not strict JSON: {0}")]
     NotStrict(NotStrict),
-    /// JSON, but not an object.
+    /// The line is JSON, but not an object.
     #[error("the line is not a JSON object")]
     NotAnObject,
-    /// A carriage return within the line, which Zaxy reads as a line end.
+    /// The line contains a carriage return, which Zaxy reads as a line end.
     #[error("the line has a carriage return inside")]
     CarriageReturn,
-    /// Longer than any line of a log may be.
+    /// The line is longer than the limit for lines of a log.
     #[error("the line is longer than {} bytes", crate::limits::LINE_BYTES_MAX)]
     TooLong,
     /// The file ends within this line.
@@ -76,7 +76,7 @@ pub enum Refused {
     /// The event was changed after it was written.
     #[error("the hash does not match the event")]
     Hash,
-    /// The first event of a log names a previous one.
+    /// The first event of a log names a previous event.
     #[error("the first event names a previous one")]
     FirstHasPrevious,
     /// The previous event is not the one that this event followed when it was written.

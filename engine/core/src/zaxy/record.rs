@@ -11,11 +11,11 @@ use super::canonical::{self, Fields};
 use crate::digest::Hash;
 use crate::strict;
 
-/// Key in a v1 payload for what legacy lines have in `security`.
+/// Key in a v1 payload whose value is Zaxy's classification of the event. Legacy lines have it in the field `security`.
 const SECURITY_KEY: &str = "__zaxy_security";
-/// Fields of v1: a line with all of them is v1, any other is legacy.
+/// Fields of v1: a line with all of these fields is v1, any other line is legacy.
 const V1_MARKS: [&str; 7] = ["id", "type", "actorId", "threadId", "timestamp", "payload", "integrity"];
-/// Thread of a legacy line that names none.
+/// Thread of a legacy line without a thread.
 const THREAD_DEFAULT: &str = "default";
 /// Fields covered by the hash of a v1 line, and the field with the hash itself.
 const V1_SEALED: [&str; 9] =
@@ -232,8 +232,8 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Hash of the event by Zaxy's rules. Absent only if the line could not be serialised, which [`Record::read`] rules
-    /// out.
+    /// Hash of the event by Zaxy's rules. None only if the line cannot be serialised; [`Record::read`] refuses such
+    /// lines.
     pub fn computed_hash(&self) -> Option<Hash> {
         let mut written = Vec::with_capacity(self.text.get().len());
         match &self.sealed {
@@ -311,7 +311,8 @@ impl Security {
     }
 }
 
-// Zaxy removes its own classification from the payload when it reads, and puts it back, completed, when it hashes.
+// Writes a v1 payload in the form that Zaxy hashes. When Zaxy reads a line, it removes its own classification from the
+// payload; when it hashes the event, it adds the classification again, with all fields.
 fn write_v1_payload(
     payload: &Fields<'_>,
     security: Option<&Security>,
@@ -327,7 +328,8 @@ fn write_v1_payload(
     })
 }
 
-// Compaction stores the classification beside the payload; the hash has it inside.
+// Writes a compacted payload in the form that Zaxy hashes. Compaction stores the classification beside the payload, but
+// the hash was made with the classification inside the payload.
 fn write_compacted_payload(
     payload: &Fields<'_>,
     security: Option<&Security>,
@@ -379,7 +381,7 @@ fn write_optional(text: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-/// Sequence number in an id made by Zaxy. 0 is not a sequence number.
+/// Sequence number in an id made by Zaxy; None for other ids and for the number 0.
 fn seq_in_id(id: &str) -> Option<u64> {
     let (seq, digest) = id.strip_prefix("evt_zaxy_")?.split_once('_')?;
     let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -440,7 +442,7 @@ fn object<'a>(fields: &Fields<'a>, field: &'static str) -> Result<Fields<'a>, Re
     serde_json::from_str(value.get()).map_err(|_| wrong)
 }
 
-/// A hash, with or without the prefix that names its algorithm.
+/// Parses the hash in a field, with or without the prefix that names its algorithm.
 fn hash(fields: &Fields<'_>, field: &'static str) -> Result<Option<Hash>, Refused> {
     let expected = "a SHA-256 in 64 lower-case hexadecimal digits";
     let Some(text) = optional::<String>(fields, field, expected)? else { return Ok(None) };

@@ -303,7 +303,7 @@ fn what_does_not_fit_is_refused_and_not_cut() {
 }
 
 proptest! {
-    /// No change to a byte that a hash covers goes unnoticed: the line is refused or has the same meaning.
+    /// Every change to a byte that a hash covers is detected, or the line keeps the same meaning.
     #[test]
     fn no_changed_byte_passes(which in 0..LOGS.len(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let (_, text) = LOGS[which];

@@ -1,5 +1,5 @@
-//! Translates a verified event: to one event that contains the original line, and to a memory if it has text that a
-//! person would search for. docs/guide/import.md has the same mapping as a table.
+//! Translates a verified event to one event of the engine that contains the original line, and to a memory if the event
+//! has text that a person would search for. docs/guide/import.md has the same mapping as a table.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,8 +18,8 @@ const KIND_UNFIT: &str = "zaxy.event";
 const MEMORY_KIND_UNFIT: &str = "note";
 /// The only key of a payload that Zaxy encrypted.
 const CIPHER_KEY: &str = "__zaxy_cipher";
-/// Maximum nesting depth of an imported line: four levels go to the payload, the event, the list of events and the
-/// request body around it.
+/// Maximum nesting depth of an imported line: the payload, the event, the list of events and the request body around
+/// the line take four levels.
 pub const RECORD_DEPTH_MAX: usize = JSON_DEPTH_MAX - 4;
 
 /// Field with the text of an event, by event type; `content` takes precedence.
@@ -34,7 +34,8 @@ const TEXTS: [(&str, &str); 9] = [
     ("task.proposed", "title"),
     ("verification.recorded", "summary"),
 ];
-/// Prefixes of internal event types of Zaxy and its observers. Such events are imported, but give no memories.
+/// Prefixes of internal event types of Zaxy and its observers. Such events are imported, but no memories are made from
+/// them.
 const NO_MEMORIES: [&str; 7] =
     ["code.", "hook.", "llm.", "memory.forgotten", "memory.reinforcement", "source.", "tool."];
 
@@ -96,10 +97,10 @@ pub struct Memory {
 /// Why a verified event cannot be imported.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TranslateError {
-    /// It is too large for one event.
+    /// The line is too large for one event.
     #[error("the event has {0} bytes here, the limit is {CONTENT_BYTES_MAX}")]
     TooLarge(usize),
-    /// It is nested too deeply.
+    /// The line is nested too deeply.
     #[error("the event is nested deeper than {RECORD_DEPTH_MAX} levels")]
     TooDeep,
 }
@@ -127,7 +128,7 @@ pub fn is_imported(kind: &str) -> bool {
     kind.starts_with(PREFIX)
 }
 
-/// Splits the payload of an imported event into its origin and the original line; absent if no import wrote it.
+/// Splits the payload of an imported event into its origin and the original line; None if no import wrote the payload.
 pub fn read_payload(payload: &RawValue) -> Option<(Source, &RawValue)> {
     let Payload { source, record } = serde_json::from_str(payload.get()).ok()?;
     Some((source, record))
@@ -206,7 +207,7 @@ fn memory(record: &Record<'_>, fields: &Fields<'_>, actor: &str, session: Option
     })
 }
 
-/// Whether a name is valid here unchanged.
+/// Whether the engine accepts a name unchanged.
 fn fits(name: &str) -> bool {
     let chars = name.chars().count();
     !name.trim().is_empty() && chars <= NAME_CHARS_MAX && !name.chars().any(char::is_control)

@@ -1,5 +1,5 @@
-//! Logs of every released format, which must stay readable forever. `UPDATE=1 cargo test -p engine-core` writes those
-//! of a format that is not released yet.
+//! Logs of every released format, which must stay readable forever. `UPDATE=1 cargo test -p engine-core` writes the
+//! logs of a format that is not released yet.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-v1")
 }
 
-/// Compares bytes with the stored fixture, or stores them.
+/// Compares bytes with the fixture `name`, or stores them as this fixture if `UPDATE` is set.
 pub(crate) fn current(name: &str, bytes: &[u8]) {
     let path = fixtures().join(name);
     if std::env::var_os("UPDATE").is_some() {

@@ -18,8 +18,8 @@ fn large() -> Vec<(u64, Vec<u8>)> {
     log.segments()
 }
 
-/// The lines of a segment, with the state before each. A scan from there stops at the first line that does not verify,
-/// so that testing one flip reads one line.
+/// The lines of a segment, with the state before each. A scan that starts at a line stops at the first line that does
+/// not verify, so that the test of one flip reads only one line.
 fn places(bytes: &[u8]) -> Vec<(usize, ScanStart)> {
     let (header, header_hash) = Header::decode(lines(bytes)[0].strip_suffix(b"\n").unwrap()).unwrap();
     let mut link = Link::after_header(&header, header_hash);

@@ -14,7 +14,7 @@ pub(crate) struct Log {
     /// The open segment.
     pub(crate) bytes: Vec<u8>,
     pub(crate) link: Link,
-    /// Length and last event after each complete batch of that segment, starting with its header.
+    /// Length and last event after each complete batch of the open segment, starting with the length of its header.
     pub(crate) ends: Vec<(usize, u64)>,
     synced: u64,
     /// Start offset of each group of batches that was written with one write.
@@ -47,7 +47,7 @@ impl Log {
         }
     }
 
-    /// Writes these batches with one write.
+    /// Adds these batches to the log with one write.
     pub(crate) fn group(mut self, batches: &[&[&str]]) -> Log {
         self.groups.push(self.bytes.len());
         for payloads in batches {

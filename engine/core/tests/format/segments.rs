@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::log::{Log, lines, long_sample, sample};
 
-/// Reads segments in sequence, as a start does, up to the first that is not clean.
+/// Reads segments in sequence, as a starting engine does, up to the first segment that is not clean.
 pub(crate) fn read(segments: &[(u64, Vec<u8>)]) -> (Vec<Scan>, Frontier, Erasures) {
     let (mut scans, mut tree, mut erasures) = (Vec::new(), Frontier::empty(), Erasures::default());
     let mut follows = Follows::Start;
@@ -73,10 +73,10 @@ fn a_log_may_end_with_a_seal() {
     assert!(read(&log.sealed).0.iter().all(|scan| scan.verdict == Verdict::Clean && scan.seal.is_some()));
 }
 
-/// Truncation anywhere, also within the seal: the last segment is torn, an earlier one corrupt.
+/// Truncates a segment at every place, also within the seal: the last segment is then torn, an earlier segment corrupt.
 #[test]
 fn only_the_last_segment_may_be_torn() {
-    // Nothing is forgotten here: a truncation must not remove the event that records it.
+    // No payload is forgotten in this log, because a truncation would remove the event that records it.
     let log = sample().rotate().group(&[&["{}"], &["{}"]]).rotate().group(&[&["{}"]]);
     let all = log.segments();
     let whole = &all[1].1;
@@ -114,7 +114,7 @@ fn zeros_and_half_a_line_behind_a_seal_are_torn() {
     }
 }
 
-/// A start from a checkpoint reaches the same result as one that reads everything.
+/// A scan from a checkpoint gives the same result as a scan of the whole segment.
 #[test]
 fn a_scan_from_the_middle_ends_as_one_from_the_start() {
     let log = long_sample();
@@ -133,7 +133,7 @@ fn a_scan_from_the_middle_ends_as_one_from_the_start() {
         let begin =
             |link| ScanStart::Inside { header: header.clone(), header_hash, link, offset: offset as u64 };
         let durable = Link::durable(link.seq, link.hash);
-        // A start that has only a checkpoint can continue at the beginning of a write.
+        // A scan with only a checkpoint can start at the beginning of a write.
         let at_write = offset == bytes.len() || log.groups.contains(&offset);
         for link in [link].into_iter().chain(at_write.then_some(durable)) {
             let Scan { header, seal, valid_len, events, verdict, .. } = read(&bytes[offset..], begin(link));
@@ -166,7 +166,7 @@ fn an_audit_names_everything_that_is_wrong() {
     let joined = audit(&all);
     let expected = [(0, "hash", 2), (0, "hash", 4), (1, "hash", 0), (2, "hash", 11), (2, "hash", 12)];
     assert_eq!(labels(&joined)[..5], expected);
-    // What a damaged line would have accounted for is unknown; a missing line does not count as a missing payload.
+    // It is not known which missing payloads a damaged line named. A missing line does not count as a missing payload.
     assert_eq!(joined.breaches.count, 5);
     assert_eq!(joined.tree, None);
     let (scans, ..) = read(&all);
@@ -187,7 +187,7 @@ fn an_audit_counts_what_it_does_not_keep() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
-    /// A start stops at the first breach that an audit reports, whatever happens to the bytes of a segment.
+    /// The check at startup stops at the first breach that an audit reports, whatever bytes of a segment are changed.
     #[test]
     fn start_and_audit_agree(
         segment in 0_usize..3,

@@ -107,7 +107,7 @@ fn a_line_feed_alone_in_a_lost_sector_is_torn() {
     }
 }
 
-/// Pages of the last write reach the disk in any order; those of earlier writes are all there.
+/// The pages of the last write reach the disk in any order; the pages of earlier writes were all written before.
 #[test]
 fn a_hole_is_torn_in_the_last_write_and_damage_before_it() {
     let big = format!(r#"{{"text":"{}"}}"#, "x".repeat(3000));
@@ -156,7 +156,8 @@ fn a_rewritten_event_breaks_the_chain() {
     check_corrupt(&[forged.bytes.as_slice(), &rest.concat()].concat(), "link", 2);
 }
 
-/// Adds correct hashes to an envelope that a correct writer would never write.
+/// Returns an event line with this envelope and payload and correct hashes, although a correct writer would never write
+/// them.
 fn sealed(envelope: &str, payload: &str) -> Vec<u8> {
     let hash = Hash::of(envelope.as_bytes());
     let salt = Salt([7; 16]);

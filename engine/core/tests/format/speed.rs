@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::log::{Log, lines};
 
-/// Few enough that a run often completes within one scheduler time slice, even on a shared machine.
+/// Number of events: so few that a run often completes within one scheduler time slice, even on a shared machine.
 const EVENTS: usize = 500;
 const RUNS: usize = 500;
 

@@ -1,4 +1,4 @@
-//! Deliberate changes to a log of several segments, and the faults they are detected as.
+//! Deliberate changes to a log of several segments, and the fault as which each is detected.
 
 use engine_core::digest::Hash;
 use engine_core::format::{Header, Seal};
@@ -9,8 +9,8 @@ use crate::segments::{audit, labels, read};
 
 pub(crate) type Segments = Vec<(u64, Vec<u8>)>;
 
-/// Checks the first breach of an audit. A start must stop in the same segment, unless only the complete log reveals the
-/// fault.
+/// Checks the first breach of an audit. The check at startup must stop in the same segment, unless only the complete
+/// log reveals the fault.
 #[track_caller]
 fn check(segments: &Segments, expected: (usize, &str, u64)) {
     let joined = audit(segments);
@@ -79,7 +79,7 @@ fn headers_cannot_be_edited() {
     check(&with_header(1, |header| header.prev = Hash::ZERO), (1, "link", 0));
     check(&with_header(0, |header| header.prev = Hash::of(b"x")), (0, "link", 0));
     check(&with_header(0, |header| header.segment = 2), (0, "header", 0));
-    // A field that follows from nothing before it is still covered by a hash, which the next line names.
+    // A field that cannot be checked against earlier lines is still covered by the hash that the next line names.
     check(&with_header(1, |header| header.epoch = 2), (1, "link", 8));
     check(
         &with_header(2, |header| header.created = "2030-01-01T00:00:00Z".parse().unwrap()),
@@ -95,7 +95,7 @@ fn seals_cannot_be_edited_dropped_or_forged() {
     check(&with_seal(0, |seal| seal.log_id = "f".repeat(32)), (0, "seal", 8));
     check(&with_seal(0, |seal| seal.prev = Hash::ZERO), (0, "link", 8));
     check(&with_seal(0, |seal| seal.sealed = "2030-01-01T00:00:00Z".parse().unwrap()), (1, "link", 0));
-    // Forged, with everything after it.
+    // A seal has a wrong root, and everything after the seal follows from it.
     let log = Log::new().group(&[&["{}"], &["{}"]]);
     let forged = Seal { root: Hash::of(b"another"), ..log.seal() };
     let log = log.rotate_with(&forged).group(&[&["{}"]]);
@@ -112,7 +112,7 @@ fn seals_cannot_be_edited_dropped_or_forged() {
         all[0].1.extend(seal);
     });
     check(&twice, (0, "after_seal", 8));
-    // In the middle of a batch.
+    // A segment is sealed in the middle of a batch.
     let log = Log::new().group(&[&["{}", "{}"]]);
     let bytes: usize = lines(&log.bytes)[..2].iter().map(|line| line.len()).sum();
     let half = engine_core::recovery::scan(&log.bytes[..bytes], |_| {}).unwrap();
@@ -127,7 +127,7 @@ fn seals_cannot_be_edited_dropped_or_forged() {
 fn a_payload_is_missing_only_with_an_event_that_says_so() {
     // No event records the erasure.
     check(&long_sample().forget(3, 9).segments(), (0, "erasure", 3));
-    // The event it names is not an erasure event, or does not exist.
+    // The event that the line names is not an erasure event, or does not exist.
     check(&long_sample().forget(1, 8).segments(), (0, "erasure", 1));
     check(&long_sample().forget(1, 99).segments(), (0, "erasure", 1));
     // An erasure event before its target, and one that was itself forgotten.

@@ -13,7 +13,8 @@ pub(crate) struct Vector {
     pub(crate) what: String,
     /// `ok`, or the label of the fault.
     pub(crate) verdict: String,
-    /// The line without its line feed. It follows the header of the fixture, unless it is a header or a seal itself.
+    /// The line without its line feed. It follows the header of the fixture, unless the line itself is a header or a
+    /// seal.
     pub(crate) line: String,
 }
 
@@ -30,7 +31,7 @@ fn envelope(payload: &str) -> String {
     )
 }
 
-/// The line of an envelope, with a correct hash.
+/// An event line with this envelope, a correct hash, and `rest` after it.
 fn line(envelope: &str, rest: &str) -> String {
     format!("{{\"event\":{envelope},\"hash\":\"{}\"{rest}", Hash::of(envelope.as_bytes()))
 }

@@ -15,7 +15,7 @@ pub struct DiskStorage {
 }
 
 impl DiskStorage {
-    /// Storage in this directory.
+    /// Creates the storage of the directory `root`.
     pub fn new(root: PathBuf) -> DiskStorage {
         DiskStorage { root }
     }
@@ -99,7 +99,7 @@ impl StoredFile for File {
     }
 }
 
-/// Creates a directory durably: its entry survives a power cut.
+/// Creates a directory durably: the directory still exists after a power cut.
 pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(()),

@@ -2,8 +2,8 @@
 
 macro_rules! fail_points {
     ($($(#[$doc:meta])* $name:ident,)+) => {
-        /// A point between two steps that have to appear atomic. One test crashes at each point; another verifies that
-        /// none is skipped.
+        /// A point between two steps that together must appear atomic. One test crashes at each fail point. Another
+        /// test verifies that every fail point is reached.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum FailPoint {
             $($(#[$doc])* $name,)+
@@ -30,7 +30,7 @@ fail_points! {
     SegmentSealed,
     /// The next segment exists and is empty.
     SegmentCreated,
-    /// The header of the next segment is durable; its name is not.
+    /// The header of the next segment is durable; the name of its file is not.
     HeaderDurable,
     /// The next segment is durable; the writer still uses the old one.
     SegmentNamed,

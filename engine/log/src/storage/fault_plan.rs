@@ -31,12 +31,14 @@ pub enum Failure {
 /// The failure to inject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// The n-th next call that changes something (of this kind, if given) fails this way.
+    /// Call number `nth` from now, counted from 0, of the calls that change something fails as `failure` says. If
+    /// `step` is given, only calls of that kind count.
     Fail { step: Option<Step>, nth: u64, failure: Failure, kind: io::ErrorKind },
-    /// The power goes at the n-th next call that changes something, which takes effect this far.
+    /// The power fails during call number `nth` from now, counted from 0, of the calls that change something. `failure`
+    /// says how much of the call takes effect.
     Cut { nth: u64, failure: Failure },
-    /// The power goes when the code passes this point.
+    /// The power fails when the code passes this point.
     CutAt(FailPoint),
-    /// The code fails when it passes this point.
+    /// The fail point returns an error when the code passes it.
     FailAt(FailPoint),
 }

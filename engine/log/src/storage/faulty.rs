@@ -42,7 +42,7 @@ struct Disk {
     clock: i128,
     plan: Vec<Plan>,
     dead: bool,
-    /// Syncs succeed and do nothing. Negative control of the simulation.
+    /// If true, syncs report success but make nothing durable. This is the negative control of the simulation.
     lies: bool,
     available: u64,
     calls: u64,
@@ -117,7 +117,7 @@ impl FaultyStorage {
         self.disk().reached.clone()
     }
 
-    /// The bytes of a file that would certainly survive a power cut now.
+    /// The bytes of a file that are certain to survive a power cut now.
     pub fn durable_bytes(&self, path: &str) -> Vec<u8> {
         let disk = self.disk();
         disk.durable.get(path).map(|inode| disk.nodes[inode].durable.clone()).unwrap_or_default()
@@ -134,7 +134,7 @@ impl FaultyStorage {
         disk.visible.get(path).map(|inode| disk.nodes[inode].visible.clone())
     }
 
-    /// Another process changes a file durably.
+    /// Simulates that another process changes a file durably.
     pub fn tamper(&self, path: &str, bytes: Vec<u8>) {
         let mut disk = self.disk();
         let inode = disk.visible[path];
@@ -144,14 +144,14 @@ impl FaultyStorage {
         *node = Node { visible: bytes.clone(), durable: bytes, changed, ..Node::default() };
     }
 
-    /// Another process removes a file durably.
+    /// Simulates that another process removes a file durably.
     pub fn tamper_away(&self, path: &str) {
         let mut disk = self.disk();
         disk.visible.remove(path);
         disk.durable.remove(path);
     }
 
-    /// The machine restarts after a power cut. Any part of the unsynced changes may survive.
+    /// Simulates a power cut and a restart of the machine. Any part of the unsynced changes may survive.
     pub fn power_cut(&self, dice: &mut Dice) {
         let mut disk = self.disk();
         let disk = &mut *disk;
@@ -173,14 +173,14 @@ impl FaultyStorage {
         disk.clock += 1;
     }
 
-    /// The process is killed. The kernel keeps running and nothing is lost.
+    /// Simulates that the process is killed. The kernel keeps running, so no change is lost.
     pub fn kill(&self) {
         let mut disk = self.disk();
         disk.dead = false;
         disk.plan.clear();
     }
 
-    /// Decides whether a call fails, and applies the part that takes effect.
+    /// Decides whether a call of kind `step` fails, and applies the part of the call that takes effect with `act`.
     fn step(&self, step: Step, act: impl FnOnce(&mut Disk, Failure) -> io::Result<()>) -> io::Result<()> {
         let mut disk = self.disk();
         if disk.dead {
@@ -212,7 +212,7 @@ impl FaultyStorage {
         match outcome {
             None => act(&mut disk, Failure::Kept),
             Some((failure, kind)) => {
-                // A call that is invalid anyway fails with its own error.
+                // A call that is invalid even without the planned failure returns its own error.
                 act(&mut disk, failure)?;
                 disk.dead |= kind.is_none();
                 Err(kind.map_or_else(|| io::Error::other("the power goes"), io::Error::from))

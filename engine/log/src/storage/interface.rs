@@ -16,14 +16,14 @@ pub struct Space {
 }
 
 impl Space {
-    /// Bytes kept free of events, so that truncation, a SQLite checkpoint and a start still work on a full volume: a
-    /// twentieth of a small volume, 8 MiB of a large one.
+    /// Bytes that events must leave free, so that truncation, a SQLite checkpoint and a start still work on a full
+    /// volume: a twentieth of a small volume, or 8 MiB of a large volume.
     pub fn reserve(self) -> u64 {
         (self.capacity / 20).min(8 << 20)
     }
 
-    /// Whether this many bytes of events may be written. An event costs its line, its rows and its words: about four
-    /// times its size until SQLite's write-ahead log is checkpointed.
+    /// Whether `bytes` bytes of events may be written. Each event needs space for its line, its rows and its words in
+    /// the full-text index: about four times its size, until SQLite's write-ahead log is checkpointed.
     pub fn admits(self, bytes: u64) -> bool {
         self.available >= self.reserve().saturating_add(bytes.saturating_mul(4))
     }
@@ -34,7 +34,7 @@ impl Space {
 pub struct Status {
     /// Length in bytes.
     pub len: u64,
-    /// Inode number. It differs when another file has the same name.
+    /// Inode number. It changes when another file takes the name.
     pub inode: u64,
     /// Last change of the contents, in nanoseconds since 1970.
     pub modified_ns: i128,
@@ -71,7 +71,7 @@ pub trait Storage: Send + Sync + Debug {
     fn status(&self, path: &str) -> io::Result<Status>;
     /// Opens an existing file.
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn StoredFile>>;
-    /// Creates a file. Fails when the name is taken.
+    /// Creates a file. Fails if the file exists.
     fn create(&self, path: &str, privacy: FilePermissions) -> io::Result<Arc<dyn StoredFile>>;
     /// Creates a directory unless it exists.
     fn create_directory(&self, path: &str) -> io::Result<()>;
@@ -98,7 +98,7 @@ pub trait StoredFile: Send + Sync + Debug {
     fn size(&self) -> io::Result<u64>;
     /// Reads at an offset. Returns 0 at or after the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Fills the buffer from an offset. `UnexpectedEof` when the file ends first.
+    /// Fills the buffer from an offset. Returns `UnexpectedEof` if the file ends before the buffer is full.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -113,7 +113,7 @@ pub trait StoredFile: Send + Sync + Debug {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Truncates the file, or extends it with zeros.
     fn truncate(&self, len: u64) -> io::Result<()>;
-    /// Makes contents and length durable. After a failure it is never called again on this handle: the file is
-    /// reopened.
+    /// Makes contents and length durable. After a failed sync, the caller reopens the file and never syncs this handle
+    /// again.
     fn sync(&self) -> io::Result<()>;
 }

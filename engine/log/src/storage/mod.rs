@@ -5,8 +5,8 @@
 //! | after | a reader sees | a power cut leaves |
 //! |---|---|---|
 //! | [`Storage::create`] | an empty file | the file, or no such name |
-//! | [`StoredFile::write_at`] succeeded | the bytes | any part of them, holes of zeros included |
-//! | [`StoredFile::write_at`] failed | any prefix of them | any part of them |
+//! | [`StoredFile::write_at`] succeeded | the bytes | any part of the bytes; missing parts may be zeros |
+//! | [`StoredFile::write_at`] failed | any prefix of the bytes | any part of the bytes |
 //! | [`StoredFile::truncate`] | the first `len` bytes | the old length or the new one |
 //! | [`StoredFile::sync`] succeeded | everything | everything in the file; its name only if the directory was synced |
 //! | [`StoredFile::sync`] failed | unknown | unknown: nothing since the last sync can be relied on |
@@ -14,7 +14,7 @@
 //! | [`Storage::sync_directory`] succeeded | the new names | the new names |
 //!
 //! A failed call may have taken effect partly or completely. [`disk`] is the real implementation; `faulty` simulates
-//! all of the above in memory, from a seed.
+//! all of these effects in memory, from a seed.
 
 #[cfg(test)]
 mod dice;
@@ -60,7 +60,7 @@ impl Read for RangeReader {
     }
 }
 
-/// Reads a small file. Refuses a file larger than the engine ever writes there.
+/// Reads a small file. A file larger than `bytes_max`, the most that the engine writes to this path, is an error.
 ///
 /// # Errors
 /// The file is missing, unreadable or larger than `bytes_max`.
@@ -75,7 +75,7 @@ pub fn read_small(storage: &dyn Storage, path: &str, bytes_max: u64) -> io::Resu
     Ok(bytes)
 }
 
-/// Replaces a small file atomically and durably. `directory` contains both names.
+/// Replaces a small file atomically and durably. The new contents are first written to a temporary file in `directory`.
 ///
 /// # Errors
 /// A file system call fails. The old file may already be replaced.
@@ -96,7 +96,7 @@ pub fn replace(
     storage.sync_directory(directory)
 }
 
-/// Treats a missing file as removed.
+/// Turns the error `NotFound` of a removal into success.
 ///
 /// # Errors
 /// The outcome is an error other than `NotFound`.
@@ -107,7 +107,7 @@ pub fn ignore_missing(outcome: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Creates a directory durably: its entry survives a power cut.
+/// Creates a directory durably: the directory still exists after a power cut.
 ///
 /// # Errors
 /// A file system call fails.

@@ -79,7 +79,8 @@ fn a_power_cut_anywhere_costs_nothing_that_was_promised() {
     }
 }
 
-/// A client with a key retries until it is answered: no event is duplicated while the process lives.
+/// A client retries with the same idempotency key until the batch is acknowledged. No event is duplicated while the
+/// process lives.
 #[test]
 fn no_failure_of_a_write_doubles_an_event() {
     for step in [Step::Open, Step::Write, Step::Sync, Step::Truncate] {
@@ -125,7 +126,7 @@ fn the_last_of_the_space_is_kept() {
     assert_eq!(world.numbers(), [0, 1]);
 }
 
-/// Another process cuts acknowledged events off while a failed volume is being reopened.
+/// Another process truncates the log, which removes acknowledged events, while a failed volume is being reopened.
 #[test]
 fn a_log_that_lost_what_was_acknowledged_is_not_written_to() {
     let mut world = World::new(1, 1 << 20);
@@ -156,7 +157,8 @@ fn a_key_is_kept_through_a_failure_and_a_conflict_is_one() {
     assert_eq!(world.numbers(), [0, 0, 1]);
 }
 
-/// A compressed segment returns the same lines as before, by number and completely.
+/// A compressed segment returns the same lines as before compression, both from a given event number and from the
+/// start.
 #[test]
 fn what_was_compressed_is_read_as_before() {
     let mut world = World::new(3, 3000);
@@ -177,8 +179,8 @@ fn what_was_compressed_is_read_as_before() {
     assert_eq!(world.broken_invariant(), None);
 }
 
-/// A seal was written and not synced when the process was killed. The next process sees it as complete and appends
-/// after it, so it must survive a power cut.
+/// The process was killed after it wrote a seal and before it synced it. The next process reads a complete seal and
+/// starts the next segment after it, so the seal must survive a power cut.
 #[test]
 fn a_seal_that_no_sync_covered_survives_the_power() {
     for seed in 0..40 {

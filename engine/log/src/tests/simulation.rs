@@ -82,7 +82,7 @@ impl Story {
 
     fn commit(&mut self, events: usize, bytes: usize) {
         self.next += 1;
-        // A refusal is a valid answer; the world records what was acknowledged.
+        // A refused commit is valid. `World` records the acknowledged batches.
         drop(self.world.commit(self.next, events, bytes));
     }
 

@@ -1,4 +1,5 @@
-//! The log of an engine without threads, on an in-memory disk. Calls run sequentially, so a seed is reproducible.
+//! The log of an engine on an in-memory disk, without threads. Calls run sequentially, so a run can be reproduced from
+//! its seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, Receiver};
@@ -27,7 +28,8 @@ use crate::storage::faulty::{Dice, FaultyStorage};
 use crate::writer::{Mode, Writer};
 use crate::{keyring, local_checkpoint, segment};
 
-/// A projection that has applied everything and knows no keys. Replays come from the writer's own memory.
+/// A projection that has applied every event and has no idempotency keys. The writer recognises repeated requests only
+/// with the keys in its own memory.
 struct NoKeys;
 
 impl AppliedKeys for NoKeys {
@@ -43,7 +45,7 @@ impl AppliedKeys for NoKeys {
 /// A property of the log as it was read back.
 type Invariant = fn(&mut World, &Joined) -> bool;
 
-/// A simulated process. It ends with the power.
+/// A simulated process of the engine.
 pub(super) struct Process {
     pub(super) writer: Writer,
     pub(super) keeper: Keeper,
@@ -51,13 +53,13 @@ pub(super) struct Process {
     idle: Receiver<WriterCommand>,
 }
 
-/// A disk, the process that runs on it, and what clients were acknowledged.
+/// A disk, the process that uses the disk, and the batches that were acknowledged to clients.
 pub(super) struct World {
     pub(super) storage: FaultyStorage,
     pub(super) process: Option<Process>,
     sources: Clock,
     segment_bytes_max: u64,
-    /// Number of events per batch, by batch number. Acknowledged positions are kept apart.
+    /// Number of events of every batch that was sent, by batch number.
     sent: BTreeMap<u64, usize>,
     acknowledged: BTreeMap<u64, Receipt>,
     /// Batches whose payload may be missing.
@@ -103,7 +105,7 @@ impl World {
         self.process().writer.handles.clone()
     }
 
-    /// Whether the log opens, with as many attempts as a patient writer would make.
+    /// Whether the log opens within 20 attempts.
     pub(super) fn opens(&mut self) -> bool {
         let process = self.process();
         for _ in 0..20 {
@@ -115,7 +117,7 @@ impl World {
         process.writer.mode == Mode::Open
     }
 
-    /// Sends a batch once. `n` is also its key.
+    /// Sends batch number `n` once. `n` is also the idempotency key of the batch.
     pub(super) fn commit(&mut self, n: u64, events: usize, bytes: usize) -> Result<Receipt, CommitError> {
         let payload = format!("{{\"n\":{n},\"text\":\"{}\"}}", marker(n, bytes));
         let draft = Draft {
@@ -142,7 +144,8 @@ impl World {
         while process.applied.try_recv().is_ok() {}
     }
 
-    /// Retries like a client with a key until it is answered. Also returns the refusals before that.
+    /// Sends batch number `n` repeatedly, like a client with an idempotency key, until it is acknowledged. Also returns
+    /// the refusals of the earlier attempts.
     pub(super) fn commit_until_done(&mut self, n: u64, events: usize) -> (Receipt, Vec<CommitError>) {
         let mut refusals = Vec::new();
         for _ in 0..50 {
@@ -262,7 +265,7 @@ impl World {
     }
 }
 
-/// A text that occurs only in this batch.
+/// A text that occurs only in batch number `n`.
 pub(super) fn marker(n: u64, bytes: usize) -> String {
     format!("batch-{n:06}-{}", "x".repeat(bytes))
 }

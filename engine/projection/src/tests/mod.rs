@@ -32,7 +32,7 @@ pub(super) fn id(seq: u64) -> String {
     hex(&u128::from(seq).to_be_bytes())
 }
 
-/// Log lines generated without a log.
+/// Lines of a log, generated without a log on disk.
 pub(super) struct Lines {
     link: Link,
     pub(super) all: Vec<Vec<u8>>,
@@ -103,7 +103,7 @@ impl Place {
         self.directory.path().join("memories-1.sqlite")
     }
 
-    /// Loads these lines in transactions of these sizes, repeated in a cycle.
+    /// Loads `lines` in transactions. The numbers of events per transaction are `sizes`, repeated in a cycle.
     pub(super) fn load(&self, lines: &Lines, sizes: &[usize]) -> ContentDigest {
         let _none_yet = std::fs::remove_file(self.path());
         let mut store = ProjectionStore::create(&self.path(), "log").unwrap();
@@ -127,7 +127,7 @@ impl Place {
     }
 }
 
-/// One event of every type that the fold handles.
+/// A log with at least one event of every type that the fold handles.
 fn some_of_everything() -> Lines {
     let mut lines = Lines::new();
     for n in 0..20 {
@@ -148,7 +148,7 @@ fn the_digest_of_a_known_log_is_known() {
     assert_eq!(digest.to_string(), "41e0889d758ebd71f0f6569864ff5ae6ec6904b9922c6de842fe68425f5c4839");
 }
 
-/// The same for the permanent log fixture.
+/// The digest of the permanent log fixture is known, too: if it changes, increase `PROJECTION_VERSION`.
 #[test]
 fn the_digest_of_the_fixture_is_known() {
     let fixture = include_bytes!("../../../core/tests/fixtures/format-v1/00000000000000000001.jsonl");
@@ -157,7 +157,7 @@ fn the_digest_of_the_fixture_is_known() {
     assert_eq!(digest.to_string(), "a54317683567b5629ccfadfff8f3926cc4e6dfef4850e62a03b075f00d4d07f4");
 }
 
-/// Rows changed without the projector are detected and reported.
+/// Rows that were changed by anything other than the projector are detected and reported.
 #[test]
 fn rows_that_were_not_written_are_found() {
     let harms = [
@@ -220,7 +220,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A history and its naive model, made of lists only.
+/// A naive model of a history, made of lists only.
 #[derive(Default)]
 struct Model {
     /// Sequence number, time known, valid from.
@@ -254,7 +254,7 @@ impl Model {
         }
     }
 
-    /// The known end of a memory, and the event that reported it.
+    /// The known end of a memory, and the number of the event that recorded the end.
     fn end(&self, memory: u64, known: impl Fn(u64, i64) -> bool) -> Option<(i64, u64)> {
         let known = self.ends.iter().filter(|(seq, at, target, _)| *target == memory && known(*seq, *at));
         known.map(|(seq, _, _, until)| (*until, *seq)).min()
@@ -372,7 +372,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// A projection does not depend on whether erased payloads were still present when it was built.
+    /// A projection is the same whether the erased payloads were still in the log when it was built or not.
     #[test]
     fn what_is_forgotten_was_never_there(
         acts in prop::collection::vec(act(), 1..20),

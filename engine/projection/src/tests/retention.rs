@@ -1,4 +1,4 @@
-//! Candidates found through indexes equal those selected by the rules.
+//! The candidates that are found through indexes equal the candidates that the rules select from a plain list.
 
 use engine_core::event::{FeedbackPayload, MEMORY_FEEDBACK, MEMORY_INVALIDATED, MEMORY_SAVED};
 use engine_core::retention::decide;
@@ -14,7 +14,7 @@ const DAY: i64 = 86_400;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Memories with days and projects, some ended; the rules are applied to a plain list.
+    /// Generates memories with days and projects, some of them ended, and applies the rules to a plain list of them.
     #[test]
     fn what_the_indexes_give_is_what_a_list_says(
         all in prop::collection::vec((0..3_u8, 0..30_i64, any::<bool>()), 1..30),
@@ -43,7 +43,7 @@ proptest! {
             max_age_days: days, max_entries_per_project: entries, projects: projects.collect(), action,
         };
         let as_of = second(as_of * DAY);
-        // Ends after the requested position are not known to it.
+        // Ends that are recorded after the requested position are ignored.
         let found = candidates(&place.connection(), &rules, as_of, through, 1000).unwrap();
         prop_assert!(!found.more);
         let decision = decide(&rules, as_of, found.states);
@@ -56,7 +56,7 @@ proptest! {
             days.is_some_and(|days| age > i64::from(days) * DAY) || entries.is_some_and(|entries| newer as u64 >= entries)
         };
         prop_assert_eq!(gone, (1..=through).filter(goes).collect::<Vec<_>>());
-        // At the head of the log those ends are known and exclude their memories.
+        // At the head of the log, all ends are known and exclude their memories.
         let whole = candidates(&place.connection(), &rules, as_of, lines.all.len() as u64, 1000).unwrap();
         let ended = |seq: u64| all[usize::try_from(seq).unwrap() - 1].2;
         let standing = decide(&rules, as_of, whole.states).removed.iter().all(|(candidate, _)| !ends || !ended(candidate.seq));

@@ -1,4 +1,4 @@
-//! The external embedding model, as searches and the health report see it.
+//! The external embedding model, as searches and the health report use it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -13,7 +13,8 @@ use super::store::VectorStore;
 use crate::metrics::ProviderMetrics;
 use crate::providers::{Batch, Client, EmbeddingService, Failure, Purpose, embed};
 
-/// Bytes of a text that are sent: models accept a few thousand tokens, and in the worst case a byte is a token.
+/// Maximum number of bytes of a text that are sent: models accept a few thousand tokens, and in the worst case each
+/// byte is a token.
 pub(super) const TEXT_BYTES_MAX: usize = 16 << 10;
 
 /// Directory of the vector file in a data directory.
@@ -54,28 +55,28 @@ pub struct ActiveModel {
 pub struct EmbeddingStatus {
     /// Name of the configured model.
     pub model: String,
-    /// Dimension of its vectors; absent until the first exists.
+    /// Dimension of the model's vectors; absent until the first vector exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimension: Option<usize>,
-    /// Memories that have its vector.
+    /// Number of memories that have a vector of this model.
     pub embedded: u64,
-    /// All memories.
+    /// Number of all memories.
     pub total: u64,
-    /// The model that answers meanwhile: an earlier external one, or the built-in one.
+    /// The model that searches use until this one is ready: an earlier external model, or the built-in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
-    /// Why embedding is stopped at the moment.
+    /// Why the embedding of memories is stopped at the moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 
-/// State that the thread publishes.
+/// State that the background thread publishes.
 #[derive(Debug, Default)]
 pub(super) struct ModelState {
     pub(super) store: Option<Arc<VectorStore>>,
     pub(super) answering: Option<ActiveModel>,
     pub(super) status: EmbeddingStatus,
-    /// Incremented on each change that may change an answer.
+    /// Incremented on each change that may change the answer to a query.
     pub(super) version: u64,
 }
 
@@ -89,7 +90,7 @@ pub struct Embeddings {
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Dependencies of the thread.
+/// What the background thread needs to run.
 #[derive(Debug)]
 pub struct EmbeddingDependencies {
     /// Directory of the vector file.
@@ -100,7 +101,7 @@ pub struct EmbeddingDependencies {
 }
 
 impl Embeddings {
-    /// Stops the thread; cancels a request in flight.
+    /// Stops the background thread and cancels a request in flight.
     pub fn stop(&self) {
         self.stop.send_replace(true);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -109,7 +110,7 @@ impl Embeddings {
         }
     }
 
-    /// Whether the thread is running.
+    /// Whether the background thread is running.
     pub fn is_alive(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
@@ -127,18 +128,19 @@ impl Embeddings {
         self.state().status.clone()
     }
 
-    /// Changes whenever the same query could have another answer.
+    /// A number that changes whenever the same query could have another answer.
     pub fn version(&self) -> u64 {
         self.state().version
     }
 
-    /// The model whose vectors searches use, and the store; `None` while the built-in one answers.
+    /// The external model whose vectors searches use, and its store; `None` while searches use the built-in model.
     pub fn answering(&self) -> Option<(ActiveModel, Arc<VectorStore>)> {
         let state = self.state();
         state.answering.clone().zip(state.store.clone())
     }
 
-    /// The vector of a query, made by the model whose vectors searches use; `None` if there is none.
+    /// The vector of a query, made by the external model whose vectors searches use; `None` if searches use no external
+    /// model.
     ///
     /// # Errors
     /// If the request fails, or the vector has another dimension than the stored ones.

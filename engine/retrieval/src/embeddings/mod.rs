@@ -1,8 +1,9 @@
-//! Vectors of an external model: of queries on request, and of every memory in the background.
+//! Vectors of an external model. The vector of a query is requested for each search; memories are embedded in the
+//! background.
 //!
-//! [`external_model`] is the interface for searches and reports, [`store`] the vector file, [`worker`] the background
-//! thread that fills it. While too few memories have a vector, or the model cannot be reached, the built-in model
-//! answers.
+//! [`external_model`] is the interface for searches and reports, [`store`] the vector file, and [`worker`] the
+//! background thread that fills the file. While too few memories have a vector, or the external model cannot be
+//! reached, searches use the built-in model.
 
 mod external_model;
 mod start;

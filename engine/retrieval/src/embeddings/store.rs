@@ -1,5 +1,5 @@
-//! The file of vectors of external models, which cost requests to compute. It can be deleted at any time, at the price
-//! of computing them again. It contains no text: a digest identifies the text of each vector.
+//! The file with the vectors of external models. Each vector costs a request to the provider. The file can be deleted
+//! at any time; the vectors are then computed again. It contains no text: a digest identifies the text of each vector.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -13,9 +13,9 @@ use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
 const FILE: &str = "vectors.sqlite";
-/// Schema version. A file of another version is deleted.
+/// Schema version. A file with another version is deleted.
 const VERSION: i64 = 1;
-/// Vectors of other models removed in one transaction.
+/// Number of vectors of other models that are removed in one transaction.
 const DROP_STEP: usize = 2_000;
 
 const TABLES: &str = "
@@ -34,7 +34,7 @@ CREATE INDEX vectors_by_project ON vectors (model, project, id);
 CREATE INDEX vectors_by_text ON vectors (model, sha256);
 ";
 
-/// Uses the index on model and memory, one model at a time.
+/// SQL condition that makes SQLite use the index on model and memory, one model at a time.
 const OF_ANY_MODEL: &str = "FROM vectors WHERE model IN (SELECT id FROM models) AND memory";
 
 /// SHA-256 of an embedded text.
@@ -45,22 +45,22 @@ pub fn digest(text: &str) -> TextDigest {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// A model that has made vectors.
+/// A row of the table of models: a model that has made vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ModelRow {
     pub(super) id: i64,
     pub(super) name: String,
     /// Requested dimension, if any.
     pub(super) dimensions: Option<usize>,
-    /// URL of its last use.
+    /// URL at which the model was used last.
     pub(super) url: String,
-    /// Dimension of its vectors; 0 until the first exists.
+    /// Dimension of the model's vectors; 0 until the first vector exists.
     pub(super) dimension: usize,
-    /// All memories have had a vector at least once.
+    /// Whether at some time all memories had a vector of this model.
     pub(super) complete: bool,
 }
 
-/// A vector to store. An empty one records that no vector can be made of the text.
+/// A vector to store. An empty vector records that the model makes no vector of the text.
 #[derive(Debug)]
 pub(super) struct NewVector<'a> {
     pub(super) memory: i64,
@@ -72,7 +72,7 @@ pub(super) struct NewVector<'a> {
 /// A stored vector in its quantised form.
 #[derive(Debug)]
 pub struct Stored<'a> {
-    /// Ascends in the order in which vectors were stored.
+    /// Id of the row. Ids ascend in the order in which vectors were stored.
     pub id: i64,
     /// Sequence number of the memory.
     pub memory: i64,
@@ -80,7 +80,7 @@ pub struct Stored<'a> {
     pub digest: TextDigest,
     /// Factor that turns `cells` into the unit vector.
     pub scale: f32,
-    /// Signed bytes; empty when there is no vector.
+    /// Signed bytes; empty if the text has no vector.
     pub cells: &'a [u8],
 }
 
@@ -98,7 +98,7 @@ impl VectorStore {
         remove(&directory.join(FILE))
     }
 
-    /// Opens the file; replaces one that is damaged or of another version.
+    /// Opens the file; replaces a file that is damaged or has another version.
     pub(super) fn open(directory: &Path) -> rusqlite::Result<VectorStore> {
         let cannot = |fault: io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(fault));
         fs::create_dir_all(directory).map_err(cannot)?;
@@ -122,7 +122,7 @@ impl VectorStore {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads on a separate connection, so that reads run in parallel with the writer.
+    /// Runs `read` on a separate connection, so that reads run in parallel with the writer.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = idle.map_or_else(|| connect(&self.path), Ok)?;
@@ -131,7 +131,7 @@ impl VectorStore {
         Ok(answer)
     }
 
-    /// The row of a model, created if missing.
+    /// The row of a model; it is created if it is missing.
     pub(super) fn model(
         &self,
         name: &str,
@@ -172,7 +172,8 @@ impl VectorStore {
         self.writer().execute("UPDATE models SET complete = 1 WHERE id = ?1", [model]).map(drop)
     }
 
-    /// Text digests of the vectors of this model, for memories after `after` up to `through`.
+    /// Text digests of the vectors of this model, for the memories with sequence numbers above `after` and up to
+    /// `through`.
     pub(super) fn held(
         &self,
         model: i64,
@@ -187,7 +188,7 @@ impl VectorStore {
         })
     }
 
-    /// Id of the last vector of all models, and the count of vectors of this model.
+    /// Id of the last vector of any model, and the number of vectors of this model.
     pub(super) fn extent(&self, model: i64) -> rusqlite::Result<(i64, u64)> {
         self.read(|connection| {
             connection
@@ -196,7 +197,7 @@ impl VectorStore {
         })
     }
 
-    /// A stored vector of the same text.
+    /// A stored vector of the text with this digest.
     pub(super) fn same(&self, model: i64, digest: &TextDigest) -> rusqlite::Result<Option<Vec<f32>>> {
         self.read(|connection| {
             connection
@@ -206,7 +207,7 @@ impl VectorStore {
         })
     }
 
-    /// Stores vectors atomically, replacing those of the same memories.
+    /// Stores vectors atomically. They replace earlier vectors of the same memories.
     pub(super) fn put(&self, model: i64, vectors: &[NewVector<'_>]) -> rusqlite::Result<()> {
         let mut writer = self.writer();
         let transaction = writer.transaction()?;
@@ -230,7 +231,8 @@ impl VectorStore {
         transaction.commit()
     }
 
-    /// Removes every vector of these memories, also from the write-ahead log: a vector reveals much of its text.
+    /// Removes every vector of these memories, also from the write-ahead log, because a vector reveals much of its
+    /// text.
     pub(super) fn remove(&self, memories: &[i64]) -> rusqlite::Result<usize> {
         if memories.is_empty() {
             return Ok(0);
@@ -249,7 +251,7 @@ impl VectorStore {
         Ok(removed)
     }
 
-    /// Memories after `after` up to `through` that have a vector of any model.
+    /// The memories with sequence numbers above `after` and up to `through` that have a vector of any model.
     pub(super) fn memories(&self, after: i64, through: i64) -> rusqlite::Result<BTreeSet<i64>> {
         self.read(|connection| {
             let wanted = format!("SELECT memory {OF_ANY_MODEL} > ?1 AND memory <= ?2");
@@ -258,7 +260,7 @@ impl VectorStore {
         })
     }
 
-    /// Removes one batch of vectors of other models. Returns whether there are more.
+    /// Removes one batch of vectors of models other than `model`. Returns whether there are more.
     pub(super) fn drop_others(&self, model: i64) -> rusqlite::Result<bool> {
         let writer = self.writer();
         let removed = writer
@@ -274,8 +276,8 @@ impl VectorStore {
         Ok(removed == DROP_STEP)
     }
 
-    /// Calls `each` with at most `limit` vectors of a project with an id above `after`, ordered by id, until it returns
-    /// false. Returns whether there may be more.
+    /// Calls `each` with at most `limit` vectors of a project whose id is above `after`, ordered by id, until `each`
+    /// returns false. Returns whether there may be more.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -347,7 +349,7 @@ fn remove(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A connection with the tables created; `None` for a file of another version.
+/// Opens a connection and creates the tables; `None` for a file with another schema version.
 fn begin(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let connection = connect(path)?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -365,7 +367,7 @@ fn begin(path: &Path) -> rusqlite::Result<Option<Connection>> {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(16);
-    // Vectors lost in a power failure are computed again.
+    // Vectors that are lost in a power failure are computed again.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 8388608;
@@ -374,7 +376,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Removes deleted rows from the write-ahead log. If a reader blocks it, the next removal or the close does it.
+/// Removes deleted rows from the write-ahead log. If a reader prevents this, the next removal or closing the file does
+/// it.
 fn truncate(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

@@ -1,5 +1,5 @@
-//! The background thread that embeds every memory and removes the vectors of forgotten ones. It checks all memories
-//! once at start and then new ones; a memory whose text already has a vector is skipped.
+//! The background thread that embeds every memory and removes the vectors of forgotten memories. At start it checks all
+//! memories once, and later only new memories. It skips a memory whose text already has a vector.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use crate::token_count;
 use engine_log::WriteState;
 use engine_projection::{Unreadable, applied_seq, forgotten_after, memories_of_all_after, memory_count};
 
-/// Memories read at a time.
+/// Number of memories that are read at a time.
 const CHUNK_MEMORIES: usize = 512;
-/// Once a batch has this many tokens no text is added. Most servers accept that many at once.
+/// A batch that has reached this many tokens gets no more texts. Most servers accept this number in one request.
 const REQUEST_TOKENS_MAX: usize = 32_768;
-/// Memories arrive one by one; waiting this long lets them share a batch.
+/// How long the thread waits for more memories. Memories arrive one by one; the wait lets several share a batch.
 const GATHER: Duration = Duration::from_millis(50);
-/// No vectors are stored when less than one part in this many of the volume is free: the log needs the space.
+/// No vectors are stored when less than one part in this many of the volume is free, because the log needs the space.
 const FREE_SHARE_MIN: u64 = 20;
-/// Shortest prefix of a text that is tried when the model refuses longer ones, bytes.
+/// Length of the shortest prefix of a text that is tried when the model refuses longer prefixes, bytes.
 const SHORTENED_BYTES_MIN: usize = 512;
-/// A text that no working model refuses.
+/// A text that every working model accepts. It is sent to find out whether the model works at all.
 const PROBE: &str = "memory";
 
-/// Why embedding is stopped at the moment.
+/// Why the embedding of memories is stopped at the moment.
 #[derive(Debug, Error)]
 pub(super) enum EmbeddingError {
     #[error("the projection cannot be read: {0}")]
@@ -45,7 +45,7 @@ pub(super) enum EmbeddingError {
     Stopping,
 }
 
-/// A memory and the text of it that is sent.
+/// A memory, and the part of its text that is sent to the model.
 struct Text {
     memory: i64,
     project: String,
@@ -55,12 +55,12 @@ struct Text {
 
 /// Consecutive memories of the log.
 struct Chunk {
-    /// Path of the projection they were read from.
+    /// Path of the projection that the memories were read from.
     path: Option<String>,
     /// Last event that was checked.
     through: i64,
     texts: Vec<Text>,
-    /// Whether there are more.
+    /// Whether there are more memories after this chunk.
     more: bool,
 }
 
@@ -73,17 +73,17 @@ pub(super) struct EmbeddingWorker {
     path: Option<String>,
     /// Last event that was checked.
     through: i64,
-    /// Last event whose removals were applied.
+    /// Last event for which removals of forgotten memories were applied.
     forgotten_through: i64,
     /// Count of memories, and the last event that is counted in it.
     total: u64,
     counted_through: i64,
-    /// Failed rounds in a row.
+    /// Number of consecutive failed rounds.
     failed: u32,
     opened: Option<(Arc<VectorStore>, ModelRow)>,
-    /// The file is damaged and has to be replaced.
+    /// Whether the file is damaged and has to be replaced.
     damaged: bool,
-    /// Vectors were stored or removed since the last complete round.
+    /// Whether vectors were stored or removed since the last complete round.
     changed: bool,
 }
 
@@ -111,7 +111,7 @@ impl EmbeddingWorker {
         }
     }
 
-    /// Runs until it is stopped, on its own runtime.
+    /// Runs the thread, with its own runtime, until it is stopped.
     pub(super) fn run(mut self) {
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(self.work()),
@@ -135,7 +135,7 @@ impl EmbeddingWorker {
             let changed = async {
                 match wait {
                     Some(wait) => tokio::time::sleep(wait).await,
-                    // The sender lives as long as the projection.
+                    // The sender exists as long as the projection, so this wait ends only on a change.
                     None => {
                         let _closed = changes.changed().await;
                         tokio::time::sleep(GATHER).await;
@@ -195,11 +195,12 @@ impl EmbeddingWorker {
                 break;
             }
         }
-        // Counting vectors is too slow for every event.
+        // Vectors are counted only after a change, because counting is too slow to do it for every event.
         if std::mem::take(&mut self.changed) { self.finish(&store, &model).await } else { Ok(()) }
     }
 
-    /// The store and the row of the configured model. When it opens the store, it also selects the model that answers.
+    /// Returns the store and the row of the configured model. If it has to open the store, it also selects the model
+    /// that searches use.
     fn opened(&mut self) -> Result<(Arc<VectorStore>, ModelRow), EmbeddingError> {
         if let Some(opened) = &self.opened {
             return Ok(opened.clone());
@@ -212,7 +213,7 @@ impl EmbeddingWorker {
         let (name, url) = (&service.service.model, service.service.url.to_string());
         let store = Arc::new(VectorStore::open(&self.around.directory)?);
         let model = store.model(name, service.dimension, &url)?;
-        // An older model is used only at the configured URL; no data is sent to another one.
+        // An older model is used only if it was at the configured URL, because no data may be sent to any other URL.
         let answers = |row: &&ModelRow| row.complete && row.dimension > 0 && row.url == url;
         let models = store.models()?;
         let row = Some(&model).filter(answers).or(models.iter().find(answers));
@@ -261,7 +262,7 @@ impl EmbeddingWorker {
         })?)
     }
 
-    /// The next memories to check; `None` if the projection was replaced, which restarts the check.
+    /// The next memories to check. `None` if the projection was replaced; the check then starts again.
     fn next_chunk(&mut self) -> Result<Option<Chunk>, EmbeddingError> {
         let after = self.through;
         let (chunk, total) = self.read(|connection| {
@@ -292,8 +293,8 @@ impl EmbeddingWorker {
         Ok(Some(chunk))
     }
 
-    /// Synchronises the file with these memories: removes vectors of memories that are gone, and embeds those without a
-    /// vector of their current text.
+    /// Brings the file up to date with these memories: removes the vectors of memories that no longer exist, and embeds
+    /// the memories that have no vector of their current text.
     async fn fill(
         &mut self,
         store: &VectorStore,
@@ -324,7 +325,7 @@ impl EmbeddingWorker {
             let vectors = self.vectors(&wanted).await?;
             let made: Vec<(&Text, Vec<f32>)> = wanted.into_iter().zip(vectors).collect();
             self.put(store, model, &made)?;
-            // Do not send what was forgotten meanwhile.
+            // Memories that were forgotten in the meantime must not be sent.
             let forgotten = self.remove_forgotten(store, model)?;
             wanted = later;
             wanted.retain(|text| !forgotten.contains(&text.memory));
@@ -332,7 +333,7 @@ impl EmbeddingWorker {
         if changed { self.report(store, model) } else { Ok(()) }
     }
 
-    /// How many of these texts go into one batch.
+    /// Number of texts, from the first on, that fit into one batch.
     fn fitting(&self, texts: &[&Text]) -> usize {
         let mut tokens = 0;
         let fits = |text: &&&Text| {
@@ -371,14 +372,14 @@ impl EmbeddingWorker {
         Ok(store.put(model.id, &vectors)?)
     }
 
-    /// A vector for each text; an empty one for a text that the model refuses.
+    /// Returns a vector for each text. The vector is empty for a text that the model refuses.
     async fn vectors(&mut self, texts: &[&Text]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         let all: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
         match self.embed(&all).await {
             Err(EmbeddingError::Model(failure)) if failure.is_about_the_texts() => {}
             answer => return answer,
         }
-        // If the model refuses this text too, the texts are not the cause.
+        // If the model refuses the probe too, the texts are not the cause.
         self.embed(&[PROBE]).await?;
         let mut vectors = Vec::with_capacity(all.len());
         for text in all {
@@ -387,8 +388,8 @@ impl EmbeddingWorker {
         Ok(vectors)
     }
 
-    /// The vector of the text, halved until the model accepts it; empty if the model refuses all halves down to
-    /// `SHORTENED_BYTES_MIN`.
+    /// The vector of the text. The text is halved until the model accepts it. The vector is empty if the model refuses
+    /// all prefixes down to `SHORTENED_BYTES_MIN`.
     async fn shortened(&mut self, text: &str) -> Result<Vec<f32>, EmbeddingError> {
         let mut length = text.len();
         loop {
@@ -404,7 +405,7 @@ impl EmbeddingWorker {
         }
     }
 
-    /// Sends one request. Waits for the rate limit; is cancelled when the engine stops.
+    /// Sends one embedding request. Waits for the rate limit; is cancelled when the engine stops.
     async fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         let service = &self.embeddings.service;
         let batch = Batch { model: &service.service.model, dimensions: service.dimension, texts };
@@ -449,7 +450,8 @@ impl EmbeddingWorker {
         Ok(())
     }
 
-    /// Every memory has its vector: switches searches to this model and removes the vectors of others.
+    /// Called when every memory has a vector of `model`: switches searches to this model and removes the vectors of
+    /// other models.
     async fn finish(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), EmbeddingError> {
         let (_, embedded) = store.extent(model.id)?;
         self.total = embedded;
@@ -497,7 +499,7 @@ fn answering(store: &VectorStore, row: &ModelRow) -> rusqlite::Result<ActiveMode
     })
 }
 
-/// A random number for jitter; 0, so no jitter, if the system has none.
+/// A random number for jitter; 0 (no jitter) if the operating system has no source of random numbers.
 fn random() -> u64 {
     getrandom::u64().unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-/// First and longest delay: a service that is down gets about two requests a minute, not two a second.
+/// First and longest delay. With them a service that is down gets about two requests a minute, not two a second.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 /// Longest delay accepted from `Retry-After`.
@@ -21,7 +21,7 @@ pub fn wait_before(failed: u32, random: u64) -> Duration {
     half + Duration::from_millis(random % (millis + 1))
 }
 
-/// The delay of a `Retry-After` header: seconds, or a date.
+/// Parses a `Retry-After` header, which contains seconds or a date, into the delay from `now`.
 pub(super) fn asked_for(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     let wanted = match header.parse::<u64>() {

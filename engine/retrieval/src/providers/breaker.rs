@@ -1,24 +1,25 @@
-//! Circuit breaker: stops requests to a failing service. Otherwise every search would wait for the timeout, and the
-//! load would delay the recovery.
+//! Circuit breaker: stops requests to a failing service. Without it, every search would wait for the timeout, and the
+//! requests would delay the recovery of the service.
 
 use std::time::{Duration, Instant};
 
-/// Failures in a row that open it.
+/// Number of consecutive failures that open the breaker.
 const FAILURES_MAX: u32 = 5;
-/// How long it stays open before a trial request.
+/// How long the breaker stays open before it admits a trial request.
 const OPEN_DURATION: Duration = Duration::from_secs(5);
 
-/// Closed while the service works, open while requests are refused, half-open during a trial request.
+/// The breaker is closed while the service works, open while requests are refused, and half-open during a trial
+/// request.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: u32,
-    /// No request before this time; `None` while closed.
+    /// No request is admitted before this time; `None` while the breaker is closed.
     until: Option<Instant>,
 }
 
 impl Breaker {
-    /// Whether a request may be sent now; otherwise how long to wait. When the wait is over, one trial request is
-    /// admitted; the next only if that one has no outcome after the same time again.
+    /// Returns `Ok` if a request may be sent at `now`, and otherwise how long to wait. After the wait, one trial
+    /// request is admitted. If the trial has no outcome after the same time, another trial is admitted.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         match self.until {
             Some(until) if now < until => Err(until - now),

@@ -1,4 +1,4 @@
-//! HTTP client of a provider: sends one request, with bounds, limits and metrics.
+//! HTTP client of a provider: sends a request within limits on rate, time and size, and records metrics.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +21,11 @@ use super::limits::{Limits, Purpose};
 use super::{Service, backoff, secret};
 use crate::metrics::ProviderMetrics;
 
-/// Idle connections that are kept open, and for how long: most services close theirs after a minute.
+/// Maximum number of idle connections that are kept open, and for how long. Most services close idle connections after
+/// a minute.
 const IDLE_CONNECTIONS_MAX: usize = 4;
 const IDLE_MAX: Duration = Duration::from_secs(30);
-/// Pause after a 429 without `Retry-After`.
+/// Pause after a response with status 429 that has no `Retry-After`.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a client cannot be set up.
@@ -40,7 +41,7 @@ pub enum ClientError {
     Tls(#[from] rustls::Error),
 }
 
-/// Why a request failed. Contains neither text nor key.
+/// Why a request failed. It contains neither a text nor the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Failure {
     #[error("no answer within {0:?}")]
@@ -62,7 +63,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The outcome in metrics; with a prefix, the reason in `degraded`.
+    /// The label of this failure in metrics. With a prefix, it is also the reason in `degraded`.
     pub fn label(self) -> &'static str {
         match self {
             Failure::Timeout(_) => "timeout",
@@ -77,7 +78,7 @@ impl Failure {
         }
     }
 
-    /// How long another request is pointless, if known.
+    /// How long no other request should be sent, if known.
     pub fn wait(self) -> Option<Duration> {
         match self {
             Failure::RateLimited(wait) | Failure::Throttled(wait) | Failure::BreakerOpen(wait) => Some(wait),
@@ -85,12 +86,12 @@ impl Failure {
         }
     }
 
-    /// Whether the service refused the texts and may accept others.
+    /// Whether the service refused these texts but may accept others.
     pub fn is_about_the_texts(self) -> bool {
         matches!(self, Failure::Status(400 | 413 | 422))
     }
 
-    /// Whether it counts for the circuit breaker.
+    /// Whether the failure counts for the circuit breaker.
     fn is_the_services(self) -> bool {
         !matches!(self, Failure::RateLimited(_) | Failure::Throttled(_) | Failure::BreakerOpen(_))
             && !self.is_about_the_texts()
@@ -106,13 +107,13 @@ pub struct Provider {
     key: Mutex<Option<SecretString>>,
     limits: Limits,
     breaker: Mutex<Breaker>,
-    /// No request before this time, as the service demanded.
+    /// No request is sent before this time, because the service demanded a pause.
     paused: Mutex<Option<Instant>>,
     metrics: Arc<ProviderMetrics>,
 }
 
 impl Provider {
-    /// `fills` reserves a part of the rate limit for background use.
+    /// Creates a provider. With `fills`, a part of the rate limit is reserved for background use.
     ///
     /// # Errors
     /// If the key cannot be read.
@@ -144,7 +145,7 @@ impl Provider {
         self.metrics.retries.with_label_values(&[self.name]).inc();
     }
 
-    /// Counts the tokens of an answer and their cost.
+    /// Counts the tokens that a response reports, and their cost.
     pub(super) fn count_tokens(&self, tokens: u64) {
         self.metrics.tokens.with_label_values(&[self.name]).inc_by(tokens);
         #[expect(clippy::cast_precision_loss, reason = "a price, as far as 53 bits hold it")]
@@ -159,7 +160,7 @@ impl Provider {
         {
             return Err(Failure::RateLimited(until - now));
         }
-        // Ask the breaker last: a trial request that it admits has to be sent.
+        // The breaker is asked last: if it admits a trial request, that request has to be sent.
         self.limits.admit(purpose, tokens).map_err(Failure::Throttled)?;
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         breaker.admit(now).map_err(Failure::BreakerOpen)
@@ -181,7 +182,7 @@ impl Provider {
         self.metrics.breaker.with_label_values(&[self.name]).set(i64::from(breaker.is_open()));
     }
 
-    /// Reads the key again: it may have been rotated.
+    /// Reads the key file again, because the key may have been rotated.
     fn reload_key(&self) {
         let Some(path) = &self.service.key_file else { return };
         match secret::read(path) {
@@ -197,9 +198,9 @@ impl Provider {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) purpose: Purpose,
-    /// Approximate tokens in the request.
+    /// Approximate number of tokens in the request.
     pub(super) tokens: u32,
-    /// Timeout.
+    /// Timeout of the request.
     pub(super) patience: Duration,
     pub(super) answer_bytes_max: usize,
 }
@@ -212,7 +213,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connections for a provider.
+    /// Creates a client for a provider.
     ///
     /// # Errors
     /// If the CA certificates cannot be read or TLS cannot be set up.
@@ -245,7 +246,7 @@ impl Client {
         &self.provider
     }
 
-    /// Sends a request and parses the answer with `read`.
+    /// Sends a request and parses the response body with `read`.
     pub(super) async fn post<T>(
         &self,
         body: Vec<u8>,
@@ -281,7 +282,7 @@ impl Client {
         }
         let response = self.http.request(request).await.map_err(|_| Failure::Unreachable)?;
         check_status(&response)?;
-        // A body whose declared length exceeds the limit is not read.
+        // If the declared length of the body exceeds the limit, the body is not read.
         let body = Limited::new(response.into_body(), bounds.answer_bytes_max);
         match body.collect().await {
             Ok(body) => Ok(body.to_bytes()),
@@ -295,7 +296,8 @@ async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Fail
     tokio::time::timeout(patience, work).await.unwrap_or(Err(Failure::Timeout(patience)))
 }
 
-/// Redirects count as failures: the key is for this URL only.
+/// Converts an error status to a failure. A redirect is a failure too, because the key is meant only for the configured
+/// URL.
 fn check_status<B>(response: &Response<B>) -> Result<(), Failure> {
     let wanted = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let wanted = wanted.and_then(|value| backoff::asked_for(value, Timestamp::now()));
@@ -307,7 +309,7 @@ fn check_status<B>(response: &Response<B>) -> Result<(), Failure> {
     }
 }
 
-/// A body as JSON.
+/// Serialises a request body as JSON.
 pub(super) fn json(body: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("strings and numbers are always JSON")
 }

@@ -9,9 +9,9 @@ use super::client::{Bounds, Client, Failure, json};
 use super::limits::Purpose;
 use crate::token_count;
 
-/// Longest number in an answer, bytes: a sign, a point, an exponent and the digits of a 64-bit float.
+/// Longest number in a response, bytes: a sign, a point, an exponent and the digits of a 64-bit float.
 const NUMBER_BYTES_MAX: usize = 32;
-/// Bytes of an answer besides its numbers.
+/// Maximum number of bytes of a response besides its numbers.
 const ANSWER_BYTES: usize = 64 << 10;
 
 /// Texts to embed, and the model.
@@ -52,7 +52,7 @@ struct Usage {
 /// timeout.
 ///
 /// # Errors
-/// If the request is not admitted or fails, or the answer is not such a list.
+/// If the request is not admitted or fails, or the response is not such a list of vectors.
 pub async fn embed(
     client: &Client,
     batch: Batch<'_>,
@@ -80,7 +80,7 @@ fn read(
     count: usize,
     dimensions: Option<usize>,
 ) -> Result<(Vec<Vec<f32>>, Option<u64>), Failure> {
-    // Drop the error of the parser: it may quote the input.
+    // The parser's error is dropped, because it may quote the input.
     let Answer { mut data, usage } =
         serde_json::from_slice(bytes).map_err(|_| Failure::Malformed("no list of vectors"))?;
     data.sort_by_key(|item| item.index);

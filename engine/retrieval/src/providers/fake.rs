@@ -1,4 +1,4 @@
-//! A scripted provider on the loopback interface, for tests.
+//! A provider for tests: it listens on the loopback interface and follows a script.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,25 +12,25 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Reaction to a request.
+/// What the provider does with a request.
 #[derive(Debug, Clone)]
 pub enum Does {
     /// Answers with this body.
     Answer(Value),
-    /// Answers with a status, and a header.
+    /// Answers with this status, and optionally a header.
     Status(u16, Option<(&'static str, &'static str)>),
     /// Never answers.
     Hang,
-    /// Answers with these bytes, repeated.
+    /// Answers with these bytes, repeated this many times.
     Bytes(&'static str, usize),
 }
 
-/// A running service.
+/// A running fake provider.
 #[derive(Debug, Clone)]
 pub struct Fake {
     pub address: SocketAddr,
     script: Arc<Mutex<VecDeque<Does>>>,
-    /// Authorization header and body of every request.
+    /// Authorization header and body of every request received.
     pub heard: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
@@ -48,7 +48,7 @@ fn usual(body: &Value) -> Value {
 }
 
 impl Fake {
-    /// Plays the script, then answers as a model would.
+    /// Starts a provider that follows the script, and afterwards answers as an embedding model would.
     pub async fn start(script: impl IntoIterator<Item = Does>) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let fake = Fake {

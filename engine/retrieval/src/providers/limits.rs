@@ -1,4 +1,5 @@
-//! Rate limits of a service. Background work leaves a share to searches, which do not wait.
+//! Rate limits of a service. Background work waits for the limit and leaves a share of it to searches, which do not
+//! wait.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use engine_core::configuration::PER_MINUTE_MIN;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-/// Where the background uses the service too, one part in this many is reserved for searches. A configured limit must
-/// be at least this number, so that both get a share.
+/// If background work uses the service too, one part in this many of the limit is reserved for searches. A configured
+/// limit must be at least this number, so that searches and background work both get a share.
 const PARTS: u32 = PER_MINUTE_MIN;
 
 /// Purpose of a request.
@@ -20,7 +21,7 @@ pub enum Purpose {
     Background,
 }
 
-/// Limits by purpose.
+/// Rate limits, one for each purpose.
 #[derive(Debug)]
 pub(super) struct Limits {
     interactive: Share,
@@ -44,7 +45,7 @@ impl Limits {
         }
     }
 
-    /// Whether a request of about this many tokens may be sent now; otherwise how long to wait.
+    /// Returns `Ok` if a request with about `tokens` tokens may be sent now, and otherwise how long to wait.
     pub(super) fn admit(&self, purpose: Purpose, tokens: u32) -> Result<(), Duration> {
         match purpose {
             Purpose::Interactive => self.interactive.admit(tokens),
@@ -70,7 +71,7 @@ impl Share {
     fn admit(&self, tokens: u32) -> Result<(), Duration> {
         let now = self.clock.now();
         if let Some((whole, limiter)) = &self.tokens
-            // A request above the limit of a minute uses that complete limit.
+            // A request with more tokens than the limit of a minute counts as that whole limit.
             && let Some(tokens) = NonZeroU32::new(tokens.min(whole.get()))
             && let Ok(Err(not_until)) = limiter.check_n(tokens)
         {

@@ -1,4 +1,5 @@
-//! Client for external models: embedding services and rerankers, used if the configuration names them.
+//! Client for external models: embedding services and rerankers. It is used only if the configuration names such a
+//! service.
 //!
 //! [`client`] sends requests with bounds on time and size; [`limits`] is the rate limit, [`breaker`] the circuit
 //! breaker, [`backoff`] the retry delay; [`secret`] is the API key. [`mod@embed`] and [`rerank`] are the two request
@@ -38,7 +39,7 @@ pub struct Service {
     /// Timeout of a request.
     pub timeout: Duration,
     pub requests_per_minute: NonZeroU32,
-    /// No limit if absent.
+    /// Token limit; without a value there is no limit.
     pub tokens_per_minute: Option<NonZeroU32>,
     /// Price of a million tokens, in millionths of the currency unit.
     pub price_per_million: u64,
@@ -48,11 +49,11 @@ pub struct Service {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddingService {
     pub service: Service,
-    /// Requested dimension, for models that let the client choose.
+    /// Dimension that the client requests, for models with a selectable dimension.
     pub dimension: Option<usize>,
     /// How long a search waits for the vector of its query.
     pub query_timeout: Duration,
-    /// Most texts in one batch.
+    /// Maximum number of texts in one batch.
     pub batch: usize,
 }
 
@@ -60,6 +61,6 @@ pub struct EmbeddingService {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RerankService {
     pub service: Service,
-    /// How many of the best results of a search it ranks.
+    /// How many of the best results of a search the service ranks.
     pub top: usize,
 }

@@ -11,10 +11,10 @@ use super::limits::Purpose;
 use crate::metrics::ProviderMetrics;
 use crate::token_count;
 
-/// Bytes of an answer per document: index, score and punctuation. The texts, which some servers return unasked, count
-/// separately.
+/// Maximum number of bytes of a response for each document: index, score and punctuation. Some servers also return the
+/// texts; these are counted separately.
 const RESULT_BYTES_MAX: usize = 512;
-/// Bytes of an answer besides its results.
+/// Maximum number of bytes of a response besides its results.
 const ANSWER_BYTES: usize = 64 << 10;
 
 #[derive(Serialize)]
@@ -51,7 +51,7 @@ pub struct Reranker {
 }
 
 impl Reranker {
-    /// Validates the configuration. Sends no request.
+    /// Creates a reranker after validating its configuration. Sends no request.
     ///
     /// # Errors
     /// If the key or the CA certificates cannot be read, or TLS cannot be set up.
@@ -65,7 +65,7 @@ impl Reranker {
         self.top
     }
 
-    /// Indexes of the documents, best first, each with its relevance score.
+    /// Returns the indexes of the documents, best first, each with its relevance score.
     ///
     /// # Errors
     /// If the request is not admitted or fails, or the answer does not score each document once.
@@ -74,7 +74,7 @@ impl Reranker {
     }
 }
 
-/// Indexes of the documents, best first, each with its relevance score.
+/// Returns the indexes of the documents, best first, each with its relevance score.
 pub(super) async fn rerank(
     client: &Client,
     query: &str,
@@ -88,7 +88,7 @@ pub(super) async fn rerank(
         purpose: Purpose::Interactive,
         tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
         patience,
-        // A JSON string may escape each byte with six.
+        // A JSON string may use six bytes for each byte of a text.
         answer_bytes_max: ANSWER_BYTES + documents.len() * RESULT_BYTES_MAX + 6 * bytes,
     };
     let model = &client.provider().service().model;
@@ -116,7 +116,7 @@ fn read(bytes: &[u8], count: usize) -> Result<Read, Failure> {
     }
     let mut ranked: Vec<(usize, f64)> =
         results.into_iter().map(|scored| (scored.index, scored.relevance_score)).collect();
-    // Equal scores keep their previous order.
+    // Documents with equal scores keep their previous order.
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     Ok((ranked, usage.and_then(|usage| usage.total_tokens)))
 }

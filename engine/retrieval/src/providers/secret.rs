@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-/// Size limit of the file: keys have a few hundred bytes at most.
+/// Maximum size of the key file, bytes. A key has a few hundred bytes at most.
 const KEY_BYTES_MAX: u64 = 4_096;
 /// Permission bits of other users.
 const OTHERS: u32 = 0o007;
@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path) -> Result<SecretString, BadKey> {
     if is_key { Ok(key) } else { Err(BadKey::Form(path.to_owned())) }
 }
 
-/// The header with the key, marked sensitive so that it is not printed.
+/// The HTTP header with the key. It is marked sensitive, so that debug output does not print it.
 pub(super) fn header(key: &SecretString) -> HeaderValue {
     let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
         .expect("visible ASCII, as checked when the key was read, is a valid header");

@@ -1,5 +1,6 @@
-//! The OpenAPI 3.1 document of this API. Schemas come from the types that are read and written; [`table`] adds what a
-//! type cannot express, in the terms of [`operation`]. A test compares the table with the router in both directions.
+//! The OpenAPI 3.1 document of this API. Schemas are generated from the types that the API reads and writes. [`table`]
+//! adds what a type cannot express; [`operation`] defines the types of its entries. A test checks that the table and
+//! the router have the same operations.
 
 mod operation;
 mod table;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value, json};
 use operation::{Answer, Body, Operation, Parameter};
 use table::operations;
 
-/// Generated once: it changes only with the binary.
+/// The document is generated once, because it changes only with the binary.
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
 
 /// `GET /v1/openapi.json`.
@@ -32,7 +33,7 @@ decide on its `code`. The same operations are available as tools of the Model Co
 /// JSON pointer to the schemas.
 const DEFINITIONS: &str = "/components/schemas";
 
-/// Schemas of requests and of answers; both end up below `components`.
+/// Schemas of requests and of responses; both are written below `components`.
 struct Schemas {
     requests: SchemaGenerator,
     answers: SchemaGenerator,
@@ -42,7 +43,7 @@ fn document() -> Value {
     let settings = || {
         SchemaSettings::draft2020_12().with(|it| {
             it.definitions_path = DEFINITIONS.into();
-            // The document itself states that all schemas are JSON Schema 2020-12.
+            // The document itself declares that all schemas are JSON Schema 2020-12.
             it.meta_schema = None;
         })
     };
@@ -59,8 +60,8 @@ fn document() -> Value {
     let mut definitions = schemas.requests.take_definitions(true);
     definitions.values_mut().for_each(null_is_absent);
     let mut answers = schemas.answers.take_definitions(true);
-    // A field with a default may be absent in a request and is always present in an answer: a type that is used for
-    // both then has two schemas.
+    // A field with a default may be absent in a request but is always present in a response. A type that is used for
+    // both therefore has two schemas.
     let both: BTreeMap<String, String> = answers
         .iter()
         .filter(|(name, schema)| definitions.get(*name).is_some_and(|other| other != *schema))
@@ -128,7 +129,7 @@ fn or_null(schema: &mut Value) {
     }
 }
 
-/// Replaces references to some definitions.
+/// Replaces references to schemas in `names`, which maps JSON pointers without `#` to new ones.
 fn rename(value: &mut Value, names: &BTreeMap<String, String>) {
     match value {
         Value::Object(fields) => {
@@ -197,7 +198,7 @@ fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut S
     Value::Object(responses)
 }
 
-/// Status of a new write, and of one that was done before with the same key.
+/// Status of a new write, and of a write that was done before with the same key.
 const WRITTEN: u16 = 201;
 const REPLAYED: u16 = 200;
 

@@ -6,7 +6,7 @@ use engine_core::wire::ErrorCode;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
-/// One method of one path.
+/// One HTTP method of one path.
 #[derive(Debug)]
 pub(super) struct Operation {
     /// HTTP method in lower case.
@@ -19,9 +19,9 @@ pub(super) struct Operation {
     pub(super) description: &'static str,
     pub(super) parameters: &'static [Parameter],
     pub(super) body: Option<RequestBody>,
-    /// Its successful answers.
+    /// Successful responses of the operation.
     pub(super) answers: &'static [Answer],
-    /// Error codes it can answer with, as groups that several operations share.
+    /// Error codes of the operation, as groups that several operations share.
     pub(super) refused_by: &'static [&'static [ErrorCode]],
 }
 
@@ -45,7 +45,7 @@ pub(super) struct RequestBody {
     pub(super) example: fn() -> Value,
 }
 
-/// A successful answer.
+/// A successful response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -53,7 +53,7 @@ pub(super) struct Answer {
     pub(super) body: Body,
 }
 
-/// The body of a successful answer.
+/// The body of a successful response.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Body {
     Json(fn(&mut SchemaGenerator) -> Schema),
@@ -62,13 +62,13 @@ pub(super) enum Body {
 }
 
 impl Operation {
-    /// Every error code it can answer with.
+    /// Returns every error code that the operation can respond with.
     pub(super) fn refusals(&self) -> BTreeSet<ErrorCode> {
         self.refused_by.iter().copied().flatten().copied().collect()
     }
 }
 
-/// Errors of any operation: an internal fault, a timeout, and limits that are checked before the request is read.
+/// Errors of every operation: an internal fault, a timeout, and limits that are checked before the request is read.
 pub(super) const ANY: &[ErrorCode] =
     &[ErrorCode::RequestTimeout, ErrorCode::RateLimited, ErrorCode::HeadTooLarge, ErrorCode::Internal];
 /// Errors of operations with parameters or a body.
@@ -76,8 +76,8 @@ pub(super) const CHECKED: &[ErrorCode] = &[ErrorCode::InvalidArgument];
 /// Errors of operations with a body.
 pub(super) const BODY: &[ErrorCode] =
     &[ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType, ErrorCode::Overloaded];
-/// Errors of operations that write: the policy blocks the text, the log is full, failing, corrupt or stopping, or the
-/// idempotency key belongs to another request or cannot be looked up yet.
+/// Errors of operations that write. The policy may block the text; the log may be full, failing, corrupt or stopping;
+/// the idempotency key may belong to another request, or it may not be possible yet to look it up.
 pub(super) const WRITE: &[ErrorCode] = &[
     ErrorCode::PolicyBlocked,
     ErrorCode::PseudonymKeyLost,

@@ -24,7 +24,7 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    /// Its path relative to the named directory, with forward slashes.
+    /// Path of the file relative to the named directory, with forward slashes.
     pub(super) name: String,
     pub(super) kind: Kind,
 }
@@ -32,9 +32,9 @@ pub(super) struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
-    /// Read completely at once.
+    /// A text that is read as a whole.
     Text,
-    /// Read line by line.
+    /// A text that is read line by line.
     Lines,
     Database,
 }
@@ -46,8 +46,8 @@ pub(super) struct Skipped {
     reason: &'static str,
 }
 
-/// Finds the files to import. A file is always taken. In a directory, the files that the product itself writes are
-/// taken.
+/// Finds the files to import. If `from` is a file, it is always imported. If it is a directory, only the files that the
+/// product itself writes are imported.
 pub(super) fn find(product: Product, from: &Path) -> io::Result<Found> {
     let mut found = Found::default();
     if fs::metadata(from)?.is_dir() {
@@ -69,7 +69,7 @@ fn walk(product: Product, directory: &Path, below: &str, depth: usize, found: &m
         let name = if below.is_empty() { part.clone() } else { format!("{below}/{part}") };
         let what = fs::symlink_metadata(&path)?.file_type();
         let reason = if what.is_symlink() {
-            // It may point anywhere and form a cycle.
+            // A symbolic link may point anywhere and form a cycle.
             Some("a symbolic link")
         } else if part.starts_with('.') {
             Some("hidden")
@@ -96,7 +96,7 @@ fn walk(product: Product, directory: &Path, below: &str, depth: usize, found: &m
     Ok(())
 }
 
-/// Why a file in a directory is not one that the product writes.
+/// Returns why a file in a directory is skipped; `None` for a file that the product writes.
 fn unwanted(product: Product, path: &Path) -> Option<&'static str> {
     let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     let (endings, reason): (&[&str], _) = match product {

@@ -148,7 +148,7 @@ async fn lines(
                 let max = format!("{LINE_BYTES_MAX} bytes");
                 vec![Record::refused(Refused::TooLong { what: "the line", max })]
             }
-            // A graph that is formatted over several lines is one JSON value.
+            // A graph that spans several lines is one JSON value.
             (false, Product::ServerMemory) if line.number == 1 && line.text.trim_ascii() == b"{" => {
                 let records = match whole(&source.path)? {
                     Ok(bytes) => server_memory::line(&bytes),
@@ -170,7 +170,7 @@ async fn lines(
     Ok(())
 }
 
-/// Memories of mem0 in JSON: one memory, or a list.
+/// Parses memories of mem0 in JSON: one memory, or a list of memories.
 fn export(bytes: &[u8]) -> Vec<Record> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     if let Err(why) = engine_core::strict::check(bytes) {
@@ -185,7 +185,7 @@ fn export(bytes: &[u8]) -> Vec<Record> {
     }
 }
 
-/// Collects the names of all notes before any is sent, because a note may link to a later one.
+/// Collects the names of all notes before the first note is sent, because a note may link to a later one.
 fn names(sources: &[Source]) -> anyhow::Result<basic_memory::Names> {
     let mut names = basic_memory::Names::default();
     for source in sources {
@@ -201,7 +201,7 @@ fn names(sources: &[Source]) -> anyhow::Result<basic_memory::Names> {
     Ok(names)
 }
 
-/// Reads a complete file. Refuses one that is larger than `IMPORT_FILE_BYTES_MAX`.
+/// Reads a whole file. Refuses a file larger than `IMPORT_FILE_BYTES_MAX`.
 fn whole(path: &Path) -> anyhow::Result<Result<Vec<u8>, Refused>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();

@@ -9,15 +9,15 @@ use serde::Serialize;
 use super::files::{Kind, Skipped, Source};
 use crate::import::target_report::TargetReport;
 
-/// Most refused records of one file that are listed. All are counted.
+/// Maximum number of refused records of one file that are listed. All are counted.
 const REFUSED_MAX: usize = 100;
-/// Most names of left-out fields that are counted separately.
+/// Maximum number of names of left-out fields that are counted separately.
 const FIELDS_MAX: usize = 100;
 
 /// The report of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Everything that was found is imported, or can be imported in the case of a dry run.
+    /// Whether everything that was found is imported, or could be imported in the case of a dry run.
     pub(super) ok: bool,
     product: &'static str,
     dry_run: bool,
@@ -48,13 +48,14 @@ pub(super) struct FileReport {
     file: PathBuf,
     format: Kind,
     records: u64,
-    /// Steps that the records were translated to, by kind.
+    /// Number of steps that the records were translated to, by kind.
     found: BTreeMap<&'static str, u64>,
-    /// Steps that were written by this run, by kind.
+    /// Number of steps that this run wrote, by kind.
     imported: BTreeMap<&'static str, u64>,
-    /// Steps that were already written, including those whose result was ended or forgotten since, by kind.
+    /// Number of steps that an earlier run wrote, by kind. Steps whose result was ended or forgotten since are
+    /// included.
     already_there: BTreeMap<&'static str, u64>,
-    /// Steps whose texts the policy of the engine changed before they were written to the log.
+    /// Number of steps whose texts the policy of the engine changed before they were written to the log.
     redacted: u64,
     /// Data that did not fit and was adapted, by kind of change.
     changed: BTreeMap<&'static str, u64>,
@@ -70,10 +71,10 @@ pub(super) struct FileReport {
 struct RefusedRecord {
     /// Line, row or position in the list, from 1.
     record: u64,
-    /// Kind of step; absent if the complete record was refused.
+    /// Kind of step; absent if the whole record was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<&'static str>,
-    /// Stable label, or the error code of the engine.
+    /// Stable label of the reason, or the error code of the engine.
     reason: String,
     detail: String,
 }

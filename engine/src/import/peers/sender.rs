@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::report::FileReport;
 use crate::import::target::{Target, Written};
 
-/// Recorded reason for ending a memory that the source product marks as no longer valid.
+/// Reason that is recorded when a memory is ended because the source product marks it as no longer valid.
 const ENDED: &str = "its store says so";
 
 /// Sends records to an engine, or only counts them in a dry run.
@@ -27,7 +27,7 @@ pub(super) struct Sender<'a> {
     target: Option<&'a Target>,
     product: &'static str,
     project: &'a str,
-    /// Ids in the engine of the memories of this run, by their ids in the store.
+    /// Ids that the engine gave to the memories of this run, by their ids in the source store.
     ids: BTreeMap<String, String>,
 }
 
@@ -43,8 +43,8 @@ impl<'a> Sender<'a> {
         Sender { target, product, project, ids: BTreeMap::new() }
     }
 
-    /// Carries out the steps of one record. After a refused step the others continue, except observations of a refused
-    /// entity.
+    /// Carries out the steps of one record. If a step is refused, the other steps are still carried out, except
+    /// observations of a refused entity.
     pub(super) async fn send(
         &mut self,
         place: u64,
@@ -160,7 +160,7 @@ impl<'a> Sender<'a> {
         let (written, answer) = target.write_and_read("/v1/memories", Some(&key), json(&memory)?).await?;
         let is_new = written == Written::New;
         if written == Written::Conflict {
-            // The memory exists with other details, such as an actor that only one of the store's files contains.
+            // The memory exists with other details. For example, only one of the store's files contains its actor.
             if let Some(found) = target.find(self.project, &peers::tag(self.product, &id)).await? {
                 self.ids.insert(id, found);
             }
@@ -228,13 +228,13 @@ impl<'a> Sender<'a> {
         Some(self.project.to_owned())
     }
 
-    /// The actor to record if the store does not name one.
+    /// The actor to record for a memory whose store names no actor.
     fn actor(&self) -> Option<String> {
         Some(self.product.to_owned())
     }
 
-    /// The idempotency key, derived from the project and the identity of the record in its store, but not from the
-    /// request that is sent.
+    /// Returns the idempotency key. It is derived from the project and the identity of the record in its store, but not
+    /// from the request that is sent.
     fn key(&self, what: &str, parts: &[&str]) -> String {
         let mut place = format!("{}\n{what}", self.project);
         for part in parts {
@@ -251,7 +251,7 @@ fn json(body: &impl Serialize) -> anyhow::Result<Bytes> {
 fn outcome(written: Written) -> Outcome {
     match written {
         Written::New => Outcome::New { redacted: false },
-        // A conflict means that it exists, written by another version of this program.
+        // A conflict means that another version of this program wrote the step before.
         Written::Before | Written::Conflict => Outcome::Before,
         Written::Refused(code, message) => {
             Outcome::Refused { reason: code.as_str().to_owned(), detail: message }

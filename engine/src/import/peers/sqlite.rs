@@ -1,4 +1,4 @@
-//! Reads SQLite databases of other products in pages of rows. The databases are never written.
+//! Reads SQLite databases of other products in pages of rows. This code never writes to the databases.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -12,9 +12,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::{Map, Value};
 
-/// Rows of a page.
+/// Number of rows of a page.
 const PAGE_ROWS: usize = 500;
-/// Most observations or relations of one note, and most fields of one memory, that are read.
+/// Maximum number of observations or relations of one note, and of fields of one memory, that are read.
 const PARTS_MAX: usize = 10_000;
 /// Largest text of one column, in bytes.
 const TEXT_BYTES_MAX: usize = BODY_BYTES_MAX / 2;
@@ -27,15 +27,15 @@ type Texts = Result<Vec<Option<String>>, Refused>;
 /// A table of another product's database.
 #[derive(Debug)]
 struct Table {
-    /// The selected columns, the row id first. A column that this version of the product does not have is NULL.
+    /// The selected columns; the row id is the first. A column that the database does not have is selected as NULL.
     columns: String,
     name: &'static str,
     count: usize,
 }
 
 impl Table {
-    /// Returns none if the database has no such table. A view with this name is refused, because reading it would run
-    /// its query.
+    /// Finds a table; returns none if the database does not contain it. A view with this name is refused, because
+    /// reading the view would run its query.
     fn find(
         connection: &Connection,
         name: &'static str,
@@ -59,7 +59,7 @@ impl Table {
         Ok(Some(Table { columns: format!("rowid, {}", columns.join(", ")), name, count: wanted.len() }))
     }
 
-    /// The rows after this row id, in the order of their ids.
+    /// Returns the rows after this row id, ordered by id.
     fn page(&self, connection: &Connection, after: i64) -> rusqlite::Result<Vec<(i64, Texts)>> {
         let Table { columns, name, count } = self;
         let query =
@@ -69,7 +69,7 @@ impl Table {
         rows.collect()
     }
 
-    /// The rows with this number in a column.
+    /// Returns the rows whose column `column` has the value `number`.
     fn of(&self, connection: &Connection, column: &str, number: i64) -> rusqlite::Result<Vec<Texts>> {
         let Table { columns, name, count } = self;
         let query = format!(
@@ -105,7 +105,7 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = || format!("cannot open the database {path:?}: if it is in use, copy it with its -wal file");
     let connection = Connection::open_with_flags(path, flags).with_context(opened)?;
-    // The schema comes from another program and must not run functions.
+    // Another program wrote the schema, so it must not run functions.
     connection.pragma_update(None, "trusted_schema", false).with_context(opened)?;
     connection.pragma_update(None, "query_only", true).with_context(opened)?;
     Ok(connection)
@@ -116,7 +116,7 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
 pub(super) struct Memories {
     connection: Connection,
     table: Table,
-    /// Table with the fields of memories in Chroma; absent for a history.
+    /// Table with the fields of memories in Chroma; absent if a history is read.
     fields: Option<Table>,
     after: i64,
     waiting: VecDeque<(i64, Texts)>,
@@ -149,7 +149,7 @@ impl Memories {
         )
     }
 
-    /// The next record and its row id.
+    /// Returns the next record and its row id.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<(u64, Record)>> {
         if self.waiting.is_empty() {
             self.waiting = self.table.page(&self.connection, self.after)?.into();
@@ -247,7 +247,7 @@ impl Notes {
         })
     }
 
-    /// The next note and its row id.
+    /// Returns the next note and its row id.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<(u64, Result<Note, Refused>)>> {
         if self.waiting.is_empty() {
             self.waiting = self.notes.page(&self.connection, self.after)?.into();
@@ -312,7 +312,7 @@ impl Notes {
         Ok(Ok(note))
     }
 
-    /// Path of a note, with the name of its project if the database has several projects.
+    /// Returns the path of a note, preceded by the name of its project if the database has several projects.
     fn path(&self, path: &str, project: Option<&str>) -> rusqlite::Result<String> {
         let (Some(projects), Some(Ok(id))) = (&self.projects, project.map(str::parse::<i64>)) else {
             return Ok(path.to_owned());

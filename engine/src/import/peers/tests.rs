@@ -13,7 +13,7 @@ fn a_history_is_read_page_by_page_whatever_its_version() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("history.db");
     let database = Connection::open(&path).unwrap();
-    // The columns of mem0 before it recorded actors.
+    // The columns that mem0 had before it recorded actors.
     database
         .execute_batch(
             "CREATE TABLE history (id TEXT PRIMARY KEY, memory_id TEXT, old_memory TEXT, new_memory TEXT, event TEXT,

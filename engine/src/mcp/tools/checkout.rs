@@ -43,7 +43,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
                 }
                 return Answer::new(&*answer, text);
             }
-            // Ends at the latest at the smallest budget.
+            // The loop ends at the smallest budget at the latest.
             request.token_budget = Some((answer.token_budget / 2).max(TOKEN_BUDGET_MIN));
         }
     })
@@ -67,8 +67,8 @@ fn text(answer: &CheckoutAnswer) -> String {
     text
 }
 
-/// The text about memories that were left out. Those with a score did not fit the budget; those without one match the
-/// question too little.
+/// Returns the text about the memories that were left out. A memory with a score did not fit into the budget; a memory
+/// without a score does not match the question well enough.
 fn left_out(answer: &CheckoutAnswer) -> String {
     let fitting = answer.elided.iter().filter(|item| item.score > 0.0).count();
     let others = answer.elided.len() - fitting;

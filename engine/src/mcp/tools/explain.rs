@@ -20,9 +20,9 @@ use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::Operations;
 use crate::refusal::Refusal;
 
-/// Default number of explained memories. It is small because a breakdown is long.
+/// Default number of memories that are explained. It is small because a breakdown is long.
 const EXPLAINED_DEFAULT: u64 = 5;
-/// Most features of each memory that the text shows. The JSON form has all of them.
+/// Maximum number of features of each memory that the text shows. The JSON form has all of them.
 const FEATURES_SHOWN: usize = 10;
 
 pub(super) const TOOL: Tool = Tool {
@@ -139,7 +139,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
         let found = find(&operations, wanted, operations.moment(None, None)).await?;
         let mut explained = explained(found, skipped, id.as_deref());
         let kept = room_for(&explained.items)?;
-        // A next page is offered only if the answer could not hold all requested memories.
+        // The next page is offered only if the result could not hold all requested memories.
         let next = (kept < explained.items.len()).then_some(skipped + kept as u64);
         explained.items.truncate(kept);
         if let (Some(id), true) = (&id, explained.items.is_empty()) {
@@ -153,7 +153,8 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-/// Refuses, with the reason, an id whose memory does not exist or is not valid now. A valid memory may be unranked.
+/// Returns an error with the reason if no memory has this id or the memory is not valid now. A valid memory may still
+/// be unranked.
 async fn check(operations: &Operations, id: String) -> Result<(), Refusal> {
     operations.read(id, operations.moment(None, None), None).await.map(drop)
 }

@@ -12,8 +12,8 @@ use crate::mcp::schema;
 use crate::mcp::tool::{Answer, Answering, Arguments, Effect, Output, Tool};
 use crate::operations::{Operations, Written};
 
-/// Memories are named by id only, so that a model cannot remove a complete project by mistake. The default is a dry
-/// run, because nothing brings a forgotten memory back.
+/// Memories can be selected only by id, so that a model cannot remove a whole project by mistake. A dry run is the
+/// default, because a forgotten memory cannot be restored.
 pub(super) const TOOL: Tool = Tool {
     name: "memory_forget",
     title: "Forget memories for good",
@@ -59,7 +59,8 @@ impl From<ForgetArguments> for ForgetMemories {
 fn call(operations: Operations, arguments: Arguments) -> Answering {
     Box::pin(async move {
         let (request, key) = arguments.write_as::<ForgetArguments, ForgetMemories>("/v1/forget")?;
-        // A dry run writes nothing and uses no key: the same key would then refuse the request that forgets.
+        // A dry run writes nothing and does not use the key. If it did, the later request that forgets would conflict
+        // on the key.
         let key = key.filter(|_| !request.dry_run);
         let Written { answer, .. } = operations.forget(request, key).await?;
         let text = text(&answer);

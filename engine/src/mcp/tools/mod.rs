@@ -39,7 +39,7 @@ use serde_json::Value;
 
 use super::tool::Tool;
 
-/// All tools in the order in which clients see them, the most used first.
+/// All tools in the order in which clients see them; the most used tool is first.
 pub(super) const ALL: &[&Tool] = &[
     &search::TOOL,
     &save::TOOL,
@@ -55,14 +55,14 @@ pub(super) const ALL: &[&Tool] = &[
     &status::TOOL,
 ];
 
-/// Schemas of arguments by the name of the tool, generated once.
+/// Schemas of arguments by tool name, generated once.
 static INPUTS: LazyLock<BTreeMap<&str, Value>> = LazyLock::new(|| {
     let tools = ALL.iter().chain(server_memory::TOOLS);
     tools.map(|tool| (tool.name, Value::Object(tool.arguments()))).collect()
 });
 
-/// Converts the arguments of a call to the types of the tool's schema. Models and clients write the same value in
-/// several ways.
+/// Converts the arguments of a call to the types of the tool's schema, because models and clients write the same value
+/// in different ways.
 pub(super) fn fitted_arguments(tool: &Tool, arguments: JsonObject) -> CoercedArguments {
     match INPUTS.get(tool.name) {
         Some(schema) => fitted(schema, arguments),
@@ -107,13 +107,13 @@ mod tests {
         }
     }
 
-    /// Models choose worse among many tools.
+    /// With many tools, models choose the right tool less often.
     #[test]
     fn there_are_not_too_many_tools() {
         assert!((8..=12).contains(&ALL.len()), "{}", ALL.len());
     }
 
-    /// The schema without descriptions, and with sorted `required`.
+    /// Returns the schema without descriptions and with `required` sorted.
     fn shape(mut schema: Value) -> Value {
         if let Some(fields) = schema.as_object_mut() {
             fields.retain(|name, value| name != "description" || !value.is_string());
@@ -125,7 +125,7 @@ mod tests {
         schema
     }
 
-    /// `server_memory.json` is what version 2026.8.31 of that server answers to `tools/list`.
+    /// `server_memory.json` is the response of version 2026.8.31 of the MCP server `memory` to `tools/list`.
     #[test]
     fn the_tools_of_server_memory_have_its_shapes() {
         let theirs: Vec<Value> = serde_json::from_str(include_str!("server_memory.json")).unwrap();

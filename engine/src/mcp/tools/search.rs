@@ -96,7 +96,8 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-/// The first found memories that fit into an answer, and the offset of the next page if there is one.
+/// Returns the first of the found memories, as many as fit into a result, and the offset of the next page if there is
+/// one.
 pub(super) fn page(mut found: SearchAnswer, skipped: u64) -> Result<(SearchAnswer, Option<u64>), Refusal> {
     let kept = room_for(&found.items)?;
     found.items.truncate(kept);
@@ -105,17 +106,17 @@ pub(super) fn page(mut found: SearchAnswer, skipped: u64) -> Result<(SearchAnswe
     Ok((found, is_more.then_some(behind)))
 }
 
-/// Number of items from the start of the list that fit into an answer.
+/// Returns how many items from the start of the list fit into a result.
 pub(super) fn room_for(items: &[impl Serialize]) -> Result<usize, Refusal> {
     let cost_of = |item| serde_json::to_string(item).map(|text| cost(&text) + LIST_MARK);
     let costs: Result<Vec<usize>, _> = items.iter().map(cost_of).collect();
     Ok(fitting(costs.map_err(|fault| internal(&fault))?, ROOM))
 }
 
-/// Bytes added for each item: its separator in the list, and the parts of the text form that the fields do not contain.
+/// Bytes added for each item: its separator in the list, and the parts of the text form that are not in the fields.
 pub(super) const LIST_MARK: usize = 64;
 
-/// Adds the offset of the next page to the structured answer.
+/// Adds the offset of the next page to the structured result.
 pub(super) fn next_page(answer: Answer, next: Option<u64>) -> Answer {
     match next {
         Some(next) => answer.with("next_offset", next.into()),
@@ -206,8 +207,8 @@ pub(super) fn found_text(found: &SearchAnswer, next: Option<u64>) -> String {
 }
 
 impl Wanted {
-    /// Whether any argument is set that only applies to a search. `offset` does not count, because reading a memory in
-    /// parts uses it too.
+    /// Whether any argument is set that applies only to a search. `offset` does not count, because it is also used to
+    /// read a memory in parts.
     pub(super) fn is_narrowed(&self) -> bool {
         let Wanted { query, project, kind, session, tags, explain: _, limit, offset: _ } = self;
         query.is_some()

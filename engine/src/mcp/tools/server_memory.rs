@@ -1,5 +1,5 @@
 //! The tools of the MCP server `memory` under their original names, on the graph of one project. Clients and prompts
-//! that were written for that server can use them unchanged: arguments, answers and annotations are the same.
+//! written for that server can use them unchanged, because arguments, results and annotations are the same.
 //!
 //! ```text
 //! knowledge_graph  the graph as these tools return it
@@ -27,7 +27,7 @@ mod part;
 use knowledge_graph::{KnowledgeGraph, told};
 use part::{Cursor, Part, part, shortened};
 
-/// Argument with the project of the graph. The server sets it and replaces a value that the client sent.
+/// Argument with the project of the graph. This server always sets it, and replaces a value sent by the client.
 pub(in crate::mcp) const PROJECT: &str = "project";
 
 /// All tools, in the order in which the MCP server `memory` lists them.
@@ -202,7 +202,8 @@ fn graph() -> JsonObject {
     answer(json!({ "entities": list(&closed(entity())), "relations": list(&closed(relation())) }))
 }
 
-/// Takes out a list of objects and the project. Unknown fields are ignored, as in the MCP server `memory`.
+/// Takes a list of objects and the project out of the arguments. Unknown fields are ignored, as in the MCP server
+/// `memory`.
 fn taken<T: DeserializeOwned>(arguments: &mut Arguments, name: &str) -> Result<(Vec<T>, String), Refusal> {
     let taken = arguments.required(name)?;
     Ok((taken, arguments.required(PROJECT)?))
@@ -308,7 +309,7 @@ async fn add_observations(operations: Operations, mut arguments: Arguments) -> R
         }
     };
     let all = results.len();
-    // Temporary entities without a type, used only to compute how many results fit.
+    // Temporary entities without a type. They are used only to compute how many results fit into an answer.
     let counted = |it: AddedObservations| Entity {
         name: it.entity_name,
         entity_type: String::new(),
@@ -412,7 +413,7 @@ async fn open_nodes(operations: Operations, mut arguments: Arguments) -> Result<
     cursor.answer(found, "open_nodes")
 }
 
-/// Reads all pages of one state of the graph, or of the entities that match a query, up to `ANSWER_BYTES_MAX`.
+/// Reads all pages of one state of the graph, or of the entities that match a query, up to `ANSWER_BYTES_MAX` bytes.
 async fn pages(
     operations: &Operations,
     project: &str,
@@ -441,7 +442,7 @@ async fn pages(
             break;
         }
     }
-    // A relation between entities of two pages of a search is in both pages.
+    // A relation between entities on two pages of a search is on both pages, so duplicates are removed.
     found.relations.sort();
     found.relations.dedup();
     Ok(found)

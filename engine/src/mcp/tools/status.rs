@@ -73,7 +73,7 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-/// The part of the health report that clients may see. It contains nothing about the volume or the process.
+/// Returns the part of the health report that clients may see. It contains nothing about the volume or the process.
 fn status(health: Health) -> Status {
     let Health { version, status, log, projection, storage, .. } = health;
     let LogHealth { id, seq, hash, integrity, .. } = log;

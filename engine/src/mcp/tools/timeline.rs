@@ -116,7 +116,8 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-/// Removes the memories furthest from the anchor until the rest fit into an answer. Returns the number removed.
+/// Removes the memories furthest from the anchor until the others fit into a result. Returns the number of removed
+/// memories.
 fn trimmed(answer: &mut TimelineAnswer) -> Result<usize, Refusal> {
     let cost_of = |item| serde_json::to_string(item).map(|text| cost(&text) + LIST_MARK);
     let costs: Result<Vec<usize>, _> = answer.items.iter().map(cost_of).collect();

@@ -1,15 +1,15 @@
-//! The budget of anchors for the complete operator, so that thousands of busy engines do not become the API server's
-//! main load.
+//! The budget of anchors for the whole operator. It limits the load on the API server when thousands of engines have
+//! growing logs.
 
 use jiff::{SignedDuration, Timestamp};
 
 /// Number of writes per anchor: the status, the claim, the ConfigMap.
 const WRITES_PER_ANCHOR: i64 = 3;
-/// Maximum budget that accumulates while nothing is due.
+/// While no anchor is due, the unused budget accumulates up to this duration.
 const BURST: SignedDuration = SignedDuration::from_secs(2);
 
-/// A token bucket that assigns times instead of refusing: an engine that must wait gets a place in the queue, so that
-/// none waits for ever.
+/// A token bucket that does not refuse a request but assigns a time to it. Engines that must wait get their times in
+/// the order of their requests, so that each gets its turn.
 #[derive(Clone, Debug)]
 pub struct AnchorBudget {
     every: SignedDuration,
@@ -17,14 +17,15 @@ pub struct AnchorBudget {
 }
 
 impl AnchorBudget {
-    /// A budget of `writes_per_second`, at least 1, which is full at `now`.
+    /// Creates a budget of `writes_per_second` (at least 1) that is full at `now`.
     #[must_use]
     pub fn new(writes_per_second: u32, now: Timestamp) -> Self {
         let nanos = 1_000_000_000 * WRITES_PER_ANCHOR / i64::from(writes_per_second.max(1));
         Self { every: SignedDuration::from_nanos(nanos), next: earlier(now, BURST) }
     }
 
-    /// Takes one anchor from the budget and returns when it may be recorded: `now`, unless the budget is used up.
+    /// Takes one anchor from the budget. Returns the time at which the anchor may be recorded: `now`, or later if the
+    /// budget is used up.
     pub fn take(&mut self, now: Timestamp) -> Timestamp {
         let slot = self.next.max(earlier(now, BURST));
         self.next = slot.checked_add(self.every).unwrap_or(slot);
@@ -53,7 +54,7 @@ mod tests {
         assert!(slots.is_sorted());
         assert_eq!(slots.iter().filter(|slot| **slot == at(0)).count(), 21, "two seconds are saved up");
         assert_eq!(slots[99], at(7900));
-        // Ten anchors per second are thirty writes per second.
+        // Ten anchors per second cause thirty writes per second.
         let in_one_second = slots.iter().filter(|slot| **slot > at(1000) && **slot <= at(2000)).count();
         assert_eq!(in_one_second, 10);
     }

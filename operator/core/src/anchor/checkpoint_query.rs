@@ -1,4 +1,5 @@
-//! What the engine is queried for: its newest checkpoint, and proof that it extends the recorded history.
+//! Decides what the engine is queried for: its newest checkpoint, and proofs that this checkpoint extends the recorded
+//! history.
 
 use std::time::Duration;
 
@@ -15,16 +16,18 @@ use crate::{
     validate::Essentials,
 };
 
-/// A query to the engine.
+/// A query for the engine's newest checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointQuery {
-    /// Sizes of trees that the checkpoint must be proved to extend; if empty, only the checkpoint is requested.
+    /// Sizes of the recorded trees for which the engine must prove that its checkpoint extends them. If the list is
+    /// empty, only the checkpoint is requested.
     pub extends: Vec<u64>,
-    /// Whether a good answer causes an anchor to be written, so that the budget must be consulted first.
+    /// Whether a valid response leads to writing an anchor. If so, the budget must allow the query first.
     pub records: bool,
 }
 
-/// The query to send now, from the report and the record; `observed.checkpoints` is not used.
+/// Returns the query to send now, computed from the engine's report and the recorded history; `None` if no query is
+/// needed. The function does not read `observed.checkpoints`.
 #[must_use]
 pub fn checkpoint_query(
     observed: &Observed,
@@ -73,7 +76,7 @@ pub fn integrity_was_false(observed: &Observed) -> bool {
     integrity.any(|condition| condition.status == "False")
 }
 
-/// Whether the spec accepts a rollback that was not accepted before.
+/// Whether the spec accepts a rollback that is not yet among the accepted rollbacks of the record.
 #[must_use]
 pub fn acceptance_pending(essentials: &Essentials, expected: &ExpectedHistory) -> bool {
     let Some(accept) = &essentials.accept_rollback else { return false };
@@ -83,8 +86,8 @@ pub fn acceptance_pending(essentials: &Essentials, expected: &ExpectedHistory) -
     })
 }
 
-/// Time until the next anchor is due if the log has grown; zero when it is due. A time that is invalid or in the future
-/// counts as long ago.
+/// Time until the next anchor is due, provided that the log has grown; zero if it is due now. It is also due now if the
+/// time of the last anchor is missing, invalid or in the future.
 fn until_due(observed: &Observed, essentials: &Essentials) -> SignedDuration {
     let interval = essentials.anchor_interval;
     let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
@@ -96,10 +99,10 @@ fn until_due(observed: &Observed, essentials: &Essentials) -> SignedDuration {
     }
 }
 
-/// Minimum wait between two reconciles for an anchor.
+/// Minimum wait before a reconcile that is scheduled for an anchor.
 const RECONCILE_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
-/// When to reconcile again for the anchor, if the usual interval is too long.
+/// Time until the next reconcile that anchors need; `None` if the engine has reported no checkpoint.
 #[must_use]
 pub fn next_anchor_reconcile(observed: &Observed, essentials: &Essentials) -> Option<Duration> {
     let health = observed.report_on_log()?;

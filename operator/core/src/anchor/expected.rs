@@ -1,4 +1,4 @@
-//! The history that the log of an engine must extend, computed once per reconcile from the status and the claim.
+//! The history that the log of an engine must extend. It is computed once per reconcile from the status and the claim.
 
 use engine_core::wire::GivenAnchor;
 
@@ -8,15 +8,16 @@ use crate::{observed::Observed, storage};
 /// The history that the log must extend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpectedHistory {
-    /// None: the volume is new.
+    /// The log must extend nothing: the volume is new.
     New,
-    /// Unknown: the volume was kept, and no record describes its content.
+    /// It is unknown what the log must extend: the volume was kept, and no record describes its content.
     Missing,
     /// The log must extend these records.
     Extend {
         /// The newest record.
         newest: Box<Record>,
-        /// The record in the status, if the claim has a newer one of the same history: the log must extend both.
+        /// The record in the status, if the claim has a newer record of the same history. The log must extend both
+        /// records.
         older: Option<Box<Record>>,
     },
     /// The records in the status and on the claim contradict each other.
@@ -29,7 +30,8 @@ pub enum ExpectedHistory {
 }
 
 impl ExpectedHistory {
-    /// The newest valid record, if there is one.
+    /// The newest record that the log must extend; `None` if there is no such record or the records contradict each
+    /// other.
     #[must_use]
     pub fn newest(&self) -> Option<&Record> {
         match self {
@@ -45,8 +47,8 @@ pub fn in_status(observed: &Observed) -> Option<Record> {
     observed.engine.status.as_ref()?.log.as_ref().and_then(Record::of_status)
 }
 
-/// The history that the log of an engine must extend. It is computed before the writes of a reconcile; the query, the
-/// plan and the status of that reconcile use the same value.
+/// Computes the history that the log of an engine must extend. Call it before the writes of a reconcile: the query, the
+/// plan and the status of the same reconcile use this value.
 #[must_use]
 pub fn expected_history(observed: &Observed) -> ExpectedHistory {
     let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
@@ -65,7 +67,8 @@ pub fn expected_history(observed: &Observed) -> ExpectedHistory {
             if !status.may_lead_to(&claim) {
                 return contradiction(status, claim);
             }
-            // After a rollback, the older record is the one that was given up: only the newer one counts.
+            // The claim records more accepted rollbacks than the status: the log was rolled back since, so it need not
+            // extend the record in the status.
             let older = (status.rollbacks() == claim.rollbacks()).then_some(status);
             extend(claim, older)
         }
@@ -79,7 +82,7 @@ fn contradiction(status: Record, claim: Record) -> ExpectedHistory {
     ExpectedHistory::Contradiction { status: Box::new(status), claim: Box::new(claim) }
 }
 
-/// The anchor for the engine; `None` while two records contradict each other.
+/// The anchor in the form that the engine receives; `None` while the two records contradict each other.
 #[must_use]
 pub fn given(expected: &ExpectedHistory) -> Option<GivenAnchor> {
     match expected {

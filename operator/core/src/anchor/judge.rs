@@ -1,5 +1,5 @@
-//! Verifies the engine's report and checkpoints against the recorded history: either the log extends it, or there is a
-//! finding.
+//! Verifies the engine's report and checkpoints against the recorded history. The result is a proof that the log
+//! extends the history, a finding, or neither.
 
 use crds::{ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback};
 use engine_core::{
@@ -16,9 +16,9 @@ use crate::{conditions::Reason, observed::CheckpointReport};
 /// Result of verifying the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// No contradiction, and no new proof.
+    /// Nothing contradicts the record, and there is no new proof.
     Nothing,
-    /// The log extends everything that was recorded; this is its present position.
+    /// The log provably extends everything that was recorded. The record describes the log's present position.
     Proved(Record),
     /// The log does not match the record.
     Fault(Finding),
@@ -27,7 +27,7 @@ pub enum Judgement {
 /// How a log fails to match the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// One of the reasons of `LogIntegrity`.
+    /// One of the reasons of the condition `LogIntegrity`.
     pub reason: Reason,
     /// Description of the fault.
     pub message: String,
@@ -37,7 +37,8 @@ fn finding(reason: Reason, message: impl Into<String>) -> Finding {
     Finding { reason, message: message.into() }
 }
 
-/// Verifies a report, and the answers to the query that it caused.
+/// Verifies the engine's report `health` and its responses `answers` to the checkpoint query against the recorded
+/// history.
 #[must_use]
 pub fn judge(expected: &ExpectedHistory, health: &Health, answers: &CheckpointReport) -> Judgement {
     let found = reported(health)
@@ -60,7 +61,7 @@ pub fn judge(expected: &ExpectedHistory, health: &Health, answers: &CheckpointRe
 /// Faults that the engine itself reports.
 fn reported(health: &Health) -> Option<Finding> {
     let Some(fault) = health.log.integrity.fault.as_ref() else {
-        // An engine that is older than this operator reports all of these faults with one reason.
+        // An engine that is older than this operator reports all of these faults with one reason, `LogCorrupt`.
         let corrupt = health.storage.reason == Some(StorageReason::LogCorrupt);
         return corrupt.then(|| finding(Reason::LogCorrupt, "the log does not verify"));
     };
@@ -96,7 +97,7 @@ fn contradiction(expected: &ExpectedHistory) -> Option<Finding> {
     ))
 }
 
-/// Contradictions visible in the report alone, which need no proof.
+/// Finds contradictions between the recorded history and the report that need no proof from the engine.
 fn report_contradiction(expected: &ExpectedHistory, health: &Health) -> Option<Finding> {
     let record = expected.newest()?;
     let (found, size) = (origin(&health.log.id), health.log.seq);
@@ -112,7 +113,8 @@ fn report_contradiction(expected: &ExpectedHistory, health: &Health) -> Option<F
     (view.size == record.size && view.root != record.root).then(|| another_history(record, view))
 }
 
-/// A root that was never anchored. If the same key signed it, the log was forked; otherwise, someone rewrote it.
+/// The finding for a tree root that does not match the record. If the key of the record signed it, the log was forked;
+/// otherwise, someone rewrote the log.
 fn another_history(record: &Record, view: &CheckpointView) -> Finding {
     let by_pinned_key = verified_checkpoint(view, std::slice::from_ref(&record.key)).is_ok();
     let (reason, how) = if by_pinned_key {
@@ -123,7 +125,8 @@ fn another_history(record: &Record, view: &CheckpointView) -> Finding {
     finding(reason, format!("the log is not the one whose first {} events were anchored; {how}", record.size))
 }
 
-/// The first anchor of a log: its key is trusted on first use, and the rest must be consistent.
+/// Judges a log that has no anchor yet. The key that signed it is trusted on first use; the checkpoint must match the
+/// report.
 fn first_anchor(health: &Health, view: &CheckpointView) -> Judgement {
     if view.origin != origin(&health.log.id) {
         let message = format!("the checkpoint is of {}, the log is {}", view.origin, health.log.id);
@@ -164,8 +167,8 @@ fn extended(
     proved.map_or(Judgement::Nothing, Judgement::Proved)
 }
 
-/// Verifies that a checkpoint extends a record and is signed by the key of that record, or by a key that this key
-/// signed.
+/// Verifies that the checkpoint in `answer` extends `record`, and that its note is signed by the key of `record` or by
+/// a later key that this key signed.
 fn extends(record: &Record, answer: &CheckpointAnswer) -> Result<(), Finding> {
     let view = &answer.checkpoint;
     if view.origin != record.origin {
@@ -200,7 +203,7 @@ fn is_consistent(record: &Record, answer: &CheckpointAnswer) -> bool {
     verify_consistency(record.size, &old, view.size, &new, &proof).is_ok()
 }
 
-/// Opens a checkpoint whose note is signed by one of these keys and matches the report.
+/// Returns the checkpoint if its note is signed by one of `keys` and matches the engine's report.
 fn verified_checkpoint(view: &CheckpointView, keys: &[String]) -> Result<Checkpoint, String> {
     let keys: Result<Vec<VerifierKey>, _> = keys.iter().map(|key| VerifierKey::parse(key)).collect();
     let keys = keys.map_err(|fault| format!("the key cannot be read: {fault}"))?;
@@ -214,17 +217,17 @@ fn verified_checkpoint(view: &CheckpointView, keys: &[String]) -> Result<Checkpo
     }
 }
 
-/// Result of `spec.integrity.acceptRollback`.
+/// Result of carrying out `spec.integrity.acceptRollback`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// Carried out: this is the new anchor.
+    /// The rollback was accepted. The record is the new anchor.
     Done(Record),
-    /// Refused: why, and what to write instead.
+    /// The rollback was refused. The text says why, and what to write instead.
     Refused(String),
 }
 
-/// Whether a finding can be accepted. A log that does not verify cannot be accepted, and neither can the log of another
-/// engine: an anchor always belongs to the same log.
+/// Whether a user can accept a log with this finding. A log that does not verify, or the log of another engine, cannot
+/// be accepted: an anchor always belongs to the same log.
 #[must_use]
 pub fn is_acceptable(reason: Reason) -> bool {
     matches!(
@@ -237,9 +240,7 @@ pub fn is_acceptable(reason: Reason) -> bool {
     )
 }
 
-/// Carries out an acceptance if it names the head of the log.
-///
-/// `at` is the time that is recorded.
+/// Accepts a rollback if `accept` names the present head of the log. `at` is stored as the time of the acceptance.
 #[must_use]
 pub fn accept(
     accept: &AcceptRollback,

@@ -1,5 +1,6 @@
-//! Records of a log outside of its volume: in the status, which the API server guards, and on the claim, which outlives
-//! the resource. This module has plain data; [`super::expected`] combines the two.
+//! The records of a log outside of its volume. One is in the status, where the CRD's transition rules protect it; the
+//! other is on the claim, which outlives the resource. This module defines the records; [`super::expected`] combines
+//! the two.
 
 use crds::{AcceptedRollback, LogStatus};
 use engine_core::wire::{self, Anchor, GivenAnchor};
@@ -14,11 +15,11 @@ use crate::names::ANCHOR_ANNOTATION;
 pub struct Record {
     /// Origin of the log.
     pub origin: String,
-    /// Number of events it covers.
+    /// Number of events before this point.
     pub size: u64,
-    /// Root of the Merkle tree over them, 64 hexadecimal digits.
+    /// Root of the Merkle tree over these events, 64 hexadecimal digits.
     pub root: String,
-    /// Verifier key that signed it.
+    /// Verifier key of the key that signed this root.
     pub key: String,
     /// Accepted rollbacks, oldest first.
     #[serde(default)]
@@ -26,7 +27,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The anchor in a status, if there is one.
+    /// Reads the anchor in a status; `None` if the status has none.
     #[must_use]
     pub fn of_status(log: &LogStatus) -> Option<Self> {
         Some(Self {
@@ -55,8 +56,8 @@ impl Record {
         }
     }
 
-    /// The anchor as it is sent to the engine. It keeps the newest accepted rollback: the engine records each number
-    /// only once.
+    /// The anchor in the form that is sent to the engine. It contains only the newest accepted rollback: the engine
+    /// records each rollback number only once.
     #[must_use]
     pub fn given(&self) -> GivenAnchor {
         GivenAnchor::Known {
@@ -65,13 +66,13 @@ impl Record {
         }
     }
 
-    /// Sort key among the records of one log: later is larger.
+    /// Key for comparing records of one log: a later record has a larger key.
     #[must_use]
     pub fn age(&self) -> (u64, u64) {
         (self.rollbacks(), self.size)
     }
 
-    /// Whether `newer` can belong to the same history, judged from the two records alone.
+    /// Whether `self` and `newer` can belong to the same history. Only the two records are compared, not the log.
     pub(super) fn may_lead_to(&self, newer: &Self) -> bool {
         let same = self.age() == newer.age();
         self.origin == newer.origin
@@ -92,13 +93,13 @@ fn as_engines_know_it(accepted: &AcceptedRollback) -> wire::AcceptedRollback {
     }
 }
 
-/// Sort key of an anchor: later is larger.
+/// Key for comparing anchors of one log: a later anchor has a larger key.
 #[must_use]
 pub fn age(anchor: &Anchor) -> (u64, u64) {
     (anchor.rollbacks, anchor.size)
 }
 
-/// The annotation of a claim.
+/// The content of the claim's annotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum AnchorAnnotation {
@@ -109,27 +110,27 @@ pub enum AnchorAnnotation {
 }
 
 impl AnchorAnnotation {
-    /// Text of the annotation.
+    /// The annotation as text.
     #[must_use]
     pub fn text(&self) -> String {
         serde_json::to_string(self).expect("plain values are JSON")
     }
 }
 
-/// What the claim records about its log.
+/// What the claim records about the log on its volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimRecord {
     /// There is no claim.
     NoClaim,
     /// The claim has no readable annotation: the earlier content of its volume is unknown.
     Nothing,
-    /// The claim was created for this log, and nothing was anchored yet.
+    /// The claim was created for a new log, and nothing has been anchored yet.
     New,
     /// The log must extend this record.
     Known(Record),
 }
 
-/// Text of the claim's annotation.
+/// The text of the claim's annotation, if it has one.
 #[must_use]
 pub fn note_text(claim: &DynamicObject) -> Option<&str> {
     claim.metadata.annotations.as_ref()?.get(ANCHOR_ANNOTATION).map(String::as_str)

@@ -9,8 +9,9 @@ use crate::{
     validate::Valid,
 };
 
-/// The history that the log must extend, as a file that the engine reads before its first write. The pod template has
-/// no hash of it: it changes with every anchor, and a running engine receives the new anchor directly.
+/// The ConfigMap with the history that the log must extend. The engine reads this file before its first write. The pod
+/// template contains no hash of it: the file changes with every anchor, and a running engine receives each new anchor
+/// directly.
 #[must_use]
 pub fn anchor_config_map(valid: &Valid, text: &str) -> ConfigMap {
     ConfigMap {
@@ -20,7 +21,7 @@ pub fn anchor_config_map(valid: &Valid, text: &str) -> ConfigMap {
     }
 }
 
-/// The content of the file.
+/// The content of the anchor file.
 #[must_use]
 pub fn anchor_text(given: &GivenAnchor) -> String {
     serde_json::to_string(given).expect("plain values are JSON")

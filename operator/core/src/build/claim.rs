@@ -12,9 +12,9 @@ use crate::{
     validate::Valid,
 };
 
-/// The claim of the log's volume. It has no owner, so that deleting the engine never deletes memories. `size` is an
-/// argument because `storage` decides it, not the spec alone. `note` is the record of the log, which outlives the
-/// engine with the claim.
+/// The claim of the log's volume. It has no owner, so that deleting the engine never deletes memories. `size` is a
+/// parameter because `storage` computes it, not from the spec alone. `note` is the record of the log; like the claim,
+/// it outlives the engine.
 #[must_use]
 pub fn claim(valid: &Valid, size: &Amount, note: Option<&str>) -> PersistentVolumeClaim {
     let note = note.map(|note| BTreeMap::from([(ANCHOR_ANNOTATION.to_owned(), note.to_owned())]));

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use super::{engine_config, owned};
 use crate::{names, validate::Valid};
 
-/// The engine's configuration, as a file that the pod mounts.
+/// The ConfigMap with the engine's configuration, which the pod mounts as a file.
 #[must_use]
 pub fn config_map(valid: &Valid) -> ConfigMap {
     ConfigMap {

@@ -6,8 +6,9 @@ use k8s_openapi::{
 use super::owned;
 use crate::{names, validate::Valid};
 
-/// One pod may always be evicted: a budget that protects a single pod would only block the drain of its node, and an
-/// engine loses nothing when it moves. An unhealthy pod never blocks a drain either.
+/// A budget that always allows one pod to be evicted. An engine has a single pod: a budget that protected it would only
+/// block the drain of its node, and no memories are lost when the pod moves. An unhealthy pod does not block a drain
+/// either.
 #[must_use]
 pub fn disruption_budget(valid: &Valid) -> PodDisruptionBudget {
     PodDisruptionBudget {

@@ -1,5 +1,6 @@
-//! The content of `config.yaml`: the engine's own schema, filled in from the resource. Fields that the spec omits are
-//! omitted here too: the engine has its own defaults, and an unchanged hash restarts no pod.
+//! The content of `config.yaml`: the engine's configuration schema with the values from the resource. Fields that the
+//! spec omits are also omitted here: the engine has its own defaults, and while the hash of the file is unchanged, no
+//! pod is restarted.
 
 use crds::PolicyException;
 use engine_core::{
@@ -12,10 +13,10 @@ use engine_core::{
 
 use crate::validate::Valid;
 
-/// The content of `config.yaml`. The pod template contains its hash, so that a change replaces the pod.
+/// The content of `config.yaml`. The pod template contains a hash of it, so that a change replaces the pod.
 #[must_use]
 pub fn engine_config(valid: &Valid) -> String {
-    // Converted through a value, whose keys are sorted: moving a field in the schema changes no byte.
+    // The keys of a JSON value are sorted. Moving a field in the schema therefore does not change the text.
     let value = serde_json::to_value(configuration(valid)).expect("plain values are JSON");
     serde_yaml::to_string(&value).expect("plain values are YAML")
 }
@@ -42,12 +43,12 @@ fn configuration(valid: &Valid) -> Configuration {
     }
 }
 
-/// A number that was validated, and so is not negative.
+/// Converts a number that validation has found not to be negative.
 fn checked(number: Option<i32>) -> Option<u32> {
     number.map(i32::unsigned_abs)
 }
 
-/// A list that is empty when the spec omits it.
+/// Converts a list; an empty list becomes `None`, so that the configuration omits it as the spec does.
 fn listed<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }
@@ -76,8 +77,8 @@ fn policy(policy: &crds::Policy) -> Policy {
     }
 }
 
-/// Passes only the hash of a text, which is all that the engine keeps of it. A user who can read the ConfigMap but not
-/// the resource learns nothing more.
+/// Converts an exception. If it has a text, only the hash of the text is passed on: the engine needs no more, and a
+/// user who can read the ConfigMap but not the resource does not learn the text.
 fn exception(exception: PolicyException) -> Exception {
     let PolicyException { detector, sha256, value, reason, reviewer, expires } = exception;
     let hashed = value.map(|value| Hash::of(value.as_bytes()).to_string());

@@ -9,8 +9,8 @@ use crate::{
     validate::Valid,
 };
 
-/// Gives the writer's pod a DNS name of its own, whether ready or not: an engine that is not ready still answers
-/// queries about its state.
+/// The Service that gives the writer's pod its own DNS name, whether the pod is ready or not: an engine that is not
+/// ready still responds to queries about its state.
 #[must_use]
 pub fn headless_service(valid: &Valid) -> Service {
     Service {

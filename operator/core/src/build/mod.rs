@@ -1,5 +1,5 @@
-//! The objects of one engine, one builder per object; [`crate::children`] lists them. Each object contains everything
-//! that server-side apply sends: the operator does not own a field that is missing here.
+//! Builds the objects of one engine, with one function per object; [`crate::children`] lists the objects. Each object
+//! contains exactly the fields that server-side apply sends, and the operator owns no other field.
 
 mod anchor_config_map;
 mod claim;
@@ -33,20 +33,21 @@ use crate::{
     validate::Valid,
 };
 
-/// Annotates an object with the hash of everything that is applied. A comparison with the live object does not show a
-/// field that is no longer wanted, because someone else may own it. The changed hash shows it, and applying again
-/// removes the field.
+/// Adds an annotation with the hash of everything that is applied. If a field is no longer wanted, comparing the wanted
+/// object with the live one does not show this, because someone else may own the field. The changed hash shows it, and
+/// applying again removes the field.
 pub(crate) fn stamp(object: &mut Value) {
     let hash = hex(&Sha256::digest(object.to_string()));
     object["metadata"]["annotations"][APPLIED_HASH_ANNOTATION] = hash.into();
 }
 
-/// Bytes as hexadecimal digits.
+/// Formats bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Serialises an API object without its kind: listed objects do not have it, and the key already contains it.
+/// Serialises an API object without apiVersion and kind: objects in a list do not have these fields, and the key of the
+/// child already contains the kind.
 pub(crate) fn value<T: serde::Serialize>(object: &T) -> Value {
     let mut value = serde_json::to_value(object).expect("API objects serialise to JSON");
     if let Value::Object(fields) = &mut value {
@@ -56,7 +57,7 @@ pub(crate) fn value<T: serde::Serialize>(object: &T) -> Value {
     value
 }
 
-/// Metadata of an object that is deleted with the engine.
+/// Metadata of an object that garbage collection deletes with the engine.
 pub(crate) fn owned(valid: &Valid, name: String) -> ObjectMeta {
     ObjectMeta { owner_references: Some(vec![owner(valid)]), ..kept(valid, name) }
 }
@@ -71,7 +72,8 @@ pub(crate) fn kept(valid: &Valid, name: String) -> ObjectMeta {
     }
 }
 
-/// `blockOwnerDeletion` is not set: in clusters that check it, this requires rights on the finalizers of the owner.
+/// The owner reference to the engine. `blockOwnerDeletion` is not set: in clusters that check it, the operator would
+/// need rights on the finalizers of the owner.
 fn owner(valid: &Valid) -> OwnerReference {
     OwnerReference {
         api_version: crds::API_VERSION.to_owned(),

@@ -13,8 +13,8 @@ use crate::{
     validate::Valid,
 };
 
-/// Pods in the namespace of the engine can reach the memory API, the operator can reach the administration port, and
-/// the engine can open no connections, because it needs none.
+/// A NetworkPolicy for the pod: pods in the engine's namespace can reach the memory API, and the operator can reach the
+/// administration port. The engine cannot open connections, because it needs none.
 #[must_use]
 pub fn network_policy(valid: &Valid) -> NetworkPolicy {
     NetworkPolicy {
@@ -32,7 +32,8 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
                 ),
                 rule(ADMIN_PORT, operator_pods(&valid.operator_namespace)),
             ]),
-            // Empty, not absent: a rule that someone adds is then drift in a field that the operator owns.
+            // An empty list instead of none: the operator then owns the field, and a rule that someone adds counts as
+            // drift.
             egress: Some(Vec::new()),
         }),
     }

@@ -13,10 +13,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::value;
 use crate::validate::Valid;
 
-/// User and group of the engine in its image.
+/// ID of the user and of the group that run the engine in its image.
 const ENGINE_UID: i64 = 65532;
 
-/// Security context of the pod. The kubelet enforces that it is never root, whatever the spec contains.
+/// Security context of the pod. With it, the kubelet refuses to run the pod as root, whatever the spec contains.
 pub(super) fn security_context(valid: &Valid) -> PodSecurityContext {
     let said = &valid.security;
     let runtime_default = || SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None };
@@ -42,8 +42,8 @@ pub(super) fn affinity(valid: &Valid) -> Option<Affinity> {
     valid.affinity.as_ref().map(written)
 }
 
-/// The constraints in the spec. By default, engines are spread over the nodes where possible, so that a lost node
-/// affects few of them; a pod is never left pending for it.
+/// The spread constraints of the spec. By default, engines are spread over the nodes where possible, so that the loss
+/// of a node affects few engines. The default constraint never keeps a pod pending.
 pub(super) fn topology_spread(valid: &Valid) -> Vec<TopologySpreadConstraint> {
     let engines = LabelSelector {
         match_labels: Some(BTreeMap::from([(
@@ -69,7 +69,8 @@ pub(super) fn topology_spread(valid: &Valid) -> Vec<TopologySpreadConstraint> {
     .collect()
 }
 
-/// Omits an empty key or value: the API server would remove it, and it would always look like drift.
+/// Converts a toleration and omits an empty key or value: the API server removes empty texts, so they would always look
+/// like drift.
 pub(super) fn toleration(toleration: &crds::Toleration) -> Toleration {
     let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     Toleration {
@@ -81,7 +82,7 @@ pub(super) fn toleration(toleration: &crds::Toleration) -> Toleration {
     }
 }
 
-/// Converts to the Kubernetes type, which has the same fields and words as the resource.
+/// Converts a type of the CRD to the Kubernetes type with the same fields and values.
 fn written<T: DeserializeOwned>(said: &impl Serialize) -> T {
     serde_json::from_value(value(said)).expect("the resource has the fields of the Kubernetes type")
 }

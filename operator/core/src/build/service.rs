@@ -9,10 +9,10 @@ use crate::{
     validate::Valid,
 };
 
-/// Addresses of both families where the cluster has them: an engine listens on all of its addresses.
+/// The Service gets an IPv4 and an IPv6 address if the cluster has both: an engine listens on both address families.
 pub(super) const IP_FAMILY_POLICY: &str = "PreferDualStack";
 
-/// The Service that agents use. Labels and annotations from the spec never replace the operator's own.
+/// The Service that agents use. Labels and annotations from the spec never override the operator's own.
 #[must_use]
 pub fn service(valid: &Valid) -> Service {
     let mut metadata = owned(valid, valid.name.clone());

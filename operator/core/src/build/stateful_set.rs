@@ -27,19 +27,19 @@ use crate::{
     validate::Valid,
 };
 
-/// Seconds between the end of the drain and the kill.
+/// Seconds between the end of the drain and the moment when the kubelet kills the container.
 const KILL_AFTER_DRAIN_SECONDS: i64 = 10;
-/// Maximum duration of a start, in seconds. Opening reads the complete log if there is no checkpoint to start from.
+/// Maximum duration of a start in seconds. The engine reads the whole log if there is no checkpoint to start from.
 const START_SECONDS_MAX: i32 = 600;
 /// Directory of the anchor file.
 const ANCHOR_PATH: &str = "/etc/memory-engine/anchor";
 /// Number of old pod templates kept for `kubectl rollout history`.
 const REVISIONS_KEPT: i32 = 3;
 
-/// The writer: one pod with exclusive use of its volume.
+/// The StatefulSet of the writer: one pod with exclusive use of its volume.
 ///
-/// The policy is `Parallel` because with the default policy the controller waits for a broken pod to become ready
-/// before it replaces it, so that a wrong image could never be corrected.
+/// The pod management policy is `Parallel`. With the default policy, the controller waits for a broken pod to become
+/// ready before it replaces the pod, so that a wrong image could never be corrected.
 #[must_use]
 pub fn stateful_set(valid: &Valid) -> StatefulSet {
     StatefulSet {
@@ -66,7 +66,8 @@ pub fn stateful_set(valid: &Valid) -> StatefulSet {
 
 fn pod_template(valid: &Valid) -> PodTemplateSpec {
     let config_hash = hex(&Sha256::digest(engine_config(valid)));
-    // The operator's labels come last: labels from the spec never replace those by which the operator finds its pods.
+    // The operator's labels are inserted last: labels from the spec must not override the labels by which the operator
+    // finds its pods.
     let mut labels = valid.pod_labels.clone();
     labels.extend(names::labels(&valid.name));
     let mut annotations = valid.pod_annotations.clone();
@@ -110,7 +111,7 @@ fn container(valid: &Valid) -> Container {
         "serve",
         "--data=/data",
         "--config=/etc/memory-engine/config.yaml",
-        // All addresses of both families; on a node without IPv6, the engine listens on IPv4 only.
+        // All addresses of both address families; on a node without IPv6, only those of IPv4.
         "--listen=[::]:8080",
         "--admin-listen=[::]:8081",
     ];
@@ -136,13 +137,13 @@ fn container(valid: &Valid) -> Container {
             mount("config", "/etc/memory-engine", Some(true)),
             mount("anchor", ANCHOR_PATH, Some(true)),
         ]),
-        // Not an argument: an engine that is older than the operator ignores an unknown variable.
+        // A variable instead of an argument: an engine that is older than the operator ignores an unknown variable.
         env: Some(vec![EnvVar {
             name: "MEMORY_ENGINE_ANCHOR".to_owned(),
             value: Some(format!("{ANCHOR_PATH}/{ANCHOR_FILE}")),
             value_from: None,
         }]),
-        // A start may take long. After it, a process that does not answer is restarted soon.
+        // A start may take long. Once the engine has started, a process that does not respond is restarted soon.
         startup_probe: Some(probe("/livez", 1, START_SECONDS_MAX)),
         liveness_probe: Some(probe("/livez", 10, 6)),
         readiness_probe: Some(probe("/readyz", 2, 2)),
@@ -198,7 +199,7 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
             }),
             ..Volume::default()
         },
-        // Not optional: an engine must not start without the history that its log must extend.
+        // The ConfigMap is not optional: an engine must not start without the history that its log must extend.
         Volume {
             name: "anchor".to_owned(),
             config_map: Some(ConfigMapVolumeSource {

@@ -1,5 +1,5 @@
-//! Plans where the record of the log is written, so that a starting engine finds it: the claim, the ConfigMap and the
-//! engine.
+//! Plans the writes of the record of the log to the claim and to the ConfigMap, so that a starting engine finds it, and
+//! the push of the anchor to the running engine.
 
 use engine_core::wire::{GivenAnchor, Health};
 use kube_core::DynamicObject;
@@ -24,8 +24,8 @@ use crate::{
     validate::Valid,
 };
 
-/// The record that the claim should have; `None` leaves a claim without a record unchanged, because its content is
-/// unknown.
+/// The record that the claim should have, as the text of its annotation. If the expected history is unknown or
+/// contradictory, this is the text that the claim has already; `None` if it has none.
 pub(super) fn wanted_note(observed: &Observed, expected: &ExpectedHistory) -> Option<String> {
     let claim = storage::claim_of(observed, observed.engine.metadata.name.as_deref().unwrap_or_default());
     match expected {
@@ -42,12 +42,13 @@ pub(super) fn wanted_note(observed: &Observed, expected: &ExpectedHistory) -> Op
     }
 }
 
-/// Whether the engine itself reports that the volume is empty.
+/// Whether the engine reports that its log has no events.
 fn is_empty_log(health: &Health) -> bool {
     health.log.seq == 0 && health.log.integrity.fault.is_none() && health.log.checkpoint.is_some()
 }
 
-/// Plans a write of the claim: a repair if anything differs, and a record if only the anchor is newer.
+/// Plans the write of the claim: a `Record` if only the anchor is outdated, otherwise the usual write for any other
+/// difference.
 pub(super) fn plan_claim(
     observed: &Observed,
     key: &ChildKey,
@@ -67,14 +68,15 @@ pub(super) fn plan_claim(
     if live.is_some_and(|live| {
         admission_strips(observed, key, live, ANCHOR_ANNOTATION) && is_right(observed, key, live, &neutral)
     }) {
-        // A policy removes the record from the claim; the status still has it.
+        // An admission policy removes the record from the claim. The record is not written again; the status still has
+        // it.
         return plan_child(observed, key, &neutral, plan);
     }
     let only_moves_on = live.is_some_and(|live| moves_on && is_right(observed, key, live, &neutral));
     record_or_repair(observed, key, object(wanted.as_deref()), only_moves_on, plan);
 }
 
-/// Plans the ConfigMap. It is left unchanged while the right content is unknown.
+/// Plans the write of the anchor's ConfigMap. Its content is left unchanged while the right content is unknown.
 pub(super) fn plan_config_map(
     observed: &Observed,
     valid: &Valid,
@@ -105,19 +107,20 @@ pub(super) fn plan_config_map(
     record_or_repair(observed, &key, object(&build::anchor_text(&given)), only_moves_on, plan);
 }
 
-/// The anchor for a starting engine. A volume without a record on which the engine found no events counts as new.
+/// The anchor for an engine that starts. A volume without a record counts as new if the engine reports that its log has
+/// no events.
 fn given(observed: &Observed, expected: &ExpectedHistory) -> Option<GivenAnchor> {
     match expected {
         ExpectedHistory::Missing if observed.report_on_log().is_some_and(is_empty_log) => {
             Some(GivenAnchor::New)
         }
-        // The API server guards the status, so its record is used.
+        // The CRD's transition rules protect the record in the status, so this record is used.
         ExpectedHistory::Contradiction { status, .. } => Some(status.given()),
         _ => expected::given(expected),
     }
 }
 
-/// Sort key of an anchor: later is larger.
+/// Key for comparing anchors: a later anchor has a larger key.
 fn place(given: &GivenAnchor) -> (u64, u64, u64) {
     match given {
         GivenAnchor::Missing => (0, 0, 0),
@@ -147,12 +150,13 @@ fn record_or_repair(
     }
 }
 
-/// The anchor to push to the running engine, if the engine started before it was recorded, or reported a fault that was
-/// accepted since.
+/// The anchor to push to the running engine; `None` if no push is needed. A push is needed if the engine started before
+/// the anchor was recorded, or if it reports a fault and the user has since accepted a rollback.
 pub(super) fn push_anchor(observed: &Observed, expected: &ExpectedHistory) -> Option<GivenAnchor> {
     let health = observed.report_on_log()?;
     let (newest, integrity) = (expected.newest()?, &health.log.integrity);
-    // Only the record in the stored status: the API server does not guard a newer one.
+    // The anchor is pushed only if the stored status contains it: the CRD's transition rules protect the status, not
+    // the claim.
     in_status(observed).filter(|status| status.age() == newest.age())?;
     let known = integrity.anchor.as_ref();
     let older = known.is_none_or(|known| record::age(known) < newest.age());

@@ -1,4 +1,4 @@
-//! The plan itself, and how a child gets into it.
+//! The plan, and the functions that add the write of a child to it.
 
 use engine_core::wire::GivenAnchor;
 use kube_core::DynamicObject;
@@ -13,14 +13,14 @@ use crate::{
     storage::ClaimHold,
 };
 
-/// The steps of one reconcile, in order, and what it leaves unchanged on purpose.
+/// The ordered steps of one reconcile, and what the reconcile leaves unchanged on purpose.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The steps: first the writes, then the calls to the engine, which do not depend on the writes.
     pub steps: Vec<Step>,
-    /// Objects of others with names that this engine needs.
+    /// Objects of someone else that have names which this engine needs.
     pub conflicts: Vec<ChildKey>,
-    /// Why the claim is left unchanged.
+    /// Why the claim is left unchanged; `None` if it is not.
     pub claim_hold: Option<ClaimHold>,
 }
 
@@ -39,7 +39,7 @@ impl Plan {
         })
     }
 
-    /// Whether the plan changes the engine. Recording a newer anchor does not count.
+    /// Whether the plan changes an object. Recording a newer anchor does not count.
     #[must_use]
     pub fn is_changing(&self) -> bool {
         self.writes().any(|write| !matches!(write, Write::Record { .. }))
@@ -82,7 +82,8 @@ pub(super) fn plan_release(observed: &Observed, key: &ChildKey, live: &DynamicOb
     }
 }
 
-/// The uid and the resourceVersion: exactly this object in the observed state.
+/// The uid and the resourceVersion of an object: as a precondition, they stand for exactly this object in exactly this
+/// state.
 pub(super) fn state(live: &DynamicObject) -> Option<(String, String)> {
     Some((live.metadata.uid.clone()?, live.metadata.resource_version.clone()?))
 }

@@ -12,14 +12,14 @@ pub enum Problem {
         /// The API server's message.
         why: String,
     },
-    /// Someone reverts the object each time it is repaired.
+    /// Someone reverts the object each time the operator repairs it.
     Contested {
         /// The object.
         key: ChildKey,
         /// The field that differs.
         field: String,
     },
-    /// The write failed this time.
+    /// The write failed, and retrying may help.
     Failed {
         /// The object.
         key: ChildKey,

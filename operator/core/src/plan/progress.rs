@@ -1,4 +1,4 @@
-//! Carries out a plan, as far as decisions go: which steps are skipped, and what follows from each answer. The
+//! The decisions while a plan is carried out: which steps are skipped, and what follows from each response. The
 //! `operator` crate only sends the requests.
 
 use std::sync::Arc;
@@ -18,9 +18,10 @@ use crate::{
 /// A call to the API server that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The API server's answer; `None` if there was none, and the write may or may not have taken effect.
+    /// The status in the API server's response; `None` if there was no response. Then the write may or may not have
+    /// taken effect.
     pub status: Option<Box<Status>>,
-    /// Description of the failure, for people.
+    /// Description of the failure for users.
     pub text: String,
 }
 
@@ -42,9 +43,9 @@ impl Failure {
         self.status.as_ref().map(|status| status.code)
     }
 
-    /// The problem for this failure. A failure is permanent if retrying cannot help, because the object itself or the
-    /// operator's rights are at fault. A conflict is temporary: someone created or changed the object in the meantime,
-    /// and the next reconcile observes it.
+    /// Classifies this failure of a write of `key`. A failure is permanent if retrying cannot help, because the object
+    /// itself or the operator's rights are at fault. A conflict is temporary: someone created or changed the object in
+    /// the meantime, and the next reconcile observes it.
     #[must_use]
     pub fn problem(self, key: &ChildKey) -> Problem {
         let key = key.clone();
@@ -61,7 +62,7 @@ impl Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceEnding;
 
-/// The API server's answer to a write: the object as it is now, or `None` if it was deleted.
+/// The API server's response to a write: the object after the write, or `None` if it was deleted.
 pub type Answer = Result<Option<Arc<DynamicObject>>, Failure>;
 
 /// Result of a write.
@@ -69,7 +70,7 @@ pub type Answer = Result<Option<Arc<DynamicObject>>, Failure>;
 pub enum Written {
     /// The object after the write, with the record of the write for later comparisons.
     Left(Arc<DynamicObject>, Option<Applied>),
-    /// The object is gone, or is another one than the one to delete: only the watch can tell.
+    /// The object to delete is gone, or another object has its name. The state is unknown until the watch reports it.
     Gone,
     /// The API server did not accept the write.
     Failed,
@@ -78,21 +79,21 @@ pub enum Written {
 /// A plan that is being carried out.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// An earlier problem whose object must not be written yet.
+    /// A problem of an earlier reconcile whose object must not be written yet.
     held: Option<Problem>,
     /// The result so far.
     done: Done,
 }
 
 impl Progress {
-    /// Begins a plan. `held` is the problem of an earlier reconcile whose wait has not ended.
+    /// Starts a plan. `held` is the problem of an earlier reconcile whose wait has not ended.
     #[must_use]
     pub fn new(held: Option<Problem>) -> Self {
         Self { held, done: Done::default() }
     }
 
-    /// Whether a step is carried out now. After the first problem, only records and calls are. `allow` counts one more
-    /// write of an object and returns whether it is within the bound.
+    /// Whether to carry out a step now. After the first problem, only records and calls are carried out. `allow` counts
+    /// one more write of an object and returns whether it is within the bound.
     pub fn should_carry_out(&mut self, step: &Step, allow: impl FnOnce(Bound, &ChildKey) -> bool) -> bool {
         if self.done.problem.is_some() && !step.runs_after_failure() {
             return false;
@@ -113,10 +114,10 @@ impl Progress {
         true
     }
 
-    /// Handles the API server's answer to a write, and updates the observed children.
+    /// Handles the API server's response to a write, and updates the observed children.
     ///
     /// # Errors
-    /// The namespace is being deleted: the rest of the plan is pointless.
+    /// The namespace is being deleted: the rest of the plan would fail too.
     pub fn written(
         &mut self,
         observed: &mut Observed,
@@ -127,7 +128,7 @@ impl Progress {
         let key = write.key();
         let after = match answer {
             Ok(after) => after,
-            // The next reconcile decides again.
+            // The deletion came too late. This is no problem: the next reconcile observes the object and decides again.
             Err(failure) if matches!(write, Write::Delete { .. }) && failure.is_gone_or_changed() => None,
             Err(failure) if failure.namespace_is_ending() => return Err(NamespaceEnding),
             Err(failure) => {
@@ -157,15 +158,15 @@ impl Progress {
     }
 }
 
-/// Whether a write changed the object. Applying what admission changes back leaves it as it was.
+/// Whether a write changed the object. If admission reverts what is applied, the object stays unchanged.
 fn is_changed(observed: &Observed, key: &ChildKey, after: Option<&DynamicObject>) -> bool {
     let version = |object: &DynamicObject| object.metadata.resource_version.clone();
     observed.children.get(key).map(|before| version(before)) != after.map(version)
 }
 
-/// Handles the engine's answer to a pushed anchor. The engine has compared its log with the anchor; its result replaces
-/// the integrity in its report, so that the status of this reconcile is based on it. An engine that refused writes only
-/// because of a fault that is now gone accepts writes again.
+/// Handles the engine's response to a pushed anchor. The engine has compared its log with the anchor. `found` replaces
+/// the integrity in the engine's report, so that the status of this reconcile is based on it. If the engine refused
+/// writes only because of a fault that no longer exists, it now accepts writes again.
 pub fn acknowledge_anchor(observed: &mut Observed, found: IntegrityHealth) {
     observed.anchor_acknowledged = true;
     if let EngineReport::Answered(health) = &mut observed.writer_mut().report {

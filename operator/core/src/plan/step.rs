@@ -16,7 +16,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The write, if the step is one.
+    /// The write; `None` if the step is a call.
     #[must_use]
     pub fn write(&self) -> Option<&Write> {
         match self {
@@ -25,7 +25,8 @@ impl Step {
         }
     }
 
-    /// Whether the step is carried out although an earlier step failed. Recording the log's history must not wait.
+    /// Whether the step is carried out even if an earlier step failed. Recording the anchor must not wait for other
+    /// problems.
     #[must_use]
     pub fn runs_after_failure(&self) -> bool {
         match self {
@@ -35,29 +36,30 @@ impl Step {
     }
 }
 
-/// A call to the engine in the writer's pod. A failed call is no problem of the plan: the next reconcile plans it again
-/// while the engine's report shows that it is needed.
+/// A call to the engine in the writer's pod. If it fails, the plan has no problem: the next reconcile plans the call
+/// again while the engine's report shows that it is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Sends the engine the anchor that its log must extend. Success means that the engine compared its log with
-    /// exactly this anchor; its answer replaces the integrity in the report of this reconcile, whether or not it found
-    /// a fault.
+    /// Sends the engine the anchor that its log must extend. The call succeeds when the engine has compared its log
+    /// with exactly this anchor. The response replaces the integrity in the report of this reconcile, whether or not
+    /// the engine found a fault.
     PushAnchor(GivenAnchor),
 }
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
-    /// Server-side apply of an object that does not exist, without force. If someone else creates an object of this
-    /// name in the meantime, it is left unchanged.
+    /// Server-side apply without force, for an object that does not exist. If someone else creates an object of this
+    /// name in the meantime, that object is left unchanged.
     Create {
         /// The object.
         key: ChildKey,
-        /// Every field that the operator owns in it.
+        /// The fields that the operator owns.
         object: Value,
     },
-    /// A patch that removes owners from an object of this engine, in exactly this state: engines that no longer exist,
-    /// and any engine on a claim. Server-side apply cannot remove what others wrote.
+    /// A patch that removes owner references from an object of this engine if the object has not changed. It removes
+    /// references to engines that no longer exist, and from a claim the reference to any engine. Server-side apply
+    /// cannot remove references that others wrote.
     Release {
         /// The object.
         key: ChildKey,
@@ -65,37 +67,37 @@ pub enum Write {
         uid: String,
         /// Its resourceVersion.
         resource_version: String,
-        /// The owners it keeps.
+        /// The owner references to keep.
         owners: Vec<OwnerReference>,
     },
-    /// Server-side apply with force of an object of this engine whose wanted state differs from the last applied one:
-    /// the spec or the operator changed.
+    /// Server-side apply with force, for an object of this engine whose wanted state has changed since it was last
+    /// applied, because the spec or the operator changed.
     Update {
         /// The object.
         key: ChildKey,
-        /// Every field that the operator owns in it.
+        /// The fields that the operator owns.
         object: Value,
-        /// First field that differs, for people.
+        /// The first field that differs, for logs.
         because: String,
     },
-    /// Server-side apply with force of an object of this engine that someone else changed: the wanted state is the last
-    /// applied one.
+    /// Server-side apply with force, for an object of this engine that someone else changed since the operator applied
+    /// the same state.
     Repair {
         /// The object.
         key: ChildKey,
-        /// Every field that the operator owns in it.
+        /// The fields that the operator owns.
         object: Value,
-        /// First field that differs, for people.
+        /// The first field that differs, for logs and messages.
         because: String,
     },
-    /// Server-side apply with force of an object of this engine in which only the anchor is outdated.
+    /// Server-side apply with force, for an object of this engine in which only the anchor is outdated.
     Record {
         /// The object.
         key: ChildKey,
-        /// Every field that the operator owns in it.
+        /// The fields that the operator owns.
         object: Value,
     },
-    /// Deletion of an object of this engine that is no longer wanted, in exactly this state.
+    /// Deletion of an object of this engine that is no longer wanted, if the object has not changed.
     Delete {
         /// The object.
         key: ChildKey,
@@ -106,28 +108,30 @@ pub enum Write {
     },
 }
 
-/// Precondition of a write. If it does not hold, the API server answers with a conflict and changes nothing.
+/// Precondition of a write. If it does not hold, the API server responds with a conflict and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation<'a> {
-    /// No field of the object belongs to another field manager: server-side apply without force.
+    /// No other field manager owns a field that is written. The API server checks this in a server-side apply without
+    /// force.
     NotOwnedByOthers,
-    /// Exactly this object in exactly this state.
+    /// The object has this uid and this resourceVersion.
     Unchanged {
         /// Its uid.
         uid: &'a str,
         /// Its resourceVersion.
         resource_version: &'a str,
     },
-    /// None: the fields become the operator's, whatever their field manager. Only for objects of this engine.
+    /// No precondition: the operator takes over the fields from any other field manager. Used only for objects of this
+    /// engine.
     Forced,
 }
 
-/// The request of a write.
+/// The kind of request that carries out a write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request<'a> {
-    /// A server-side apply of this object, without its apiVersion and kind.
+    /// A server-side apply of this object. The sender adds apiVersion and kind.
     Apply(&'a Value),
-    /// A merge patch that includes the precondition.
+    /// A merge patch, which includes the precondition.
     Merge(Value),
     /// A deletion with a precondition.
     Delete,
@@ -172,7 +176,7 @@ impl Write {
         }
     }
 
-    /// The precondition.
+    /// The precondition of this write.
     #[must_use]
     pub fn expectation(&self) -> Expectation<'_> {
         match self {
@@ -184,7 +188,7 @@ impl Write {
         }
     }
 
-    /// The request to send.
+    /// The request that carries out this write.
     #[must_use]
     pub fn request(&self) -> Request<'_> {
         match self {
@@ -199,8 +203,8 @@ impl Write {
         }
     }
 
-    /// The limit on repetitions of this write, and the field to report when it is exceeded. Only writes that someone
-    /// else can provoke repeatedly have a limit.
+    /// The bound on repetitions of this write, and the field to report when the bound is exceeded. `None` if someone
+    /// else cannot provoke the write repeatedly.
     #[must_use]
     pub fn bound(&self) -> Option<(Bound, &str)> {
         match self {

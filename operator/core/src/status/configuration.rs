@@ -9,7 +9,8 @@ use engine_core::{
 use super::facts::Facts;
 use crate::conditions::{ConditionType, Reason, Truth, Verdict};
 
-/// The pod of an earlier spec, which does not show whether the present configuration is applied.
+/// The verdict while the pod belongs to an earlier spec. Its engine does not show whether the present configuration is
+/// applied.
 pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
     facts.evidence.is_of_earlier_spec(facts.observed).then(|| {
         Verdict::new(
@@ -20,7 +21,7 @@ pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
     })
 }
 
-/// The last verdict, if it is about this spec.
+/// The verdict while there is no report: the last verdict if it describes the present generation, otherwise unknown.
 pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
     if facts.health().is_some() {
         return None;
@@ -32,7 +33,7 @@ pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
     Some(last.unwrap_or_else(unknown))
 }
 
-/// Whether the engine reports a part that it does not know.
+/// The verdict from the engine's report, which lists the parts of the configuration that the engine does not know.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     let health = facts.health()?;
     if health.not_applied.is_empty() {
@@ -52,8 +53,8 @@ pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     ))
 }
 
-/// Describes the part, its field, and the first version that knows it. A part that the operator does not know either
-/// was written by someone else.
+/// Describes a part that the engine does not apply: its key, its field in the spec, and the first version of the engine
+/// that knows it. For a part that the operator does not know either, which someone else wrote, only the key is known.
 fn described(part: &NotApplied) -> String {
     let NotApplied { key: name, unknown } = part;
     let of_list = name.split('[').next().unwrap_or(name);
@@ -62,7 +63,7 @@ fn described(part: &NotApplied) -> String {
         Unknown::Key | Unknown::Value => of_list.strip_prefix(section) == Some(&format!(".{}", key.name)),
     });
     let field = |field: &'static str| match unknown {
-        // The section is the parent of the key's field.
+        // The path of a section is the path of its key's field without the last part.
         Unknown::Section => field.rsplit_once('.').map_or(field, |(section, _)| section),
         Unknown::Key | Unknown::Value => field,
     };

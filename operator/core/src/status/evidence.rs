@@ -1,5 +1,6 @@
-//! Which spec the evidence belongs to. A pod of an earlier template, a StatefulSet whose controller has not acted
-//! since, or a failure to expand to another size prove nothing about a new generation.
+//! Decides which generation of the spec the evidence belongs to. Three things prove nothing about a new generation: a
+//! pod of an earlier template, a StatefulSet that its controller has not processed since, and a failed expansion to
+//! another size.
 
 use kube_core::DynamicObject;
 
@@ -9,12 +10,12 @@ use super::{
 };
 use crate::{children::CHILDREN, observed::Observed};
 
-/// What may be judged under the generation that the status describes.
+/// Which objects show the result of the generation that the status describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Evidence {
-    /// The StatefulSet is as the spec requires, and its controller has acted on it.
+    /// The StatefulSet is as the spec requires, and its controller has processed it.
     pub(super) stateful_set_is_current: bool,
-    /// The pod, and so its engine's report, is of that StatefulSet's template.
+    /// The pod was created from the template of that StatefulSet; so the engine's report is also current.
     pub(super) pod_is_current: bool,
 }
 
@@ -35,7 +36,7 @@ impl Evidence {
         Self { stateful_set_is_current: seen, pod_is_current: seen && newest.is_some() && revision == newest }
     }
 
-    /// There is a pod, and it belongs to an earlier spec.
+    /// Whether a pod exists that belongs to an earlier spec.
     pub(super) fn is_of_earlier_spec(self, observed: &Observed) -> bool {
         observed.writer().pod.is_some() && !self.pod_is_current
     }
@@ -45,7 +46,8 @@ fn number(set: &DynamicObject, path: &str) -> Option<i64> {
     set.data.pointer(path).and_then(serde_json::Value::as_i64)
 }
 
-/// Whether the StatefulSet's controller has acted on the newest template, and the pod was created from it.
+/// Whether the rollout is complete: the StatefulSet's controller has processed the newest template, and the pod created
+/// from it is ready.
 pub(super) fn rolled_out(observed: &Observed, evidence: Evidence) -> bool {
     let Some(set) = stateful_set(observed) else { return false };
     let at = |path: &str| set.data.pointer(path).filter(|value| !value.is_null());

@@ -1,4 +1,4 @@
-//! Inputs of the conditions.
+//! The facts from which the conditions are decided.
 
 use engine_core::wire::Health;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -10,7 +10,7 @@ use crate::{
     pod::PodView,
 };
 
-/// Everything known at the end of a reconcile, and the conditions already decided.
+/// Everything that is known at the end of a reconcile, including the conditions decided so far.
 pub(super) struct Facts<'a> {
     pub(super) observed: &'a Observed,
     pub(super) outcome: &'a Outcome<'a>,
@@ -21,13 +21,13 @@ pub(super) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// The verdict on a condition of an earlier row.
+    /// The verdict on a condition that an earlier row of the table has decided.
     pub(super) fn verdict(&self, kind: ConditionType) -> &Verdict {
         let found = self.decided.iter().find(|(decided, _)| *decided == kind);
         found.map(|(_, verdict)| verdict).expect("a row is below the rows that it reads")
     }
 
-    /// Whether a condition of an earlier row has this status.
+    /// Whether a condition that an earlier row has decided has the status `truth`.
     pub(super) fn is(&self, kind: ConditionType, truth: Truth) -> bool {
         self.verdict(kind).truth == truth
     }
@@ -50,7 +50,7 @@ impl Facts<'_> {
         self.observed.writer().pod.as_ref().filter(|_| self.evidence.pod_is_current)
     }
 
-    /// Whether that pod takes requests.
+    /// Whether the current pod is ready to receive requests.
     pub(super) fn is_serving(&self) -> bool {
         self.current_pod().is_some_and(|pod| pod.ready && !pod.deleting)
     }

@@ -1,4 +1,4 @@
-//! The log in the status: its position, its anchor, and the `LogIntegrity` condition.
+//! The parts of the status about the log: its position, its anchor, and the condition `LogIntegrity`.
 
 use crds::{AcceptRollback, LogStatus};
 use engine_core::wire::{CheckpointView, Health};
@@ -22,12 +22,12 @@ use crate::{
     validate::Essentials,
 };
 
-/// The verdict, for the table of conditions.
+/// The verdict on the log, as a rule of the table of conditions.
 pub(super) fn judged(facts: &Facts<'_>) -> Option<Verdict> {
     Some(facts.integrity.verdict.clone())
 }
 
-/// Verifies the log, and decides whether its anchor is updated.
+/// Verifies the log. Returns the verdict, and the new anchor if one must be written.
 pub(super) fn integrity(
     observed: &Observed,
     essentials: &Essentials,
@@ -46,7 +46,7 @@ pub(super) fn integrity(
     }
 }
 
-/// The engine could not be queried: the last verdict stays.
+/// The verdict while the engine cannot be queried: the last one, or `NotYetAnchored` if there is none.
 fn last_verdict(observed: &Observed) -> Verdict {
     let last = before(observed, ConditionType::LogIntegrity);
     last.and_then(Verdict::of).unwrap_or_else(not_yet)
@@ -60,7 +60,8 @@ fn not_yet() -> Verdict {
     )
 }
 
-/// Nothing contradicts the record. An earlier fault that only a proof can clear stays until there is one.
+/// The verdict if nothing contradicts the record and there is no new proof. A fault that was found earlier stays until
+/// a proof clears it.
 fn no_contradiction(observed: &Observed, expected: &ExpectedHistory) -> Verdict {
     match in_status(observed) {
         _ if expected.newest().is_some() && integrity_was_false(observed) => last_verdict(observed),
@@ -78,7 +79,7 @@ fn anchored(record: &Record, now: Option<Timestamp>, observed: &Observed) -> Ver
     Verdict::new(Truth::True, Reason::Anchored, format!("the first {size} {plural} anchored since {since}"))
 }
 
-/// The record, if it differs from the stored one.
+/// Returns `record` if it differs from the record in the stored status.
 fn new_anchor(observed: &Observed, record: Record) -> Option<Record> {
     (in_status(observed).as_ref() != Some(&record)).then_some(record)
 }
@@ -110,7 +111,8 @@ fn fault(
     let message =
         format!("{}. Writes are refused; events that verify are still read. {advice}", found.message);
     let verdict = Verdict::new(Truth::False, found.reason, message);
-    // The spec accepts a rollback, and the engine has not reported since: the evidence belongs to the earlier spec.
+    // The user has accepted a rollback, but the engine has not responded since: the finding still belongs to the
+    // earlier spec.
     let unheard = acceptance_pending(essentials, expected)
         && !matches!(observed.checkpoints, CheckpointReport::Answered(_));
     let last = before(observed, ConditionType::LogIntegrity).filter(|last| unheard && last.status == "False");
@@ -145,7 +147,8 @@ fn acceptance(
     }
 }
 
-/// The newest checkpoint: the answer is for the present head, while the report may lag.
+/// The newest known checkpoint: from the response to the query if there is one, otherwise from the report, which may be
+/// older.
 fn newest_view<'a>(observed: &'a Observed, health: &'a Health) -> Option<&'a CheckpointView> {
     match &observed.checkpoints {
         CheckpointReport::Answered(answers) => answers.first().map(|(_, answer)| &answer.checkpoint),
@@ -153,7 +156,7 @@ fn newest_view<'a>(observed: &'a Observed, health: &'a Health) -> Option<&'a Che
     }
 }
 
-/// What the user can do about the fault.
+/// Describes what the user can do about the fault.
 fn remedy(found: &Finding, expected: &ExpectedHistory, view: Option<&CheckpointView>, name: &str) -> String {
     match found.reason {
         Reason::LogCorrupt => {
@@ -184,8 +187,9 @@ fn remedy(found: &Finding, expected: &ExpectedHistory, view: Option<&CheckpointV
     }
 }
 
-/// The position of the log. The head moves with every saved memory. The status is updated together with the anchor;
-/// without an anchor, at most once in [`HEAD_REFRESH_SECONDS`].
+/// The position of the log for the status. Every saved memory changes the head, so the status is not written for each
+/// change: the position is updated together with the anchor or, for a log without an anchor, at most once in
+/// [`HEAD_REFRESH_SECONDS`].
 pub(super) fn log_status(observed: &Observed, integrity: &Integrity) -> Option<LogStatus> {
     let before = observed.engine.status.as_ref().and_then(|status| status.log.clone());
     let Some(health) = observed.report_on_log() else { return before };
@@ -237,7 +241,7 @@ pub(super) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A time in complete seconds, which is the precision that the API server shows.
+/// Formats a time in whole seconds, which is the precision that the API server stores.
 pub(super) fn time(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,4 +1,4 @@
-//! What the check of a log came to.
+//! The result of verifying a log.
 
 use crate::{anchor::record::Record, conditions::Verdict};
 

@@ -1,4 +1,4 @@
-//! What several conditions look up in the same way.
+//! Lookups that several conditions share.
 
 use engine_core::wire::Health;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -11,10 +11,12 @@ use crate::{
     observed::{EngineReport, Observed},
 };
 
-/// Maximum age of the reported head while the log grows. Each update is a write to the API server.
+/// The reported head is updated at most once in this number of seconds while the log grows, because each update is a
+/// write to the API server.
 pub const HEAD_REFRESH_SECONDS: i64 = 10;
 
-/// Seconds that a StatefulSet may take to create its pod; normally one.
+/// Seconds after which a missing pod counts as overdue; normally, a StatefulSet's controller creates it within one
+/// second.
 const POD_MISSING_SECONDS: i64 = 20;
 
 pub(super) fn health(observed: &Observed) -> Option<&Health> {
@@ -62,11 +64,12 @@ pub(super) fn conflict_message(observed: &Observed, conflicts: &[ChildKey]) -> S
     claim.into_iter().chain(others).collect::<Vec<_>>().join(". ")
 }
 
-/// Whether there has been no pod for longer than Kubernetes takes to create one. Kubernetes reports the reason only in
-/// events of the StatefulSet.
+/// Whether the pod has been missing for longer than Kubernetes normally takes to create one. The reason is then only in
+/// the events of the StatefulSet.
 #[must_use]
 pub fn is_pod_overdue(observed: &Observed) -> bool {
-    // Both must be of this generation: the pod may be missing because of an earlier spec.
+    // Only conditions of the present generation count: with an earlier spec, the pod may have been missing for another
+    // reason.
     let so_far = |kind, reason: Reason| {
         before(observed, kind).filter(|c| {
             c.reason == reason.as_str() && c.observed_generation == observed.engine.metadata.generation
@@ -78,7 +81,7 @@ pub fn is_pod_overdue(observed: &Observed) -> bool {
     observed.writer().pod.is_none() && stateful_set(observed).is_some() && (stuck_before || overdue)
 }
 
-/// Seconds since this operator wrote the StatefulSet; a very large number if that was before its start.
+/// Seconds since this process wrote the StatefulSet; `i64::MAX` if this process has not written it.
 pub(super) fn set_age(observed: &Observed) -> i64 {
     let key = CHILDREN.stateful_set.key(name(observed));
     observed.applied.get(&key).map_or(i64::MAX, |applied| observed.now.duration_since(applied.at).as_secs())

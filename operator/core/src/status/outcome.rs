@@ -1,18 +1,18 @@
-//! What a reconcile came to.
+//! The result of a reconcile.
 
 use crate::{
     plan::{Done, Plan},
     validate::{Essentials, Fault, Valid},
 };
 
-/// Result of a reconcile, after its writes.
+/// Result of a reconcile after its writes.
 #[derive(Debug)]
 pub enum Outcome<'a> {
     /// The spec cannot be carried out.
     Invalid {
-        /// Faults in it.
+        /// The faults in the spec.
         faults: &'a [Fault],
-        /// The parts of it that are used nevertheless.
+        /// The parts of the spec that are used even if it is invalid.
         essentials: &'a Essentials,
     },
     /// The plan was carried out, up to the first problem.
@@ -21,7 +21,7 @@ pub enum Outcome<'a> {
         valid: &'a Valid,
         /// The plan.
         plan: &'a Plan,
-        /// Its result.
+        /// The result of the plan.
         done: &'a Done,
     },
 }

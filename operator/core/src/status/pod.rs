@@ -1,4 +1,4 @@
-//! The pod in the status: first the engine's container, then containers that others added.
+//! The verdicts about the pod: first about the engine's container, then about containers that others added.
 
 use super::{
     evidence::Evidence,
@@ -15,7 +15,7 @@ use crate::{
 /// Number of restarts after which a container that does not start is reported as crash-looping.
 const CRASHES_MIN: i64 = 3;
 
-/// A pod that Kubernetes does not create.
+/// The verdict if Kubernetes does not create the pod.
 pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict> {
     if !evidence.stateful_set_is_current || !is_pod_overdue(observed) {
         return None;
@@ -38,16 +38,16 @@ pub(super) fn no_pod(observed: &Observed, evidence: Evidence) -> Option<Verdict>
     Some(Verdict::new(Truth::True, Reason::PodRefused, message))
 }
 
-/// What keeps a pod from running until someone acts.
+/// The verdict if the pod cannot run until someone acts.
 pub(super) fn pod_obstacle(pod: &PodView) -> Option<Verdict> {
     engine_obstacle(pod).or_else(|| pod.others.iter().find_map(|other| other_obstacle(pod, other)))
 }
 
 /// Why a container does not run.
 enum ContainerProblem {
-    /// The image.
+    /// The image cannot be pulled.
     Image,
-    /// The kubelet cannot create or start it.
+    /// The kubelet cannot create or start the container.
     Refused,
 }
 
@@ -101,7 +101,8 @@ fn engine_obstacle(pod: &PodView) -> Option<Verdict> {
     }
 }
 
-/// A pod is ready when all its containers are: a container that someone else added keeps requests from the engine.
+/// The verdict on a container that someone else added. If it does not run, the pod is not ready, and the engine gets no
+/// requests.
 fn other_obstacle(pod: &PodView, other: &OtherContainer) -> Option<Verdict> {
     if pod.ready {
         return None;

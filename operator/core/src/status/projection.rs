@@ -1,4 +1,4 @@
-//! The projection in the status: how far it is behind the log, and whether searches are answered.
+//! The parts of the status about the projection: how far it is behind the log, and whether searches work.
 
 use crds::{LogStatus, ProjectionRebuild, ProjectionStatus};
 use engine_core::wire::{Health, ProjectionHealth, ProjectionState};
@@ -24,7 +24,7 @@ pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
     })
 }
 
-/// The last verdict, if it is about this spec.
+/// The verdict while there is no report: the last verdict if it describes the present generation, otherwise unknown.
 pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
     if facts.health().is_some() {
         return None;
@@ -36,7 +36,7 @@ pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
     Some(last.unwrap_or_else(unknown))
 }
 
-/// Whether searches are answered, and from which projection.
+/// The verdict from the engine's report: whether searches work, and with which projection.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     let projection = &facts.health()?.projection;
     Some(match (projection.state, &projection.rebuild) {
@@ -64,7 +64,7 @@ pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     })
 }
 
-/// Searches fail: the engine does not serve reads.
+/// The verdict of Ready if searches fail: the engine does not serve reads.
 pub(super) fn is_failed(facts: &Facts<'_>) -> Option<Verdict> {
     let failed = facts.health()?.projection.state == ProjectionState::Failed;
     failed.then(|| {
@@ -76,15 +76,16 @@ pub(super) fn is_failed(facts: &Facts<'_>) -> Option<Verdict> {
     })
 }
 
-/// The numbers of the projection. They change with every saved memory. The status is updated together with the log's
-/// position, and otherwise at most once in [`HEAD_REFRESH_SECONDS`].
+/// The numbers of the projection for the status. Every saved memory changes them, so they are updated together with the
+/// log's position, and otherwise at most once in [`HEAD_REFRESH_SECONDS`].
 pub(super) fn projection_status(observed: &Observed, log: Option<&LogStatus>) -> Option<ProjectionStatus> {
     let status = observed.engine.status.as_ref();
     let before = status.and_then(|status| status.projection.clone());
     let Some(Health { projection, .. }) = health(observed) else { return before };
     let fresh = fresh(projection, observed.now);
     let Some(before) = before else { return Some(fresh) };
-    // A verification of rows without a finding causes no write: it is written with the next change.
+    // A new `checked_at` alone does not cause a write of the status: it is written with the next change of another
+    // value.
     let (observed_at, checked_at) = (fresh.observed_at.clone(), fresh.checked_at.clone());
     let same = ProjectionStatus { observed_at, checked_at, ..before.clone() } == fresh;
     let with_the_log = status.and_then(|status| status.log.as_ref()) != log;

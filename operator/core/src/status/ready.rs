@@ -6,7 +6,7 @@ use crate::{
     observed::EngineReport,
 };
 
-/// The engine's report on its log counts even while its pod takes no requests.
+/// Whether the engine reports a fault of its log while its pod receives no requests.
 pub(super) fn is_bad_log_reported_without_serving(facts: &Facts<'_>) -> bool {
     let reported = facts.current_pod().is_some() && facts.health().is_some();
     !facts.is_serving() && reported && is_log_bad(facts)

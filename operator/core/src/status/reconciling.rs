@@ -17,7 +17,7 @@ pub(super) fn deleting(facts: &Facts<'_>) -> Option<Verdict> {
     busy(Reason::Deleting, "the resource is being deleted; the volume claim is kept")
 }
 
-/// In kstatus, a resource is either in progress or stalled, not both.
+/// The verdict while Stalled is true: in kstatus, a resource is either in progress or stalled, not both.
 pub(super) fn blocked(facts: &Facts<'_>) -> Option<Verdict> {
     facts
         .is(ConditionType::Stalled, Truth::True)
@@ -40,7 +40,8 @@ pub(super) fn applying(facts: &Facts<'_>) -> Option<Verdict> {
     }
 }
 
-/// The volume is being expanded, or fails to expand, whatever other problems there are.
+/// The verdict while the volume is smaller than requested. It has precedence over other verdicts, whatever other
+/// problems exist.
 pub(super) fn growing(facts: &Facts<'_>) -> Option<Verdict> {
     let claim = storage::claim_of(facts.observed, name(facts.observed))?;
     let growing = growth_verdict(facts.observed, claim)?;

@@ -12,8 +12,8 @@ use crate::{
     refusal,
 };
 
-/// Seconds for which evidence of an earlier generation gives no verdict, because the engine may report something else
-/// soon.
+/// How many seconds evidence of an earlier generation gives no verdict: during this time, the engine may still send a
+/// new report.
 const OLD_EVIDENCE_SECONDS: i64 = 120;
 
 fn stalled(reason: Reason, message: String) -> Option<Verdict> {
@@ -34,7 +34,8 @@ pub(super) fn name_conflict(facts: &Facts<'_>) -> Option<Verdict> {
     stalled(Reason::NameConflict, conflict_message(facts.observed, &plan.conflicts))
 }
 
-/// Permanent refusals by the API server, and contested objects. Temporary failures are no obstacle.
+/// The verdict if the API server permanently refuses an object, or an object is contested. Temporary failures do not
+/// count.
 pub(super) fn not_applied(facts: &Facts<'_>) -> Option<Verdict> {
     let Outcome::Applied { done, .. } = facts.outcome else { return None };
     match done.problem.as_ref()? {
@@ -48,8 +49,8 @@ pub(super) fn not_applied(facts: &Facts<'_>) -> Option<Verdict> {
     }
 }
 
-/// The log does not match the record, and the engine has reported this for the present spec or has had time enough to
-/// do so.
+/// Whether the log does not match the record, and this is certain for the present spec: the engine has reported it
+/// under this spec, or has had enough time to report something else.
 pub(super) fn is_log_known_bad(facts: &Facts<'_>) -> bool {
     let (observed, log) = (facts.observed, facts.verdict(ConditionType::LogIntegrity));
     if log.truth != Truth::False || facts.evidence.is_of_earlier_spec(observed) {

@@ -1,5 +1,6 @@
-//! The conditions as a table of precedence. Each condition has rules, of which the first that applies decides. A new
-//! condition is a new row; if it makes Stalled true or Ready false, add a rule to their rows at the right place.
+//! The conditions as a table. Each row has the rules of one condition; the first rule that applies decides. To add a
+//! condition, add a row. If the new condition can make Stalled true or Ready false, also add a rule at the right place
+//! of their rows.
 
 use super::{
     configuration,
@@ -16,28 +17,29 @@ use crate::conditions::{
     Truth, Verdict,
 };
 
-/// One condition.
+/// The rules of one condition.
 pub(super) struct Row {
-    /// Its type.
+    /// The type of the condition.
     pub(super) kind: ConditionType,
-    /// Its rules in order of precedence. The last one always applies.
+    /// The rules in order of precedence. The last one always applies.
     pub(super) rules: &'static [Rule],
 }
 
 /// One rule of a row.
 pub(super) enum Rule {
-    /// Decides with a function, which returns one of these reasons.
+    /// Decides with a function, which returns a verdict with one of the listed reasons, or `None` if the rule does not
+    /// apply.
     Decides(&'static [Reason], fn(&Facts<'_>) -> Option<Verdict>),
-    /// Copies reason and message from a condition of an earlier row, with this status, if that condition has one of
-    /// these reasons and the test holds.
+    /// Copies the reason and the message from a condition of an earlier row and sets the given status. Applies if that
+    /// condition has one of the given reasons and the function returns true.
     Follows(Truth, ConditionType, Reasons, fn(&Facts<'_>) -> bool),
 }
 
-/// Reasons of the condition to copy from.
+/// Which reasons of the other condition a rule copies.
 pub(super) enum Reasons {
-    /// Every reason that it can have.
+    /// Every reason.
     Any,
-    /// One of these.
+    /// Only these reasons.
     These(&'static [Reason]),
     /// Every reason except this one.
     AllBut(Reason),
@@ -55,7 +57,7 @@ impl Reasons {
 
 use Rule::{Decides, Follows};
 
-/// Reasons of `StorageReady` that require someone to act.
+/// Reasons of `StorageReady` for which someone must act.
 const STORAGE_OBSTACLES: &[Reason] = &[
     StorageClassMissing,
     NoDefaultStorageClass,
@@ -69,7 +71,7 @@ fn always(_: &Facts<'_>) -> bool {
     true
 }
 
-/// Every condition. A row is below the rows that its rules read.
+/// The rows of all conditions. A row may only read the conditions of rows above it.
 pub(super) const TABLE: [Row; 7] = [
     Row {
         kind: StorageReady,
@@ -159,13 +161,13 @@ pub(super) const TABLE: [Row; 7] = [
     Row {
         kind: Ready,
         rules: &[
-            // Rules for a pod that takes no requests. The last of these always applies in that case.
+            // Rules for a pod that receives no requests. One of them always applies to such a pod.
             Follows(Truth::False, LogIntegrity, Reasons::Any, ready::is_bad_log_reported_without_serving),
             Follows(Truth::False, Stalled, Reasons::Any, ready::is_stalled_without_serving),
             Decides(&[Unschedulable, SidecarNotReady, EngineStarting], ready::not_ready),
             Follows(Truth::False, Reconciling, Reasons::Any, ready::is_reconciling_without_serving),
             Decides(&[PodStarting], ready::not_serving),
-            // Rules for a pod that takes requests.
+            // Rules for a pod that receives requests.
             Decides(&[EngineUnreachable, EngineStarting], ready::not_reported),
             Follows(Truth::False, LogIntegrity, Reasons::Any, ready::is_log_bad),
             Follows(Truth::False, LogIntegrity, Reasons::These(&[RollbackAccepted]), always),
@@ -179,7 +181,7 @@ pub(super) const TABLE: [Row; 7] = [
 ];
 
 impl Rule {
-    /// The verdict of the rule, if it applies.
+    /// The verdict of the rule; `None` if the rule does not apply.
     fn apply(&self, facts: &Facts<'_>) -> Option<Verdict> {
         match self {
             Self::Decides(reasons, decide) => {
@@ -196,7 +198,7 @@ impl Rule {
     }
 }
 
-/// Decides every condition.
+/// Decides every condition, in the order of the table.
 pub(super) fn decide(facts: &mut Facts<'_>) {
     for row in &TABLE {
         let verdict = row.rules.iter().find_map(|rule| rule.apply(facts));
@@ -222,7 +224,8 @@ mod tests {
         }
     }
 
-    /// A mistake in the table is a reason that no rule gives, or that a rule waits for in vain.
+    /// Finds mistakes in the table: a reason that no rule gives, and a rule that copies a reason which the other
+    /// condition never has.
     #[test]
     fn every_reason_is_given_by_a_rule() {
         let given = |kind: Option<ConditionType>| -> Vec<Reason> {

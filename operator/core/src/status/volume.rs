@@ -1,4 +1,4 @@
-//! The volume in the status.
+//! The parts of the status about the volume.
 
 use crds::{AccessMode, Quantity, StorageStatus};
 use engine_core::wire::{Health, StorageReason};
@@ -20,7 +20,8 @@ use crate::{
     storage::{self, ClaimHold},
 };
 
-/// Seconds after the start of an expansion in which an engine may still report a full volume without being stalled.
+/// After an expansion, the engine may still report a full volume for this number of seconds. It is not stalled during
+/// this time.
 const RESUMING_SECONDS_MAX: i64 = 60;
 
 pub(super) fn storage_status(observed: &Observed) -> Option<StorageStatus> {
@@ -37,7 +38,7 @@ fn claim_key(observed: &Observed) -> ChildKey {
     CHILDREN.claim.key(name(observed))
 }
 
-/// The claim for the rules below: it exists, could be read, and is not left unchanged on purpose.
+/// The claim of the engine, if it exists.
 fn claim<'a>(facts: &Facts<'a>) -> Option<&'a DynamicObject> {
     storage::claim_of(facts.observed, name(facts.observed))
 }
@@ -67,7 +68,7 @@ pub(super) fn foreign(facts: &Facts<'_>) -> Option<Verdict> {
     })
 }
 
-/// The engine's report about its volume, if it belongs to the spec that the status describes.
+/// The verdict from the engine's report about its volume, if the report belongs to the spec that the status describes.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
     let problem = volume_problem(facts.observed, facts.health()?, claim(facts)?)?;
     if facts.evidence.is_of_earlier_spec(facts.observed) && problem.reason != Reason::Resizing {
@@ -168,8 +169,9 @@ fn volume_problem(observed: &Observed, health: &Health, claim: &DynamicObject) -
     }
 }
 
-/// Whether someone has already acted on a full volume. The claim shows its new capacity some seconds before the engine
-/// checks again: until then, the engine is not stalled, and a waiting pipeline must not be told that it is.
+/// Whether a full volume is being expanded, or was expanded just now. The claim shows the new capacity some seconds
+/// before the engine checks its volume again. During this time, the engine must not be reported as stalled: a pipeline
+/// that waits for the expansion would fail.
 fn growth_under_way(observed: &Observed, claim: &DynamicObject) -> bool {
     let growing = growth_verdict(observed, claim);
     let just_grown = || {
@@ -239,7 +241,8 @@ fn pending_verdict(observed: &Observed, claim: &DynamicObject, access_mode: Acce
     }
 }
 
-/// Whether the volume of the claim may hold memories. Only a claim that was created for an empty log has none.
+/// Whether the volume of the claim may hold memories. This is false only for a claim that was created for an empty log
+/// and has never had a volume.
 fn may_hold_memories(observed: &Observed, claim: &DynamicObject) -> bool {
     let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
     log.is_some_and(|log| log.head_seq.max(log.size.unwrap_or_default()) > 0)
@@ -248,7 +251,7 @@ fn may_hold_memories(observed: &Observed, claim: &DynamicObject) -> bool {
         || claim_record(Some(claim)) != ClaimRecord::New
 }
 
-/// The verdict on the expansion of a bound claim that is smaller than it should be.
+/// The verdict while a bound claim has less capacity than it requests: the expansion is in progress or has failed.
 pub(super) fn growth_verdict(observed: &Observed, claim: &DynamicObject) -> Option<Verdict> {
     let milli = |quantity: Option<Quantity>| quantity.and_then(|quantity| quantity.milli().ok());
     let (requested, capacity) = (storage::requested(claim), storage::capacity(claim));
@@ -283,8 +286,8 @@ fn resize_failure(claim: &DynamicObject) -> Option<&Value> {
     })
 }
 
-/// Whether an expansion failure is for the size that is now requested. The resizer reports its size; if it does not,
-/// the failure counts from the second reconcile with the new size.
+/// Whether a failed expansion was an attempt to reach the size that is now requested. The resizer normally reports the
+/// size of its attempt. If it does not, the failure counts from the second reconcile with the new size.
 fn is_of_this_size(observed: &Observed, claim: &DynamicObject) -> bool {
     let requested = storage::requested(claim).and_then(|size| size.milli().ok());
     let tried = claim.data.pointer("/status/allocatedResources/storage").and_then(Value::as_str);

@@ -1,18 +1,19 @@
-//! The parts of a spec that are used even if other parts are invalid.
+//! The parts of the spec that are used even if other parts are invalid.
 
 use crds::{AcceptRollback, AccessMode, MemoryEngineSpec, Quantity};
 use jiff::SignedDuration;
 
-/// Bounds of the seconds between two anchors.
+/// Minimum and maximum of the seconds between two anchors.
 pub(super) const ANCHOR_INTERVAL_SECONDS: (i32, i32) = (1, 3600);
 
-/// The parts that are read from every spec, valid or not. While a spec cannot be carried out, the log of a running
-/// engine is still verified and anchored, and its volume is still reported.
+/// The parts that are used of every spec, whether it is valid or not. With them, the operator still verifies and
+/// anchors the log of a running engine and reports its volume while the spec is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Essentials {
-    /// Time between two anchors while the log grows. Always within its bounds, even if the value in the spec is not.
+    /// Time between two anchors while the log grows. A value outside of the bounds is replaced by the nearest bound.
     pub anchor_interval: SignedDuration,
-    /// Decision to accept a log that does not extend its anchor. A head that is not valid matches no log.
+    /// The user's decision to accept a log that does not extend its anchor. If the head in it is invalid, it matches no
+    /// log.
     pub accept_rollback: Option<AcceptRollback>,
     /// Size of the volume.
     pub size: Quantity,
@@ -21,7 +22,7 @@ pub struct Essentials {
 }
 
 impl Essentials {
-    /// Reads a spec.
+    /// Extracts these parts from a spec.
     #[must_use]
     pub fn of(spec: &MemoryEngineSpec) -> Self {
         let (min, max) = ANCHOR_INTERVAL_SECONDS;

@@ -4,7 +4,7 @@ use engine_core::configuration::ALLOWED_HOSTS_MAX;
 use engine_core::policy::PolicyFault;
 use engine_core::request::Refused;
 
-/// A fault in a spec, and what to do about it.
+/// A fault in a spec; its message also says how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The resource does not match this operator's CRD.
@@ -25,7 +25,7 @@ pub enum Fault {
     Quantity {
         /// Path of the field.
         field: &'static str,
-        /// The fault.
+        /// What is wrong with the value.
         problem: String,
     },
     /// The request exceeds the limit.
@@ -38,12 +38,12 @@ pub enum Fault {
         field: &'static str,
         /// The value.
         value: i64,
-        /// Minimum.
+        /// The minimum.
         min: i64,
-        /// Maximum.
+        /// The maximum.
         max: i64,
     },
-    /// The root of an accepted head is not a valid root.
+    /// The root or the size of the head to accept is invalid.
     #[error(
         "spec.integrity.acceptRollback.root must be 64 lower-case hexadecimal digits, and size not negative"
     )]
@@ -51,23 +51,23 @@ pub enum Fault {
     /// The engine would refuse the policy.
     #[error("spec.policy.{0}")]
     Policy(PolicyFault),
-    /// The expiry is not an RFC 3339 time.
+    /// The expiry of the exception with this index is not an RFC 3339 time.
     #[error(
         "spec.policy.exceptions[{0}].expires is not an RFC 3339 time: write it like 2027-01-01T00:00:00Z"
     )]
     Expires(usize),
-    /// An item is not a valid host.
+    /// The allowed host with this index is not a valid host.
     #[error(
         "spec.mcp.allowedHosts[{0}] is not a host: write a name or an IP address, with a port or without, like memory.example.org"
     )]
     Host(usize),
-    /// More hosts than the engine accepts.
+    /// There are more allowed hosts than the engine accepts.
     #[error("spec.mcp.allowedHosts has {0} items: leave at most {ALLOWED_HOSTS_MAX}")]
     Hosts(usize),
-    /// A name the engine would refuse.
+    /// The engine would refuse this name of a project.
     #[error("{0}: write another name")]
     Project(Refused),
-    /// A label or an annotation that a spec must not set.
+    /// A label or an annotation that the spec must not set.
     #[error(
         "{field}: {key:?} is reserved: it belongs to the operator, or changes how Kubernetes treats the object. Choose another prefix"
     )]
@@ -80,12 +80,12 @@ pub enum Fault {
     /// A user or group ID that is not allowed.
     #[error("spec.writer.securityContext: users and groups are numbers from 1 to 2147483647; 0 is root")]
     Root,
-    /// A field that has no effect without another.
+    /// A field has no effect without another field.
     #[error("{field} has no effect without {needed}: add it, or remove {field}")]
     Needs {
         /// Path of the field.
         field: &'static str,
-        /// The missing field.
+        /// The field that is missing.
         needed: &'static str,
     },
 }

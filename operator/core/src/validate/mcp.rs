@@ -25,7 +25,8 @@ pub(super) fn check_mcp(mcp: &Mcp, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Whether the engine accepts the text as a host, and its first and last characters match the definition's pattern.
+/// Whether the engine accepts `text` as a host, and the first and last characters of the name match the pattern in the
+/// CRD.
 fn is_host(text: &str) -> bool {
     let name = text.split(':').next().unwrap_or_default();
     let is_plain = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());

@@ -1,5 +1,5 @@
-//! Validates the settings of the pod and the Service: labels and annotations of the operator are reserved, and root is
-//! not allowed.
+//! Validates the settings of the pod and of the Service: the spec must not set labels and annotations of the operator,
+//! and must not run the engine as root.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ const RESERVED_PREFIXES: [&str; 7] = [
     "container.seccomp.security.alpha.kubernetes.io",
     "container.apparmor.security.beta.kubernetes.io",
 ];
-/// Single keys of the same kind.
+/// Single keys that are reserved for the same reasons.
 const RESERVED_KEYS: [&str; 6] = [
     "controller-revision-hash",
     "kubectl.kubernetes.io/default-container",

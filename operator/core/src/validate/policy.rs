@@ -21,8 +21,7 @@ pub(super) fn check_policy(policy: &Policy, faults: &mut Vec<Fault>) {
     faults.extend(late.map(|(index, _)| Fault::Expires(index)));
 }
 
-/// Converts an exception for the engine's check, without its expiry: an invalid expiry is reported separately, and a
-/// valid one is never a fault.
+/// Converts an exception to the engine's type for the engine's check. The expiry is left out: it is checked separately.
 fn as_the_engine_reads_it(exception: &crds::PolicyException) -> Exception {
     let crds::PolicyException { detector, sha256, value, reason, reviewer, expires: _ } = exception.clone();
     Exception { detector, sha256, value, reason, reviewer, expires: None }

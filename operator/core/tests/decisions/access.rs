@@ -1,4 +1,5 @@
-//! The operator's rights in the chart and in the kustomize manifests: exactly those that the table of children needs.
+//! The operator's rights in the Helm chart and in the kustomize manifests: they must be exactly those that the table of
+//! children needs.
 #![expect(clippy::disallowed_methods, reason = "the manifests are files of this repository")]
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use crate::world::{engine, observed, valid};
 
-/// Rights on resources that are not children.
+/// Rights on resources that are not children: API group, resource, verbs.
 const OTHERS: [(&str, &str, &[&str]); 6] = [
     ("memoryengine.io", "memoryengines", &["list", "watch"]),
     ("memoryengine.io", "memoryengines/status", &["patch"]),
@@ -40,7 +41,7 @@ fn needed(children: &Children) -> Rules {
     .collect()
 }
 
-/// The rules of a list, with one entry for each resource.
+/// The rules of a list, with one entry for each API group and resource.
 fn granted(rules: &Value) -> Rules {
     let words = |rule: &Value, key: &str| -> Vec<String> {
         let list = rule[key].as_array().expect("a list").iter();
@@ -66,7 +67,8 @@ fn of_kustomize() -> Rules {
     granted(&role["rules"])
 }
 
-/// The rules of the chart. They are in two named templates without template expressions.
+/// The rules in the chart. They are in two named templates that contain no template expressions, so they can be parsed
+/// as YAML.
 fn of_chart() -> Rules {
     let templates = read("charts/memory-operator/templates/_names.tpl");
     let mut found = Rules::new();
@@ -85,7 +87,7 @@ fn chart_and_kustomize_grant_what_the_children_need_and_no_more() {
     assert_eq!(of_chart(), needed(&CHILDREN), "charts/memory-operator/templates/_names.tpl");
 }
 
-/// A child that may become unwanted needs one more right.
+/// A child that may become unwanted needs an additional right.
 #[test]
 fn another_row_needs_other_rights() {
     let mut children = CHILDREN;
@@ -97,7 +99,7 @@ fn another_row_needs_other_rights() {
     assert_eq!(children.kinds().len(), CHILDREN.kinds().len() - 1);
 }
 
-/// Each row has a unique name among those of its kind, and is planned in exactly one way.
+/// Each row has a name that is unique within its kind, and is planned in exactly one way.
 #[test]
 fn every_child_is_another_object_and_is_wanted_removed_or_has_its_own_rules() {
     let mut keys = CHILDREN.keys("notes");

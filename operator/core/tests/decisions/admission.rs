@@ -1,5 +1,5 @@
-//! Changes to applied objects: changes by admission are accepted, repeated reverts are bounded, and changes of the spec
-//! are neither.
+//! Changes to applied objects: changes by admission are accepted, and repeated reverts by others are bounded. Changes
+//! of the spec are treated as neither.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::world::{
     carry_out, condition, edit, engine, observed, planned, remember, settled, status_after, stopped, stored,
 };
 
-/// A mutation that an admission policy makes on every write of an object of this kind.
+/// A change that an admission policy makes to every object of this kind when it is written.
 type Policy = (ChildKind, fn(&mut Value));
 
-/// Carries a plan out on an API server with this policy.
+/// Carries out a plan on an API server that has this admission policy.
 fn admitted(world: &mut Observed, plan: &Plan, (kind, policy): Policy) {
     for write in plan.writes() {
         let one = Plan { steps: vec![Step::Write(write.clone())], ..Plan::default() };
@@ -80,7 +80,8 @@ fn policies() -> Vec<(&'static str, Policy)> {
     ]
 }
 
-/// An engine with a toleration on an API server with this policy, after all writes; also returns the number of writes.
+/// The world of an engine with a toleration after all writes on an API server with this policy. Also returns the number
+/// of plans that were carried out.
 fn made_under(policy: Policy) -> (Observed, usize) {
     let mut engine = engine();
     engine.spec.writer.tolerations =
@@ -104,13 +105,13 @@ fn what_admission_makes_of_an_object_is_no_drift() {
         let (world, looks) = made_under(policy);
         assert_eq!(looks, 2, "{name}: created, and applied once more to verify that it comes back the same");
         assert_eq!(planned(&world), Plan::default(), "{name}");
-        // A claim without a record is treated as unknown.
+        // The claim's lost record is not reported: a claim without a record is treated as a claim with unknown content.
         let is_named = !operator_core::applied_drift::altered(&world).is_empty();
         assert!(is_named || name == "the claim's anchor removed", "{name}: it is named");
     }
 }
 
-/// A restart of the operator costs one write for each object that admission changes, and no more.
+/// After a restart, the operator writes each object that admission changes once, and then nothing more.
 #[test]
 fn a_restart_costs_one_write_of_what_admission_changed() {
     for (name, policy) in policies() {
@@ -130,7 +131,7 @@ fn a_restart_costs_one_write_of_what_admission_changed() {
     }
 }
 
-/// These writes change nothing, so the engine is not reported as reconciling because of them.
+/// Writes that leave the objects unchanged do not make the engine Reconciling.
 #[test]
 fn applying_that_changes_nothing_is_not_said_to_change_something() {
     let mut world = settled();
@@ -143,7 +144,7 @@ fn applying_that_changes_nothing_is_not_said_to_change_something() {
     assert_eq!(condition(&status_after(&world, &plan, &something), "Ready"), "False/Applying");
 }
 
-/// Only the returned value at its path is accepted; everything else is still drift.
+/// Only the value that admission set at this path is accepted; every other change is drift.
 #[test]
 fn what_somebody_does_besides_admission_is_drift() {
     let (_, policy) = policies().remove(0);
@@ -161,7 +162,8 @@ fn what_somebody_does_besides_admission_is_drift() {
     check("/spec/template/spec/containers/0/image", json!("evil"));
 }
 
-/// A replaced object or a removed policy ends the acceptance.
+/// The change by admission is no longer accepted after a while, or when the object was replaced. The object is then
+/// applied again.
 #[test]
 fn what_was_accepted_is_asked_again_in_time_and_of_another_object() {
     let (_, policy) = policies().remove(0);
@@ -179,7 +181,8 @@ fn what_was_accepted_is_asked_again_in_time_and_of_another_object() {
     assert_eq!(said(&planned(&another)), ["repair StatefulSet/notes"]);
 }
 
-/// A policy on creations alone must not decide what a restart of the operator would revert.
+/// A change by a policy that applies only to creations is not accepted: after a restart, the operator would revert it
+/// anyway.
 #[test]
 fn what_admission_does_at_a_creation_alone_is_put_right_at_once() {
     let (_, policy) = policies().remove(0);
@@ -192,7 +195,7 @@ fn what_admission_does_at_a_creation_alone_is_put_right_at_once() {
     assert_eq!(planned(&world), Plan::default());
 }
 
-/// A newer anchor on a claim and a ConfigMap that admission changes does not count as a repair of them.
+/// Admission changes a claim and a ConfigMap: recording a newer anchor in them does not count as a repair.
 #[test]
 fn the_anchor_moves_on_over_what_admission_changed() {
     for (name, (kind, policy)) in
@@ -200,7 +203,7 @@ fn the_anchor_moves_on_over_what_admission_changed() {
     {
         let mut world = anchored(5);
         for key in world.children.clone().into_keys().filter(|key| key.kind == kind) {
-            // Applied before, under the policy.
+            // The object was applied before, while the policy existed.
             let mut object = serde_json::to_value(world.children[&key].as_ref()).expect("JSON");
             let write = Write::Repair { key, object: object.clone(), because: String::new() };
             policy(&mut object);
@@ -224,7 +227,7 @@ fn the_anchor_moves_on_over_what_admission_changed() {
     }
 }
 
-/// Repeated edits of the spec are not contested writes; repeated reverts of applied fields are.
+/// Repeated edits of the spec cause updates, which are not bounded. Reverted fields cause repairs.
 #[test]
 fn an_edit_of_the_spec_is_no_repair() {
     let mut world = settled();
@@ -242,7 +245,7 @@ fn an_edit_of_the_spec_is_no_repair() {
             said(&plan)
         );
         carry_out(&mut world, &plan, usize::MAX);
-        // Someone reverts the write: it must be repaired, even if the hash annotation was reverted too.
+        // Someone reverts the write: the operator plans a repair, even if the hash annotation was reverted too.
         let mut fought = world.clone();
         edit(&mut fought, ChildKind::ConfigMap, "notes-config", "/metadata/annotations", json!({}));
         edit(&mut fought, ChildKind::ConfigMap, "notes-config", "/data", json!({"config.yaml": "{}"}));
@@ -250,7 +253,7 @@ fn an_edit_of_the_spec_is_no_repair() {
     }
 }
 
-/// After a restart of the operator, the hash annotation on the object distinguishes an update from a repair.
+/// After a restart, the operator distinguishes an update from a repair by the hash annotation on the object.
 #[test]
 fn a_new_operator_tells_an_update_from_a_repair() {
     let mut world = settled();
@@ -267,7 +270,7 @@ fn a_new_operator_tells_an_update_from_a_repair() {
     assert_eq!(said(&planned(&world)), ["update Service/notes"]);
 }
 
-/// The status reports the result of the writes, and the log is verified and anchored whatever the result.
+/// Whatever problem stops the writes, the status reports it, and the log is verified and anchored.
 #[test]
 fn whatever_stops_the_writes_the_log_is_anchored() {
     let key = || ChildKey { kind: ChildKind::StatefulSet, name: "notes".into() };
@@ -294,7 +297,7 @@ fn whatever_stops_the_writes_the_log_is_anchored() {
     }
 }
 
-/// An object as stored by the API server and as applied has no differences.
+/// If the API server stores an object as it was applied, the object has no altered fields.
 #[test]
 fn what_comes_back_as_applied_is_not_called_changed() {
     let mut world = settled();

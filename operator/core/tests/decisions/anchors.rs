@@ -31,7 +31,8 @@ fn a_new_volume_is_known_to_be_new() {
     assert_eq!(condition(&status_of(&world), "LogIntegrity"), "Unknown/NotYetAnchored");
 }
 
-/// The status is written first, because the API server guards it; claim, ConfigMap and engine follow from it.
+/// The status is written first, because the CRD's transition rules protect the anchor there. The claim, the ConfigMap
+/// and the push to the engine follow from the status.
 #[test]
 fn the_first_event_is_anchored_at_once_and_in_order() {
     let mut world = settled();
@@ -95,8 +96,7 @@ fn a_short_interval_is_kept_and_a_budget_is_waited_for() {
     );
 }
 
-/// An interrupted plan is completed by the next reconcile: after each single write the rest is planned, and then
-/// nothing.
+/// The next reconcile completes an interrupted plan: after any number of writes, the rest is planned, and then nothing.
 #[test]
 fn an_anchor_gets_everywhere_wherever_the_operator_stops() {
     let mut world = anchored(5);
@@ -114,7 +114,7 @@ fn an_anchor_gets_everywhere_wherever_the_operator_stops() {
     }
 }
 
-/// A removed record on the claim or an edited ConfigMap is repaired, within the bound on repairs.
+/// A record that someone removed from the claim, or changed in the ConfigMap, is repaired within the bound on repairs.
 #[test]
 fn what_somebody_did_to_the_anchor_is_put_right() {
     let mut world = anchored(5);
@@ -129,7 +129,8 @@ fn what_somebody_did_to_the_anchor_is_put_right() {
     assert!(matches!(writes(&planned(&world)).as_slice(), [Write::Repair { .. }]));
 }
 
-/// An invalid spec stops neither anchors nor an acceptance, and neither does an interval out of bounds.
+/// While the spec is invalid, the log is still anchored and a rollback can be accepted. This also holds if the interval
+/// of anchors is out of bounds.
 #[test]
 fn a_log_is_anchored_also_under_a_spec_that_is_invalid() {
     let mut world = anchored(5);

@@ -1,5 +1,5 @@
-//! The engine's configuration: fields of the spec are passed on, omitted fields stay omitted, and what the engine would
-//! refuse is refused before.
+//! The engine's configuration: fields of the spec are passed on, omitted fields stay omitted, and validation refuses
+//! what the engine would refuse.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::world::{
     valid,
 };
 
-/// A sample text that must not appear in anything that the operator writes.
+/// A text in an exception. It must not appear in anything that the operator writes.
 const TEXT: &str = "help@example.org";
 
 fn exception() -> PolicyException {
@@ -92,8 +92,8 @@ fn text_of(spec: MemoryEngineSpec) -> String {
     engine_config(&valid(&observed(engine)))
 }
 
-/// The configuration as operators wrote it before these sections existed. A changed text would restart every engine
-/// when the operator is upgraded.
+/// The configuration as operators wrote it before these sections existed. If the text changed, an upgrade of the
+/// operator would restart every engine.
 const BEFORE: &str = "\
 engine:
   name: notes
@@ -121,9 +121,10 @@ fn a_section_that_is_left_out_changes_no_byte_and_restarts_nobody() {
         ..MemoryEngineSpec::default()
     };
     assert_eq!(text_of(empty), BEFORE, "a section without any field");
-    // The configuration with every section, as the operator wrote it before the engine's schema was used.
+    // The stored text is the configuration with every section, as the operator wrote it before it used the engine's
+    // schema.
     assert_eq!(text_of(full()), include_str!("config_full.yaml"));
-    // A change must be detected.
+    // Checks that a change of the configuration changes the text.
     let embedding = Some(Embedding::default());
     assert_ne!(text_of(MemoryEngineSpec { embedding, ..MemoryEngineSpec::default() }), BEFORE);
 }
@@ -164,7 +165,7 @@ fn what_is_said_reaches_the_engine() {
     );
 }
 
-/// The engine reads the operator's file like a person's file and finds no fault.
+/// The engine parses the file that the operator writes and finds no fault.
 #[test]
 fn the_engine_can_read_what_is_written() {
     let config: Value = serde_yaml::from_str(&text_of(full())).unwrap();
@@ -182,7 +183,7 @@ fn the_engine_can_read_what_is_written() {
     assert!(settings.exceptions[0].expires.is_some());
 }
 
-/// No output and no debug text contains the text of an exception.
+/// Neither the operator's output nor any debug text contains the text of an exception.
 #[test]
 fn the_text_of_an_exception_stays_in_the_resource() {
     let mut engine = engine();
@@ -221,7 +222,8 @@ fn faults(spec: MemoryEngineSpec) -> Vec<String> {
     validate(&engine, &settings()).expect_err("it is at fault").iter().map(ToString::to_string).collect()
 }
 
-/// Checks that the spec has one fault for each expected part, and that each names its field.
+/// Applies `change` to a spec and checks that validation finds as many faults as `expected` has texts, and that each
+/// fault contains its text.
 #[track_caller]
 fn check(change: impl FnOnce(&mut MemoryEngineSpec), expected: &[&str]) {
     let mut spec = full();
@@ -317,7 +319,7 @@ fn numbers_and_names_that_the_engine_would_refuse_are_refused() {
 
 const MANY_HOSTS: &str = "is not a host";
 
-/// These faults are reported like any other, and a running engine is left unchanged.
+/// Faults in these sections are reported in the conditions like any other, and a running engine is left unchanged.
 #[test]
 fn a_fault_is_said_in_the_conditions() {
     let mut engine = engine();
@@ -332,7 +334,7 @@ fn a_fault_is_said_in_the_conditions() {
     assert!(said.contains("spec.policy.block names \"github\""), "{said}");
 }
 
-/// The schema of a field of the resource in the definition.
+/// The schema of a field of the resource in the CRD.
 fn in_definition(field: &str) -> Value {
     let definition = crds::memory_engine_crd();
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
@@ -340,9 +342,9 @@ fn in_definition(field: &str) -> Value {
     field.split('.').fold(schema.clone(), step)
 }
 
-/// The bounds, words and defaults in the definition equal those of the engine's schema. A tighter bound would refuse
-/// values that the engine accepts, a wider one would report them only in a condition, and another default would change
-/// the engine.
+/// The bounds, allowed values and defaults in the CRD equal those in the engine's schema. If a bound in the CRD were
+/// tighter, it would refuse values that the engine accepts. If it were wider, a fault would only be reported in a
+/// condition. Another default would change the engine.
 #[test]
 fn the_definition_says_of_every_field_what_the_schema_says() {
     let mut numbers = 0;
@@ -354,7 +356,7 @@ fn the_definition_says_of_every_field_what_the_schema_says() {
             "there is no {field}"
         );
         match key.kind {
-            // A quantity, whose bounds cannot be expressed in a schema.
+            // The field is a quantity. A CRD schema cannot express its bounds.
             configuration::Kind::Integer { bytes: true, .. } => {
                 assert!(found["default"].as_str().is_some_and(|size| size == "64Mi"), "{field}");
                 continue;
@@ -379,7 +381,7 @@ fn the_definition_says_of_every_field_what_the_schema_says() {
             }
             _ => {}
         }
-        // The defaults of an optional section are the engine's.
+        // If an optional section is omitted, the engine's defaults apply.
         if let (Some(default), Some(stated)) = (key.default, found.get("default")) {
             assert_eq!(*stated, default(), "{section}.{}", key.name);
         }
@@ -407,7 +409,8 @@ fn the_definition_bounds_what_the_engine_bounds() {
     assert!(detectors().all(|one| is_name(one.name)) && Kind::ALL.iter().all(|kind| is_name(&kind.name())));
 }
 
-/// An engine with an older image keeps running without the parts it does not know, and the status names them.
+/// An engine with an older image keeps running without the parts of the configuration that it does not know, and the
+/// status names these parts.
 #[test]
 fn what_an_older_engine_does_not_apply_is_a_condition() {
     let mut world = settled();
@@ -439,7 +442,7 @@ fn what_an_older_engine_does_not_apply_is_a_condition() {
     );
     let events = notices(Some(&status_of(&settled())), &status);
     assert!(events.iter().any(|event| event.warning && event.reason == "EngineTooOld"), "{events:?}");
-    // The verdict stays while the engine cannot be queried, and is not carried over to another spec.
+    // The verdict stays while the engine cannot be queried, but it is not carried over to a new spec.
     Arc::make_mut(&mut world.engine).status = Some(status.clone());
     world.writer_mut().report = EngineReport::Unreachable("refused".into());
     assert_eq!(message(&status_of(&world)), message(&status));

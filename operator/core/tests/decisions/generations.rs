@@ -1,4 +1,4 @@
-//! After a change of the spec, evidence of the earlier spec gives no verdict in any condition.
+//! After a change of the spec, evidence of the earlier spec must not give a verdict in any condition.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::history::{accept, anchored, find, later, log, look, message, serve, stored};
 use crate::world::{carry_out, condition, edit, planned, settled, status_of};
 
-/// A fault: its name, the change to the world, and the expected Stalled, StorageReady, LogIntegrity and
-/// ProjectionReady.
+/// A fault: its name, the change to the world that causes it, and the expected conditions Stalled, StorageReady,
+/// LogIntegrity and ProjectionReady.
 type Fault = (&'static str, fn(&mut Observed), [&'static str; 4]);
 
 const GOOD: [&str; 4] = ["False/NoObstacle", "True/VolumeReady", "True/Anchored", "True/ProjectionServing"];
@@ -99,7 +99,7 @@ fn faults() -> Vec<Fault> {
 
 const KINDS: [&str; 4] = ["Stalled", "StorageReady", "LogIntegrity", "ProjectionReady"];
 
-/// A world with this fault, and its status.
+/// A world with this fault, and with the resulting status.
 fn faulty(fault: &Fault) -> Observed {
     let mut world = anchored(5);
     look(&mut world, &log(5));
@@ -111,7 +111,7 @@ fn faulty(fault: &Fault) -> Observed {
     world
 }
 
-/// The user corrects the image, and the operator has written the StatefulSet.
+/// The user corrects the image in the spec, and the operator has written the StatefulSet.
 fn corrected(world: &mut Observed) {
     let mut engine = world.engine.as_ref().clone();
     engine.metadata.generation = Some(2);
@@ -122,10 +122,11 @@ fn corrected(world: &mut Observed) {
     edit(world, ChildKind::StatefulSet, "notes", "/metadata/generation", json!(2));
 }
 
-/// A state of the world at one moment.
+/// A moment of a rollout: its name, and the change to the world.
 type Moment = (&'static str, fn(&mut Observed));
 
-/// The successive states that the StatefulSet's controller and the watches show, all with the old pod.
+/// The successive moments of a rollout as the StatefulSet's controller and the watches show them. The old pod still
+/// exists in all of them.
 fn moments() -> [Moment; 4] {
     [
         ("the StatefulSet is written", |_| {}),
@@ -146,8 +147,8 @@ fn moments() -> [Moment; 4] {
     ]
 }
 
-/// Under the new generation, nothing about the old pod gives a verdict: kstatus reports work in progress, and a
-/// condition with another verdict names its generation.
+/// Under a new generation, the old pod gives no verdict: kstatus shows that work is in progress, and each condition
+/// that has another verdict names the generation of that verdict.
 #[test]
 fn what_an_old_pod_shows_is_no_verdict_under_a_new_generation() {
     for fault in faults() {
@@ -168,7 +169,7 @@ fn what_an_old_pod_shows_is_no_verdict_under_a_new_generation() {
     }
 }
 
-/// The new pod is judged as soon as it exists, even for the same fault.
+/// A new pod is judged as soon as it exists, even if it has the same fault.
 #[test]
 fn a_new_pod_with_the_same_fault_is_judged() {
     for fault in faults() {
@@ -185,7 +186,7 @@ fn a_new_pod_with_the_same_fault_is_judged() {
     }
 }
 
-/// A change of the spec that does not affect the pod does not hide a fault of the pod.
+/// If a change of the spec does not affect the pod, a fault of the pod is still reported.
 #[test]
 fn a_pod_that_is_still_wanted_is_judged_under_a_new_generation() {
     for fault in faults().into_iter().filter(|fault| fault.0 != "unreachable") {
@@ -198,7 +199,7 @@ fn a_pod_that_is_still_wanted_is_judged_under_a_new_generation() {
     }
 }
 
-/// A pod that was missing under the old spec has another twenty seconds under the new one.
+/// If the pod is missing when the spec changes, Kubernetes again gets twenty seconds to create it under the new spec.
 #[test]
 fn a_missing_pod_has_its_time_again_under_a_new_spec() {
     let mut world = settled();
@@ -222,7 +223,7 @@ fn a_missing_pod_has_its_time_again_under_a_new_spec() {
     }
 }
 
-/// Each edit of the spec while there is no pod restarts the wait, however long the engine has been reconciling.
+/// Each change of the spec while the pod is missing restarts this wait, however long the engine has been reconciling.
 #[test]
 fn a_missing_pod_is_not_counted_from_the_spec_before() {
     let mut world = settled();
@@ -239,7 +240,7 @@ fn a_missing_pod_is_not_counted_from_the_spec_before() {
     assert_eq!(condition(&stored(&world), "Stalled"), "False/NoObstacle");
 }
 
-/// The size was corrected; the resizer's message is about the earlier size.
+/// An expansion to one size failed, and the user requests another size: the failure is not reported for the new size.
 #[test]
 fn a_failure_to_grow_is_of_the_size_that_failed() {
     let claim = ChildKind::PersistentVolumeClaim;
@@ -257,8 +258,8 @@ fn a_failure_to_grow_is_of_the_size_that_failed() {
     assert_eq!(says(&with("20Gi", Some("20Gi"))), "False/ResizeFailed");
     assert_eq!(says(&with("20480Mi", Some("20Gi"))), "False/ResizeFailed");
     assert_eq!(says(&with("15Gi", Some("20Gi"))), "True/Resizing");
-    // For a resizer that does not report its size, the size requested at the last reconcile must not count as another
-    // size.
+    // If the resizer does not report the size of its attempt, the size that the last reconcile requested stands for it:
+    // this size has failed, and another size has not.
     let mut world = with("20Gi", None);
     look(&mut world, &log(0));
     assert_eq!(says(&world), "False/ResizeFailed");
@@ -266,8 +267,8 @@ fn a_failure_to_grow_is_of_the_size_that_failed() {
     assert_eq!(says(&world), "True/Resizing");
 }
 
-/// The spec accepts the log's head, but the engine cannot be queried for a moment: not stalled, though only for a
-/// limited time.
+/// The spec accepts the head of the log, but the engine cannot be queried for a moment: the engine is not Stalled, but
+/// only for a limited time.
 #[test]
 fn an_accepted_rollback_waits_for_the_engine_before_it_is_called_stuck() {
     let mut world = anchored(5);
@@ -302,7 +303,7 @@ fn an_accepted_rollback_waits_for_the_engine_before_it_is_called_stuck() {
     assert_eq!(condition(&stored(&world), "Stalled"), "False/NoObstacle");
 }
 
-/// A new engine while the pod of an earlier one of the same name is still terminating.
+/// The pod of an earlier engine of the same name is still terminating: it gives no verdict on the new engine.
 #[test]
 fn the_pod_of_an_engine_before_is_not_this_ones() {
     let mut world = settled();

@@ -1,4 +1,4 @@
-//! Logs with trees, keys and proofs, and a simulation of successive reconciles.
+//! Test logs with trees, keys and proofs, and a simulation of successive reconciles.
 
 use std::sync::Arc;
 
@@ -27,12 +27,13 @@ use serde_json::{Value, json};
 
 use crate::world::{carry_out, condition, edit, essentials, health, planned, settled, status_of};
 
-/// A log with its trees and keys. Its events are the numbers from 1, and `history` distinguishes forks.
+/// A log with its trees and keys. Its events are the numbers from 1. Logs with different `history` are forks of each
+/// other.
 #[derive(Clone)]
 pub(crate) struct Log {
     pub(crate) id: &'static str,
     pub(crate) history: u8,
-    /// Number of events shared with history 0.
+    /// Number of first events that the log shares with the log of history 0.
     pub(crate) shared: u64,
     pub(crate) size: u64,
     pub(crate) seed: u8,
@@ -78,7 +79,7 @@ impl Log {
     }
 }
 
-/// The engine of this world serves this log and reports no fault.
+/// Changes the world so that its engine serves `log` and reports no fault.
 pub(crate) fn serve(world: &mut Observed, log: &Log) {
     let mut report = health(None);
     report.log.id = log.id.into();
@@ -92,7 +93,7 @@ pub(crate) fn serve(world: &mut Observed, log: &Log) {
     world.checkpoints = CheckpointReport::NotQueried;
 }
 
-/// The engine of this world reports this fault of its log.
+/// Changes the world so that its engine reports this fault of its log.
 pub(crate) fn find(world: &mut Observed, kind: IntegrityFaultKind) {
     let EngineReport::Answered(report) = &mut world.writer_mut().report else { panic!("no report") };
     report.storage.reason = Some(StorageReason::LogCorrupt);
@@ -108,12 +109,12 @@ pub(crate) fn find(world: &mut Observed, kind: IntegrityFaultKind) {
     });
 }
 
-/// The query that this world leads to.
+/// The query that the operator sends in this world.
 pub(crate) fn asked(world: &Observed) -> Option<CheckpointQuery> {
     checkpoint_query(world, &essentials(world), &expected_history(world))
 }
 
-/// One reconcile: query, answer, plan, writes, push to the engine, status. Returns the plan.
+/// Simulates one reconcile: query, response, plan, writes, push to the engine, status. Returns the plan.
 pub(crate) fn look(world: &mut Observed, log: &Log) -> Plan {
     world.anchor_acknowledged = false;
     world.checkpoints = match asked(world) {
@@ -140,7 +141,7 @@ pub(crate) fn look(world: &mut Observed, log: &Log) -> Plan {
     plan
 }
 
-/// An engine that receives an anchor that its log extends.
+/// Simulates an engine that receives an anchor and whose log extends this anchor.
 pub(crate) fn hear(given: &GivenAnchor, report: &mut engine_core::wire::Health) {
     if let GivenAnchor::Known { anchor, .. } = given {
         report.log.integrity.anchor = Some(anchor.clone());
@@ -153,7 +154,7 @@ pub(crate) fn later(world: &mut Observed, seconds: i64) {
     world.now += SignedDuration::from_secs(seconds);
 }
 
-/// A world whose log of this size is anchored everywhere.
+/// A world with a log of this size whose anchor is recorded in every place.
 pub(crate) fn anchored(size: u64) -> Observed {
     let mut world = settled();
     serve(&mut world, &log(size));
@@ -197,7 +198,7 @@ pub(crate) fn said(plan: &Plan) -> Vec<String> {
     plan.writes().map(|write| format!("{} {}", write.verb(), write.key())).collect()
 }
 
-/// The resource was deleted and created again over the kept claim.
+/// The same world after the resource was deleted and created again, with the old claim.
 pub(crate) fn made_again(world: &Observed) -> Observed {
     let mut engine = world.engine.as_ref().clone();
     engine.status = None;

@@ -28,7 +28,8 @@ fn a_kept_volume_is_adopted_from_its_annotation() {
     assert_eq!(stored(&world).log.expect("a log").size, Some(7));
 }
 
-/// Each way in which the log of a kept volume can be another one. Only a proof lets an engine adopt it.
+/// Each way in which a kept volume can contain another log: each one is refused, because only a proof lets an engine
+/// use the log.
 #[test]
 fn a_kept_volume_with_another_log_is_refused() {
     let check = |found: &Log, expected: &str| {
@@ -52,8 +53,8 @@ fn a_kept_volume_with_another_log_is_refused() {
     check(&Log { seed: 2, ..log(9) }, "False/KeyChanged");
 }
 
-/// The operator finds the same faults in a running engine that reports none. The verdict stays until a proof clears it,
-/// even while nothing answers.
+/// The operator finds the same faults in a running engine that reports none itself. The verdict stays until a proof
+/// clears it, even while the engine does not respond.
 #[test]
 fn a_log_that_changed_is_said_until_it_is_proved_right() {
     let check = |found: &Log, expected: &str| {
@@ -106,7 +107,7 @@ fn another_key_is_taken_when_the_old_one_signs_for_it() {
     assert_eq!(integrity(&world), "True/Anchored");
 }
 
-/// A note without a signature, or one that does not match the report about it.
+/// A checkpoint is refused if its note has no valid signature, or does not match the report.
 #[test]
 fn a_checkpoint_that_is_none_is_refused() {
     let check = |change: fn(&mut CheckpointView)| {
@@ -125,7 +126,7 @@ fn a_checkpoint_that_is_none_is_refused() {
     check(|view| view.note = log(4).view().note);
 }
 
-/// Each fault that an engine reports has its reason, and its anchor is never replaced.
+/// Each fault that an engine reports leads to its own reason, and the anchor is never replaced.
 #[test]
 fn what_the_engine_finds_is_said() {
     let kinds = [
@@ -151,7 +152,8 @@ fn what_the_engine_finds_is_said() {
     }
 }
 
-/// A kept volume without a record: nothing is assumed, and accepting a rollback is the way to continue.
+/// The content of a kept volume without a record is unknown. It is refused until the user accepts its head as a
+/// rollback.
 #[test]
 fn a_kept_volume_of_which_nothing_is_known_is_refused_until_accepted() {
     let mut world = settled();
@@ -176,7 +178,7 @@ fn a_kept_volume_of_which_nothing_is_known_is_refused_until_accepted() {
     assert_eq!((accepted[0].number, accepted[0].from_size, accepted[0].to_size), (1, 0, 8));
 }
 
-/// The claim has no record, and its engine finds it empty: it counts as new.
+/// The claim has no record, and the engine reports that the volume is empty: the log counts as new.
 #[test]
 fn a_kept_volume_that_is_empty_is_new() {
     let mut world = settled();
@@ -217,7 +219,7 @@ fn a_rollback_is_accepted_once_and_only_with_the_right_head() {
     look(&mut world, &log(3));
     assert_eq!(planned(&world), Plan::default(), "the acceptance left in the spec has no effect");
 
-    // The same copy returns: the acceptance left in the spec does not apply a second time.
+    // The same old copy of the volume returns: the acceptance that is still in the spec does not apply a second time.
     serve(&mut world, &log(6));
     later(&mut world, 10);
     look(&mut world, &log(6));
@@ -238,7 +240,7 @@ fn said_rollbacks(pushed: Option<&GivenAnchor>) -> Option<(u64, u64)> {
     }
 }
 
-/// A log of another engine, or one that does not verify, cannot be accepted.
+/// The log of another engine and a log that does not verify cannot be accepted.
 #[test]
 fn what_cannot_be_accepted_is_not() {
     for kind in [IntegrityFaultKind::ForeignLog, IntegrityFaultKind::Corrupt] {
@@ -255,7 +257,8 @@ fn what_cannot_be_accepted_is_not() {
     }
 }
 
-/// A status restored from an older backup of the cluster: the claim is newer, and the log must extend both records.
+/// The status was restored from an older backup of the cluster, so that the claim has a newer record: the log must
+/// extend both records.
 #[test]
 fn the_newer_of_status_and_claim_counts() {
     let old = anchored(5);
@@ -293,8 +296,8 @@ fn status_and_claim_that_contradict_each_other_are_said() {
     check(Record { origin: "memory-engine/log-2".into(), size: 9, ..right });
 }
 
-/// An engine that is older than the operator has no checkpoints: it is not queried, no verdict is given, and it stays
-/// Ready.
+/// An engine that is older than the operator has no checkpoints: it is not queried, there is no verdict on its log, and
+/// it stays Ready.
 #[test]
 fn an_engine_without_checkpoints_is_left_in_peace() {
     let world = settled();
@@ -303,7 +306,7 @@ fn an_engine_without_checkpoints_is_left_in_peace() {
     assert_eq!(condition(&status_of(&world), "Ready"), "True/Serving");
 }
 
-/// While an engine opens its log, it reports none: that is neither another log nor a shorter one.
+/// While an engine opens its log, it does not report the log: this must not be treated as another log or a shorter one.
 #[test]
 fn an_engine_that_opens_its_log_is_not_accused() {
     let mut world = anchored(5);
@@ -314,7 +317,7 @@ fn an_engine_that_opens_its_log_is_not_accused() {
     assert_eq!(stored(&world), before);
 }
 
-/// An engine that restarted, or whose ConfigMap was outdated, receives the newest anchor.
+/// An engine receives the newest anchor if it restarted, or if its ConfigMap was outdated when it started.
 #[test]
 fn an_engine_that_knows_less_is_told() {
     let mut world = anchored(5);

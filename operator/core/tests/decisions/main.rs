@@ -1,4 +1,4 @@
-//! Black-box tests of the operator's decisions: worlds go in, plans and statuses come out.
+//! Black-box tests of the operator's decisions. The input is an observed world, the output is a plan or a status.
 
 mod access;
 mod admission;

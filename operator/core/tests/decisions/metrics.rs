@@ -1,4 +1,4 @@
-//! The tables of metrics, and the page that documents them.
+//! Compares the tables of metrics with the page that documents them.
 
 #![expect(
     clippy::disallowed_methods,

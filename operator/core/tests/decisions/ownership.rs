@@ -1,4 +1,5 @@
-//! Which engine an object belongs to after it was restored from a backup, applied from a manifest, or created by hand.
+//! Which engine an object belongs to after it was restored from a backup, applied from a saved manifest, or created by
+//! hand.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ fn claim_key() -> ChildKey {
     ChildKey { kind: ChildKind::PersistentVolumeClaim, name: "notes-data".into() }
 }
 
-/// The claim is gone, and the engine reports it.
+/// A world whose claim is gone and whose engine reports this. Also returns the lost claim.
 fn lost() -> (Observed, Arc<DynamicObject>) {
     let mut world = anchored(5);
     let claim = world.children.remove(&claim_key()).expect("a claim");
@@ -36,7 +37,7 @@ fn put_back(world: &mut Observed, claim: &Value) {
     world.children.insert(claim_key(), Arc::new(serde_json::from_value(claim.clone()).expect("a claim")));
 }
 
-/// A claim created with `kubectl create`: another object, without the operator's labels and annotations.
+/// A claim created with `kubectl create`. It is a new object, and has none of the operator's labels and annotations.
 fn by_hand() -> Value {
     json!({
         "metadata": {"name": "notes-data", "namespace": "team", "uid": "another", "resourceVersion": "90"},
@@ -98,7 +99,7 @@ fn a_claim_that_was_brought_back_is_taken_over() {
     );
 }
 
-/// A claim that is taken over is not trusted: its log is verified against the anchor.
+/// The operator takes over a restored claim but does not trust it: it verifies the log against the anchor.
 #[test]
 fn a_claim_that_was_brought_back_with_another_log_is_told_apart() {
     let check = |found: &Log, reason: &str| {
@@ -115,8 +116,8 @@ fn a_claim_that_was_brought_back_with_another_log_is_told_apart() {
     check(&Log { history: 1, seed: 2, ..log(5) }, "LogRewritten");
 }
 
-/// A claim with the engine's name and no sign of its owner is left unchanged, and the message does not tell anyone to
-/// delete it.
+/// A claim that has the engine's name, but nothing that shows that it belongs to the engine, is left unchanged. No
+/// message tells the user to delete it.
 #[test]
 fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
     let check = |claim: Value| {
@@ -133,7 +134,7 @@ fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
         for message in status.conditions.iter().map(|c| c.message.to_lowercase()) {
             assert!(!message.contains("delete") && !message.contains("remove"), "{message}");
         }
-        // The remedy that the message names.
+        // The user does what the message suggests.
         edit(
             &mut world,
             ChildKind::PersistentVolumeClaim,
@@ -152,7 +153,7 @@ fn a_claim_without_a_mark_is_left_alone_and_nobody_is_told_to_delete_it() {
     check(owned);
 }
 
-/// No message about a volume that may hold memories suggests deleting it.
+/// If a volume may hold memories, no message suggests deleting it.
 #[test]
 fn no_message_advises_to_delete_what_holds_memories() {
     use operator_core::observed::StorageClassView;
@@ -173,7 +174,8 @@ fn no_message_advises_to_delete_what_holds_memories() {
     put_back(&mut world, &pending);
     world.storage_class = StorageClassView::Missing("fast".into());
     assert_eq!(says(&world), "False/StorageClassMissing");
-    // The same when the resource was created again, and only the claim records that there were memories.
+    // The message is the same if the resource was created again, so that only the claim records that there were
+    // memories.
     assert_eq!(says(&made_again(&world)), "False/StorageClassMissing");
     pending["spec"]["storageClassName"] = Value::Null;
     put_back(&mut world, &pending);
@@ -184,8 +186,8 @@ fn no_message_advises_to_delete_what_holds_memories() {
     assert_eq!(says(&world), "False/VolumeLost");
 }
 
-/// Every child created again from a saved manifest, in each way that backups and people do it: it is taken over, is not
-/// reported as a conflict, and loses its stale owners.
+/// Each child is created again from a saved manifest, in each way in which backups and users do this. The operator
+/// takes it over, reports no conflict and removes owner references to earlier engines.
 #[test]
 fn a_child_restored_from_a_manifest_is_taken_over() {
     let world = anchored(5);
@@ -232,7 +234,8 @@ fn a_child_restored_from_a_manifest_is_taken_over() {
     }
 }
 
-/// A stale owner is removed before the right one is set: the API server accepts only one controller.
+/// The owner reference to the earlier engine is removed before the right one is set: the API server accepts only one
+/// controlling owner.
 #[test]
 fn a_stale_owner_goes_before_the_right_one_comes() {
     let mut world = settled();
@@ -250,7 +253,7 @@ fn a_stale_owner_goes_before_the_right_one_comes() {
     assert_eq!(owners.iter().map(|owner| owner.uid.as_str()).collect::<Vec<_>>(), ["keeps"]);
 }
 
-/// An object of someone else stays theirs, whatever it contains.
+/// An object that someone else controls is never taken over, whatever labels and annotations it has.
 #[test]
 fn marks_do_not_make_an_object_ours_that_has_another_owner() {
     let mut world = settled();
@@ -267,7 +270,8 @@ fn marks_do_not_make_an_object_ours_that_has_another_owner() {
     check(engine("Deployment", "apps/v1", "notes"));
 }
 
-/// The headless Service of an engine `a` has the name of the Service of an engine `a-headless`.
+/// An object with another engine's labels is not taken over. Two engines can need the same name: the headless Service
+/// of an engine `a` has the name of the Service of an engine `a-headless`.
 #[test]
 fn an_object_labelled_for_another_engine_is_not_taken_over() {
     let mut world = settled();
@@ -279,7 +283,7 @@ fn an_object_labelled_for_another_engine_is_not_taken_over() {
     assert_eq!(planned(&world).conflicts, [key]);
 }
 
-/// Backups do not keep managed fields, so these decide nothing in either direction.
+/// Backups do not keep managed fields, so neither their presence nor their absence affects a decision.
 #[test]
 fn managed_fields_decide_nothing() {
     let mut world = made_again(&settled());
@@ -291,7 +295,7 @@ fn managed_fields_decide_nothing() {
     assert_eq!(planned(&world).conflicts, [claim_key()]);
 }
 
-/// While it is unknown what exists under a name, nothing is created and nothing is reported as lost.
+/// If an object cannot be read, nothing is created, and nothing is reported as lost.
 #[test]
 fn what_could_not_be_read_is_neither_missing_nor_lost() {
     let mut world = anchored(5);
@@ -303,7 +307,8 @@ fn what_could_not_be_read_is_neither_missing_nor_lost() {
     assert_eq!(condition(&status, "StorageReady"), "Unknown/ClaimPending");
     assert_eq!(condition(&status, "Stalled"), "False/NoObstacle");
     assert_eq!(condition(&status, "LogIntegrity"), "True/Anchored");
-    // A resource that was created again does not know the claim's record: nothing is anchored before it is read.
+    // The status of a resource that was created again does not contain the record of the claim: nothing is anchored
+    // before the claim can be read.
     let mut again = made_again(&world);
     serve(&mut again, &log(3));
     look(&mut again, &log(3));

@@ -32,7 +32,7 @@ fn a_new_engine_gets_its_claim_first_and_its_pod_last() {
     ");
 }
 
-/// An interrupted reconcile is completed by the next one, and the one after that does nothing.
+/// The next reconcile completes an interrupted one, and the reconcile after it writes nothing.
 #[test]
 fn planning_again_does_the_rest_and_then_nothing() {
     let all = said(&planned(&observed(engine())));
@@ -70,7 +70,7 @@ fn drift_is_repaired_where_it_is() {
     check(ChildKind::ServiceAccount, "notes", "/metadata/labels", json!({}));
 }
 
-/// A field removed from the spec is no longer wanted, but may belong to someone else.
+/// A field was removed from the spec: the object is applied again, which removes the field unless someone else owns it.
 #[test]
 fn a_field_that_is_wanted_no_more_is_taken_away() {
     let mut with = engine();
@@ -93,7 +93,8 @@ fn what_others_add_beside_is_theirs() {
     assert_eq!(planned(&world), Plan::default());
 }
 
-/// Nothing of an engine is created while one of its names belongs to someone else, and that object is never written.
+/// While one of the engine's names belongs to an object of someone else, nothing of the engine is created, and this
+/// object is never written.
 #[test]
 fn a_foreign_object_stops_creation_and_is_left_alone() {
     let mut world = settled();
@@ -113,7 +114,7 @@ fn a_foreign_object_stops_creation_and_is_left_alone() {
     assert_eq!(writes(&plan), []);
 }
 
-/// A child of a deleted engine of the same name, whose children were left behind.
+/// The operator adopts a child that a deleted engine of the same name left behind.
 #[test]
 fn what_bears_the_marks_and_nobody_owns_is_adopted() {
     let mut world = settled();
@@ -173,7 +174,8 @@ fn a_volume_grows_where_its_class_lets_it() {
     assert_eq!(writes(&held), []);
 }
 
-/// A claim that was expanded by hand or adopted with a larger volume: requesting less would always be refused.
+/// The claim was expanded by hand, or was adopted with a larger volume: it is not written with a smaller size, which
+/// the API server would always refuse.
 #[test]
 fn a_volume_larger_than_the_spec_is_left_at_its_size() {
     let mut world = settled();
@@ -182,7 +184,7 @@ fn a_volume_larger_than_the_spec_is_left_at_its_size() {
     assert_eq!(planned(&world), Plan::default());
 }
 
-/// The log must never silently begin again because its volume is gone.
+/// If the volume is lost, no new claim is created: the log must never silently begin again.
 #[test]
 fn a_lost_volume_is_not_replaced_by_an_empty_one() {
     let mut world = settled();

@@ -1,4 +1,5 @@
-//! The pod: containers by name, additions by others, and reasons why Kubernetes creates none.
+//! The pod: containers are found by their names, others may add to the pod, and the status reports why Kubernetes does
+//! not create it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -45,7 +46,7 @@ fn waiting(name: &str, reason: &str, restarts: i64) -> Value {
     })
 }
 
-/// A settled world whose pod has these container statuses, sorted by name as in the API server.
+/// A settled world whose pod has these container statuses, sorted by name as the API server returns them.
 fn world(init: &[Value], containers: &[Value], ready: bool) -> Observed {
     let mut sorted = containers.to_vec();
     sorted.sort_by_key(|status| status["name"].to_string());
@@ -83,8 +84,8 @@ fn check(world: &Observed, ready: &str, stalled: &str, says: &[&str]) {
     }
 }
 
-/// Guards against a regression: with `daprd` before `engine`, a wrong engine image was reported as "the engine is
-/// opening its log" for ever.
+/// Regression test: if another container (`daprd`) came before `engine`, a wrong engine image was reported as "the
+/// engine is opening its log" for ever.
 #[test]
 fn a_wrong_engine_image_is_said_whatever_containers_are_beside_it() {
     for sidecar in ["daprd", "zz-proxy", "engine-2", "Engine"] {
@@ -94,7 +95,7 @@ fn a_wrong_engine_image_is_said_whatever_containers_are_beside_it() {
     }
 }
 
-/// Guards against a regression: a broken sidecar was reported with "Correct spec.image".
+/// Regression test: a broken sidecar was reported with "Correct spec.image".
 #[test]
 fn a_broken_sidecar_is_said_as_one_with_its_name() {
     for sidecar in ["daprd", "zz-proxy"] {
@@ -145,13 +146,13 @@ fn an_init_container_of_somebody_else_is_said_with_its_name() {
     check(&at_work, "False/SidecarNotReady", "False/NoObstacle", &["after container fetch,"]);
     let failing = world(&[done.clone(), waiting("istio-init", "CrashLoopBackOff", 4)], &[engine], false);
     check(&failing, "False/SidecarFailed", "True/SidecarFailed", &["container istio-init", "ended 4 times"]);
-    // A native Kubernetes sidecar: an init container that keeps running.
+    // A native Kubernetes sidecar is an init container that keeps running.
     let proxy = running("istio-proxy", true);
     let served = world(&[done, proxy], &[running("engine", true)], true);
     check(&served, "True/Serving", "False/NoObstacle", &[]);
 }
 
-/// Ephemeral containers, and earlier runs of a container, do not keep a pod from serving.
+/// Ephemeral containers and earlier failed runs of a container do not make a pod unready.
 #[test]
 fn a_ready_pod_serves_whatever_its_containers_did() {
     let mut restarted = running("daprd", true);
@@ -289,8 +290,8 @@ fn what_a_spec_says_of_its_pod_and_service_is_there() {
     assert_eq!(planned(&world), Plan::default());
 }
 
-/// The StatefulSet for an empty spec, byte for byte: a changed one restarts every engine when the operator is upgraded.
-/// Since the first release, only the two addresses that the engine listens on have changed.
+/// The StatefulSet for an empty spec must not change by a single byte: otherwise, an upgrade of the operator would
+/// restart every engine. Since the first release, only the two addresses that the engine listens on have changed.
 #[test]
 fn what_is_left_out_of_the_pod_changes_no_byte_of_it() {
     let set = child(MemoryEngineSpec::default(), ChildKind::StatefulSet, "notes");
@@ -365,7 +366,7 @@ fn static_volume(size: &str, capacity: &str) -> Observed {
     world
 }
 
-/// Guards against a regression: `className: ""` was refused, so that a volume created by hand could not be used.
+/// Regression test: `className: ""` was refused, so that a volume created by hand could not be used.
 #[test]
 fn a_volume_without_a_class_is_asked_for_as_one() {
     let mut spec = MemoryEngineSpec::default();
@@ -400,13 +401,13 @@ fn a_volume_without_a_class_that_should_grow_is_said() {
         "True/ExpansionUnsupported",
         &["no StorageClass", "back to 10Gi"],
     );
-    // A volume that is larger than the claim requested already has the capacity.
+    // The volume is larger than the claim requests, so it already has the wanted capacity.
     let roomy = static_volume("20Gi", "50Gi");
     assert_eq!(planned(&roomy), Plan::default());
     check(&roomy, "True/Serving", "False/NoObstacle", &[]);
 }
 
-/// The API server removes empty text: its absence must not count as drift.
+/// The API server removes empty texts. That they are missing must not count as drift.
 #[test]
 fn an_empty_key_or_value_of_a_toleration_is_none() {
     let mut spec = MemoryEngineSpec::default();

@@ -1,5 +1,5 @@
-//! Carrying a plan out: which steps are skipped, what follows from each answer of the API server, and what an engine's
-//! acknowledgement of an anchor changes.
+//! Carrying out a plan: which steps are skipped, what follows from each response of the API server, and what changes
+//! when an engine acknowledges an anchor.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn key(kind: ChildKind, name: &str) -> ChildKey {
     ChildKey { kind, name: name.into() }
 }
 
-/// An answer with an HTTP status; `cause` is one of its causes.
+/// A failure with this HTTP status and cause.
 fn answered(code: u16, cause: &str) -> Failure {
     let details = json!({"causes": [{"reason": cause, "message": "", "field": ""}]});
     let details = serde_json::from_value(details).expect("details of a status");
@@ -35,7 +35,7 @@ fn lost() -> Failure {
     Failure { status: None, text: "no answer within 10s".into() }
 }
 
-/// The object that a write of the plan leaves, with this resourceVersion.
+/// The object after a write of the plan, with this resourceVersion.
 fn left(write: &Write, version: &str) -> Arc<DynamicObject> {
     let Request::Apply(object) = write.request() else { panic!("{write:?}") };
     let mut object = stored(write.key(), object);
@@ -47,7 +47,7 @@ fn always(_: Bound, _: &ChildKey) -> bool {
     true
 }
 
-/// One write of each kind, for objects of a settled world.
+/// One write of each kind, for children of a settled world.
 fn writes() -> Vec<Write> {
     let key = key(ChildKind::Service, "notes");
     let (object, because) = (json!({"metadata": {"name": "notes"}}), ".spec".to_owned());
@@ -85,7 +85,7 @@ fn each_write_carries_what_it_expects() {
     assert_eq!(patch, json!({"metadata": {"uid": "uid", "resourceVersion": "7", "ownerReferences": []}}));
 }
 
-/// The result of one write with this answer.
+/// The result of one write to which the API server gives this response.
 fn after(write: &Write, answer: Answer) -> (Observed, Result<Written, NamespaceEnding>, Done) {
     let mut world = settled();
     let now = world.now;
@@ -95,8 +95,8 @@ fn after(write: &Write, answer: Answer) -> (Observed, Result<Written, NamespaceE
     (world, written, progress.done())
 }
 
-/// Each failure of each write is a temporary problem, a permanent one, or the end of the namespace, and leaves the
-/// world unchanged.
+/// Each failure of each kind of write is a temporary problem, a permanent problem, or the end of the namespace. None of
+/// them changes the observed world.
 #[test]
 fn failures_are_told_apart() {
     for write in writes() {
@@ -127,8 +127,8 @@ fn failures_are_told_apart() {
     }
 }
 
-/// The object is already gone, or changed since it was observed: the next reconcile decides again, and there is no
-/// problem.
+/// If the object to delete is already gone, or has changed since it was observed, there is no problem: the next
+/// reconcile decides again.
 #[test]
 fn a_deletion_that_comes_too_late_is_no_problem() {
     let write = writes().pop().expect("a deletion");
@@ -140,7 +140,7 @@ fn a_deletion_that_comes_too_late_is_no_problem() {
     }
 }
 
-/// A write that leaves the object unchanged changes nothing, and neither does recording a newer anchor.
+/// A write does not count as a change if the object stays as it was, or if only a newer anchor is recorded.
 #[test]
 fn what_leaves_an_object_as_it_was_is_no_change() {
     for write in writes().into_iter().take(4) {
@@ -155,7 +155,7 @@ fn what_leaves_an_object_as_it_was_is_no_change() {
     }
 }
 
-/// The steps of this plan that are carried out when writes of this kind fail.
+/// The steps that are carried out if writes of objects of the kind `fails` fail.
 fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<String> {
     let mut world = settled();
     let now = world.now;
@@ -208,7 +208,7 @@ fn after_the_first_problem_only_records_and_calls_go_on() {
     assert_eq!(progress.done().problem, None);
 }
 
-/// An object whose wait has not ended is not written, and later steps wait as if it had failed again.
+/// An object whose wait has not ended is not written, and the later steps are skipped as if it had failed again.
 #[test]
 fn an_object_that_is_held_is_not_written() {
     let problem = Problem::Refused { key: key(ChildKind::Service, "notes"), why: "a quota".into() };
@@ -216,14 +216,15 @@ fn an_object_that_is_held_is_not_written() {
     let done = carried_out(&mixed(), &mut progress, ChildKind::PersistentVolumeClaim);
     assert_eq!(done, ["record ConfigMap/notes-anchor", "push"]);
     assert_eq!(progress.done().problem, Some(problem));
-    // A problem of an object that is no longer written stops nothing.
+    // A stored problem of an object that the plan does not write has no effect.
     let gone = Problem::Refused { key: key(ChildKind::NetworkPolicy, "notes"), why: "a quota".into() };
     let mut progress = Progress::new(Some(gone));
     assert_eq!(carried_out(&mixed(), &mut progress, ChildKind::PersistentVolumeClaim).len(), 4);
     assert_eq!(progress.done().problem, None);
 }
 
-/// Only writes that someone else can provoke repeatedly are bounded, and writes beyond the bound are contested.
+/// Only writes that someone else can provoke repeatedly are bounded. When the bound is reached, the object is
+/// contested.
 #[test]
 fn repairs_and_records_are_bounded() {
     let bounds: Vec<_> = writes().iter().map(|write| write.bound().map(|(bound, _)| bound)).collect();
@@ -236,7 +237,7 @@ fn repairs_and_records_are_bounded() {
     }
 }
 
-/// Whatever the result of a write, planning again reaches the goal.
+/// After any result of a write, planning again reaches the goal.
 #[test]
 fn planning_again_after_any_failure_reaches_the_goal() {
     let all = planned(&observed(engine()));
@@ -261,7 +262,7 @@ fn planning_again_after_any_failure_reaches_the_goal() {
     }
 }
 
-/// The engine's findings replace its report: the status of this reconcile is based on them.
+/// The engine's response replaces the findings in its report, and the status of this reconcile is based on it.
 #[test]
 fn an_acknowledged_anchor_rewrites_the_report() {
     let fault = IntegrityFault {
@@ -302,7 +303,7 @@ fn an_acknowledged_anchor_rewrites_the_report() {
     assert_eq!(storage(&world), (false, Some(StorageReason::VolumeFull)), "no anchor empties a volume");
 }
 
-/// A push is planned while the report shows that it is needed, whatever the result of the earlier one.
+/// A push is planned while the engine's report shows that it is needed, whatever the result of an earlier push.
 #[test]
 fn a_push_that_failed_is_planned_again() {
     let mut world = crate::history::anchored(5);

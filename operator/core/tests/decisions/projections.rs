@@ -1,4 +1,4 @@
-//! The projection in the status: how far it is behind the log, and whether searches are answered.
+//! The projection in the status: how far it is behind the log, and whether searches work.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn rebuild(applied_seq: u64) -> RebuildHealth {
     RebuildHealth { applied_seq, head_seq: 42, reason: "rows do not match their digest".into() }
 }
 
-/// Writes the status.
+/// Stores the computed status in the world, as the next reconcile finds it.
 fn keep(world: &mut Observed) {
     let status = status_of(world);
     Arc::make_mut(&mut world.engine).status = Some(status);
@@ -51,7 +51,7 @@ fn an_engine_that_cannot_be_asked_keeps_what_was_known() {
     assert_eq!(status.projection, world.engine.status.as_ref().expect("a status").projection);
 }
 
-/// Each update is a write to the API server.
+/// The status is not written more often than needed, because each update is a write to the API server.
 #[test]
 fn the_lag_is_refreshed_at_most_every_ten_seconds_and_never_without_need() {
     let mut world = settled();

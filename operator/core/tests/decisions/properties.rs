@@ -1,4 +1,4 @@
-//! Properties that hold in every world, including generated ones.
+//! Properties that hold in every world, tested with generated worlds.
 
 use engine_core::wire::StorageReason;
 use operator_core::{
@@ -78,7 +78,7 @@ proptest! {
         prop_assert!(!(is("Reconciling") && is("Stalled")), "{:?}", status.conditions);
     }
 
-    /// Ready requires a pod that serves and a report of its engine, and never occurs together with Stalled.
+    /// Ready is true only if the pod is ready and its engine has reported, and never while Stalled is true.
     #[test]
     fn ready_needs_evidence(world in worlds()) {
         let status = status_of(&world);
@@ -89,7 +89,7 @@ proptest! {
         }
     }
 
-    /// Every condition that reports a problem has a message, and every condition describes this generation.
+    /// Every condition that reports a problem has a message, and every condition names the present generation.
     #[test]
     fn conditions_are_complete(world in worlds()) {
         let status = status_of(&world);
@@ -100,19 +100,20 @@ proptest! {
         }
     }
 
-    /// The second reconcile of the same world gives the same conditions.
+    /// A second reconcile of the same world results in the same conditions.
     #[test]
     fn a_status_is_its_own_next(world in worlds()) {
         let first = status_of(&world);
         let mut engine = world.engine.as_ref().clone();
         engine.status = Some(first.clone());
         let again = Observed { engine: std::sync::Arc::new(engine), ..world };
-        // A missing claim although the log had a head is a loss, which only the second reconcile can detect.
+        // Excludes worlds whose claim is missing although the log had events: only the second reconcile can detect this
+        // loss.
         prop_assume!(again.children.keys().any(|key| key.kind == ChildKind::PersistentVolumeClaim));
         prop_assert_eq!(status_of(&again), first);
     }
 
-    /// No plan deletes a claim, and none requests less than a claim has.
+    /// No plan deletes a claim.
     #[test]
     fn no_plan_touches_memories(world in worlds()) {
         for write in planned(&world).writes() {

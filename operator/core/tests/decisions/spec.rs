@@ -1,9 +1,9 @@
-//! The spec is read in one place.
+//! Checks that only validation reads the raw spec.
 #![expect(clippy::disallowed_methods, reason = "the sources are files of this repository")]
 
 use std::{fs, path::Path};
 
-/// Every line of Rust below this folder, tests aside: file and line.
+/// Collects every line of Rust below `folder` except tests, as pairs of file and line.
 fn lines(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -18,7 +18,7 @@ fn lines(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// Behind validation, decisions are made from `Valid` and `Essentials`: a field that was not checked is not used.
+/// Code outside of validation uses only `Valid` and `Essentials`, so that it never uses a field that was not checked.
 #[test]
 fn nothing_behind_validation_reads_the_spec() {
     let core = Path::new(env!("CARGO_MANIFEST_DIR"));

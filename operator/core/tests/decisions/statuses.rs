@@ -1,4 +1,4 @@
-//! Statuses: what people and pipelines see.
+//! Statuses as users and pipelines see them.
 
 use std::sync::Arc;
 
@@ -49,7 +49,8 @@ fn an_engine_whose_pod_starts_is_not_ready_yet() {
     check(&world, expected, Phase::Pending);
 }
 
-/// The StatefulSet's controller has not seen the newest template: its status is about the old one.
+/// If the StatefulSet's controller has not processed the newest template, the numbers in its status belong to the old
+/// template and do not count.
 #[test]
 fn figures_of_an_older_template_do_not_count() {
     let mut world = settled();
@@ -66,8 +67,8 @@ fn a_full_volume_is_said_and_reads_go_on() {
     check(&world, expected, Phase::Degraded);
 }
 
-/// Someone has acted: a pipeline that waits for the expansion must not see a stalled engine, neither during the
-/// expansion nor until the engine has checked again. An expansion that did not help is reported.
+/// A full volume is being expanded: the engine must not be Stalled during the expansion, nor until it has checked its
+/// volume again, because a pipeline may wait for it. If the expansion did not help, this is reported.
 #[test]
 fn a_full_volume_that_grows_is_not_stuck() {
     let mut world = settled();
@@ -83,7 +84,8 @@ fn a_full_volume_that_grows_is_not_stuck() {
     assert_eq!(condition(&status_of(&grown), "Stalled"), "True/VolumeFull");
 }
 
-/// Only events of the StatefulSet contain the reason for a missing pod: after a while, the message points to them.
+/// If the pod is missing for some time, the message points to the events of the StatefulSet: only they contain the
+/// reason.
 #[test]
 fn a_pod_that_kubernetes_does_not_make_stalls_after_a_while() {
     let mut world = settled();
@@ -162,7 +164,7 @@ fn with_status(world: &Observed, status: crds::MemoryEngineStatus) -> Observed {
     Observed { engine: Arc::new(engine), ..world.clone() }
 }
 
-/// No change causes no write: the status of an unchanged world stays the same at any later time.
+/// The status of an unchanged world stays the same at any later time, so that it causes no write.
 #[test]
 fn an_unchanged_world_has_an_unchanged_status() {
     let world = settled();
@@ -172,7 +174,7 @@ fn an_unchanged_world_has_an_unchanged_status() {
     assert_eq!(status_of(&later), before);
 }
 
-/// The head of a busy log is reported at most every ten seconds, with its newest value.
+/// The head of a log with many writes is updated at most every ten seconds, with its newest value.
 #[test]
 fn the_head_of_a_busy_log_is_reported_at_intervals() {
     let world = settled();

@@ -1,4 +1,4 @@
-//! Test worlds: a fake engine, and a mock API server that carries plans out.
+//! Test worlds: a fake engine, and functions that carry out plans as an API server would.
 
 use std::sync::Arc;
 
@@ -46,12 +46,12 @@ pub(crate) fn valid(observed: &Observed) -> Valid {
     validate(&observed.engine, &settings()).expect("a valid spec")
 }
 
-/// The parts of the spec that are used whether it is valid or not.
+/// The parts of the spec that are used even if it is invalid.
 pub(crate) fn essentials(observed: &Observed) -> Essentials {
     Essentials::of(&observed.engine.spec)
 }
 
-/// The status of a spec with these faults.
+/// The status if the spec has these faults.
 pub(crate) fn status_of_faults(observed: &Observed, faults: &[Fault]) -> crds::MemoryEngineStatus {
     let outcome = Outcome::Invalid { faults, essentials: &essentials(observed) };
     status(observed, &expected_history(observed), &outcome)
@@ -91,7 +91,7 @@ pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
     }
 }
 
-/// Updates the world with the object that a write left, as the operator does.
+/// Stores the object after a write in the world, as the operator does.
 pub(crate) fn remember(observed: &mut Observed, write: &Write, after: DynamicObject) {
     if let Some(applied) = Applied::of(write, &after, observed.now) {
         observed.applied.insert(write.key().clone(), applied);
@@ -99,7 +99,7 @@ pub(crate) fn remember(observed: &mut Observed, write: &Write, after: DynamicObj
     observed.children.insert(write.key().clone(), Arc::new(after));
 }
 
-/// Keeps what others wrote: the status, and the default class.
+/// Copies from `before` to `after` what others wrote: the status, and the default class.
 fn keep_what_is_not_ours(before: &Value, after: &mut Value) {
     after["status"] = before["status"].clone();
     let class = &before["spec"]["storageClassName"];
@@ -108,8 +108,8 @@ fn keep_what_is_not_ours(before: &Value, after: &mut Value) {
     }
 }
 
-/// An applied object as the API server returns it: with a uid, a version and a few defaults. Managed fields are
-/// omitted, because they decide nothing.
+/// An applied object as the API server returns it: with a uid, a resourceVersion and a few defaults. It has no managed
+/// fields, because no decision depends on them.
 pub(crate) fn stored(key: &ChildKey, applied: &Value) -> DynamicObject {
     let mut object = applied.clone();
     object["metadata"]["uid"] = json!(format!("uid-of-{key}"));
@@ -121,7 +121,7 @@ pub(crate) fn stored(key: &ChildKey, applied: &Value) -> DynamicObject {
     serde_json::from_value(object).expect("an object")
 }
 
-/// Changes one field of a child.
+/// Changes the field at `pointer` of a child.
 pub(crate) fn edit(observed: &mut Observed, kind: ChildKind, name: &str, pointer: &str, to: Value) {
     let key = ChildKey { kind, name: name.into() };
     let object = observed.children.get(&key).expect("the child is there");
@@ -211,12 +211,12 @@ pub(crate) fn status_after(observed: &Observed, plan: &Plan, done: &Done) -> crd
     status(observed, &expected_history(observed), &Outcome::Applied { valid: &valid(observed), plan, done })
 }
 
-/// A problem with one object before any write of the plan.
+/// The result of a plan that stopped at this problem before its first write.
 pub(crate) fn stopped(problem: Problem) -> Done {
     Done { problem: Some(problem), ..Done::default() }
 }
 
-/// `Type=Status/Reason` of one condition.
+/// One condition in the form `Type=Status/Reason`.
 pub(crate) fn condition(status: &crds::MemoryEngineStatus, kind: &str) -> String {
     let condition =
         status.conditions.iter().find(|c| c.type_ == kind).expect("every condition is always there");

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use super::*;
 use crate::policy::checks::base62_crc;
 
-/// Deterministic characters that look random.
+/// `len` characters of `alphabet` that look random, but are the same in every run.
 fn noise(alphabet: &[u8], len: usize) -> String {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let next = |_| {

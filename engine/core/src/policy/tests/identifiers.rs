@@ -19,7 +19,7 @@ fn stored(name: &str) -> String {
     stored_as(default(), name, Form::Whole)
 }
 
-/// The value must never change: it is stored in logs.
+/// The token of a text must never change, because tokens are stored in logs.
 #[test]
 fn a_token_is_a_keyed_hash_of_the_exact_bytes() {
     assert_eq!(stored("+1 415 555 0132"), "[PHONE:9eb6eab4cd06ffbd43ab]");
@@ -59,7 +59,7 @@ fn a_token_is_the_same_name_when_it_comes_again() {
         let token = stored(name);
         assert_ne!(token, name);
         assert_eq!(stored(&token), token);
-        // In a text it is neither personal data nor a secret, whatever precedes it.
+        // A token in a text is detected neither as personal data nor as a secret, whatever precedes it.
         for text in [format!("phone: {token}"), format!("key: {token}, password={token}")] {
             let judged = default().judge_text("content", &text, NOW);
             assert!(judged.is_ok_and(|judged| judged.changed.is_none()), "{text}");
@@ -119,7 +119,7 @@ fn without_the_key_nothing_is_named_that_needs_it() {
     assert_eq!(none("+1 415 555 0132"), Err(IdentifierError::NoKey));
 }
 
-/// Name, the name without its personal data, and the personal data.
+/// Each row: the name, the name without its personal data, and the personal data.
 #[test]
 fn personal_data_joined_to_a_word_stayed_raw_in_a_name() {
     for (before, found, behind) in [

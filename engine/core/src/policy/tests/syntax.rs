@@ -1,5 +1,5 @@
-//! Secrets in the syntaxes in which people write them, and texts that only look like secrets. They are assembled here,
-//! so that the repository contains no secrets.
+//! Secrets in the syntaxes in which people write them, and texts that only look like secrets. The secrets are assembled
+//! here, so that the repository contains none.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

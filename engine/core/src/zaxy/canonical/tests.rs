@@ -76,7 +76,7 @@ struct Doubles(u64);
 
 impl Doubles {
     fn bits(&mut self) -> u64 {
-        // xorshift64*, for the same sample in every run.
+        // The generator xorshift64* gives the same sample in every run.
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -89,7 +89,8 @@ impl Doubles {
         let near = |value: f64| f64::from_bits((value.to_bits() + bits % 5).saturating_sub(2));
         let found = match self.bits() % 8 {
             0 | 1 => f64::from_bits(bits),
-            // Quarters and eighths, where one decimal digit is about as large as the distance between two doubles.
+            // Multiples of a quarter or an eighth so large that the distance between two doubles is about one unit of
+            // the last decimal digit.
             2..=4 => {
                 let exponent = 1023 + 46 + self.bits() % 10;
                 f64::from_bits((exponent << 52) | (bits >> 12))

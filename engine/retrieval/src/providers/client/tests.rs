@@ -120,7 +120,7 @@ async fn texts_that_are_refused_are_no_fault_of_the_service() {
 #[tokio::test]
 async fn nobody_is_there() {
     let metrics = Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
-    // A port that was just closed.
+    // No server listens on this port: the listener was closed at once.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let provider = Provider::new("embedding", service(&format!("http://{port}/")), false, metrics).unwrap();
     let client = Client::new(provider).unwrap();

@@ -11,7 +11,7 @@ use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, Re
 use super::parameters::{ITEM_KEY, KEY, NAMESPACE, PROJECT_HEADER, body, nothing, ok, query};
 use crate::api::adapters::Namespaces;
 
-/// In the order of the user guide.
+/// Listed in the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",
@@ -94,7 +94,7 @@ const REFRESH: Parameter = query(
     || json!("false"),
 );
 
-/// A command, or any other object, which gets an answer too.
+/// Schema of the body: a command, or any other object, because any object gets a response.
 fn command_or_any(schemas: &mut SchemaGenerator) -> Schema {
     let command = schemas.subschema_for::<MemoryToolCommand>();
     schemars::json_schema!({ "anyOf": [command, { "type": "object" }] })

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::operation::{ANY, BODY, CHECKED, Operation, READ, WRITE};
 use super::parameters::{KEY, again, body, ok, written};
 
-/// In the order of the user guide.
+/// Listed in the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",

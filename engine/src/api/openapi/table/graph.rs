@@ -17,7 +17,7 @@ use super::parameters::{
     AS_OF, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, PROJECT, body, needed, ok, query, question, settled, written,
 };
 
-/// In the order of the user guide.
+/// Listed in the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",

@@ -12,7 +12,7 @@ use super::parameters::{
     ITEM_KEY, KEY, KNOWN_AT, MIN_SEQ, NAMESPACE, OFFSET, PROJECT, again, body, ok, query, written,
 };
 
-/// In the order of the user guide.
+/// Listed in the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "put",

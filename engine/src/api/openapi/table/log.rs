@@ -11,7 +11,7 @@ use super::super::operation::{ANY, Answer, BODY, Body, CHECKED, LOG, Operation, 
 use super::parameters::{KEY, OF_PROJECT, OF_SESSION, OF_TYPE, again, body, ok, query, seq, written};
 use crate::operations::SEQ_MAX;
 
-/// In the order of the user guide.
+/// Listed in the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",

@@ -14,7 +14,7 @@ use super::parameters::{
     needed, ok, query, seq, written,
 };
 
-/// In the order of the user guide.
+/// Listed in the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "post",

@@ -1,5 +1,5 @@
-//! The table of operations: every operation of the clients' port except `/mcp`, which describes itself to its clients.
-//! One module per tag; [`parameters`] has the parts they share.
+//! The table of operations. It contains every operation of the clients' port except `/mcp`, because MCP has its own
+//! description of its tools. There is one module per tag; [`parameters`] contains the parts that they share.
 
 mod clients;
 mod forgetting;

@@ -1,4 +1,4 @@
-//! Parameters, schemas and answers that several operations share.
+//! Parameters, schemas and responses that several operations share.
 
 use engine_core::limits::{
     IDEMPOTENCY_KEY_CHARS_MAX, ITEM_KEY_CHARS_MAX, ITEM_SEGMENT_CHARS_MAX, ITEM_SEGMENTS_MAX, NAME_CHARS_MAX,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::super::operation::{Answer, Body, Parameter, RequestBody};
 use crate::operations::SEQ_MAX;
 
-/// The id used in examples. No event has it.
+/// The id that is used in examples. No event has this id.
 pub(in super::super) const EXAMPLE_ID: &str = "0123456789abcdef0123456789abcdef";
 
 /// A reference to the schema of a type.
@@ -27,17 +27,17 @@ pub(super) const fn ok<T: JsonSchema>(description: &'static str) -> Answer {
     Answer { status: 200, description, body: Body::Json(of::<T>) }
 }
 
-/// The answer to a new write.
+/// The response to a new write.
 pub(super) const fn written<T: JsonSchema>(description: &'static str) -> Answer {
     Answer { status: 201, description, body: Body::Json(of::<T>) }
 }
 
-/// The answer to a write that was done before with the same key.
+/// The response to a write that was done before with the same key.
 pub(super) const fn again<T: JsonSchema>() -> Answer {
     ok::<T>("Done before with the same key")
 }
 
-/// The answer to a write of the graph that had nothing to change.
+/// The response to a write of the graph that changed nothing.
 pub(super) const fn settled<T: JsonSchema>() -> Answer {
     ok::<T>("Nothing to change, or done before with the same key")
 }
@@ -109,7 +109,7 @@ pub(super) const KEY: Parameter = Parameter {
     example: || json!("order-66"),
 };
 
-/// The project, for clients whose requests have no field for it.
+/// Header with the project, for clients whose requests have no field for it.
 pub(super) const PROJECT_HEADER: Parameter = Parameter {
     name: "x-memory-project",
     place: "header",

@@ -10,7 +10,7 @@ use super::parameters::{
     ok, query, written,
 };
 
-/// In the order of the user guide.
+/// Listed in the order of the user guide.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "get",

@@ -1,4 +1,4 @@
-//! Splits graphs into parts that fit into one answer each.
+//! Splits graphs into parts, each of which fits into one result.
 
 use engine_core::parts::{ROOM, cost};
 use engine_core::wire::{Entity, ErrorCode};
@@ -9,8 +9,8 @@ use crate::operations::{Operations, SEQ_MAX};
 use crate::refusal::Refusal;
 
 /// Where a part begins: the state of the graph after event `through`, and the number of entities, observations and
-/// relations to skip. A client receives it with every part but the last and sends it back to get the next one. It is
-/// not in the schemas, because those are the schemas of the MCP server `memory`.
+/// relations to skip. A client receives a cursor with every part except the last, and sends it back to get the next
+/// part. The cursor is not in the schemas, because they must equal those of the MCP server `memory`.
 pub(super) struct Cursor {
     pub(super) through: u64,
     begins: usize,
@@ -34,7 +34,7 @@ impl Cursor {
         })
     }
 
-    /// The part that begins here, with a note on how to get the next one.
+    /// Returns the part that begins at this cursor, with a note on how to get the next part.
     pub(super) fn answer(&self, found: KnowledgeGraph, tool: &str) -> Result<Answer, Refusal> {
         let Cursor { through, begins } = self;
         let (Part { shown, ends }, all) = part(found, *begins);
@@ -54,14 +54,14 @@ impl Cursor {
     }
 }
 
-/// The part of a graph that fits into an answer, and the position after it.
+/// The part of a graph that fits into a result, and the position after it.
 pub(super) struct Part {
     pub(super) shown: KnowledgeGraph,
     ends: usize,
 }
 
-/// The part of a graph that begins at a position, and the size of the whole graph. Positions and sizes count
-/// entities, observations and relations. An entity whose observations are split over two parts is in both.
+/// Returns the part of a graph that begins at a position, and the size of the whole graph. Positions and sizes count
+/// entities, observations and relations. An entity whose observations are split over two parts is in both parts.
 pub(super) fn part(found: KnowledgeGraph, begins: usize) -> (Part, usize) {
     let KnowledgeGraph { entities, relations } = found;
     let all = entities.iter().map(|it| 1 + it.observations.len()).sum::<usize>() + relations.len();
@@ -109,12 +109,12 @@ pub(super) fn part(found: KnowledgeGraph, begins: usize) -> (Part, usize) {
     (Part { shown, ends: all }, all)
 }
 
-/// Overhead in bytes of an entity or a relation, and of an observation, in both forms of an answer: field names,
+/// Overhead in bytes of an entity or a relation, and of an observation, in both forms of a result: field names,
 /// punctuation and white space.
 const ENTITY_FRAME: usize = 256;
 const OBSERVATION_FRAME: usize = 32;
 
-/// Adds a note if the answer does not list everything that was written.
+/// Adds a note if the result does not list everything that was written.
 pub(super) fn shortened(answer: Answer, shown: usize, all: usize) -> Answer {
     match shown == all {
         true => answer,
