@@ -47,7 +47,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[PROJECT_HEADER, NAMESPACE, ITEM_KEY, REFRESH],
         body: None,
         answers: &[ok::<Option<StoreItem>>("The item; null if there is none")],
-        refused_by: &[ANY, CHECKED, READ],
+        refused_by: &[ANY, CHECKED, WRITE, READ],
     },
     Operation {
         method: "delete",
@@ -71,7 +71,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[PROJECT_HEADER],
         body: body::<StoreSearch>(search),
         answers: &[ok::<StoreItems>("The items found")],
-        refused_by: &[ANY, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
+        refused_by: &[ANY, CHECKED, BODY, WRITE, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
         method: "post",
