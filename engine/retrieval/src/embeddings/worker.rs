@@ -166,10 +166,7 @@ impl EmbeddingWorker {
             EmbeddingError::Model(_) if self.failed > 1 => {
                 tracing::debug!(%trouble, "embedding failed again");
             }
-            _ => tracing::warn!(
-                %trouble,
-                "embedding failed and is retried; until it succeeds, vector search misses the newest memories"
-            ),
+            _ => tracing::warn!(%trouble, "embedding failed and is retried; new memories lack vectors"),
         }
         if !matches!(trouble, EmbeddingError::Stopping) {
             self.embeddings.publish(|state| state.status.failure = Some(trouble.to_string()));
@@ -199,8 +196,7 @@ impl EmbeddingWorker {
         if std::mem::take(&mut self.changed) { self.finish(&store, &model).await } else { Ok(()) }
     }
 
-    /// Returns the store and the row of the configured model. If it has to open the store, it also selects the model
-    /// that searches use.
+    /// Returns the store and the row of the configured model. Opening the store selects the model that searches use.
     fn opened(&mut self) -> Result<(Arc<VectorStore>, ModelRow), EmbeddingError> {
         if let Some(opened) = &self.opened {
             return Ok(opened.clone());
@@ -450,8 +446,7 @@ impl EmbeddingWorker {
         Ok(())
     }
 
-    /// Called when every memory has a vector of `model`: switches searches to this model and removes the vectors of
-    /// other models.
+    /// Called when every memory has a vector of `model`. Switches searches to it and removes other models' vectors.
     async fn finish(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), EmbeddingError> {
         let (_, embedded) = store.extent(model.id)?;
         self.total = embedded;
