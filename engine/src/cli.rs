@@ -103,7 +103,7 @@ struct ServeArgs {
     /// Configuration in YAML; every key is optional
     #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_CONFIG")]
     config: Option<PathBuf>,
-    /// Address of the API; [::] listens on all IPv6 and IPv4 addresses, or on IPv4 only if the machine has no IPv6
+    /// Address of the API; `[::]` listens on all IPv6 and IPv4 addresses, or on IPv4 only if the machine has no IPv6
     #[arg(long, value_name = "ADDRESS", env = "MEMORY_ENGINE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Address of /livez, /readyz, /health and /metrics

@@ -92,7 +92,7 @@ impl Cluster {
 /// Starts the local cluster if it is not up, or checks that the cluster named by `KUBECONFIG` answers.
 ///
 /// # Errors
-/// As [`up`], and when the cluster does not answer.
+/// As [`up()`], and when the cluster does not answer.
 pub async fn ensure_up() -> Result<Cluster> {
     install_crypto();
     if is_local() && up::running_well(&Layout::from_env()?).await.is_none() {

@@ -3,7 +3,7 @@
 //!
 //! Modules:
 //!
-//! * Log: [`format`] encodes and decodes it (specified in docs/FORMAT.md), [`recovery`] verifies an existing log,
+//! * Log: [`mod@format`] encodes and decodes it (specified in docs/FORMAT.md), [`recovery`] verifies an existing log,
 //!   [`merkle`], [`note`] and [`checkpoint`] commit to its state in a few signed bytes, [`anchor`] compares it with
 //!   checkpoints recorded elsewhere, and [`frames`] locates data in compressed segments.
 //! * Projection: [`fold`] turns events into rows, with [`item`] and [`graph`] for their events.

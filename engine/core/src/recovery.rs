@@ -6,7 +6,7 @@
 //! field distinguishes the two: if a later line names an event as durable, the event had been written completely, so
 //! damage to it is corruption.
 //!
-//! [`scan_segment`] reads one segment up to the first fault, as the engine does when it starts. [`survey`] reads one
+//! [`scan_segment`] reads one segment up to the first fault, as the engine does when it starts. [`survey()`] reads one
 //! segment to its end despite faults, as an audit does, and [`join`] combines surveys of all segments. Both use the
 //! same `chain`.
 

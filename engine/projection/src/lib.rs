@@ -1,7 +1,7 @@
 //! The projection: SQLite tables built from the log. It can be deleted and rebuilt at any time.
 //!
 //! - Writing: [`projector`] is the thread that follows the log; [`store`] writes, [`rows`] turns events into rows,
-//!   [`schema`] defines the tables, [`values`] converts values, [`mod@text`] adds an SQL function.
+//!   [`schema`] defines the tables, [`values`] converts values, [`sql_functions`] adds an SQL function.
 //! - Building: [`build`] makes a new projection while the current one serves, for a [`cause`], in a background
 //!   [`background_job`]; [`mod@files`] publishes it; [`reserve`] keeps disk space for a start on a full volume;
 //!   [`store_error`] classifies failures.

@@ -1,9 +1,9 @@
 //! The engine's configuration file: every section and key, with its type, bounds, default and documentation.
 //!
 //! The engine reads the file with [`read`] and converts the result into types of its own. The operator fills in the
-//! same types from a resource and writes them. `docs/guide/configuration.md` contains the [`table`] of all keys. There
-//! is one file for each section. A new key is a row of its section; "Adding a configuration key" in docs/STYLE.md lists
-//! the other places.
+//! same types from a resource and writes them. `docs/guide/configuration.md` contains the [`table()`] of all keys.
+//! There is one file for each section. A new key is a row of its section; "Adding a configuration key" in docs/STYLE.md
+//! lists the other places.
 
 mod embedding;
 mod identity;
