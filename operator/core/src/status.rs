@@ -11,6 +11,7 @@ mod pod;
 mod projection;
 mod ready;
 mod reconciling;
+mod report;
 mod stalled;
 mod table;
 mod volume;

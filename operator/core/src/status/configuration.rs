@@ -7,31 +7,7 @@ use engine_core::{
 };
 
 use super::facts::Facts;
-use crate::conditions::{ConditionType, Reason, Truth, Verdict};
-
-/// The verdict while the pod belongs to an earlier spec. Its engine does not show whether the present configuration is
-/// applied.
-pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
-    facts.evidence.is_of_earlier_spec(facts.observed).then(|| {
-        Verdict::new(
-            Truth::Unknown,
-            Reason::PodStarting,
-            "the pod still has the previous spec and is being replaced",
-        )
-    })
-}
-
-/// The verdict while there is no report: the last verdict if it describes the present generation, otherwise unknown.
-pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
-    if facts.health().is_some() {
-        return None;
-    }
-    let generation = facts.observed.engine.metadata.generation;
-    let last = facts.before(ConditionType::ConfigurationApplied);
-    let last = last.filter(|last| last.observed_generation == generation).and_then(Verdict::of);
-    let unknown = || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not reported yet");
-    Some(last.unwrap_or_else(unknown))
-}
+use crate::conditions::{Reason, Truth, Verdict};
 
 /// The verdict from the engine's report, which lists the parts of the configuration that the engine does not know.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {

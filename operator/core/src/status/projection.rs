@@ -10,31 +10,9 @@ use super::{
     lookup::{HEAD_REFRESH_SECONDS, health},
 };
 use crate::{
-    conditions::{ConditionType, Reason, Truth, Verdict},
+    conditions::{Reason, Truth, Verdict},
     observed::Observed,
 };
-
-pub(super) fn of_an_old_pod(facts: &Facts<'_>) -> Option<Verdict> {
-    facts.evidence.is_of_earlier_spec(facts.observed).then(|| {
-        Verdict::new(
-            Truth::Unknown,
-            Reason::PodStarting,
-            "the pod still has the previous spec and is being replaced",
-        )
-    })
-}
-
-/// The verdict while there is no report: the last verdict if it describes the present generation, otherwise unknown.
-pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
-    if facts.health().is_some() {
-        return None;
-    }
-    let generation = facts.observed.engine.metadata.generation;
-    let last = facts.before(ConditionType::ProjectionReady);
-    let last = last.filter(|last| last.observed_generation == generation).and_then(Verdict::of);
-    let unknown = || Verdict::new(Truth::Unknown, Reason::EngineStarting, "the engine has not reported yet");
-    Some(last.unwrap_or_else(unknown))
-}
 
 /// The verdict from the engine's report: whether searches work, and with which projection.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {

@@ -7,7 +7,7 @@ use super::{
     facts::Facts,
     integrity,
     projection::{self, is_failed},
-    ready, reconciling, stalled, volume,
+    ready, reconciling, report, stalled, volume,
 };
 use crate::conditions::{
     ConditionType::{
@@ -109,10 +109,10 @@ pub(super) const TABLE: [Row; 7] = [
     Row {
         kind: ProjectionReady,
         rules: &[
-            Decides(&[PodStarting], projection::of_an_old_pod),
+            Decides(&[PodStarting], report::of_an_old_pod),
             Decides(
                 &[ProjectionServing, ProjectionRebuilding, ProjectionFailed, EngineStarting, PodStarting],
-                projection::not_reported,
+                |facts| report::missing(facts, ProjectionReady),
             ),
             Decides(&[ProjectionServing, ProjectionRebuilding, ProjectionFailed], projection::reported),
         ],
@@ -120,11 +120,10 @@ pub(super) const TABLE: [Row; 7] = [
     Row {
         kind: ConfigurationApplied,
         rules: &[
-            Decides(&[PodStarting], configuration::of_an_old_pod),
-            Decides(
-                &[ConfigurationInEffect, EngineTooOld, EngineStarting, PodStarting],
-                configuration::not_reported,
-            ),
+            Decides(&[PodStarting], report::of_an_old_pod),
+            Decides(&[ConfigurationInEffect, EngineTooOld, EngineStarting, PodStarting], |facts| {
+                report::missing(facts, ConfigurationApplied)
+            }),
             Decides(&[ConfigurationInEffect, EngineTooOld], configuration::reported),
         ],
     },
