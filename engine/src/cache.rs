@@ -23,6 +23,8 @@ pub(crate) struct AnswerKey {
     pub(crate) weights: Arc<str>,
     /// Sequence number of the last event that changed anything the response depends on.
     pub(crate) applied_seq: u64,
+    /// The session; absent for all sessions.
+    pub(crate) session: Option<String>,
     /// Everything else in the request, in one canonical form.
     pub(crate) request: String,
 }
@@ -131,6 +133,14 @@ impl AnswerCache {
         found
     }
 
+    /// Removes the cached responses to requests of a session, and returns their number.
+    pub(crate) fn invalidate_session(&self, session: &str) -> u64 {
+        let of_session = |key: &AnswerKey| key.session.as_deref() == Some(session);
+        let keys: Vec<_> = self.answers.iter().map(|(key, _)| key).filter(|key| of_session(key)).collect();
+        keys.iter().for_each(|key| self.answers.invalidate(&**key));
+        keys.len() as u64
+    }
+
     /// Caches a response until it expires. A degraded response is not cached: it would be returned even after the
     /// missing lane works again.
     pub(crate) fn keep(&self, key: AnswerKey, answer: Answer, until: i64) {
@@ -180,7 +190,8 @@ mod tests {
 
     fn key(applied_seq: u64) -> AnswerKey {
         let project = Some("p".to_owned());
-        AnswerKey { project, mode: SearchMode::Hybrid, weights: "w".into(), applied_seq, request: "r".into() }
+        let (session, request) = (None, "r".into());
+        AnswerKey { project, mode: SearchMode::Hybrid, weights: "w".into(), applied_seq, session, request }
     }
 
     fn answer(degraded: bool) -> Answer {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use engine_core::configuration::Author;
+use engine_core::mode::Mode;
 use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -19,6 +20,7 @@ use crate::doctor;
 use crate::import::{ImportArgs, import};
 use crate::log_command::{self, LogArgs, verify_log};
 use crate::mcp::{McpArgs, mcp};
+use crate::mode_command::{GuardArgs, ModeArgs, ModeWord, run_guard, run_mode};
 use crate::rebuild::rebuild;
 use crate::serve::{ServeOptions, serve};
 
@@ -74,6 +76,10 @@ enum Command {
     Mcp(McpArgs),
     /// Import the logs of another product
     Import(ImportArgs),
+    /// Show and change what clients of a running engine may do: read, write, both or neither
+    Mode(ModeArgs),
+    /// Look at the decisions of the guard, which turns reads off when a dependency fails
+    Guard(GuardArgs),
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +126,11 @@ struct ServeArgs {
     /// know, and reports them in /health, because an operator may be newer than the engine.
     #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_ANCHOR")]
     anchor: Option<PathBuf>,
+    /// Mode on a volume that has none yet: what clients may do until somebody sets another mode
+    ///
+    /// Without it: write-only with --anchor, because then an operator will say what is wanted, otherwise read-write.
+    #[arg(long, value_name = "MODE", value_enum, env = "MEMORY_ENGINE_MODE")]
+    mode: Option<ModeWord>,
 }
 
 /// Runs the command on the command line.
@@ -132,6 +143,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Log(args) => log_command::run(args).map(exit_code),
         Command::Rebuild(args) => run_rebuild(&args.data),
         Command::Doctor(args) => run_doctor(&args),
+        Command::Mode(args) => run_mode(args).map(|()| ExitCode::SUCCESS),
+        Command::Guard(args) => run_guard(&args).map(exit_code),
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|fault| {
@@ -147,8 +160,10 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let load = |path: &Path| config::load(path, author);
     let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), load)?;
     log_to_stderr(config.log_level);
-    let ServeArgs { data, listen, admin_listen, anchor, .. } = args;
-    let places = ServeOptions { data: data.data, listen, admin_listen, anchor };
+    let ServeArgs { data, listen, admin_listen, anchor, mode, .. } = args;
+    let default = if anchor.is_some() { Mode::WriteOnly } else { Mode::ReadWrite };
+    let mode = mode.map_or(default, Mode::from);
+    let places = ServeOptions { data: data.data, listen, admin_listen, anchor, mode };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, config));
     // After the drain, no client waits for a read that is still running.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine_core::configuration::{self, Author, Configuration, Limits, LogLevel};
+use engine_core::guard::GuardSettings;
 use engine_core::policy;
 use engine_core::wire::{NotApplied, SameText};
 use engine_log::Rotation;
@@ -50,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) server_memory: Option<String>,
     /// Limits on what one client address may request.
     pub(crate) limits: Limits,
+    /// The parameters of the guard.
+    pub(crate) guard: GuardSettings,
     /// Parts of the file that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,
 }
@@ -118,6 +121,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         allowed_hosts: file.mcp.allowed_hosts(),
         server_memory: file.mcp.server_memory_tools().then(|| file.mcp.server_memory_project()),
         limits: file.limits,
+        guard: file.guard.settings(),
         not_applied: Vec::new(),
     }
 }

@@ -2,12 +2,10 @@
 //! payloads.
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use engine_core::digest::Hash;
 use engine_core::format::EventLine;
@@ -15,17 +13,13 @@ use engine_core::wire::InclusionAnswer;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::admin_client::{Method, ask};
 use crate::rebuild::rebuild;
 use crate::verify::verify;
 use engine_log::storage::DiskStorage;
 use engine_log::{
     Offline, SegmentView, list_segments, stored_checkpoint, stored_envelope, stored_inclusion, write_lines,
 };
-
-/// Timeout of a request to the admin port. A rotation takes milliseconds.
-const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
-/// Maximum size of a response of the admin port, bytes.
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
@@ -92,7 +86,7 @@ pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
         _ => None,
     };
     if let Some((address, path)) = admin {
-        return post(address, path).map(|()| true);
+        return print(&ask(address, Method::Post, path, None)?).map(|()| true);
     }
     let data = data.context("--data DIR is required")?;
     match command {
@@ -175,26 +169,6 @@ fn erase(data: &Path, events: Vec<String>, reason: &str) -> anyhow::Result<()> {
         "the payloads are gone from the log; the search index still has them: run `memory-engine rebuild`",
     )?;
     print(&erased)
-}
-
-/// Sends a request to a running engine and prints the response.
-fn post(address: &str, path: &str) -> anyhow::Result<()> {
-    let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
-    let mut stream = TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
-    stream.set_read_timeout(Some(ADMIN_PATIENCE))?;
-    stream.set_write_timeout(Some(ADMIN_PATIENCE))?;
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-    )?;
-    let mut answer = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).context("the engine did not answer")?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the engine's answer is not HTTP")?;
-    if head.split(' ').nth(1) != Some("200") {
-        bail!("the engine refused: {body}");
-    }
-    println!("{body}");
-    Ok(())
 }
 
 fn print(report: &impl Serialize) -> anyhow::Result<()> {

@@ -3,14 +3,15 @@
 //! map of the code.
 //!
 //! Commands: [`cli`] parses the command line; [`serve`], [`mcp`], [`log_command`], [`verify`], [`rebuild`], [`doctor`],
-//! [`import`] and [`mod@bench`] are the commands; [`config`] reads the configuration.
+//! [`import`], [`mode_command`] and [`mod@bench`] are the commands, [`admin_client`] asks a running engine; [`config`] reads the configuration.
 //!
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] converts faults to
 //! errors for clients.
 //!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forget_listeners`],
-//! [`memory_limit`] and [`metrics`].
+//! [`memory_limit`], [`metrics`] and [`modes`].
 
+mod admin_client;
 mod api;
 mod bench;
 mod cache;
@@ -24,6 +25,8 @@ mod log_command;
 mod mcp;
 mod memory_limit;
 mod metrics;
+mod mode_command;
+mod modes;
 mod operations;
 mod policy_gate;
 mod pseudonyms;

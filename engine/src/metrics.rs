@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use engine_core::guard::{Automatic, Guard, Now, Record};
 use engine_core::metrics::table;
+use engine_core::mode::Mode;
 use engine_log::LogMetrics;
 use engine_projection::ProjectionMetrics;
 use engine_retrieval::RetrievalMetrics;
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use service::{Family, MetricsError, Registry};
 
 /// All metrics of one engine, grouped by component.
@@ -19,6 +21,7 @@ pub(crate) struct Metrics {
     pub(crate) health: HealthMetrics,
     pub(crate) policy: PolicyMetrics,
     pub(crate) retention: RetentionMetrics,
+    pub(crate) mode: ModeMetrics,
     pub(crate) append_seconds: Histogram,
     pub(crate) queries: Family<IntCounterVec>,
     pub(crate) query_seconds: Family<HistogramVec>,
@@ -41,6 +44,7 @@ impl Metrics {
             health: HealthMetrics::new(&registry)?,
             policy: PolicyMetrics::new(&registry)?,
             retention: RetentionMetrics::new(&registry)?,
+            mode: ModeMetrics::new(&registry)?,
             append_seconds: registry.histogram(table::APPEND_SECONDS)?,
             queries: registry.counters(table::QUERIES)?,
             query_seconds: registry.histograms(table::QUERY_SECONDS)?,
@@ -125,5 +129,69 @@ impl RetentionMetrics {
             removed: registry.counter(table::RETENTION_REMOVED)?,
             last_applied: registry.gauge(table::RETENTION_LAST_APPLIED)?,
         })
+    }
+}
+
+/// The mode and the guard.
+#[derive(Debug, Clone)]
+pub(crate) struct ModeMetrics {
+    mode: Family<IntGaugeVec>,
+    wanted: Family<IntGaugeVec>,
+    state: Family<IntGaugeVec>,
+    held: Family<IntGaugeVec>,
+    failures: Family<IntGaugeVec>,
+    changes: Family<IntCounterVec>,
+    downgrades: Family<IntCounterVec>,
+    pub(crate) probes: Family<IntCounterVec>,
+    pub(crate) refused: Family<IntCounterVec>,
+    pub(crate) records_lost: IntCounter,
+}
+
+impl ModeMetrics {
+    fn new(registry: &Registry) -> Result<ModeMetrics, MetricsError> {
+        Ok(ModeMetrics {
+            mode: registry.gauges(table::MODE)?,
+            wanted: registry.gauges(table::MODE_WANTED)?,
+            state: registry.gauges(table::GUARD_STATE)?,
+            held: registry.gauges(table::MODE_HELD)?,
+            failures: registry.gauges(table::GUARD_CONSECUTIVE_FAILURES)?,
+            changes: registry.counters(table::MODE_CHANGES)?,
+            downgrades: registry.counters(table::READ_DOWNGRADES)?,
+            probes: registry.counters(table::GUARD_PROBES)?,
+            refused: registry.counters(table::MODE_REFUSED)?,
+            records_lost: registry.counter(table::GUARD_RECORDS_LOST)?,
+        })
+    }
+
+    /// Sets the gauges to a state.
+    pub(crate) fn set(&self, guard: &Guard, now: Now) {
+        let effective = guard.effective(now.ms);
+        for mode in Mode::ALL {
+            self.mode.with_label_values(&[mode.as_str()]).set(i64::from(mode == effective));
+            self.wanted.with_label_values(&[mode.as_str()]).set(i64::from(mode == guard.wanted));
+        }
+        for state in Automatic::WORDS {
+            self.state.with_label_values(&[state]).set(i64::from(*state == guard.automatic.name()));
+        }
+        for (source, hold) in [("engine", &guard.direct), ("resource", &guard.declared)] {
+            let held = hold.as_ref().is_some_and(|hold| hold.until_ms > now.ms);
+            self.held.with_label_values(&[source]).set(i64::from(held));
+        }
+        for (dependency, recent) in &guard.recent {
+            let failures = self.failures.with_label_values(&[dependency.as_str()]);
+            failures.set(recent.consecutive_failures.into());
+        }
+    }
+
+    /// Counts a transition.
+    pub(crate) fn count(&self, record: &Record) {
+        if record.mode.from != record.mode.to {
+            self.changes.with_label_values(&[record.mode.to.as_str()]).inc();
+        }
+        if let (Some(cause), "forced", "base" | "suspected") =
+            (record.cause, record.state.to.as_str(), record.state.from.as_str())
+        {
+            self.downgrades.with_label_values(&[cause.dependency.as_str(), cause.reason.as_str()]).inc();
+        }
     }
 }

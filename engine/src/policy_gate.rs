@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use engine_core::event::Draft;
+use engine_core::mode::Mode;
 use engine_core::policy::{Blocked, Counts, IdentifierError, Policy, PseudonymKey};
 use jiff::Timestamp;
 use thiserror::Error;
@@ -27,6 +28,8 @@ pub(crate) enum WriteError {
     Blocked(#[from] Blocked),
     #[error(transparent)]
     Pseudonyms(#[from] KeyFault),
+    #[error("writes are off: the mode is {0}")]
+    ModeOff(Mode),
 }
 
 impl From<IdentifierError> for WriteError {

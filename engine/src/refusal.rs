@@ -2,8 +2,9 @@
 
 use engine_core::identity::CallerNames;
 use engine_core::request::Refused;
-use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail};
+use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail, ReadsOff};
 
+use crate::modes::writes_off;
 use crate::policy_gate::WriteError;
 use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
@@ -15,11 +16,26 @@ pub(crate) struct Refusal {
     code: ErrorCode,
     message: String,
     hint: String,
+    /// Only for reads that are refused because of the mode.
+    reads_off: Option<Box<(ReadsOff, u32)>>,
 }
 
 impl Refusal {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into(), hint: String::new() }
+        Refusal { code, message: message.into(), hint: String::new(), reads_off: None }
+    }
+
+    /// Refuses a read because of the mode. `retry_after_s` is when reads may be possible again.
+    pub(crate) fn reads_off(reads_off: ReadsOff, retry_after_s: u32) -> Refusal {
+        let ReadsOff { source, reason, .. } = &reads_off;
+        let message = format!("reads are off ({source}): {reason}");
+        Refusal {
+            code: ErrorCode::ReadsOff,
+            message,
+            hint: "go on without memories; writes are accepted unless the mode is off; docs/guide/modes.md"
+                .into(),
+            reads_off: Some(Box::new((reads_off, retry_after_s))),
+        }
     }
 
     /// Sets the hint: what the client can do.
@@ -49,8 +65,9 @@ impl Refusal {
 
     /// The body that clients receive.
     pub(crate) fn into_body(self) -> ErrorBody {
-        let Refusal { code, message, hint } = self;
-        ErrorBody { error: ErrorDetail { code, message, hint } }
+        let Refusal { code, message, hint, reads_off } = self;
+        let reads_off = reads_off.map(|reads_off| reads_off.0);
+        ErrorBody { error: ErrorDetail { code, message, hint }, reads_off }
     }
 
     /// Number of seconds after which a retry may succeed; only for faults that end without intervention.
@@ -62,6 +79,9 @@ impl Refusal {
             | ErrorCode::ProjectionBehind
             | ErrorCode::ShuttingDown => Some(1),
             ErrorCode::StorageFull | ErrorCode::StorageFailure => Some(5),
+            ErrorCode::ReadsOff => {
+                self.reads_off.as_ref().map(|reads_off| reads_off.1).filter(|wait| *wait > 0)
+            }
             _ => None,
         }
     }
@@ -88,6 +108,7 @@ impl From<WriteError> for Refusal {
         match fault {
             WriteError::Commit(fault) => fault.into(),
             WriteError::Pseudonyms(fault) => fault.into(),
+            WriteError::ModeOff(mode) => writes_off(mode),
             WriteError::Blocked(blocked) => Refusal::new(ErrorCode::PolicyBlocked, blocked.to_string())
                 .hint("nothing was written; docs/guide/policy.md describes what is blocked and how to allow an exception"),
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
+use engine_core::mode::Mode;
 use engine_core::policy::Policy;
 use engine_core::wire::{GivenAnchor, NotApplied};
 use tokio::net::TcpListener;
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Settings};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
+use crate::modes;
 use crate::pseudonyms::KeyFault;
 use service::listen;
 
@@ -32,6 +34,8 @@ pub(crate) struct ServeOptions {
     pub(crate) admin_listen: SocketAddr,
     /// File with the anchor: the state that the log must extend.
     pub(crate) anchor: Option<PathBuf>,
+    /// The mode that is wanted on a volume that has none.
+    pub(crate) mode: Mode,
 }
 
 /// Serves until SIGTERM or SIGINT, then shuts down gracefully.
@@ -56,6 +60,8 @@ pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Resul
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
         same_text: config.same_text,
+        guard: config.guard.clone(),
+        initial_mode: Some(places.mode),
         not_applied: config.not_applied.clone(),
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
@@ -69,6 +75,7 @@ pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Resul
     );
     report_not_applied(&config.not_applied);
     tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
+    let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
     let keep_alive = Duration::from_secs(config.limits.keep_alive_seconds());
     let clients = api::serve(
         listener,
@@ -90,6 +97,7 @@ pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Resul
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    guard.abort();
     stop(engine, clients, platform, config.drain).await
 }
 

@@ -29,6 +29,9 @@ pub const LOG_PSEUDONYMS_KEYED: &str = "log.pseudonyms_keyed";
 /// Event type: an administrator accepted a log that is shorter than recorded; see [`crate::wire::AcceptedRollback`].
 pub const LOG_ROLLBACK_ACCEPTED: &str = "log.rollback_accepted";
 
+/// Event type: the mode, or the guard's state, changed; see [`crate::guard::Record`].
+pub const GUARD_TRANSITION: &str = "guard.transition";
+
 /// Event type: the weights of the ranking features were replaced. Payload: `{weights: {NAME: NUMBER}, reason?}`.
 pub const RETRIEVAL_WEIGHTS_SET: &str = "retrieval.weights_set";
 /// Event type: an item was given a value; see [`crate::item::ItemPayload`].
@@ -63,6 +66,7 @@ pub const RESERVED: &[&str] = &[
     LOG_KEY_ROTATED,
     LOG_ROLLBACK_ACCEPTED,
     LOG_PSEUDONYMS_KEYED,
+    GUARD_TRANSITION,
     ITEM_PUT,
     ITEM_DELETED,
     ITEM_REFRESHED,

@@ -9,6 +9,7 @@
 //! * Projection: [`fold`] turns events into rows, with [`item`] and [`graph`] for their events.
 //! * Search: [`documents`] cuts texts into memories, [`embedding`] computes their vectors, [`retrieval`] ranks them,
 //!   and [`query`] turns user input into a full-text query.
+//! * Modes: [`mode`] is what clients may do, and [`guard`] turns reads off when a dependency fails.
 //! * Configuration: [`configuration`] is the schema of the configuration file, [`limits`] all limits, [`metrics`] all
 //!   metrics.
 //! * Rules: [`policy`] decides what may be written, [`identity`] lists the identifiers, [`forgetting`] and
@@ -33,6 +34,7 @@ pub mod forgetting;
 pub mod format;
 pub mod frames;
 pub mod graph;
+pub mod guard;
 pub mod identifier_fields;
 pub mod identity;
 pub mod item;
@@ -40,6 +42,7 @@ pub mod limits;
 pub mod memory_tool;
 pub mod merkle;
 pub mod metrics;
+pub mod mode;
 pub mod note;
 pub mod parts;
 pub mod peers;

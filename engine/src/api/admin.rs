@@ -32,11 +32,26 @@ pub(super) async fn livez(State(engine): State<Arc<Engine>>) -> (StatusCode, &'s
 
 /// Responds with 200 if the engine can serve requests. An engine on a full volume is ready, because it still serves
 /// reads.
-pub(super) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, &'static str) {
-    match engine.is_ready() {
+///
+/// With `for=reads` or `for=writes` it responds with 200 if exactly that works and the mode allows it.
+pub(super) async fn readyz(
+    State(engine): State<Arc<Engine>>,
+    parameters: Parameters,
+) -> Result<(StatusCode, &'static str), Refusal> {
+    let parameters = parameters.known(&["for"])?;
+    let mode = engine.modes.effective();
+    let ready = match parameters.text("for") {
+        None => engine.is_ready(),
+        Some("reads") => mode.reads() && engine.is_ready_for_reads(),
+        Some("writes") => mode.writes() && engine.is_ready_for_writes(),
+        Some(_) => {
+            return Err(Refusal::new(ErrorCode::InvalidArgument, "for must be reads or writes"));
+        }
+    };
+    Ok(match ready {
         true => (StatusCode::OK, "ok\n"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: see /health\n"),
-    }
+    })
 }
 
 /// Responds with the health report.

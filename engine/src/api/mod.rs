@@ -25,6 +25,7 @@ mod items;
 mod log;
 mod mcp;
 mod memories;
+mod mode;
 mod openapi;
 mod parameters;
 mod rate;
@@ -134,6 +135,13 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .route("/rebuild", post(admin::rebuild))
         .route("/checkpoint", get(admin::checkpoint))
         .route("/anchor", post(admin::anchor))
+        .route("/mode", get(mode::report))
+        .route("/mode/wanted", put(mode::want))
+        .route("/mode/declared", put(mode::declare))
+        .route("/mode/force", post(mode::force))
+        .route("/mode/clear", post(mode::clear))
+        .route("/mode/invalidate", post(mode::invalidate))
+        .route("/mode/reset", post(mode::reset))
         .route("/rotate", post(admin::rotate))
         .route("/rotate-key", post(admin::rotate_key))
         .fallback(refusals::not_found)

@@ -1,5 +1,7 @@
 //! Readiness, the health report and the metrics of an engine.
 
+use std::time::{Duration, Instant};
+
 use engine_core::wire::{
     EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
 };
@@ -9,19 +11,44 @@ use service::MetricsError;
 
 use super::Engine;
 
+/// How long after the log was opened readiness waits for the projection. Normally the projection is ready within
+/// milliseconds, so that a client of a new pod finds that reads work.
+const READS_FIRST: Duration = Duration::from_secs(5);
+
 impl Engine {
-    /// Whether the engine can serve requests.
+    /// Whether the engine can serve requests. A projection that is still being built some time after the log was opened
+    /// no longer keeps writes away: they are acknowledged, and reads are refused until it is ready.
     pub(crate) fn is_ready(&self) -> bool {
-        // The engine still serves reads if the log accepts no events, because the volume is full or the log does not
-        // verify.
-        self.published.head().is_some() && self.projection.state() == ProjectionState::Ready
+        let waited = self.log_open_for();
+        self.is_ready_for_reads()
+            || self.modes.effective().writes() && waited >= Some(READS_FIRST)
+            || !self.modes.effective().reads() && waited.is_some()
+    }
+
+    /// Whether memories can be read, as far as the mode allows it. The engine still serves reads if the log accepts no
+    /// events, because the volume is full or the log does not verify.
+    pub(crate) fn is_ready_for_reads(&self) -> bool {
+        self.log_open_for().is_some() && self.projection.state() == ProjectionState::Ready
+    }
+
+    /// Whether events can be acknowledged, as far as the mode allows it.
+    pub(crate) fn is_ready_for_writes(&self) -> bool {
+        self.log_open_for().is_some() && self.storage_health().writable
+    }
+
+    /// How long the log has been open; `None` while it is not.
+    fn log_open_for(&self) -> Option<Duration> {
+        self.published.head()?;
+        Some(self.opened.get_or_init(Instant::now).elapsed())
     }
 
     /// The health report.
     pub(crate) fn health(&self) -> Health {
         let storage = self.storage_health();
         let projection = self.projection_health();
-        let ok = storage.writable && projection.state == ProjectionState::Ready;
+        let mode = self.modes.health();
+        let ok =
+            storage.writable && projection.state == ProjectionState::Ready && mode.effective == mode.wanted;
         let head = self.published.head();
         Health {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -37,6 +64,7 @@ impl Engine {
             projection,
             storage,
             started_at: self.started_at,
+            mode: Some(mode),
             not_applied: self.not_applied.clone(),
         }
     }
@@ -104,6 +132,7 @@ impl Engine {
         self.metrics.health.projection_rebuild_lag.set(gauge(missing));
         self.metrics.health.storage_available.set(gauge(health.storage.available_bytes));
         self.metrics.health.storage_capacity.set(gauge(health.storage.capacity_bytes));
+        self.modes.set_gauges();
         self.metrics.encode()
     }
 }

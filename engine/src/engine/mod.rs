@@ -8,8 +8,8 @@ mod settings;
 mod start;
 mod threads;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use engine_core::event::Draft;
@@ -30,6 +30,7 @@ use crate::cache::AnswerCache;
 use crate::config::Retention;
 use crate::forget_listeners::Listeners;
 use crate::metrics::Metrics;
+use crate::modes::Modes;
 use crate::policy_gate::{AllowedEvents, Gate, WriteError};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
 use crate::write_locks::WriteLocks;
@@ -71,6 +72,10 @@ pub(crate) struct Engine {
     not_applied: Vec<NotApplied>,
     /// Locks for writes that depend on the stored state.
     pub(crate) write_locks: WriteLocks,
+    /// The mode, and the guard that turns reads off.
+    pub(crate) modes: Arc<Modes>,
+    /// When the log was first seen open.
+    opened: OnceLock<Instant>,
     /// Total size of the requests in the queue of the writer, bytes.
     queued_bytes: AtomicU64,
     threads: Threads,
@@ -85,7 +90,14 @@ impl Engine {
     /// # Errors
     /// The policy blocks an event, the key of the pseudonyms is missing, or the log does not accept the events.
     pub(crate) async fn commit(&self, drafts: Vec<Draft>, key: Option<Key>) -> Result<Receipt, WriteError> {
+        self.modes.admit_write()?;
         self.commit_passed(self.apply_policy(drafts).await?, key).await
+    }
+
+    /// Makes an event durable that the engine writes about itself, whatever the mode.
+    pub(crate) async fn commit_own(&self, draft: Draft) -> Result<Receipt, WriteError> {
+        let passed = self.apply_policy(vec![draft]).await?;
+        self.write(passed, None).await
     }
 
     /// Applies the policy to events and returns the events in the form in which they may be written.
@@ -113,6 +125,11 @@ impl Engine {
         passed: AllowedEvents,
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
+        self.modes.admit_write()?;
+        self.write(passed, key).await
+    }
+
+    async fn write(&self, passed: AllowedEvents, key: Option<Key>) -> Result<Receipt, WriteError> {
         let started = Instant::now();
         let drafts = passed.into_drafts();
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
@@ -133,6 +150,7 @@ impl Engine {
         through: u64,
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
+        self.modes.admit_write()?;
         let drafts = self.apply_policy(drafts).await?.into_drafts();
         let receipt = self.ask(|reply| WriterCommand::Erase(Erase { drafts, through, key, reply })).await?;
         self.threads.wake_keeper();
@@ -212,6 +230,7 @@ impl Engine {
     /// Stops the engine: accepts no more events, finishes the queued events and closes the files. Blocks until this is
     /// done.
     pub(crate) fn stop(&self) {
+        self.modes.save_before_stop();
         self.threads.close_queue();
         // These two are stopped before the projection, because both read it.
         self.catalogs.stop();

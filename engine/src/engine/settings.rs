@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine_core::guard::GuardSettings;
+use engine_core::mode::Mode;
 use engine_core::policy::Policy;
 use engine_core::wire::{GivenAnchor, NotApplied, SameText};
 use engine_log::{OpenError, Rotation};
@@ -34,6 +36,10 @@ pub(crate) struct Settings {
     pub(crate) rerank: Option<RerankService>,
     /// What a save does by default if the project already has the text.
     pub(crate) same_text: SameText,
+    /// The parameters of the guard.
+    pub(crate) guard: GuardSettings,
+    /// The mode that is wanted on a volume that has none: both reads and writes if it is absent.
+    pub(crate) initial_mode: Option<Mode>,
     /// Parts of the configuration that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,
 }

@@ -1,16 +1,17 @@
 //! Starts an engine: creates its parts and starts them in order.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use engine_core::mode::Mode;
 use engine_log::{
     AppliedKeys, Clock, Keeper, LogContext, LogDirectory, LogHandles, LogReader, OpenError, Writer,
 };
 use engine_projection::{ProjectionShared, Projector, Setting, TraceFiles};
 use engine_retrieval::embeddings::{self, EmbeddingDependencies, Embeddings};
-use engine_retrieval::providers::Reranker;
+use engine_retrieval::providers::{CallObserver, Reranker};
 use engine_retrieval::{CatalogCache, DirectoryModel, Model, Retrieval};
 use jiff::Timestamp;
 
@@ -22,6 +23,7 @@ use crate::config::Embedding;
 use crate::forget_listeners::Listeners;
 use crate::memory_limit;
 use crate::metrics::Metrics;
+use crate::modes::Modes;
 use crate::policy_gate::Gate;
 use crate::pseudonyms::Pseudonyms;
 use crate::write_locks::WriteLocks;
@@ -46,7 +48,14 @@ impl Engine {
             LogContext::new(directory.storage(), Arc::clone(&metrics.log), Clock::System, settings.rotation);
         let log_handles = LogHandles::new(context);
         let projection = Arc::new(ProjectionShared::new());
-        let search = Search::start(data, &log_handles, &projection, &metrics, &settings)?;
+        let modes = Arc::new(Modes::start(
+            Arc::clone(&log_handles.context.storage),
+            settings.guard.clone(),
+            settings.initial_mode.unwrap_or(Mode::ReadWrite),
+            metrics.mode.clone(),
+        ));
+        let observer = Arc::clone(&modes) as Arc<dyn CallObserver>;
+        let search = Search::start(data, &log_handles, &projection, (&metrics, &observer), &settings)?;
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
         let (log, threads) =
             start_threads(data, &log_handles, &projection, &metrics, &settings).map_err(failed)?;
@@ -74,6 +83,8 @@ impl Engine {
             reranker,
             catalogs,
             write_locks: WriteLocks::new(),
+            modes,
+            opened: OnceLock::new(),
             queued_bytes: AtomicU64::new(0),
             threads,
             started_at: Timestamp::now(),
@@ -119,17 +130,20 @@ impl Search {
         data: &Path,
         handles: &LogHandles,
         projection: &Arc<ProjectionShared>,
-        metrics: &Metrics,
+        (metrics, observer): (&Metrics, &Arc<dyn CallObserver>),
         settings: &Settings,
     ) -> Result<Search, StartError> {
         let provider = &metrics.retrieval.provider;
         let reranker = settings.rerank.clone();
-        let reranker = reranker.map(|service| Reranker::new(service, Arc::clone(provider))).transpose()?;
+        let reranker = reranker
+            .map(|service| Reranker::new(service, Arc::clone(provider), Arc::clone(observer)))
+            .transpose()?;
         let surroundings = EmbeddingDependencies {
             directory: embeddings::directory(data),
             projection: Arc::clone(projection),
             published: handles.context.published.clone(),
             metrics: Arc::clone(provider),
+            observer: Arc::clone(observer),
         };
         let (model, embeddings) = model(settings.embedding.clone(), surroundings)?;
         let budget = settings.search_bytes_max;

@@ -135,7 +135,7 @@ impl Target {
             StatusCode::OK => return Ok((Written::Before, answer)),
             _ => {}
         }
-        let ErrorBody { error } = serde_json::from_slice(&answer)
+        let ErrorBody { error, .. } = serde_json::from_slice(&answer)
             .with_context(|| format!("{path}: {status} without an engine's error; check the URL"))?;
         if error.code == ErrorCode::IdempotencyConflict {
             return Ok((Written::Conflict, answer));

@@ -21,6 +21,7 @@ use super::lines::Lines;
 use crate::config::Config;
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
+use crate::modes;
 use crate::operations::Operations;
 
 /// How long the server waits for the log to open and the projection to load before it starts serving. Clients give a
@@ -69,7 +70,9 @@ pub(crate) async fn mcp(args: McpArgs) -> anyhow::Result<()> {
     while !engine.is_ready() && started.elapsed() < READY_LIMIT {
         sleep(Duration::from_millis(10)).await;
     }
+    let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
     let served = serve(Server::here(Operations::new(Arc::clone(&engine)), server_memory)).await;
+    guard.abort();
     tokio::task::spawn_blocking(move || engine.stop()).await.context("stopping the threads failed")?;
     served
 }

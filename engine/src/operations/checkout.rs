@@ -26,6 +26,7 @@ impl Operations {
         &self,
         mut request: CheckoutRequest,
     ) -> Result<Arc<CheckoutAnswer>, Refusal> {
+        self.admit_read()?;
         self.stored(&mut request).await?;
         let min_seq = request.min_seq;
         let checkout = self.checked_checkout(request)?;

@@ -25,6 +25,7 @@ impl Operations {
     /// # Errors
     /// There are no documents or too many, or an outage interrupts the request.
     pub(crate) async fn ingest(&self, mut request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
+        self.admit_write()?;
         let caller_names = self.stored(&mut request).await?;
         let IngestDocuments { documents, mut project, mut session, mut actor } = request;
         if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {

@@ -21,6 +21,7 @@ impl Operations {
     /// # Errors
     /// There are no ids or too many, or the memories exceed the size limit of a response.
     pub(crate) async fn entries(&self, request: GetEntries) -> Result<EntriesAnswer, Refusal> {
+        self.admit_read()?;
         let GetEntries { ids, as_of, known_at, min_seq } = request;
         if !(1..=ENTRIES_MAX).contains(&ids.len()) {
             return Err(
@@ -49,6 +50,7 @@ impl Operations {
         mut asked: Timeline,
         min_seq: Option<u64>,
     ) -> Result<TimelineAnswer, Refusal> {
+        self.admit_read()?;
         let caller_names = self.stored(&mut asked).await?;
         let found = self.query("timeline", min_seq, move |connection| asked.run(connection)).await?;
         found.map(|answer| caller_names.restore(answer)).ok_or_else(unknown)
@@ -59,6 +61,7 @@ impl Operations {
     /// # Errors
     /// No event is about a memory with this id.
     pub(crate) async fn history(&self, id: String) -> Result<HistoryAnswer, Refusal> {
+        self.admit_read()?;
         let id = known_id(id)?;
         let asked = id.clone();
         let mut seqs = self.query("history", None, move |connection| history(connection, &asked)).await?;
@@ -89,6 +92,7 @@ impl Operations {
         mut request: GiveFeedback,
         key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let id = known_id(request.id.clone())?;

@@ -50,6 +50,7 @@ impl Operations {
         limit: usize,
         mut filter: EventFilter,
     ) -> Result<EventPage, Refusal> {
+        self.admit_read()?;
         let caller_names = self.stored(&mut filter).await?;
         let head = durable_head(&self.engine)?;
         let log = self.engine.log.clone();

@@ -46,6 +46,7 @@ impl Operations {
         mut request: ForgetMemories,
         key: Option<SentKey>,
     ) -> Result<Written<ForgetAnswer>, Refusal> {
+        self.admit_write()?;
         let as_sent = forgetting::check(request.clone())?.which;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;

@@ -56,6 +56,7 @@ impl Operations {
         mut request: CreateEntities,
         key: Option<SentKey>,
     ) -> Result<Written<EntitiesCreated>, Refusal> {
+        self.admit_write()?;
         let caller_names = self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
@@ -94,6 +95,7 @@ impl Operations {
         mut request: AddObservations,
         key: Option<SentKey>,
     ) -> Result<Written<ObservationsAdded>, Refusal> {
+        self.admit_write()?;
         let caller_names = self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
@@ -146,6 +148,7 @@ impl Operations {
         mut request: CreateRelations,
         key: Option<SentKey>,
     ) -> Result<Written<RelationsCreated>, Refusal> {
+        self.admit_write()?;
         let caller_names = self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
@@ -175,6 +178,7 @@ impl Operations {
         mut request: EndEntities,
         key: Option<SentKey>,
     ) -> Result<Written<GraphEnded>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let (author, names, ends) = request::ended_entities(request)?;
@@ -201,6 +205,7 @@ impl Operations {
         mut request: EndObservations,
         key: Option<SentKey>,
     ) -> Result<Written<GraphEnded>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let (author, deletions, ends) = request::ended_observations(request)?;
@@ -234,6 +239,7 @@ impl Operations {
         mut request: EndRelations,
         key: Option<SentKey>,
     ) -> Result<Written<GraphEnded>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let (author, relations, ends) = request::ended_relations(request)?;
@@ -323,6 +329,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
+        self.admit_read()?;
         let mut asked = GraphQuery { project, name: None, after };
         let caller_names = self.stored(&mut asked).await?;
         let project = named(asked.project)?;
@@ -337,6 +344,7 @@ impl Operations {
         mut request: OpenNodes,
         moment: Moment,
     ) -> Result<GraphView, Refusal> {
+        self.admit_read()?;
         let caller_names = self.stored(&mut request).await?;
         let (project, names) = request::opened_names(request)?;
         let read = move |connection: &_| opened(connection, &project, &names, &moment);
@@ -352,6 +360,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
+        self.admit_read()?;
         let mut asked = GraphQuery { project, name: Some(text), after };
         let caller_names = self.stored(&mut asked).await?;
         let text = asked.name.unwrap_or_default();
@@ -371,6 +380,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NeighboursAnswer, Refusal> {
+        self.admit_read()?;
         let mut asked = GraphQuery { project, name: Some(normal_form(&name).into_owned()), after: None };
         let caller_names = self.stored(&mut asked).await?;
         let name = asked.name.unwrap_or_default();
@@ -395,6 +405,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NearMemories, Refusal> {
+        self.admit_read()?;
         let mut asked = GraphQuery { project, name: Some(question), after: None };
         self.stored(&mut asked).await?;
         let (mut project, question) = (asked.project, asked.name.unwrap_or_default());

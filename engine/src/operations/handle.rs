@@ -6,6 +6,7 @@ use engine_core::wire::Health;
 use engine_log::Receipt;
 
 use crate::engine::Engine;
+use crate::modes::DependencyCall;
 use crate::refusal::{Refusal, log_corrupt};
 
 /// Largest sequence number: SQLite and JSON clients use signed 64-bit integers for it.
@@ -44,6 +45,17 @@ impl Operations {
         self.engine.health()
     }
 
+    /// Refuses a read that the mode does not allow. Every operation that returns what is remembered begins with this.
+    pub(super) fn admit_read(&self) -> Result<(), Refusal> {
+        self.engine.modes.admit_read()
+    }
+
+    /// Refuses a write that the mode does not allow. Every operation that writes begins with this, before it reads
+    /// anything; `Engine::commit` checks it again.
+    pub(super) fn admit_write(&self) -> Result<(), Refusal> {
+        Ok(self.engine.modes.admit_write()?)
+    }
+
     /// Runs a read of the projection after the projection has applied event `min_seq`. Without `min_seq`, waits for all
     /// events that were durable when the request arrived, so that a client reads its own earlier writes.
     pub(super) async fn query<T: Send + 'static>(
@@ -61,6 +73,14 @@ impl Operations {
         metrics.queries.with_label_values(&[operation]).inc();
         let _timer = metrics.query_seconds.with_label_values(&[operation]).start_timer();
         let wanted = min_seq.unwrap_or_else(|| published.head_seq());
-        Ok(self.engine.projection.read(wanted, read).await?)
+        let call = DependencyCall::of_projection(&self.engine.modes);
+        let running = call.clone();
+        let answer = self.engine.projection.read(wanted, move |connection| {
+            running.begin();
+            read(connection)
+        });
+        let answer = answer.await;
+        call.end(&answer);
+        Ok(answer?)
     }
 }

@@ -49,6 +49,7 @@ impl Operations {
         request: PutItem,
         key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
+        self.admit_write()?;
         self.put_item_to_live(request, None, key).await
     }
 
@@ -59,6 +60,7 @@ impl Operations {
         ttl_ms: Option<u64>,
         key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         self.write_item(request::put_item_to_live(request, ttl_ms)?, key).await
@@ -73,6 +75,7 @@ impl Operations {
         mut request: DeleteItem,
         key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         self.write_item(request::deleted_item(request)?, key).await
@@ -127,6 +130,7 @@ impl Operations {
         known: Option<LogState>,
         min_seq: Option<u64>,
     ) -> Result<ItemView, Refusal> {
+        self.admit_read()?;
         let caller_names = self.stored(&mut named).await?;
         let NamedItem { project, namespace, key } = named;
         let (project, namespace, key) = request::item_place(project, namespace, key)?;
@@ -143,6 +147,7 @@ impl Operations {
         (limit, offset): (Option<u32>, u32),
         min_seq: Option<u64>,
     ) -> Result<ItemVersions, Refusal> {
+        self.admit_read()?;
         self.stored(&mut named).await?;
         let NamedItem { project, namespace, key } = named;
         let (project, namespace, key) = request::item_place(project, namespace, key)?;
@@ -165,6 +170,7 @@ impl Operations {
         mut request: SearchItems,
         all_are_wanted: bool,
     ) -> Result<ItemsAnswer, Refusal> {
+        self.admit_read()?;
         let caller_names = self.stored(&mut request).await?;
         let (project, prefix, filter) = request::searched_items(&request)?;
         let search = ItemSearch {
@@ -192,7 +198,8 @@ impl Operations {
     /// Restarts the time to live of these versions, if they have one. If this write fails, the failure is only logged,
     /// so that reads succeed even on a full volume.
     pub(crate) async fn refresh_items(&self, project: &str, versions: Vec<u64>) -> Result<(), Refusal> {
-        if versions.is_empty() {
+        // A mode without writes allows reads all the same.
+        if versions.is_empty() || !self.engine.modes.effective().writes() {
             return Ok(());
         }
         let mut project = project.to_owned();
@@ -216,6 +223,7 @@ impl Operations {
         &self,
         mut request: ListNamespaces,
     ) -> Result<NamespacesAnswer, Refusal> {
+        self.admit_read()?;
         let caller_names = self.stored(&mut request).await?;
         let query = request::listed_namespaces(&request)?;
         let moment = self.moment(None, None);

@@ -23,6 +23,7 @@ impl Operations {
         mut request: AppendEvents,
         key: Option<SentKey>,
     ) -> Result<Written<Appended>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let drafts = request::events(request)?;

@@ -37,6 +37,7 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<Arc<MemoryView>, Refusal> {
+        self.admit_read()?;
         let id = known_id(id)?;
         let of_now = moment.as_of.is_none() && moment.known.is_none();
         let is_durable = min_seq.is_none_or(|wanted| wanted <= self.engine.published.head_seq());
@@ -81,6 +82,7 @@ impl Operations {
         mut request: InvalidateMemory,
         key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let id = known_id(id)?;

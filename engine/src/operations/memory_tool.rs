@@ -67,6 +67,10 @@ impl Operations {
             Ok(command) => command,
             Err(content) => return Ok(MemoryToolAnswer { content, is_error: true }),
         };
+        match command {
+            MemoryToolCommand::View { .. } => self.admit_read()?,
+            _ => self.admit_write()?,
+        }
         let mut project = project;
         if let Some(project) = &mut project {
             self.stored(project).await?;

@@ -114,6 +114,7 @@ impl Operations {
         mut request: ApplyRetention,
         key: Option<SentKey>,
     ) -> Result<Written<RetentionApplied>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let (actor, reason) =

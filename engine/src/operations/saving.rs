@@ -35,6 +35,7 @@ impl Operations {
         mut request: SaveMemory,
         key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let mode = request.same_text.unwrap_or(self.engine.same_text);
@@ -53,6 +54,7 @@ impl Operations {
         mut request: SaveMemories,
         key: Option<SentKey>,
     ) -> Result<Written<SavedMemories>, Refusal> {
+        self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
         let mode = |memory: &SaveMemory| memory.same_text.unwrap_or(self.engine.same_text);

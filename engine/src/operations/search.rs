@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use engine_core::request;
 use engine_core::row::microseconds;
-use engine_core::wire::SearchAnswer;
+use engine_core::wire::{Invalidated, SearchAnswer};
 use jiff::Timestamp;
 
 use super::handle::Operations;
@@ -18,6 +19,7 @@ impl Operations {
         mut search: Search,
         min_seq: Option<u64>,
     ) -> Result<Arc<SearchAnswer>, Refusal> {
+        self.admit_read()?;
         let caller_names = self.stored(&mut search).await?;
         let answer = self.search_stored(search, min_seq).await?;
         // The cache holds stored names, because another client may use other names for the same things.
@@ -45,6 +47,13 @@ impl Operations {
         Ok(answer)
     }
 
+    /// Removes the cached answers to requests of a session.
+    pub(crate) async fn invalidate_contexts(&self, mut session: String) -> Result<Invalidated, Refusal> {
+        request::filter("session", &session)?;
+        self.stored(&mut session).await?;
+        Ok(Invalidated { removed: self.engine.answers.invalidate_session(&session) })
+    }
+
     /// Waits until the projection has applied event `min_seq`. Without `min_seq`, waits for all events that were
     /// durable when the request arrived.
     pub(super) async fn wait_for(&self, min_seq: Option<u64>) -> Result<(), Refusal> {
@@ -59,6 +68,7 @@ impl Operations {
         let vectors = self.engine.embeddings.as_ref().map_or(0, |embeddings| embeddings.version());
         AnswerKey {
             project: search.project.clone(),
+            session: search.session.clone(),
             mode: search.mode,
             weights: self.engine.retrieval.weights_version(),
             applied_seq: self.engine.projection.version(search.project.as_deref()),

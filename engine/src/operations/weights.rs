@@ -33,12 +33,14 @@ impl Operations {
         request: SetWeights,
         key: Option<SentKey>,
     ) -> Result<Written<WeightsSet>, Refusal> {
+        self.admit_write()?;
         Weights::check(&request.weights).map_err(|fault| Refused::Body(fault.to_string()))?;
         self.record_weights(request, key).await
     }
 
     /// Resets the weights to the built-in ones.
     pub(crate) async fn reset_weights(&self) -> Result<Written<WeightsSet>, Refusal> {
+        self.admit_write()?;
         let request = SetWeights { weights: BTreeMap::new(), reason: None, actor: None };
         self.record_weights(request, None).await
     }

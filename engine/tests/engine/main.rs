@@ -24,6 +24,7 @@ mod mcp;
 mod mcp_hosts;
 mod memory_budget;
 mod messages;
+mod modes;
 mod openapi;
 mod operations;
 mod peers;

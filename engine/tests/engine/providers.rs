@@ -10,7 +10,8 @@ use crate::services::{REFUSED, Service, meaning};
 
 fn start(data: &Path, config: &str) -> Running {
     let path = data.join("config.yaml");
-    fs::write(&path, config).unwrap();
+    // These tests are about what searches do without a service, which the guard would turn off.
+    fs::write(&path, format!("{config}\nguard: {{enabled: false}}\n")).unwrap();
     let engine = Running::spawn_with(data, &["--config".as_ref(), path.as_os_str()]);
     eventually("ready", || engine.admin("/readyz").status == 200);
     engine

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +20,10 @@ pub(crate) const REFUSED: &str = "unspeakable";
 struct State {
     /// Whether connections are closed without a response.
     down: AtomicBool,
+    /// Status of every response; 0 for the usual ones.
+    status: AtomicU16,
+    /// How long every response takes, milliseconds.
+    delay_ms: AtomicU64,
     /// Model whose requests are delayed.
     held: Mutex<Option<String>>,
     /// Model and texts of every answered request.
@@ -36,7 +40,13 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn start() -> Service {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let state = State { down: AtomicBool::new(false), held: Mutex::default(), heard: Mutex::default() };
+        let state = State {
+            down: AtomicBool::new(false),
+            status: AtomicU16::new(0),
+            delay_ms: AtomicU64::new(0),
+            held: Mutex::default(),
+            heard: Mutex::default(),
+        };
         let service = Service { address: listener.local_addr().unwrap(), state: Arc::new(state) };
         let serving = service.clone();
         thread::spawn(move || {
@@ -50,6 +60,17 @@ impl Service {
 
     pub(crate) fn set_down(&self, down: bool) {
         self.state.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Answers every request with this status; with 0 as usual.
+    pub(crate) fn set_status(&self, status: u16) {
+        self.state.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Delays every response.
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        let millis = u64::try_from(delay.as_millis()).unwrap();
+        self.state.delay_ms.store(millis, Ordering::SeqCst);
     }
 
     /// Delays requests for this model. `None` or another model releases the delayed requests.
@@ -74,8 +95,15 @@ impl Service {
         while self.state.held.lock().unwrap().as_ref() == Some(&model) {
             thread::sleep(Duration::from_millis(5));
         }
+        thread::sleep(Duration::from_millis(self.state.delay_ms.load(Ordering::SeqCst)));
         if self.state.down.load(Ordering::SeqCst) {
             return None;
+        }
+        let mut stream = stream;
+        let status = self.state.status.load(Ordering::SeqCst);
+        if status != 0 {
+            let head = format!("HTTP/1.1 {status} X\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n");
+            return stream.write_all(head.as_bytes()).ok();
         }
         let list = if body["documents"].is_array() { &body["documents"] } else { &body["input"] };
         let texts: Vec<String> =
@@ -92,7 +120,6 @@ impl Service {
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             answer.len()
         );
-        let mut stream = stream;
         stream.write_all(&[head.as_bytes(), answer.as_bytes()].concat()).ok()
     }
 }

@@ -6,6 +6,7 @@
 //! lists the other places.
 
 mod embedding;
+mod guard;
 mod identity;
 mod integrity;
 mod key;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use embedding::{Embedding, Provider};
+pub use guard::Guard;
 pub use identity::Identity;
 pub use integrity::Integrity;
 pub use key::{Key, Kind};
@@ -93,6 +95,7 @@ sections! {
     saving: Saving,
     mcp: Mcp,
     limits: Limits,
+    guard: Guard,
 }
 
 fn is_unset<S: Default + PartialEq>(section: &S) -> bool {

@@ -1,6 +1,7 @@
 //! Every metric of the engine, defined here and nowhere else.
 
 use super::{Label, MetricKind};
+use crate::guard::{Automatic, Dependency, Reason};
 
 /// Upper bounds of latency buckets, seconds: from a tenth of a millisecond (a cached read) to ten seconds, after which
 /// clients give up.
@@ -13,13 +14,17 @@ const DEGRADED_OPERATION_NAMES: &[&str] = &["checkout", "items_search", "search"
 const PROVIDERS: &[&str] = &["embedding", "rerank"];
 const PROVIDER_OUTCOMES: &[&str] = &[
     "breaker_open",
+    "connection_refused",
+    "connection_reset",
     "malformed",
     "ok",
     "rate_limited",
     "refused",
+    "saturated",
     "server_error",
     "throttled",
     "timeout",
+    "tls_failed",
     "too_large",
     "unreachable",
 ];
@@ -60,6 +65,11 @@ const RETENTION_OUTCOMES: &[&str] = &["applied", "planned", "refused"];
 const SCRUB_OUTCOMES: &[&str] = &["sound", "wrong"];
 const STORAGE_STEPS: &[&str] =
     &["append", "checkpoint", "compress", "erase", "judge", "mark", "open", "rotate", "tree"];
+
+const MODES: &[&str] = &["off", "write_only", "read_write", "read_only"];
+const HOLD_SOURCES: &[&str] = &["engine", "resource"];
+const ACCESSES: &[&str] = &["read", "write"];
+const PROBE_OUTCOMES: &[&str] = &["passed", "failed"];
 
 const COUNTER: MetricKind = MetricKind::Counter;
 const GAUGE: MetricKind = MetricKind::Gauge;
@@ -148,6 +158,26 @@ crate::metric_table! {
         "Memories removed by retention.";
     RETENTION_LAST_APPLIED: "memory_retention_last_applied_timestamp_seconds", GAUGE, UnixSeconds, [],
         "Time at which this process last applied a retention plan; 0 if it has not.";
+    MODE: "memory_mode", GAUGE, Flag, [Label::of("mode", MODES)],
+        "1 for the mode in effect, 0 for the others.";
+    MODE_WANTED: "memory_mode_wanted", GAUGE, Flag, [Label::of("mode", MODES)],
+        "1 for the mode that is wanted, 0 for the others.";
+    MODE_HELD: "memory_mode_held", GAUGE, Flag, [Label::of("source", HOLD_SOURCES)],
+        "1 while a person holds the mode, at the engine or in the resource.";
+    MODE_CHANGES: "memory_mode_changes_total", COUNTER, Count, [Label::of("to", MODES)],
+        "Changes of the mode in effect.";
+    MODE_REFUSED: "memory_mode_refused_total", COUNTER, Count, [Label::of("access", ACCESSES)],
+        "Requests refused because of the mode.";
+    READ_DOWNGRADES: "memory_read_downgrades_total", COUNTER, Count, [Label::of("dependency", Dependency::WORDS), Label::of("reason", Reason::WORDS)],
+        "Times that the guard turned reads off.";
+    GUARD_STATE: "memory_guard_state", GAUGE, Flag, [Label::of("state", Automatic::WORDS)],
+        "1 for the state of the guard, 0 for the others.";
+    GUARD_CONSECUTIVE_FAILURES: "memory_guard_consecutive_failures", GAUGE, Count, [Label::of("dependency", Dependency::WORDS)],
+        "Failures of a dependency since its last correct answer.";
+    GUARD_PROBES: "memory_guard_probes_total", COUNTER, Count, [Label::of("outcome", PROBE_OUTCOMES)],
+        "Probes of the guard.";
+    GUARD_RECORDS_LOST: "memory_guard_records_lost_total", COUNTER, Count, [],
+        "Changes of the mode that could not be recorded in the log.";
 }
 
 #[cfg(test)]

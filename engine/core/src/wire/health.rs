@@ -5,13 +5,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::integrity::{CheckpointView, IntegrityHealth};
+use super::mode::ModeHealth;
 
 /// Health report of the engine. The HTTP status is 200 as long as the process runs, whatever the report contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Version of the engine's binary.
     pub version: String,
-    /// `degraded` when writes are refused or the projection cannot answer.
+    /// `degraded` when writes are refused that the mode allows, when reads are forced off, or when the projection cannot
+    /// answer.
     pub status: EngineStatus,
     /// State of the log, which holds what is durable.
     pub log: LogHealth,
@@ -21,6 +23,9 @@ pub struct Health {
     pub storage: StorageHealth,
     /// When this process started, RFC 3339.
     pub started_at: Timestamp,
+    /// The mode, and why it is what it is; absent in the report of an engine that has no modes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ModeHealth>,
     /// Parts of the engine's configuration that this version does not know and therefore does not apply; absent when
     /// there are none. Only a file written by the Kubernetes operator may have such parts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

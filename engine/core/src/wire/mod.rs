@@ -16,6 +16,7 @@ mod integrity;
 mod item;
 mod log;
 mod memory;
+mod mode;
 pub mod moment;
 mod object;
 pub mod patterns;
@@ -56,6 +57,10 @@ pub use log::{AppendEvents, Appended, EventPage, EventRequest, EventView, LogHea
 pub use memory::{
     Degraded, FeatureView, InvalidateMemory, MemoryView, SameText, SaveMemory, Saved, SearchAnswer,
     SearchHit, SearchMode, Validity,
+};
+pub use mode::{
+    DeclareHold, DeclaredHold, ForceMode, GuardHealth, HoldView, InvalidateContexts, Invalidated, ModeHealth,
+    ModeReport, ReadsOff, Teller, Transition, WantMode,
 };
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};

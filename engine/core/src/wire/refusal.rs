@@ -3,11 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::mode::ReadsOff;
+
 /// Body of every answer with an error status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// The error.
     pub error: ErrorDetail,
+    /// Only with `READS_OFF`: since no memory was used, why, and until when.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub reads_off: Option<ReadsOff>,
 }
 
 /// What went wrong and what to do.
@@ -90,6 +95,10 @@ error_codes! {
     HeadTooLarge = "HEAD_TOO_LARGE", 431;
     /// An internal error of the engine; the details are in the engine's log output.
     Internal = "INTERNAL", 500;
+    /// The mode does not allow reads, or the guard has turned them off; the answer says why and until when.
+    ReadsOff = "READS_OFF", 503;
+    /// The mode does not allow writes.
+    WritesOff = "WRITES_OFF", 503;
     /// Too many requests are waiting; retry after `Retry-After` seconds.
     Overloaded = "OVERLOADED", 503;
     /// The engine is shutting down.

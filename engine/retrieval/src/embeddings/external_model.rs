@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use engine_log::Published;
 use engine_projection::{MemoryRow, ProjectionShared};
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use super::store::VectorStore;
 use crate::metrics::ProviderMetrics;
-use crate::providers::{Batch, Client, EmbeddingService, Failure, Purpose, embed};
+use crate::providers::{Batch, CallObserver, Client, EmbeddingService, Failure, PROBE_TEXT, Purpose, embed};
 
 /// Maximum number of bytes of a text that are sent: models accept a few thousand tokens, and in the worst case each
 /// byte is a token.
@@ -98,6 +99,8 @@ pub struct EmbeddingDependencies {
     pub projection: Arc<ProjectionShared>,
     pub published: Published,
     pub metrics: Arc<ProviderMetrics>,
+    /// Who is told how requests end.
+    pub observer: Arc<dyn CallObserver>,
 }
 
 impl Embeddings {
@@ -137,6 +140,17 @@ impl Embeddings {
     pub fn answering(&self) -> Option<(ActiveModel, Arc<VectorStore>)> {
         let state = self.state();
         state.answering.clone().zip(state.store.clone())
+    }
+
+    /// Sends a request with a fixed text to the configured service, whether or not searches use it yet, to find out
+    /// whether it answers within the `budget`.
+    ///
+    /// # Errors
+    /// If the request fails.
+    pub async fn probe(&self, budget: Duration) -> Result<(), Failure> {
+        let EmbeddingService { service, dimension, .. } = &self.service;
+        let batch = Batch { model: &service.model, dimensions: *dimension, texts: &[PROBE_TEXT] };
+        embed(&self.client, batch, Purpose::Interactive, budget).await.map(drop)
     }
 
     /// The vector of a query, made by the external model whose vectors searches use; `None` if searches use no external

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
+use engine_core::guard::Dependency;
 use tokio::sync::watch;
 
 use super::external_model::{EmbeddingDependencies, EmbeddingStatus, Embeddings, ModelState};
@@ -19,7 +20,13 @@ impl Embeddings {
         around: EmbeddingDependencies,
     ) -> Result<Arc<Embeddings>, ClientError> {
         let metrics = Arc::clone(&around.metrics);
-        let provider = Provider::new("embedding", service.service.clone(), true, metrics)?;
+        let provider = Provider::new(
+            Dependency::Embedding,
+            service.service.clone(),
+            true,
+            metrics,
+            Arc::clone(&around.observer),
+        )?;
         let status = EmbeddingStatus { model: service.service.model.clone(), ..EmbeddingStatus::default() };
         let (stop, stopped) = watch::channel(false);
         let embeddings = Arc::new(Embeddings {

@@ -1,9 +1,11 @@
 //! HTTP client of a provider: sends a request within limits on rate, time and size, and records metrics.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use engine_core::guard::Dependency;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, Response, StatusCode, Uri, header};
@@ -13,11 +15,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use super::breaker::Breaker;
 use super::limits::{Limits, Purpose};
+use super::observer::{CallObserver, ObservedCall};
 use super::{Service, backoff, secret};
 use crate::metrics::ProviderMetrics;
 
@@ -25,6 +29,8 @@ use crate::metrics::ProviderMetrics;
 /// a minute.
 const IDLE_CONNECTIONS_MAX: usize = 4;
 const IDLE_MAX: Duration = Duration::from_secs(30);
+/// Maximum number of concurrent requests that clients wait for.
+const INTERACTIVE_MAX: usize = 16;
 /// Pause after a response with status 429 that has no `Retry-After`.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -48,10 +54,20 @@ pub enum Failure {
     Timeout(Duration),
     #[error("no connection")]
     Unreachable,
+    #[error("the connection was refused")]
+    ConnectionRefused,
+    #[error("the connection ended before the answer")]
+    ConnectionReset,
+    #[error("the TLS handshake failed")]
+    Tls,
     #[error("answered with status {0}")]
     Status(u16),
     #[error("rate limited by the service; no requests for {0:?}")]
     RateLimited(Duration),
+    #[error("the service demanded a pause; no requests for {0:?}")]
+    Paused(Duration),
+    #[error("{0} requests are waiting for the service already")]
+    Saturated(usize),
     #[error("the configured rate limit is reached; no requests for {0:?}")]
     Throttled(Duration),
     #[error("the circuit breaker is open after repeated failures; no requests for {0:?}")]
@@ -68,9 +84,13 @@ impl Failure {
         match self {
             Failure::Timeout(_) => "timeout",
             Failure::Unreachable => "unreachable",
+            Failure::ConnectionRefused => "connection_refused",
+            Failure::ConnectionReset => "connection_reset",
+            Failure::Tls => "tls_failed",
             Failure::Status(500..) => "server_error",
             Failure::Status(_) => "refused",
-            Failure::RateLimited(_) => "rate_limited",
+            Failure::RateLimited(_) | Failure::Paused(_) => "rate_limited",
+            Failure::Saturated(_) => "saturated",
             Failure::Throttled(_) => "throttled",
             Failure::BreakerOpen(_) => "breaker_open",
             Failure::TooLarge(_) => "too_large",
@@ -81,7 +101,10 @@ impl Failure {
     /// How long no other request should be sent, if known.
     pub fn wait(self) -> Option<Duration> {
         match self {
-            Failure::RateLimited(wait) | Failure::Throttled(wait) | Failure::BreakerOpen(wait) => Some(wait),
+            Failure::RateLimited(wait)
+            | Failure::Paused(wait)
+            | Failure::Throttled(wait)
+            | Failure::BreakerOpen(wait) => Some(wait),
             _ => None,
         }
     }
@@ -93,14 +116,15 @@ impl Failure {
 
     /// Whether the failure counts for the circuit breaker.
     fn is_the_services(self) -> bool {
-        !matches!(self, Failure::RateLimited(_) | Failure::Throttled(_) | Failure::BreakerOpen(_))
-            && !self.is_about_the_texts()
+        let unsent = matches!(self, Failure::Saturated(_)) || self.wait().is_some();
+        !unsent && !self.is_about_the_texts()
     }
 }
 
 /// State shared by all clients of one service.
 #[derive(Debug)]
 pub struct Provider {
+    dependency: Dependency,
     /// `embedding` or `rerank`; the label in metrics.
     name: &'static str,
     service: Service,
@@ -109,30 +133,38 @@ pub struct Provider {
     breaker: Mutex<Breaker>,
     /// No request is sent before this time, because the service demanded a pause.
     paused: Mutex<Option<Instant>>,
+    /// Requests that clients wait for. A service that hangs must not collect more and more of them.
+    interactive: Semaphore,
     metrics: Arc<ProviderMetrics>,
+    observer: Arc<dyn CallObserver>,
 }
 
 impl Provider {
-    /// Creates a provider. With `fills`, a part of the rate limit is reserved for background use.
+    /// Creates a provider. With `fills`, a part of the rate limit is reserved for background use. `observer` is told
+    /// how requests end.
     ///
     /// # Errors
     /// If the key cannot be read.
     pub fn new(
-        name: &'static str,
+        dependency: Dependency,
         service: Service,
         fills: bool,
         metrics: Arc<ProviderMetrics>,
+        observer: Arc<dyn CallObserver>,
     ) -> Result<Arc<Provider>, ClientError> {
         let key = service.key_file.as_deref().map(secret::read).transpose()?;
         let limits = Limits::new(service.requests_per_minute, service.tokens_per_minute, fills);
         Ok(Arc::new(Provider {
-            name,
+            dependency,
+            name: dependency.as_str(),
             service,
             key: Mutex::new(key),
             limits,
             breaker: Mutex::default(),
             paused: Mutex::default(),
+            interactive: Semaphore::new(INTERACTIVE_MAX),
             metrics,
+            observer,
         }))
     }
 
@@ -158,7 +190,7 @@ impl Provider {
         if let Some(until) = *self.paused.lock().unwrap_or_else(PoisonError::into_inner)
             && now < until
         {
-            return Err(Failure::RateLimited(until - now));
+            return Err(Failure::Paused(until - now));
         }
         // The breaker is asked last: if it admits a trial request, that request has to be sent.
         self.limits.admit(purpose, tokens).map_err(Failure::Throttled)?;
@@ -182,13 +214,19 @@ impl Provider {
         self.metrics.breaker.with_label_values(&[self.name]).set(i64::from(breaker.is_open()));
     }
 
-    /// Reads the key file again, because the key may have been rotated.
-    fn reload_key(&self) {
-        let Some(path) = &self.service.key_file else { return };
+    /// Reads the key file again. Returns whether the key differs from the one that was used.
+    fn reload_key(&self) -> bool {
+        let Some(path) = &self.service.key_file else { return false };
         match secret::read(path) {
-            Ok(key) => *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key),
+            Ok(key) => {
+                let mut used = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+                let differs = used.as_ref().is_none_or(|used| used.expose_secret() != key.expose_secret());
+                *used = Some(key);
+                differs
+            }
             Err(fault) => {
                 tracing::warn!(provider = self.name, %fault, "the service refused the key, and the key file cannot be read again");
+                false
             }
         }
     }
@@ -253,21 +291,31 @@ impl Client {
         bounds: Bounds,
         read: impl FnOnce(&[u8]) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let admitted = self.provider.admit(bounds.purpose, bounds.tokens);
-        let answer = match admitted {
-            Ok(()) => {
-                let seconds = &self.provider.metrics.seconds;
-                let _timer = seconds.with_label_values(&[self.provider.name]).start_timer();
-                let bytes = within(bounds.patience, self.exchange(body, bounds)).await;
-                bytes.and_then(|bytes| read(&bytes))
-            }
-            Err(failure) => Err(failure),
-        };
-        self.provider.record(&answer);
-        if matches!(answer, Err(Failure::Status(401 | 403))) {
-            self.provider.reload_key();
+        let call = ObservedCall::begin(&self.provider.observer, self.provider.dependency, bounds.purpose);
+        let mut answer = self.admitted(body.clone(), bounds).await;
+        // The key may have been rotated: then the new one is tried before the failure counts.
+        if matches!(answer, Err(Failure::Status(401 | 403))) && self.provider.reload_key() {
+            answer = self.admitted(body, bounds).await;
         }
+        let answer = answer.and_then(|bytes| read(&bytes));
+        self.provider.record(&answer);
+        call.end(&answer);
         answer
+    }
+
+    /// Sends a request if the limits admit it.
+    async fn admitted(&self, body: Vec<u8>, bounds: Bounds) -> Result<Bytes, Failure> {
+        let _permit = match bounds.purpose {
+            Purpose::Interactive => Some(
+                self.provider.interactive.try_acquire().map_err(|_| Failure::Saturated(INTERACTIVE_MAX))?,
+            ),
+            // There is one background thread.
+            Purpose::Background => None,
+        };
+        self.provider.admit(bounds.purpose, bounds.tokens)?;
+        let seconds = &self.provider.metrics.seconds;
+        let _timer = seconds.with_label_values(&[self.provider.name]).start_timer();
+        within(bounds.patience, self.exchange(body, bounds)).await
     }
 
     async fn exchange(&self, body: Vec<u8>, bounds: Bounds) -> Result<Bytes, Failure> {
@@ -280,16 +328,44 @@ impl Client {
         if let Some(key) = &*self.provider.key.lock().unwrap_or_else(PoisonError::into_inner) {
             request.headers_mut().insert(header::AUTHORIZATION, secret::header(key));
         }
-        let response = self.http.request(request).await.map_err(|_| Failure::Unreachable)?;
+        let response = self.http.request(request).await.map_err(|fault| connection_failure(&fault))?;
         check_status(&response)?;
         // If the declared length of the body exceeds the limit, the body is not read.
         let body = Limited::new(response.into_body(), bounds.answer_bytes_max);
         match body.collect().await {
             Ok(body) => Ok(body.to_bytes()),
             Err(fault) if fault.is::<LengthLimitError>() => Err(Failure::TooLarge(bounds.answer_bytes_max)),
-            Err(_) => Err(Failure::Unreachable),
+            Err(_) => Err(Failure::ConnectionReset),
         }
     }
+}
+
+/// Classifies an exchange without a response by the causes of its error.
+fn connection_failure(fault: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut cause = Some(fault);
+    while let Some(fault) = cause {
+        if fault.is::<rustls::Error>() {
+            return Failure::Tls;
+        }
+        if let Some(fault) = fault.downcast_ref::<std::io::Error>() {
+            // The error of a handshake is wrapped in an I/O error.
+            if fault.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+                return Failure::Tls;
+            }
+            match fault.kind() {
+                ErrorKind::ConnectionRefused => return Failure::ConnectionRefused,
+                ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+                    return Failure::ConnectionReset;
+                }
+                _ => {}
+            }
+        }
+        if fault.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
+            return Failure::ConnectionReset;
+        }
+        cause = fault.source();
+    }
+    Failure::Unreachable
 }
 
 async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

@@ -21,6 +21,8 @@ pub enum Does {
     Status(u16, Option<(&'static str, &'static str)>),
     /// Never answers.
     Hang,
+    /// Closes the connection instead of answering.
+    Reset,
     /// Answers with these bytes, repeated this many times.
     Bytes(&'static str, usize),
 }
@@ -71,9 +73,9 @@ impl Fake {
         fake
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::io::Error> {
         let key = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
-        let body = request.into_body().collect().await?.to_bytes();
+        let body = request.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap();
         self.heard.lock().unwrap().push((key.unwrap_or_default(), body.clone()));
         let does = self.script.lock().unwrap().pop_front().unwrap_or_else(|| Does::Answer(usual(&body)));
@@ -88,6 +90,7 @@ impl Fake {
                 }
             }
             Does::Hang => std::future::pending().await,
+            Does::Reset => return Err(std::io::ErrorKind::ConnectionReset.into()),
             Does::Bytes(bytes, times) => *response.body_mut() = Full::from(bytes.repeat(times)),
         }
         Ok(response)

@@ -2,7 +2,7 @@
 //! service.
 //!
 //! [`client`] sends requests with bounds on time and size; [`limits`] is the rate limit, [`breaker`] the circuit
-//! breaker, [`backoff`] the retry delay; [`secret`] is the API key. [`mod@embed`] and [`rerank`] are the two request
+//! breaker, [`backoff`] the retry delay; [`observer`] tells the guard how requests end; [`secret`] is the API key. [`mod@embed`] and [`rerank`] are the two request
 //! formats. No error contains a text or a key.
 
 mod backoff;
@@ -12,6 +12,7 @@ mod embed;
 #[cfg(test)]
 pub mod fake;
 mod limits;
+mod observer;
 mod rerank;
 mod secret;
 
@@ -25,6 +26,8 @@ pub use backoff::wait_before;
 pub use client::{Client, ClientError, Failure, Provider};
 pub use embed::{Batch, embed};
 pub use limits::Purpose;
+pub(crate) use observer::PROBE_TEXT;
+pub use observer::{CallObserver, Unobserved};
 pub use rerank::Reranker;
 
 /// An external service and the limits on its use.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine_core::guard::Dependency;
 use serde::{Deserialize, Serialize};
 
 use super::RerankService;
 use super::client::{Bounds, Client, ClientError, Failure, Provider, json};
 use super::limits::Purpose;
+use super::observer::{CallObserver, PROBE_TEXT};
 use crate::metrics::ProviderMetrics;
 use crate::token_count;
 
@@ -55,8 +57,12 @@ impl Reranker {
     ///
     /// # Errors
     /// If the key or the CA certificates cannot be read, or TLS cannot be set up.
-    pub fn new(service: RerankService, metrics: Arc<ProviderMetrics>) -> Result<Reranker, ClientError> {
-        let provider = Provider::new("rerank", service.service, false, metrics)?;
+    pub fn new(
+        service: RerankService,
+        metrics: Arc<ProviderMetrics>,
+        observer: Arc<dyn CallObserver>,
+    ) -> Result<Reranker, ClientError> {
+        let provider = Provider::new(Dependency::Rerank, service.service, false, metrics, observer)?;
         Ok(Reranker { client: Client::new(provider)?, top: service.top })
     }
 
@@ -71,6 +77,14 @@ impl Reranker {
     /// If the request is not admitted or fails, or the answer does not score each document once.
     pub async fn rank(&self, query: &str, documents: &[&str]) -> Result<Vec<(usize, f64)>, Failure> {
         rerank(&self.client, query, documents, self.client.provider().service().timeout).await
+    }
+
+    /// Sends a request with a fixed text, to find out whether the service answers within the `budget`.
+    ///
+    /// # Errors
+    /// As for [`Reranker::rank`].
+    pub async fn probe(&self, budget: Duration) -> Result<(), Failure> {
+        rerank(&self.client, PROBE_TEXT, &[PROBE_TEXT, PROBE_TEXT], budget).await.map(drop)
     }
 }
 

@@ -76,9 +76,11 @@ pub(super) const CHECKED: &[ErrorCode] = &[ErrorCode::InvalidArgument];
 /// Errors of operations with a body.
 pub(super) const BODY: &[ErrorCode] =
     &[ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType, ErrorCode::Overloaded];
-/// Errors of operations that write. The policy may block the text; the log may be full, failing, corrupt or stopping;
+/// Errors of operations that write. The policy may block the text; the mode may
+/// not allow writes; the log may be full, failing, corrupt or stopping;
 /// the idempotency key may belong to another request, or it may not be possible yet to look it up.
 pub(super) const WRITE: &[ErrorCode] = &[
+    ErrorCode::WritesOff,
     ErrorCode::PolicyBlocked,
     ErrorCode::PseudonymKeyLost,
     ErrorCode::IdempotencyConflict,
@@ -97,6 +99,8 @@ pub(super) const READ: &[ErrorCode] = &[
     ErrorCode::ProjectionBehind,
     ErrorCode::QueryTimeout,
 ];
+/// The error of operations that return what is remembered, while the mode does not allow reads.
+pub(super) const REMEMBERS: &[ErrorCode] = &[ErrorCode::ReadsOff];
 /// Errors of operations that read the log.
 pub(super) const LOG: &[ErrorCode] =
     &[ErrorCode::LogCorrupt, ErrorCode::StorageFailure, ErrorCode::PseudonymKeyLost];

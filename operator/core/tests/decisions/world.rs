@@ -194,6 +194,7 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
             reason: problem,
         },
         started_at: Timestamp::UNIX_EPOCH,
+        mode: None,
         not_applied: Vec::new(),
     }
 }

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::*;
 use crate::providers::fake::{Does, Fake, vector};
 use crate::providers::rerank::rerank;
-use crate::providers::{Batch, embed};
+use crate::providers::{Batch, Unobserved, embed};
+use engine_core::guard::{Fault, Outcome};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -31,7 +32,9 @@ async fn asking(script: impl IntoIterator<Item = Does>) -> Interactive {
     let fake = Fake::start(script).await;
     let metrics = Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
     let service = service(&format!("http://{}/v1/embeddings", fake.address));
-    let provider = Provider::new("embedding", service, true, Arc::clone(&metrics)).unwrap();
+    let provider =
+        Provider::new(Dependency::Embedding, service, true, Arc::clone(&metrics), Arc::new(Unobserved))
+            .unwrap();
     Interactive { fake, client: Client::new(provider).unwrap(), metrics }
 }
 
@@ -122,10 +125,17 @@ async fn nobody_is_there() {
     let metrics = Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
     // No server listens on this port: the listener was closed at once.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let provider = Provider::new("embedding", service(&format!("http://{port}/")), false, metrics).unwrap();
+    let provider = Provider::new(
+        Dependency::Embedding,
+        service(&format!("http://{port}/")),
+        false,
+        metrics,
+        Arc::new(Unobserved),
+    )
+    .unwrap();
     let client = Client::new(provider).unwrap();
     let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
-    assert_eq!(embed(&client, batch, Purpose::Interactive, PATIENCE).await, Err(Failure::Unreachable));
+    assert_eq!(embed(&client, batch, Purpose::Interactive, PATIENCE).await, Err(Failure::ConnectionRefused));
 }
 
 #[tokio::test]
@@ -138,10 +148,11 @@ async fn the_key_is_sent_and_read_again_when_it_is_refused() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
     let service = Service { key_file: Some(path.clone()), ..service(&format!("http://{}/", fake.address)) };
     let provider = Provider::new(
-        "embedding",
+        Dependency::Embedding,
         service,
         false,
         Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap()),
+        Arc::new(Unobserved),
     )
     .unwrap();
     assert!(!format!("{provider:?}").contains("old-key"));
@@ -149,10 +160,92 @@ async fn the_key_is_sent_and_read_again_when_it_is_refused() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&path, "new-key\n").unwrap();
     let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
-    assert_eq!(embed(&client, batch, Purpose::Interactive, PATIENCE).await, Err(Failure::Status(401)));
-    assert!(embed(&client, batch, Purpose::Interactive, PATIENCE).await.is_ok());
+    assert!(
+        embed(&client, batch, Purpose::Interactive, PATIENCE).await.is_ok(),
+        "a rotated key costs nothing"
+    );
     let keys: Vec<String> = fake.heard.lock().unwrap().iter().map(|(key, _)| key.clone()).collect();
     assert_eq!(keys, ["Bearer old-key", "Bearer new-key"]);
+}
+
+/// Remembers how calls ended.
+#[derive(Debug, Default)]
+struct Heard(Mutex<Vec<(u64, Outcome)>>);
+
+impl CallObserver for Heard {
+    fn started(&self, _: Dependency) -> u64 {
+        7
+    }
+
+    fn ended(&self, _: Dependency, call: u64, outcome: Outcome) {
+        self.0.lock().unwrap().push((call, outcome));
+    }
+}
+
+async fn outcomes(does: Does, purpose: Purpose) -> Vec<(u64, Outcome)> {
+    let fake = Fake::start([does]).await;
+    let heard = Arc::new(Heard::default());
+    let metrics = Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
+    let service = service(&format!("http://{}/", fake.address));
+    let observer = Arc::clone(&heard) as Arc<dyn CallObserver>;
+    let provider = Provider::new(Dependency::Embedding, service, false, metrics, observer).unwrap();
+    let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
+    let patience = Duration::from_millis(300);
+    drop(embed(&Client::new(provider).unwrap(), batch, purpose, patience).await);
+    heard.0.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn the_guard_hears_how_calls_end() {
+    let failed = Outcome::Failed;
+    for (does, outcome) in [
+        (Does::Answer(json!({"data": [{"index": 0, "embedding": [1.0]}]})), Outcome::Answered),
+        (Does::Status(401, None), Outcome::AuthenticationFailed),
+        (Does::Status(403, None), Outcome::AuthenticationFailed),
+        (Does::Status(404, None), failed(Fault::Rejected)),
+        (Does::Status(400, None), Outcome::Unjudged),
+        (Does::Status(502, None), failed(Fault::ServerError)),
+        (Does::Status(429, Some(("retry-after", "7"))), failed(Fault::RateLimited(7_000))),
+        (Does::Hang, failed(Fault::Timeout)),
+        (Does::Reset, failed(Fault::Reset)),
+        (Does::Bytes("<html>", 1), failed(Fault::Malformed)),
+    ] {
+        assert_eq!(outcomes(does.clone(), Purpose::Interactive).await, [(7, outcome)], "{does:?}");
+    }
+    let background = outcomes(Does::Status(403, None), Purpose::Background).await;
+    assert_eq!(background, [(0, Outcome::AuthenticationFailed)]);
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_a_tls_failure() {
+    let fake = Fake::start([]).await;
+    let heard = Arc::new(Heard::default());
+    let metrics = Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
+    let service = service(&format!("https://{}/", fake.address));
+    let observer = Arc::clone(&heard) as Arc<dyn CallObserver>;
+    let provider = Provider::new(Dependency::Embedding, service, false, metrics, observer).unwrap();
+    let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
+    let failure = embed(&Client::new(provider).unwrap(), batch, Purpose::Interactive, PATIENCE).await;
+    assert_eq!(failure.unwrap_err(), Failure::Tls);
+    assert_eq!(*heard.0.lock().unwrap(), [(7, Outcome::Failed(Fault::Tls))]);
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_holds_a_bounded_number_of_calls() {
+    let asking = Arc::new(asking((0..40).map(|_| Does::Hang)).await);
+    let calls: Vec<_> = (0..INTERACTIVE_MAX + 4)
+        .map(|_| {
+            let asking = Arc::clone(&asking);
+            tokio::spawn(async move { asking.embed_within(&["a"], Duration::from_millis(400)).await })
+        })
+        .collect();
+    let mut refused = 0;
+    for call in calls {
+        let failure = call.await.unwrap().unwrap_err();
+        refused += usize::from(failure == Failure::Saturated(INTERACTIVE_MAX));
+    }
+    assert_eq!(refused, 4);
+    assert!(asking.fake.heard.lock().unwrap().len() <= INTERACTIVE_MAX);
 }
 
 #[tokio::test]

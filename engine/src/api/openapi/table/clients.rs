@@ -7,7 +7,9 @@ use engine_core::wire::{
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, RequestBody, WRITE};
+use super::super::operation::{
+    ANY, BODY, CHECKED, Operation, Parameter, READ, REMEMBERS, RequestBody, WRITE,
+};
 use super::parameters::{ITEM_KEY, KEY, NAMESPACE, PROJECT_HEADER, body, nothing, ok, query};
 use crate::api::adapters::Namespaces;
 
@@ -23,7 +25,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[PROJECT_HEADER],
         body: Some(RequestBody { schema: command_or_any, example: command }),
         answers: &[ok::<MemoryToolAnswer>("A text for the model")],
-        refused_by: &[ANY, CHECKED, BODY, WRITE, READ],
+        refused_by: &[ANY, REMEMBERS, CHECKED, BODY, WRITE, READ],
     },
     Operation {
         method: "put",
@@ -47,7 +49,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[PROJECT_HEADER, NAMESPACE, ITEM_KEY, REFRESH],
         body: None,
         answers: &[ok::<Option<StoreItem>>("The item; null if there is none")],
-        refused_by: &[ANY, CHECKED, WRITE, READ],
+        refused_by: &[ANY, REMEMBERS, CHECKED, WRITE, READ],
     },
     Operation {
         method: "delete",
@@ -71,7 +73,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[PROJECT_HEADER],
         body: body::<StoreSearch>(search),
         answers: &[ok::<StoreItems>("The items found")],
-        refused_by: &[ANY, CHECKED, BODY, WRITE, READ, &[ErrorCode::AnswerTooLarge]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, BODY, WRITE, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
         method: "post",
@@ -83,7 +85,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[PROJECT_HEADER],
         body: body::<StoreNamespaces>(namespaces),
         answers: &[ok::<Namespaces>("The namespaces")],
-        refused_by: &[ANY, CHECKED, BODY, READ],
+        refused_by: &[ANY, REMEMBERS, CHECKED, BODY, READ],
     },
 ];
 

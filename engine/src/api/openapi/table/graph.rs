@@ -12,7 +12,7 @@ use engine_core::wire::{
 };
 use serde_json::{Value, json};
 
-use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, WRITE};
+use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, REMEMBERS, WRITE};
 use super::parameters::{
     AS_OF, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, PROJECT, body, needed, ok, query, question, settled, written,
 };
@@ -104,7 +104,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[PROJECT, AFTER, LIMIT, AS_OF, KNOWN_AT, MIN_SEQ],
         body: None,
         answers: &[ok::<GraphView>("The page")],
-        refused_by: &[ANY, CHECKED, READ, &[ErrorCode::AnswerTooLarge]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
         method: "get",
@@ -116,7 +116,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[TEXT, PROJECT, AFTER, LIMIT, AS_OF, KNOWN_AT, MIN_SEQ],
         body: None,
         answers: &[ok::<GraphView>("The entities found")],
-        refused_by: &[ANY, CHECKED, READ, &[ErrorCode::AnswerTooLarge]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
         method: "post",
@@ -128,7 +128,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[AS_OF, KNOWN_AT],
         body: body::<OpenNodes>(names),
         answers: &[ok::<GraphView>("The entities that exist")],
-        refused_by: &[ANY, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
         method: "get",
@@ -140,7 +140,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[NAME, PROJECT, DEPTH, AS_OF, KNOWN_AT, MIN_SEQ],
         body: None,
         answers: &[ok::<NeighboursAnswer>("The neighbours, nearest first")],
-        refused_by: &[ANY, CHECKED, READ],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ],
     },
     Operation {
         method: "get",
@@ -165,7 +165,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ],
         body: None,
         answers: &[ok::<NearMemories>("The memories, best first")],
-        refused_by: &[ANY, CHECKED, READ],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ],
     },
 ];
 

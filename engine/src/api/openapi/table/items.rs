@@ -7,7 +7,7 @@ use engine_core::wire::{
 };
 use serde_json::{Value, json};
 
-use super::super::operation::{ANY, BODY, CHECKED, Operation, READ, WRITE};
+use super::super::operation::{ANY, BODY, CHECKED, Operation, READ, REMEMBERS, WRITE};
 use super::parameters::{
     ITEM_KEY, KEY, KNOWN_AT, MIN_SEQ, NAMESPACE, OFFSET, PROJECT, again, body, ok, query, written,
 };
@@ -36,7 +36,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[PROJECT, NAMESPACE, ITEM_KEY, KNOWN_AT, MIN_SEQ],
         body: None,
         answers: &[ok::<ItemView>("The item")],
-        refused_by: &[ANY, CHECKED, READ, &[ErrorCode::ItemNotFound]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ, &[ErrorCode::ItemNotFound]],
     },
     Operation {
         method: "delete",
@@ -79,7 +79,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ],
         body: None,
         answers: &[ok::<ItemVersions>("The versions")],
-        refused_by: &[ANY, CHECKED, READ, &[ErrorCode::ItemNotFound]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ, &[ErrorCode::ItemNotFound]],
     },
     Operation {
         method: "post",
@@ -91,7 +91,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[],
         body: body::<SearchItems>(search),
         answers: &[ok::<ItemsAnswer>("The items found")],
-        refused_by: &[ANY, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, BODY, READ, &[ErrorCode::AnswerTooLarge]],
     },
     Operation {
         method: "post",
@@ -103,7 +103,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[],
         body: body::<ListNamespaces>(namespaces),
         answers: &[ok::<NamespacesAnswer>("The namespaces")],
-        refused_by: &[ANY, CHECKED, BODY, READ],
+        refused_by: &[ANY, REMEMBERS, CHECKED, BODY, READ],
     },
 ];
 

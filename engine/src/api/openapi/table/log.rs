@@ -7,7 +7,9 @@ use engine_core::wire::{
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::super::operation::{ANY, Answer, BODY, Body, CHECKED, LOG, Operation, Parameter, WRITE};
+use super::super::operation::{
+    ANY, Answer, BODY, Body, CHECKED, LOG, Operation, Parameter, REMEMBERS, WRITE,
+};
 use super::parameters::{KEY, OF_PROJECT, OF_SESSION, OF_TYPE, again, body, ok, query, seq, written};
 use crate::operations::SEQ_MAX;
 
@@ -46,7 +48,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ],
         body: None,
         answers: &[ok::<EventPage>("The page")],
-        refused_by: &[ANY, CHECKED, LOG],
+        refused_by: &[ANY, REMEMBERS, CHECKED, LOG],
     },
     Operation {
         method: "get",

@@ -8,7 +8,7 @@ use engine_core::wire::{
 };
 use serde_json::{Value, json};
 
-use super::super::operation::{ANY, BODY, CHECKED, LOG, Operation, Parameter, READ, WRITE};
+use super::super::operation::{ANY, BODY, CHECKED, LOG, Operation, Parameter, READ, REMEMBERS, WRITE};
 use super::parameters::{
     AS_OF, EXAMPLE_ID, ID, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, OF_SESSION, TAGS_ALL, TAGS_ANY, again, body,
     needed, ok, query, seq, written,
@@ -52,7 +52,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         answers: &[ok::<EntriesAnswer>(
             "The memories that are true then, those that are not, and the ids of no memory",
         )],
-        refused_by: &[ANY, CHECKED, BODY, READ],
+        refused_by: &[ANY, REMEMBERS, CHECKED, BODY, READ],
     },
     Operation {
         method: "get",
@@ -64,7 +64,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[ID, AS_OF, KNOWN_AT, MIN_SEQ],
         body: None,
         answers: &[ok::<MemoryView>("The memory")],
-        refused_by: &[ANY, CHECKED, READ, &[ErrorCode::EntryNotFound, ErrorCode::EntryNotValid]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ, &[ErrorCode::EntryNotFound, ErrorCode::EntryNotValid]],
     },
     Operation {
         method: "post",
@@ -95,7 +95,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[ID],
         body: None,
         answers: &[ok::<HistoryAnswer>("The events")],
-        refused_by: &[ANY, CHECKED, READ, LOG, &[ErrorCode::EntryNotFound]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ, LOG, &[ErrorCode::EntryNotFound]],
     },
     Operation {
         method: "get",
@@ -117,7 +117,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ],
         body: None,
         answers: &[ok::<TimelineAnswer>("The memories, in the order of the log")],
-        refused_by: &[ANY, CHECKED, READ, &[ErrorCode::EntryNotFound]],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ, &[ErrorCode::EntryNotFound]],
     },
     Operation {
         method: "post",
@@ -129,7 +129,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[],
         body: body::<IngestDocuments>(documents),
         answers: &[ok::<IngestAnswer>("The result for each document")],
-        refused_by: &[ANY, CHECKED, BODY],
+        refused_by: &[ANY, CHECKED, BODY, &[ErrorCode::WritesOff]],
     },
     Operation {
         method: "post",

@@ -4,7 +4,7 @@ use engine_core::limits::{QUERY_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MA
 use engine_core::wire::{CheckoutAnswer, CheckoutRequest, SearchAnswer, SetWeights, WeightsSet, WeightsView};
 use serde_json::{Value, json};
 
-use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, WRITE};
+use super::super::operation::{ANY, BODY, CHECKED, Operation, Parameter, READ, REMEMBERS, WRITE};
 use super::parameters::{
     AS_OF, KEY, KNOWN_AT, MIN_SEQ, OF_PROJECT, OF_SESSION, OF_TYPE, OFFSET, TAGS_ALL, TAGS_ANY, again, body,
     ok, query, written,
@@ -41,7 +41,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ],
         body: None,
         answers: &[ok::<SearchAnswer>("The memories found")],
-        refused_by: &[ANY, CHECKED, READ],
+        refused_by: &[ANY, REMEMBERS, CHECKED, READ],
     },
     Operation {
         method: "post",
@@ -53,7 +53,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[],
         body: body::<CheckoutRequest>(prompt),
         answers: &[ok::<CheckoutAnswer>("The context, and what is in it")],
-        refused_by: &[ANY, CHECKED, BODY, READ],
+        refused_by: &[ANY, REMEMBERS, CHECKED, BODY, READ],
     },
     Operation {
         method: "get",

@@ -1,0 +1,76 @@
+//! Handlers of the admin port for the mode: its report, and the requests that change it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use engine_core::request::parse;
+use engine_core::wire::{
+    DeclareHold, ErrorCode, ForceMode, InvalidateContexts, Invalidated, ModeReport, WantMode,
+};
+use http_body_util::{BodyExt, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::Engine;
+use crate::operations::Operations;
+use crate::refusal::Refusal;
+
+/// Maximum size of a body, bytes. The longest reason has two kilobytes.
+const BODY_BYTES_MAX: usize = 16 << 10;
+
+type Answer = Result<Json<ModeReport>, Refusal>;
+
+/// Responds with the mode and the last transitions.
+pub(super) async fn report(State(engine): State<Arc<Engine>>) -> Json<ModeReport> {
+    Json(engine.modes.report())
+}
+
+/// Sets the wanted mode.
+pub(super) async fn want(State(engine): State<Arc<Engine>>, body: Body) -> Answer {
+    let request: WantMode = read(body).await?;
+    engine.modes.want(request).await.map(Json)
+}
+
+/// Sets or removes the hold that the resource declares.
+pub(super) async fn declare(State(engine): State<Arc<Engine>>, body: Body) -> Answer {
+    let request: DeclareHold = read(body).await?;
+    if let Some(hold) = &request.hold {
+        engine.check_hold(&hold.reason, &hold.by).await?;
+    }
+    engine.modes.declare(request).await.map(Json)
+}
+
+/// Sets a hold at this engine.
+pub(super) async fn force(State(engine): State<Arc<Engine>>, body: Body) -> Answer {
+    let request: ForceMode = read(body).await?;
+    engine.check_hold(&request.reason, &request.by).await?;
+    engine.modes.force(request).await.map(Json)
+}
+
+/// Ends the hold at this engine and the guard's own.
+pub(super) async fn clear(State(engine): State<Arc<Engine>>) -> Answer {
+    engine.modes.clear().await.map(Json)
+}
+
+/// Removes the cached answers of a session.
+pub(super) async fn invalidate(
+    State(engine): State<Arc<Engine>>,
+    body: Body,
+) -> Result<Json<Invalidated>, Refusal> {
+    let InvalidateContexts { session } = read(body).await?;
+    Operations::new(engine).invalidate_contexts(session).await.map(Json)
+}
+
+/// Resets the counters of failures.
+pub(super) async fn reset(State(engine): State<Arc<Engine>>) -> Answer {
+    engine.modes.reset().await.map(Json)
+}
+
+async fn read<T: DeserializeOwned + Serialize>(body: Body) -> Result<T, Refusal> {
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|_| {
+        Refusal::new(ErrorCode::PayloadTooLarge, "the body ended early or is too large for this request")
+    })?;
+    Ok(parse(&body.to_bytes())?)
+}

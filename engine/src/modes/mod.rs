@@ -1,0 +1,235 @@
+//! The mode of this engine: the guard of `engine-core` with a clock, a file on the volume, and a recorder in the log.
+//!
+//! [`calls`] tells the guard how calls of dependencies end, [`commands`] are the requests that change the mode,
+//! [`mode_file`] keeps what survives a restart, [`probe`] asks every dependency, [`recorder`] writes transitions to the
+//! log, and [`driver`] is the task that runs all of this.
+
+mod calls;
+mod commands;
+mod driver;
+mod mode_file;
+mod probe;
+mod recorder;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use engine_core::guard::{Effect, Guard, GuardSettings, Input, Now, Record};
+use engine_core::mode::Mode;
+use engine_core::wire::{ErrorCode, ModeHealth, ModeReport, ReadsOff, Teller, Transition};
+use engine_log::storage::Storage;
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc};
+
+use crate::metrics::ModeMetrics;
+use crate::policy_gate::WriteError;
+use crate::refusal::Refusal;
+
+pub(crate) use calls::DependencyCall;
+pub(crate) use driver::drive;
+pub(crate) use recorder::replay_log;
+
+/// Number of transitions that are shown.
+const TRANSITIONS_SHOWN: usize = 50;
+/// Number of transitions that wait to be written to the log. They are rare, so that more than this wait only if the log
+/// has accepted nothing for long.
+const RECORDS_WAITING_MAX: usize = 64;
+/// Probes that wait to be started. There is one at a time.
+const EFFECTS_MAX: usize = 4;
+/// Longest `Retry-After` of a refused read, seconds. A hold may end earlier than it says.
+const RETRY_AFTER_MAX_S: i64 = 300;
+
+/// The mode of one engine.
+#[derive(Debug)]
+pub(crate) struct Modes {
+    state: Mutex<State>,
+    settings: GuardSettings,
+    started: Instant,
+    calls: AtomicU64,
+    file: mode_file::ModeFile,
+    metrics: ModeMetrics,
+    effects: mpsc::Sender<Effect>,
+    /// Taken by the driver.
+    to_run: Mutex<Option<mpsc::Receiver<Effect>>>,
+    /// Whether the file differs from the state.
+    unsaved: AtomicBool,
+    /// Wakes the driver.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    guard: Guard,
+    told_by: Option<Teller>,
+    /// Transitions that are not in the log yet, oldest first.
+    records: VecDeque<Record>,
+    /// The last transitions, newest first.
+    shown: VecDeque<Transition>,
+}
+
+impl Modes {
+    /// Reads the mode from the volume. On a volume that has none, `initial` is wanted.
+    pub(crate) fn start(
+        storage: Arc<dyn Storage>,
+        settings: GuardSettings,
+        initial: Mode,
+        metrics: ModeMetrics,
+    ) -> Modes {
+        let started = Instant::now();
+        let file = mode_file::ModeFile::new(storage);
+        let now = Now { ms: 0, wall: Timestamp::now(), random: 0 };
+        let (guard, told_by) = file.read(now, &settings, initial);
+        let (effects, to_run) = mpsc::channel(EFFECTS_MAX);
+        Modes {
+            state: Mutex::new(State { guard, told_by, records: VecDeque::new(), shown: VecDeque::new() }),
+            settings,
+            started,
+            calls: AtomicU64::new(0),
+            file,
+            metrics,
+            effects,
+            to_run: Mutex::new(Some(to_run)),
+            unsaved: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The mode in effect.
+    pub(crate) fn effective(&self) -> Mode {
+        let now = self.now();
+        self.state().guard.effective(now.ms)
+    }
+
+    /// Refuses a read that the mode does not allow.
+    ///
+    /// # Errors
+    /// Reads are off.
+    pub(crate) fn admit_read(&self) -> Result<(), Refusal> {
+        let now = self.now();
+        let off = ReadsOff::of(&self.state().guard, now);
+        let Some(off) = off else { return Ok(()) };
+        self.metrics.refused.with_label_values(&["read"]).inc();
+        let left =
+            off.until.map(|until| until.duration_since(now.wall).as_secs().clamp(1, RETRY_AFTER_MAX_S));
+        Err(Refusal::reads_off(off, left.and_then(|left| u32::try_from(left).ok()).unwrap_or(0)))
+    }
+
+    /// Refuses a write that the mode does not allow.
+    ///
+    /// # Errors
+    /// Writes are off.
+    pub(crate) fn admit_write(&self) -> Result<(), WriteError> {
+        let mode = self.effective();
+        if mode.writes() {
+            return Ok(());
+        }
+        self.metrics.refused.with_label_values(&["write"]).inc();
+        Err(WriteError::ModeOff(mode))
+    }
+
+    /// The mode, for the health report.
+    pub(crate) fn health(&self) -> ModeHealth {
+        let now = self.now();
+        let state = self.state();
+        ModeHealth::new(&state.guard, state.told_by.clone(), now)
+    }
+
+    /// The mode, with recent transitions.
+    pub(crate) fn report(&self) -> ModeReport {
+        let now = self.now();
+        let state = self.state();
+        let recent = state.guard.recent.iter();
+        ModeReport {
+            mode: ModeHealth::new(&state.guard, state.told_by.clone(), now),
+            consecutive_failures: recent.map(|(name, recent)| (*name, recent.consecutive_failures)).collect(),
+            transitions: state.shown.iter().cloned().collect(),
+        }
+    }
+
+    /// Sets the gauges of the mode. They are computed from the state, so that they cannot differ from it.
+    pub(crate) fn set_gauges(&self) {
+        let now = self.now();
+        let state = self.state();
+        self.metrics.set(&state.guard, now);
+    }
+
+    /// Applies an input to the guard, and starts what follows from it.
+    fn step(&self, input: &Input) {
+        let now = self.now();
+        let mut state = self.state();
+        // Only a transition is recorded, and most steps are none, so the state before is cloned only if needed.
+        let before = state.guard.clone();
+        let effects = state.guard.step(input, now, &self.settings);
+        if let Some(record) = Record::of(&before, input, now, &self.settings, &state.guard) {
+            self.note(&mut state, record);
+        }
+        drop(state);
+        for effect in effects {
+            // A probe that cannot be started is lost, which counts as failed after a while.
+            let _started = self.effects.try_send(effect);
+        }
+    }
+
+    fn note(&self, state: &mut State, record: Record) {
+        let transition = recorder::transition(&record, &state.guard);
+        // The reason of a hold is a person's text and stays out of the log output.
+        tracing::warn!(
+            from = %transition.from,
+            to = %transition.to,
+            state = transition.state,
+            cause = ?record.cause,
+            "the mode, the guard or a hold changed"
+        );
+        self.metrics.count(&record);
+        state.shown.push_front(transition);
+        state.shown.truncate(TRANSITIONS_SHOWN);
+        if state.records.len() >= RECORDS_WAITING_MAX {
+            state.records.pop_front();
+            self.metrics.records_lost.inc();
+        }
+        state.records.push_back(record);
+        self.unsaved.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Writes the state to the volume, if it differs from the file. Blocks.
+    ///
+    /// # Errors
+    /// The volume fails.
+    fn save(&self) -> std::io::Result<()> {
+        if !self.unsaved.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let now = self.now();
+        let (saved, told_by) = {
+            let state = self.state();
+            (state.guard.saved(now), state.told_by.clone())
+        };
+        self.file.write(&saved, told_by.as_ref()).inspect_err(|_| self.unsaved.store(true, Ordering::Release))
+    }
+
+    /// Writes the time that is left of holds before the engine stops. Blocks.
+    pub(crate) fn save_before_stop(&self) {
+        self.unsaved.store(true, Ordering::Release);
+        if let Err(fault) = self.save() {
+            tracing::warn!(%fault, "the mode was not written before the stop; the last one that was written holds");
+        }
+    }
+
+    fn now(&self) -> Now {
+        let ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Now { ms, wall: Timestamp::now(), random: getrandom::u32().unwrap_or(u32::MAX / 2) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The error of a request that the mode does not allow.
+pub(crate) fn writes_off(mode: Mode) -> Refusal {
+    Refusal::new(ErrorCode::WritesOff, format!("writes are off: the mode is {mode}"))
+        .hint("nothing was written; the mode of the engine says why; docs/guide/modes.md")
+}

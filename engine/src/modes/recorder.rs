@@ -1,0 +1,135 @@
+//! The flight recorder: transitions are written to the log with everything that decided them, and read back to decide
+//! them again.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Context;
+
+use engine_core::event::{Draft, GUARD_TRANSITION, LOG_PROJECT};
+use engine_core::format::{Body, EventLine};
+use engine_core::guard::{Guard, Input, Record, Replay, replay};
+use engine_core::wire::Transition;
+use engine_log::storage::DiskStorage;
+use engine_log::write_lines;
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use super::Modes;
+use crate::engine::Engine;
+
+/// Actor of these events.
+const ACTOR: &str = "memory-engine";
+
+/// An event of the guard.
+pub(super) fn own_event(payload: Box<RawValue>) -> Draft {
+    Draft {
+        kind: GUARD_TRANSITION.into(),
+        actor: ACTOR.into(),
+        project: LOG_PROJECT.into(),
+        session: None,
+        causes: Vec::new(),
+        payload,
+    }
+}
+
+/// The transition as it is shown.
+pub(super) fn transition(record: &Record, after: &Guard) -> Transition {
+    Transition {
+        at: record.now.wall,
+        from: record.mode.from,
+        to: record.mode.to,
+        state: record.state.to.clone(),
+        because: because(record, after),
+    }
+}
+
+fn because(record: &Record, after: &Guard) -> String {
+    let hold =
+        |hold: &engine_core::guard::Hold| format!("held at {} by {}: {}", hold.mode, hold.by, hold.reason);
+    match &record.input {
+        Input::Want { mode } => format!("{mode} is wanted"),
+        Input::Force { hold: held } => hold(held),
+        Input::Declare { hold: Some(held) } => hold(held),
+        Input::Declare { hold: None } => "the declared hold was removed".to_owned(),
+        Input::Clear => "cleared".to_owned(),
+        Input::Reset => "failures were reset".to_owned(),
+        Input::ProbeEnded { passed: true, .. } => "a probe passed".to_owned(),
+        Input::ProbeEnded { passed: false, .. } => "a probe failed".to_owned(),
+        Input::Started { .. } | Input::Ended { .. } | Input::Tick => match after.automatic.cause() {
+            Some(cause) if record.state.from != record.state.to => {
+                let outcome = match cause.outcome {
+                    Some(engine_core::guard::Outcome::Failed(fault)) => format!(" ({})", fault.as_str()),
+                    _ => String::new(),
+                };
+                format!("{}: {}{outcome}", cause.dependency.as_str(), cause.reason.as_str())
+            }
+            _ => "a hold expired".to_owned(),
+        },
+    }
+}
+
+impl Modes {
+    /// Takes the oldest transition that is not in the log yet.
+    fn take_record(&self) -> Option<Record> {
+        self.state().records.pop_front()
+    }
+
+    /// Puts a transition back that could not be written.
+    fn put_back(&self, record: Record) {
+        self.state().records.push_front(record);
+    }
+}
+
+impl Engine {
+    /// Writes the transitions that are not in the log yet. What cannot be written now stays for the next time.
+    pub(super) async fn record_transitions(&self) {
+        // An engine whose log is not open, or accepts nothing, has to try later.
+        while self.health().storage.writable
+            && let Some(record) = self.modes.take_record()
+        {
+            let Ok(payload) = serde_json::value::to_raw_value(&record) else { continue };
+            if let Err(fault) = self.commit_own(own_event(payload)).await {
+                tracing::warn!(%fault, "a change of the mode was not recorded in the log yet");
+                self.modes.put_back(record);
+                return;
+            }
+        }
+    }
+}
+
+/// Derives the mode at a time from the log in a data directory. Works beside a running engine.
+///
+/// # Errors
+/// The log cannot be read, or an event of the guard is not valid.
+pub(crate) fn replay_log(data: &Path, at: Timestamp) -> anyhow::Result<Replay> {
+    let mut found = FoundRecords::default();
+    write_lines(&DiskStorage::new(data.to_owned()), 0, u64::MAX, &mut found)
+        .context("cannot read the log")?;
+    Ok(replay(found.records, at))
+}
+
+/// Collects the recorded transitions from lines of a log. It is given one line at a time.
+#[derive(Default)]
+struct FoundRecords {
+    records: Vec<(u64, Record)>,
+}
+
+impl Write for FoundRecords {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let event = EventLine::decode(line.trim_ascii_end()).map_err(io::Error::other)?;
+        if event.envelope.kind == GUARD_TRANSITION
+            && let Body::Whole { payload, .. } = event.body
+        {
+            let record = serde_json::from_str(payload).map_err(|fault| {
+                io::Error::other(format!("event {} is not a transition: {fault}", event.envelope.seq))
+            })?;
+            self.records.push((event.envelope.seq, record));
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,393 @@
+//! Modes and the guard: what clients may do, and how reads are turned off and on.
+
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::mcp::call;
+use crate::process::{Answer, Client, Running, binary, eventually};
+use crate::services::Service;
+
+/// A guard whose holds are short enough for a test.
+const GUARD: &str =
+    "guard: {holdSeconds: 1, holdMaxSeconds: 2, probeIntervalMillis: 10, probeBudgetMillis: 1000}\n";
+
+fn start(data: &Path, config: &str, more: &[&str]) -> Running {
+    let path = data.join("config.yaml");
+    fs::write(&path, config).unwrap();
+    let mut arguments = vec!["--config".as_ref(), path.as_os_str()];
+    arguments.extend(more.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
+    let engine = Running::spawn_with(data, &arguments);
+    eventually("ready", || engine.admin("/readyz").status == 200);
+    engine
+}
+
+fn embedding(service: &Service) -> String {
+    let url = format!("http://{}/v1/embeddings", service.address);
+    format!("embedding: {{provider: http, url: '{url}', model: small, queryTimeoutMillis: 300}}\n")
+}
+
+fn put(engine: &Running, path: &str, body: &Value) -> Answer {
+    Client::connect(engine.admin).unwrap().request("PUT", path, "", &body.to_string()).unwrap()
+}
+
+fn force(engine: &Running, mode: &str, ttl: u64) -> Answer {
+    let body = json!({"mode": mode, "reason": "a test", "by": "a tester", "ttl_seconds": ttl});
+    engine.admin_post("/mode/force", &body.to_string())
+}
+
+fn mode(engine: &Running) -> Value {
+    engine.admin("/mode").json()
+}
+
+fn want(engine: &Running, mode: &str, generation: i64) -> Answer {
+    put(engine, "/mode/wanted", &json!({"mode": mode, "told_by": {"uid": "u", "generation": generation}}))
+}
+
+/// The document's example of an operation, as method, path, headers and body.
+fn example(path: &str, method: &str, operation: &Value, id: &str) -> (String, String, String, String) {
+    let (mut path, mut query, mut headers) = (path.to_owned(), Vec::new(), String::new());
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let name = parameter["name"].as_str().unwrap();
+        let example = &parameter["example"];
+        let value = example.as_str().map_or_else(|| example.to_string(), |text| text.replace(' ', "+"));
+        match parameter["in"].as_str().unwrap() {
+            "path" => path = path.replace("{id}", id).replace("{seq}", "1"),
+            "query" if name == "as_of" || name == "known_at" || example.is_array() => {}
+            "query" => query.push(format!("{name}={value}")),
+            _ => headers.push_str(&format!("{name}: {value}\r\n")),
+        }
+    }
+    let body = &operation["requestBody"]["content"]["application/json"]["example"];
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    (method.to_uppercase(), format!("{path}?{}", query.join("&")), headers, body)
+}
+
+/// Every route of the API in every mode: it is refused exactly if the document says that it reads or writes.
+#[test]
+fn each_mode_allows_what_the_document_says() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let id = engine.save("x").json()["id"].as_str().unwrap().to_owned();
+    let document = engine.get("/v1/openapi.json").json();
+    for (word, reads, writes) in [
+        ("off", false, false),
+        ("write_only", false, true),
+        ("read_only", true, false),
+        ("read_write", true, true),
+    ] {
+        assert_eq!(force(&engine, word, 60).status, 200);
+        let mut refused = (0, 0);
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let outages = operation["responses"]["503"].to_string();
+                let (remembers, changes) = (outages.contains("READS_OFF"), outages.contains("WRITES_OFF"));
+                let (method, target, headers, body) = example(path, method, operation, &id);
+                let answer = engine.connect().request(&method, &target, &headers, &body).unwrap();
+                let code = answer.body.contains("\"error\"").then(|| answer.code()).unwrap_or_default();
+                let context = format!("{word}: {method} {target} {answer:?}");
+                assert!(
+                    reads && code != "READS_OFF" || !reads && (code != "READS_OFF" || remembers),
+                    "{context}"
+                );
+                assert!(
+                    writes && code != "WRITES_OFF" || !writes && (code != "WRITES_OFF" || changes),
+                    "{context}"
+                );
+                // The memory tool reads or writes, depending on its command.
+                if remembers && !reads && !(path.contains("anthropic") && writes) {
+                    assert!(code == "READS_OFF" || code == "WRITES_OFF", "{context}");
+                    if code == "READS_OFF" {
+                        let told = answer.json();
+                        assert_eq!(told["used"], false, "{context}");
+                        assert_eq!(told["source"], format!("{word}_forced"), "{context}");
+                        assert_eq!(told["reason"], "manual", "{context}");
+                        assert!(told["until"].is_string() && answer.has_header("retry-after: "), "{context}");
+                    }
+                    refused.0 += 1;
+                }
+                if changes && !writes && !remembers {
+                    assert_eq!(code, "WRITES_OFF", "{context}");
+                    refused.1 += 1;
+                }
+            }
+        }
+        assert!((reads || refused.0 >= 18) && (writes || refused.1 >= 20), "{word}: {refused:?}");
+    }
+}
+
+#[test]
+fn mcp_tools_say_that_reads_are_off() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let id = engine.save("the kettle is blue").json()["id"].clone();
+    let reads = [
+        ("memory_search", json!({"query": "kettle"})),
+        ("memory_get", json!({"id": id})),
+        ("memory_checkout", json!({"query": "kettle"})),
+        ("memory_as_of", json!({"query": "kettle", "as_of": "2030-01-01T00:00:00Z"})),
+        ("memory_timeline", json!({"id": id})),
+        ("memory_explain", json!({"query": "kettle"})),
+    ];
+    let writes = [
+        ("memory_save", json!({"content": "another"})),
+        ("memory_feedback", json!({"id": id, "useful": true})),
+        ("memory_invalidate", json!({"id": id})),
+        ("memory_forget", json!({"ids": [id], "reason": "a test"})),
+    ];
+    force(&engine, "off", 60);
+    for (tools, code) in [(&reads[..], "READS_OFF"), (&writes[..], "WRITES_OFF")] {
+        for (tool, arguments) in tools {
+            let result = call(&engine, tool, arguments);
+            let text = result["content"][0]["text"].as_str().unwrap_or_default();
+            assert!(result["isError"] == true && text.starts_with(code), "{tool}: {result}");
+            if code == "READS_OFF" {
+                assert_eq!(result["structuredContent"]["used"], false, "{tool}: {result}");
+            }
+        }
+    }
+    for tool in ["memory_status", "memory_proof"] {
+        let arguments = if tool == "memory_proof" { json!({"seq": 1}) } else { json!({}) };
+        assert_eq!(call(&engine, tool, &arguments)["isError"], false, "{tool}");
+    }
+}
+
+#[test]
+fn the_first_start_under_an_operator_accepts_writes_until_a_mode_is_said() {
+    let data = tempfile::tempdir().unwrap();
+    let anchor = data.path().join("anchor.json");
+    fs::write(&anchor, "{}").unwrap();
+    let anchor = anchor.to_str().unwrap();
+    let engine = start(data.path(), "{}", &["--anchor", anchor]);
+    assert_eq!(engine.admin("/readyz?for=writes").status, 200);
+    assert_eq!(engine.admin("/readyz?for=reads").status, 503);
+    assert_eq!(engine.save("x").status, 201);
+    let refused = engine.get("/v1/search?q=x");
+    assert_eq!((refused.status, refused.json()["source"].as_str().unwrap()), (503, "write_only"));
+    assert!(!refused.has_header("retry-after"), "nobody knows when: {refused:?}");
+    assert_eq!(mode(&engine)["told_by"], Value::Null);
+
+    assert_eq!(want(&engine, "read_write", 2).status, 200);
+    assert_eq!(engine.total("q=x"), 1);
+    assert_eq!(want(&engine, "off", 1).status, 409, "an older generation");
+    engine.kill();
+    let engine = start(data.path(), "{}", &["--anchor", anchor]);
+    assert_eq!(engine.total("q=x"), 1, "without another word");
+    want(&engine, "read_only", 3);
+    let health = engine.health();
+    assert_eq!((&health["mode"]["effective"], &health["status"]), (&json!("read_only"), &json!("ok")));
+    assert_eq!(engine.save("y").code(), "WRITES_OFF");
+}
+
+#[test]
+fn a_hold_ends_by_itself_and_survives_a_crash() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    engine.save("x");
+    assert_eq!(force(&engine, "write_only", 6).status, 200);
+    let since = Instant::now();
+    engine.kill();
+    let engine = Running::start(data.path());
+    let report = mode(&engine);
+    assert_eq!((&report["effective"], &report["direct"]["by"]), (&json!("write_only"), &json!("a tester")));
+    assert_eq!(engine.admin_post("/mode/reset", "").status, 200);
+    assert_eq!(mode(&engine)["effective"], "write_only");
+    eventually("the hold ends", || engine.get("/v1/search?q=x").status == 200);
+    assert!(since.elapsed() >= Duration::from_secs(5), "{:?}", since.elapsed());
+    force(&engine, "off", 60);
+    assert_eq!(engine.admin_post("/mode/clear", "").json()["effective"], "read_write");
+}
+
+#[test]
+fn a_hold_that_is_not_valid_changes_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let valid = json!({"mode": "off", "reason": "a test", "by": "a tester", "ttl_seconds": 60});
+    let secret = concat!("ghp_", "0123456789abcdefghijABCDEFGHIJ012345");
+    for (field, value) in [
+        ("mode", json!("closed")),
+        ("reason", json!(" ")),
+        ("reason", json!("x".repeat(501))),
+        ("reason", json!("a\nb")),
+        ("reason", json!(format!("because of {secret}"))),
+        ("by", json!("")),
+        ("ttl_seconds", json!(0)),
+        ("ttl_seconds", json!(86_401)),
+        ("unknown", json!(1)),
+    ] {
+        let mut body = valid.clone();
+        body[field] = value;
+        let refused = engine.admin_post("/mode/force", &body.to_string());
+        assert!(refused.status == 400 || refused.status == 422, "{body}: {refused:?}");
+        assert!(!refused.body.contains(secret), "{refused:?}");
+    }
+    let report = mode(&engine);
+    assert_eq!((&report["effective"], &report["transitions"]), (&json!("read_write"), &json!([])));
+    assert!(!engine.said().contains(secret));
+}
+
+#[test]
+fn the_command_line_has_five_verbs() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    engine.save("the kettle is blue");
+    let admin = engine.admin.to_string();
+    let run = |arguments: &[&str]| {
+        let output = binary().arg("mode").args(arguments).args(["--admin", &admin]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    assert_eq!(run(&["status"])["effective"], "read_write");
+    let forced = run(&["force", "write-only", "--reason", "an upgrade", "--by", "me", "--ttl", "60"]);
+    assert_eq!(
+        (&forced["effective"], &forced["direct"]["reason"]),
+        (&json!("write_only"), &json!("an upgrade"))
+    );
+    assert_eq!(run(&["clear"])["effective"], "read_write");
+    assert_eq!(run(&["reset"])["consecutive_failures"]["projection"], Value::Null);
+    let ask = |session: &str| {
+        let body = json!({"query": "kettle", "session": session}).to_string();
+        assert_eq!(engine.post("/v1/checkout", "", &body).status, 200);
+    };
+    ["monday", "monday", "tuesday"].iter().for_each(|session| ask(session));
+    assert_eq!(run(&["invalidate", "monday"])["removed"], 1);
+    assert_eq!(run(&["invalidate", "monday"])["removed"], 0);
+}
+
+/// Takes the embedding service through everything that can go wrong with it.
+#[test]
+fn reads_are_turned_off_and_on_by_what_a_service_does() {
+    let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
+    let engine = start(data.path(), &(embedding(&service) + GUARD), &[]);
+    engine.save("the zorbl is in the shed");
+    eventually("it has a vector", || engine.admin("/embedding").json()["embedded"] == 1);
+    let effective = || mode(&engine)["effective"].clone();
+    let mut number = 0;
+    let mut read = || {
+        number += 1;
+        engine.get(&format!("/v1/search?q=florpish+{number}")).status
+    };
+    assert_eq!(read(), 200);
+    type Change = fn(&Service);
+    let cases: [(&str, Change, usize); 4] = [
+        ("embedding_authentication_failed", |service| service.set_status(401), 1),
+        ("embedding_consecutive_failures", |service| service.set_status(503), 3),
+        ("embedding_consecutive_failures", |service| service.set_down(true), 3),
+        ("embedding_consecutive_failures", |service| service.hold(Some("small")), 3),
+    ];
+    for (reason, breaks, reads) in cases {
+        breaks(&service);
+        for _ in 0..reads {
+            let started = Instant::now();
+            assert_eq!(read(), 200, "{reason}");
+            assert!(started.elapsed() < Duration::from_secs(2), "{reason} {:?}", started.elapsed());
+        }
+        eventually("reads are off", || effective() == "write_only");
+        let refused = engine.get("/v1/search?q=florpish");
+        assert_eq!((refused.status, refused.json()["reason"].as_str().unwrap()), (503, reason));
+        assert_eq!(engine.save(reason).status, 201, "writes go on");
+        assert_eq!(engine.admin("/readyz").status, 200);
+        // A probe fails while the service does.
+        eventually("a probe failed", || {
+            let report = mode(&engine);
+            report["transitions"].as_array().unwrap().iter().any(|step| step["because"] == "a probe failed")
+        });
+        assert_eq!(effective(), "write_only");
+        service.set_status(0);
+        service.set_down(false);
+        service.hold(None);
+        eventually("reads are on", || effective() == "read_write");
+        eventually("nothing is left of it", || engine.admin("/embedding").json()["failure"].is_null());
+        assert_eq!(read(), 200);
+    }
+    replay_equals_what_was_seen(&engine, data.path());
+}
+
+/// Every mode that was shown is derived from the log again.
+fn replay_equals_what_was_seen(engine: &Running, data: &Path) {
+    let transitions = mode(engine)["transitions"].as_array().unwrap().clone();
+    assert!(transitions.len() >= 12, "{transitions:?}");
+    let recorded = || {
+        let events = engine.get("/v1/events?type=guard.transition&limit=1000").json();
+        events["events"].as_array().unwrap().len()
+    };
+    eventually("everything is recorded", || recorded() == transitions.len());
+    for step in &transitions {
+        let at = step["at"].as_str().unwrap();
+        let output = binary().args(["guard", "replay", "--at", at, "--data"]).arg(data).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let replayed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&replayed["mode"], &replayed["state"]),
+            (&step["to"], &step["state"]),
+            "{step} {replayed}"
+        );
+        assert_eq!(replayed["differing"], json!([]));
+        assert_eq!(replayed["decided_again"], transitions.len());
+    }
+}
+
+#[test]
+fn a_slow_service_is_confirmed_by_a_probe_and_a_slow_request_is_not() {
+    let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
+    let guard = "guard: {holdSeconds: 1, slowMillis: 100, probeIntervalMillis: 10, probeBudgetMillis: 150}\n";
+    let config = format!("{}{guard}", embedding(&service).replace("300}", "2000}"));
+    let engine = start(data.path(), &config, &[]);
+    engine.save("the zorbl is in the shed");
+    eventually("it has a vector", || engine.admin("/embedding").json()["embedded"] == 1);
+    service.set_delay(Duration::from_millis(250));
+    for number in 0..6 {
+        engine.get(&format!("/v1/search?q=florpish+{number}"));
+    }
+    eventually("reads are off", || mode(&engine)["effective"] == "write_only");
+    let refused = engine.get("/v1/search?q=florpish").json();
+    assert_eq!(refused["reason"], "embedding_slow");
+    service.set_delay(Duration::ZERO);
+    eventually("reads are on", || mode(&engine)["effective"] == "read_write");
+}
+
+#[test]
+fn a_service_that_hangs_costs_a_reader_its_time_limit_only() {
+    let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
+    let engine = start(data.path(), &(embedding(&service) + "guard: {enabled: false}\n"), &[]);
+    engine.save("the zorbl is in the shed");
+    eventually("it has a vector", || engine.admin("/embedding").json()["embedded"] == 1);
+    let mut plain = Duration::MAX;
+    for number in 0..5 {
+        let started = Instant::now();
+        engine.get(&format!("/v1/search?mode=lexical&q=shed+{number}"));
+        plain = plain.min(started.elapsed());
+    }
+    service.hold(Some("small"));
+    let mut hung = Duration::MAX;
+    for number in 0..3 {
+        let started = Instant::now();
+        engine.get(&format!("/v1/search?q=florpish+{number}"));
+        hung = hung.min(started.elapsed());
+    }
+    service.hold(None);
+    println!("a search {plain:?}, with a service that hangs {hung:?}, of which 300 ms are its time limit");
+    assert!(hung < plain + Duration::from_millis(310), "{plain:?} {hung:?}");
+}
+
+#[test]
+fn the_gauge_is_the_mode() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let shown = || {
+        let metrics = engine.admin("/metrics").body;
+        let set = metrics.lines().filter(|line| line.starts_with("memory_mode{") && line.ends_with(" 1"));
+        set.map(|line| line.split("mode=\"").nth(1).unwrap().split('"').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for word in ["off", "write_only", "read_only", "read_write"] {
+        force(&engine, word, 60);
+        assert_eq!(shown(), [word]);
+    }
+    force(&engine, "off", 1);
+    sleep(Duration::from_millis(1_100));
+    assert_eq!(shown(), ["read_write"]);
+}
