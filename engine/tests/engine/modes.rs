@@ -87,7 +87,7 @@ fn each_mode_allows_what_the_document_says() {
                 let (remembers, changes) = (outages.contains("READS_OFF"), outages.contains("WRITES_OFF"));
                 let (method, target, headers, body) = example(path, method, operation, &id);
                 let answer = engine.connect().request(&method, &target, &headers, &body).unwrap();
-                let code = answer.body.contains("\"error\"").then(|| answer.code()).unwrap_or_default();
+                let code = if answer.status < 400 { String::new() } else { answer.code() };
                 let context = format!("{word}: {method} {target} {answer:?}");
                 assert!(
                     reads && code != "READS_OFF" || !reads && (code != "READS_OFF" || remembers),
@@ -159,7 +159,7 @@ fn mcp_tools_say_that_reads_are_off() {
 fn the_first_start_under_an_operator_accepts_writes_until_a_mode_is_said() {
     let data = tempfile::tempdir().unwrap();
     let anchor = data.path().join("anchor.json");
-    fs::write(&anchor, "{}").unwrap();
+    fs::write(&anchor, r#"{"state": "new"}"#).unwrap();
     let anchor = anchor.to_str().unwrap();
     let engine = start(data.path(), "{}", &["--anchor", anchor]);
     assert_eq!(engine.admin("/readyz?for=writes").status, 200);
@@ -247,7 +247,8 @@ fn the_command_line_has_five_verbs() {
         (&json!("write_only"), &json!("an upgrade"))
     );
     assert_eq!(run(&["clear"])["effective"], "read_write");
-    assert_eq!(run(&["reset"])["consecutive_failures"]["projection"], Value::Null);
+    let failures = run(&["reset"])["consecutive_failures"].clone();
+    assert!(failures.as_object().unwrap().values().all(|count| count == 0), "{failures}");
     let ask = |session: &str| {
         let body = json!({"query": "kettle", "session": session}).to_string();
         assert_eq!(engine.post("/v1/checkout", "", &body).status, 200);
@@ -272,20 +273,24 @@ fn reads_are_turned_off_and_on_by_what_a_service_does() {
     };
     assert_eq!(read(), 200);
     type Change = fn(&Service);
-    let cases: [(&str, Change, usize); 4] = [
+    let cases: [(&str, Change, usize); 5] = [
         ("embedding_authentication_failed", |service| service.set_status(401), 1),
-        ("embedding_consecutive_failures", |service| service.set_status(503), 3),
+        ("embedding_consecutive_failures", |service| service.set_status(502), 3),
+        // The engine sends nothing for as long as the service demands, so that this needs more reads.
+        ("embedding_consecutive_failures", |service| service.set_status(429), usize::MAX),
         ("embedding_consecutive_failures", |service| service.set_down(true), 3),
         ("embedding_consecutive_failures", |service| service.hold(Some("small")), 3),
     ];
-    for (reason, breaks, reads) in cases {
+    for (reason, breaks, reads_max) in cases {
         breaks(&service);
-        for _ in 0..reads {
-            let started = Instant::now();
-            assert_eq!(read(), 200, "{reason}");
-            assert!(started.elapsed() < Duration::from_secs(2), "{reason} {:?}", started.elapsed());
+        let mut reads = 0;
+        let broken = Instant::now();
+        while effective() == "read_write" {
+            let status = read();
+            reads += usize::from(status == 200);
+            assert!(broken.elapsed() < Duration::from_secs(20), "{reason}: reads are still on");
         }
-        eventually("reads are off", || effective() == "write_only");
+        assert!((1..=reads_max).contains(&reads), "{reason}: {reads} reads");
         let refused = engine.get("/v1/search?q=florpish");
         assert_eq!((refused.status, refused.json()["reason"].as_str().unwrap()), (503, reason));
         assert_eq!(engine.save(reason).status, 201, "writes go on");

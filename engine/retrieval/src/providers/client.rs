@@ -347,23 +347,20 @@ fn connection_failure(fault: &(dyn std::error::Error + 'static)) -> Failure {
         if fault.is::<rustls::Error>() {
             return Failure::Tls;
         }
-        if let Some(fault) = fault.downcast_ref::<std::io::Error>() {
-            // The error of a handshake is wrapped in an I/O error.
-            if fault.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-                return Failure::Tls;
-            }
-            match fault.kind() {
-                ErrorKind::ConnectionRefused => return Failure::ConnectionRefused,
-                ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-                    return Failure::ConnectionReset;
-                }
-                _ => {}
-            }
-        }
         if fault.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
             return Failure::ConnectionReset;
         }
-        cause = fault.source();
+        let io = fault.downcast_ref::<std::io::Error>();
+        match io.map(std::io::Error::kind) {
+            Some(ErrorKind::ConnectionRefused) => return Failure::ConnectionRefused,
+            Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe) => {
+                return Failure::ConnectionReset;
+            }
+            _ => {}
+        }
+        // The source of an I/O error is that of the error it wraps, which is skipped.
+        let wrapped = io.and_then(std::io::Error::get_ref);
+        cause = wrapped.map_or_else(|| fault.source(), |wrapped| Some(wrapped as _));
     }
     Failure::Unreachable
 }
