@@ -44,7 +44,7 @@ pub use retention::Retention;
 pub use retrieval::Retrieval;
 pub use rotation::{Rotation, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use saving::{SameText, Saving};
-pub use service::{PER_MINUTE_MIN, Service, address_fault};
+pub use service::{Address, PER_MINUTE_MIN, PRICE_MAX, Service, address_fault};
 pub use shutdown::Shutdown;
 pub use table::table;
 

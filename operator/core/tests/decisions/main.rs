@@ -4,6 +4,7 @@ mod access;
 mod admission;
 mod anchors;
 mod configurations;
+mod external_services;
 mod generations;
 mod history;
 mod integrity;
