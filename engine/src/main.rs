@@ -3,7 +3,7 @@
 //! map of the code.
 //!
 //! Commands: [`cli`] parses the command line; [`serve`], [`mcp`], [`log_command`], [`verify`], [`rebuild`], [`doctor`],
-//! [`import`] and [`mod@bench`] are the commands; [`config`] reads the configuration.
+//! [`import`], [`config_command`] and [`mod@bench`] are the commands; [`config`] reads the configuration.
 //!
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] converts faults to
 //! errors for clients.
@@ -16,6 +16,7 @@ mod bench;
 mod cache;
 mod cli;
 mod config;
+mod config_command;
 mod doctor;
 mod engine;
 mod forget_listeners;

@@ -1,10 +1,12 @@
 //! Readiness, the health report and the metrics of an engine.
 
 use engine_core::wire::{
-    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
+    ConfigurationFile, DegradedReason, EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState,
+    StorageHealth, StorageReason,
 };
 use engine_log::WriteState;
 use engine_retrieval::embeddings::EmbeddingStatus;
+use engine_retrieval::providers::{Provider, Reranker};
 use service::MetricsError;
 
 use super::Engine;
@@ -21,11 +23,13 @@ impl Engine {
     pub(crate) fn health(&self) -> Health {
         let storage = self.storage_health();
         let projection = self.projection_health();
-        let ok = storage.writable && projection.state == ProjectionState::Ready;
+        let (configuration, not_applied) = self.configuration.report();
+        let reasons = self.degraded(&storage, projection.state, configuration.file);
         let head = self.published.head();
         Health {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            status: if ok { EngineStatus::Ok } else { EngineStatus::Degraded },
+            status: if reasons.is_empty() { EngineStatus::Ok } else { EngineStatus::Degraded },
+            reasons,
             log: LogHealth {
                 id: head.as_ref().map(|head| head.log_id.clone()).unwrap_or_default(),
                 seq: head.as_ref().map_or(0, |head| head.seq),
@@ -37,8 +41,41 @@ impl Engine {
             projection,
             storage,
             started_at: self.started_at,
-            not_applied: self.not_applied.clone(),
+            not_applied,
+            configuration: Some(configuration),
         }
+    }
+
+    /// What does not work or is not in force.
+    fn degraded(
+        &self,
+        storage: &StorageHealth,
+        projection: ProjectionState,
+        file: ConfigurationFile,
+    ) -> Vec<DegradedReason> {
+        let log = match storage.reason {
+            Some(StorageReason::VolumeFull) => Some(DegradedReason::VolumeFull),
+            Some(StorageReason::IoError) => Some(DegradedReason::IoError),
+            Some(StorageReason::LogCorrupt) => Some(DegradedReason::LogCorrupt),
+            None => (!storage.writable).then_some(DegradedReason::LogOpening),
+        };
+        let projection = match projection {
+            ProjectionState::Ready => None,
+            ProjectionState::Rebuilding => Some(DegradedReason::ProjectionRebuilding),
+            ProjectionState::Failed => Some(DegradedReason::ProjectionFailed),
+        };
+        let is_bad = matches!(file, ConfigurationFile::Invalid | ConfigurationFile::Unreadable);
+        let others = [
+            (
+                is_down(self.embeddings.as_ref().map(|one| one.provider())),
+                DegradedReason::EmbeddingUnavailable,
+            ),
+            (is_down(self.reranker.as_ref().map(Reranker::provider)), DegradedReason::RerankUnavailable),
+            (self.pseudonyms.is_lost(), DegradedReason::PseudonymKeyLost),
+            (is_bad, DegradedReason::ConfigurationInvalid),
+        ];
+        let others = others.into_iter().filter_map(|(found, reason)| found.then_some(reason));
+        log.into_iter().chain(projection).chain(others).collect()
     }
 
     /// The embedding model, and how many memories have vectors.
@@ -106,4 +143,9 @@ impl Engine {
         self.metrics.health.storage_capacity.set(gauge(health.storage.capacity_bytes));
         self.metrics.encode()
     }
+}
+
+/// Whether a service is configured and not called because it failed repeatedly.
+fn is_down(provider: Option<&Provider>) -> bool {
+    provider.is_some_and(|provider| provider.report().is_breaker_open)
 }

@@ -8,13 +8,13 @@ mod settings;
 mod start;
 mod threads;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
-use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth, NotApplied, SameText};
+use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth};
 use engine_log::{
     Answer, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader, Published,
     Receipt, Rotated, WriterCommand,
@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::cache::AnswerCache;
-use crate::config::Retention;
+use crate::config::{ConfigurationState, LiveSettings};
 use crate::forget_listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::policy_gate::{AllowedEvents, Gate, WriteError};
@@ -64,11 +64,9 @@ pub(crate) struct Engine {
     pub(crate) traces: TraceFiles,
     gate: Gate,
     pseudonyms: Pseudonyms,
-    /// Default rules for retention plans.
-    pub(crate) retention: Retention,
-    /// What a save does by default if the project already has the text.
-    pub(crate) same_text: SameText,
-    not_applied: Vec<NotApplied>,
+    /// Settings that can change while the engine runs. The lock is held for a copy only.
+    live: RwLock<LiveSettings>,
+    configuration: Arc<ConfigurationState>,
     /// Locks for writes that depend on the stored state.
     pub(crate) write_locks: WriteLocks,
     /// Total size of the requests in the queue of the writer, bytes.
@@ -207,6 +205,15 @@ impl Engine {
     /// Returns a signed checkpoint for the head of the log; `None` until the log is open.
     pub(crate) fn head_checkpoint(&self) -> Option<CheckpointView> {
         self.log_handles.attestation.head(&self.log_handles.context)
+    }
+
+    /// The settings that take effect without a restart, as they are now.
+    pub(crate) fn live(&self) -> LiveSettings {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_live(&self, live: LiveSettings) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
     }
 
     /// Stops the engine: accepts no more events, finishes the queued events and closes the files. Blocks until this is

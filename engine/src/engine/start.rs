@@ -1,8 +1,8 @@
 //! Starts an engine: creates its parts and starts them in order.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use engine_log::{
@@ -60,9 +60,8 @@ impl Engine {
                 Arc::clone(&log_handles.context.storage),
                 log_handles.context.clock.clone(),
             ),
-            retention: settings.retention,
-            same_text: settings.same_text,
-            not_applied: settings.not_applied,
+            live: RwLock::new(settings.live),
+            configuration: settings.configuration,
             published: log_handles.context.published.clone(),
             projection,
             log,

@@ -44,6 +44,11 @@ impl Operations {
         self.engine.health()
     }
 
+    /// Number of results of a search that names no limit.
+    pub(crate) fn search_limit(&self) -> u32 {
+        self.engine.live().search_limit
+    }
+
     /// Runs a read of the projection after the projection has applied event `min_seq`. Without `min_seq`, waits for all
     /// events that were durable when the request arrived, so that a client reads its own earlier writes.
     pub(super) async fn query<T: Send + 'static>(

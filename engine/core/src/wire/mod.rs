@@ -41,8 +41,8 @@ pub use graph::{
     RelationsCreated,
 };
 pub use health::{
-    EngineStatus, Health, LogHealth, NotApplied, ProjectionHealth, ProjectionState, RebuildHealth,
-    StorageHealth, StorageReason, Unknown,
+    ConfigurationFile, ConfigurationHealth, DegradedReason, EngineStatus, Health, LogHealth, NotApplied,
+    ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth, StorageReason, Unknown,
 };
 pub use integrity::{
     AcceptedRollback, Anchor, CheckpointAnswer, CheckpointView, GivenAnchor, IntegrityFault,

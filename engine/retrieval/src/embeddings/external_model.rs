@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::store::VectorStore;
 use crate::metrics::ProviderMetrics;
-use crate::providers::{Batch, Client, EmbeddingService, Failure, Purpose, embed};
+use crate::providers::{Batch, Client, EmbeddingService, Failure, Provider, Purpose, embed};
 
 /// Maximum number of bytes of a text that are sent: models accept a few thousand tokens, and in the worst case each
 /// byte is a token.
@@ -101,6 +101,11 @@ pub struct EmbeddingDependencies {
 }
 
 impl Embeddings {
+    /// The service.
+    pub fn provider(&self) -> &Provider {
+        self.client.provider()
+    }
+
     /// Stops the background thread and cancels a request in flight.
     pub fn stop(&self) {
         self.stop.send_replace(true);

@@ -195,6 +195,8 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
         },
         started_at: Timestamp::UNIX_EPOCH,
         not_applied: Vec::new(),
+        reasons: Vec::new(),
+        configuration: None,
     }
 }
 
