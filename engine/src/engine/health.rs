@@ -10,13 +10,12 @@ use engine_retrieval::providers::{Provider, Reranker};
 use service::MetricsError;
 
 use super::Engine;
+use super::checks::READINESS;
 
 impl Engine {
     /// Whether the engine can serve requests.
     pub(crate) fn is_ready(&self) -> bool {
-        // The engine still serves reads if the log accepts no events, because the volume is full or the log does not
-        // verify.
-        self.published.head().is_some() && self.projection.state() == ProjectionState::Ready
+        READINESS.iter().all(|check| (check.fault)(self).is_none())
     }
 
     /// The health report.

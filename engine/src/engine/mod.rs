@@ -1,8 +1,10 @@
 //! One running engine: its threads, and the calls that requests make to it.
 //!
 //! [`settings`] is the configuration an engine starts with, [`start`] starts it, [`threads`] runs its threads,
-//! [`health`] reports its state.
+//! [`health`], [`checks`] and [`diagnostics`] report its state.
 
+pub(crate) mod checks;
+mod diagnostics;
 mod health;
 mod settings;
 mod start;
@@ -29,7 +31,7 @@ use tokio::sync::oneshot;
 use crate::cache::AnswerCache;
 use crate::config::{ConfigurationState, LiveSettings};
 use crate::forget_listeners::Listeners;
-use crate::metrics::Metrics;
+use crate::metrics::{CountedEvent, Metrics};
 use crate::policy_gate::{AllowedEvents, Gate, WriteError};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
 use crate::write_locks::WriteLocks;
@@ -113,13 +115,20 @@ impl Engine {
     ) -> Result<Receipt, WriteError> {
         let started = Instant::now();
         let drafts = passed.into_drafts();
+        let counted: Vec<CountedEvent> =
+            drafts.iter().filter_map(|draft| CountedEvent::of(&draft.kind)).collect();
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
         self.threads.send(WriterCommand::Commit(Commit { drafts, key, reply }))?;
         // The writer answers every request in its queue. If the writer has ended, there is no answer.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
-        self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        let elapsed = started.elapsed();
+        self.metrics.append_seconds.observe(elapsed.as_secs_f64());
+        self.metrics.append_window.observe(Instant::now(), elapsed);
+        if !receipt.replayed {
+            self.metrics.count_events(&counted);
+        }
         Ok(receipt)
     }
 
@@ -226,12 +235,6 @@ impl Engine {
             embeddings.stop();
         }
         self.threads.join();
-    }
-
-    /// Whether all threads are running. If a thread has ended, only a restart of the process helps.
-    pub(crate) fn is_alive(&self) -> bool {
-        let filling = self.embeddings.as_ref().is_none_or(|embeddings| embeddings.is_alive());
-        self.threads.are_alive() && filling && self.catalogs.is_alive()
     }
 }
 

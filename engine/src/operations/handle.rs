@@ -64,7 +64,7 @@ impl Operations {
         }
         let metrics = &self.engine.metrics;
         metrics.queries.with_label_values(&[operation]).inc();
-        let _timer = metrics.query_seconds.with_label_values(&[operation]).start_timer();
+        let _timer = metrics.query_seconds.start(operation);
         let wanted = min_seq.unwrap_or_else(|| published.head_seq());
         Ok(self.engine.projection.read(wanted, read).await?)
     }

@@ -54,7 +54,7 @@ pub use retrieval::Retrieval;
 pub use rotation::{Rotation, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use saving::{SameText, Saving};
 pub use service::{Address, PER_MINUTE_MIN, PRICE_MAX, Service, address_fault};
-pub use shown::{MASK, ShownValue, differing, explain, masked_url, shown};
+pub use shown::{MASK, ShownValue, differing, explain, masked_url, shown, shown_variable};
 pub use shutdown::Shutdown;
 pub use sources::{Origin, Resolved, Setting, find, resolve, unknown_key};
 pub use table::table;

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::key::{Key, Reload};
-use super::sources::{Resolved, find, unknown_key};
+use super::old_names::old_names;
+use super::sources::{Resolved, find, parsed, unknown_key};
 use super::table;
 use super::variables::{FILE_SUFFIX, variable};
 use super::{Configuration, keys};
@@ -84,6 +85,31 @@ pub fn masked_url(text: &str) -> String {
         None => authority_and_path,
     };
     format!("{before}://{visible}")
+}
+
+/// Variables that an engine reads besides those of keys: its flags, and the settings of libraries.
+const OTHER_VARIABLES: [&str; 8] = [
+    "MEMORY_ENGINE_ADMIN_LISTEN",
+    "MEMORY_ENGINE_ANCHOR",
+    "MEMORY_ENGINE_CONFIG",
+    "MEMORY_ENGINE_DATA",
+    "MEMORY_ENGINE_LISTEN",
+    "RUST_BACKTRACE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+];
+
+/// The value of a variable as it may be shown; none for a variable that the engine does not read.
+#[must_use]
+pub fn shown_variable(name: &str, text: &str) -> Option<Value> {
+    if let Some((_, key)) = keys().find(|(section, key)| variable(section, key.name) == name) {
+        return Some(masked(parsed(key.kind, text)));
+    }
+    let of_file = name.strip_suffix(FILE_SUFFIX).unwrap_or_default();
+    let is_known = OTHER_VARIABLES.contains(&name)
+        || old_names().any(|old| old == name)
+        || keys().any(|(section, key)| variable(section, key.name) == of_file);
+    is_known.then(|| Value::from(masked_url(text)))
 }
 
 /// Describes a key.

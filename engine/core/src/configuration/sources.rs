@@ -156,7 +156,7 @@ fn with_origin(fault: String, origins: &BTreeMap<String, Origin>) -> String {
 }
 
 /// Converts text to a value of the kind. A text that has another form stays a text, and the reader reports it.
-fn parsed(kind: Kind, text: &str) -> Value {
+pub(super) fn parsed(kind: Kind, text: &str) -> Value {
     let as_written = || Value::from(text);
     match kind {
         Kind::Text | Kind::Enum(_) => as_written(),

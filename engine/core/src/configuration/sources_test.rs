@@ -153,6 +153,24 @@ fn secrets_are_masked() {
 }
 
 #[test]
+fn variables_are_shown_by_an_allow_list() {
+    assert_eq!(shown_variable("MEMORY_ENGINE_LIMITS_BURST", "5"), Some(json!(5)));
+    assert_eq!(shown_variable("MEMORY_ENGINE_LIMITS_BURST_FILE", "/run/burst"), Some(json!("/run/burst")));
+    assert_eq!(
+        shown_variable("MEMORY_ENGINE_RERANK_URL", "https://u:p@a/?k=s"),
+        Some(json!("https://***@a/?***"))
+    );
+    assert_eq!(shown_variable("RAG_TOP_K", "5"), Some(json!("5")));
+    let exceptions = json!([{"detector": "email", "value": "secret@example.org"}]).to_string();
+    let shown = shown_variable("MEMORY_ENGINE_POLICY_EXCEPTIONS", &exceptions).unwrap();
+    assert_eq!(shown, json!([{"detector": "email", "value": "***"}]));
+    for name in ["PATH", "DATABASE_URL", "MEMORY_ENGINE_", "MEMORY_ENGINE_API_KEY", "MEMORY_ENGINE_DATA_FILE"]
+    {
+        assert_eq!(shown_variable(name, "secret"), None, "{name}");
+    }
+}
+
+#[test]
 fn every_key_is_explained() {
     for (section, key) in keys() {
         let text = explain(&format!("{section}.{}", key.name)).unwrap();

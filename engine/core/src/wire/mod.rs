@@ -7,6 +7,7 @@
 mod adapter;
 mod batch;
 mod checkout;
+mod diagnostics;
 mod document;
 mod feedback;
 mod forget;
@@ -31,6 +32,10 @@ pub use adapter::{
 };
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
 pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, RepeatedItem, Verdict};
+pub use diagnostics::{
+    BreakerState, CacheReport, Durations, MetricsReport, ModelHealth, ModelRole, ModelState, ModelsHealth,
+    ServiceHealth, SystemReport,
+};
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
