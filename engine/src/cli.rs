@@ -12,10 +12,12 @@ use engine_core::mode::Mode;
 use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::bench::{BenchArgs, bench};
-use crate::config::{self, Config};
+use crate::config::{ConfigArgs, Sources, Watch};
+use crate::config_command::{self, ConfigCommandArgs};
 use crate::doctor;
 use crate::import::{ImportArgs, import};
 use crate::log_command::{self, LogArgs, verify_log};
@@ -43,7 +45,8 @@ Examples:
   curl 'localhost:8080/v1/search?q=kettle'
   memory-engine verify --data ./memories
 
-Every flag of `serve` is also an environment variable, MEMORY_ENGINE_DATA and so on.";
+Every flag of `serve` but --set is also an environment variable, MEMORY_ENGINE_DATA and so on. Every key of the
+configuration is one too, for example MEMORY_ENGINE_LOG_LEVEL: see `memory-engine config explain log.level`.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -80,6 +83,8 @@ enum Command {
     Mode(ModeArgs),
     /// Look at the decisions of the guard, which turns reads off when a dependency fails
     Guard(GuardArgs),
+    /// Check, show and explain the configuration
+    Config(ConfigCommandArgs),
 }
 
 #[derive(Debug, Args)]
@@ -106,9 +111,8 @@ struct DoctorArgs {
 struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// Configuration in YAML; every key is optional
-    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    sources: ConfigArgs,
     /// Address of the API; `[::]` listens on all IPv6 and IPv4 addresses, or on IPv4 only if the machine has no IPv6
     #[arg(long, value_name = "ADDRESS", env = "MEMORY_ENGINE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -139,6 +143,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => run_serve(args),
         Command::Mcp(args) => run_mcp(args),
         Command::Import(args) => run_import(&args),
+        Command::Config(args) => config_command::run(args).map(|()| ExitCode::SUCCESS),
         Command::Verify(args) => verify_log(&args.data).map(exit_code),
         Command::Log(args) => log_command::run(args).map(exit_code),
         Command::Rebuild(args) => run_rebuild(&args.data),
@@ -157,22 +162,26 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     // On a cluster only the operator passes an anchor, and it has always done so in every pod. The anchor therefore
     // shows who wrote the file. A separate flag would change the pod template, which would restart all engines.
     let author = if args.anchor.is_some() { Author::Operator } else { Author::Person };
-    let load = |path: &Path| config::load(path, author);
-    let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), load)?;
-    log_to_stderr(config.log_level);
-    let ServeArgs { data, listen, admin_listen, anchor, mode, .. } = args;
+    let ServeArgs { data, sources, listen, admin_listen, anchor, mode } = args;
     let default = if anchor.is_some() { Mode::WriteOnly } else { Mode::ReadWrite };
     let mode = mode.map_or(default, Mode::from);
+    let sources = Sources::new(sources, author);
+    let loaded = sources.load()?;
+    let set_level = log_to_stderr(loaded.config.log_level);
+    for warning in sources.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let watch = Watch::new(sources, &loaded);
     let places = ServeOptions { data: data.data, listen, admin_listen, anchor, mode };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(places, config));
+    let served = runtime.block_on(serve(places, loaded, watch, set_level));
     // After the drain, no client waits for a read that is still running.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.map(|()| ExitCode::SUCCESS)
 }
 
 fn run_mcp(args: McpArgs) -> anyhow::Result<ExitCode> {
-    log_to_stderr(tracing::Level::WARN);
+    let _level = log_to_stderr(tracing::Level::WARN);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(mcp(args));
     // A pending read of standard input cannot be cancelled.
@@ -185,18 +194,18 @@ fn exit_code(ok: bool) -> ExitCode {
 }
 
 fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {
-    log_to_stderr(tracing::Level::WARN);
+    let _level = log_to_stderr(tracing::Level::WARN);
     print(&rebuild(data)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn run_import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    log_to_stderr(tracing::Level::WARN);
+    let _level = log_to_stderr(tracing::Level::WARN);
     import(args)
 }
 
 fn run_doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    log_to_stderr(tracing::Level::WARN);
+    let _level = log_to_stderr(tracing::Level::WARN);
     let report = doctor::doctor(&args.data.data, args.repair)?;
     doctor::print(&report, args.json)?;
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
@@ -208,15 +217,20 @@ fn print(report: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Logs to standard error: JSON for machines, plain lines on a terminal.
-fn log_to_stderr(level: tracing::Level) {
+/// Logs to standard error: JSON for machines, plain lines on a terminal. Returns a function that changes the level.
+fn log_to_stderr(level: tracing::Level) -> impl Fn(tracing::Level) + Send + Sync + 'static {
     // The MCP library logs whole messages, and the content of memories must not appear in logs.
-    let wanted = Targets::new().with_default(level).with_target("rmcp", tracing::Level::ERROR);
+    let wanted = |level| Targets::new().with_default(level).with_target("rmcp", tracing::Level::ERROR);
+    let (filter, handle) = reload::Layer::new(wanted(level));
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let subscriber = tracing_subscriber::registry();
     if io::stderr().is_terminal() {
-        subscriber.with(lines.with_filter(wanted)).init();
+        subscriber.with(lines.with_filter(filter)).init();
     } else {
-        subscriber.with(lines.json().flatten_event(true).with_filter(wanted)).init();
+        subscriber.with(lines.json().flatten_event(true).with_filter(filter)).init();
+    }
+    move |level| {
+        // This fails only if the subscriber is gone, and then nothing is logged.
+        let _set = handle.modify(|filter| *filter = wanted(level));
     }
 }

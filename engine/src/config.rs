@@ -1,26 +1,30 @@
-//! The configuration file, converted to the values that the engine uses. [`engine_core::configuration`] defines its
-//! keys, bounds and defaults.
+//! The configuration, converted to the values that the engine uses: [`sources`] reads it, [`reload`] watches its
+//! files. [`engine_core::configuration`] defines its keys, bounds and defaults.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use engine_core::configuration::{self, Author, Configuration, Limits, LogLevel};
+use engine_core::configuration::{Configuration, Limits, LogLevel};
 use engine_core::guard::GuardSettings;
 use engine_core::policy;
-use engine_core::wire::{NotApplied, SameText};
+use engine_core::wire::NotApplied;
 use engine_log::Rotation;
-use serde_yaml::Value;
 use thiserror::Error;
 
 use engine_retrieval::providers::RerankService;
 
+mod live;
 mod providers;
+mod reload;
+mod sources;
 
-pub(crate) use engine_core::configuration::Retention;
+pub(crate) use live::{ConfigurationState, LiveSettings};
 pub(crate) use providers::Embedding;
+pub(crate) use reload::Watch;
+pub(crate) use sources::{ConfigArgs, Loaded, Sources};
 
-/// The values that the file sets, and defaults for the others.
+/// The values that are set, and defaults for the others.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     /// `namespace/name` of the engine in its cluster; empty outside a cluster. It identifies the engine in logs and
@@ -41,10 +45,8 @@ pub(crate) struct Config {
     pub(crate) search_bytes_max: Option<u64>,
     /// Service that reranks the best results of a search.
     pub(crate) rerank: Option<RerankService>,
-    /// What a save does if the project already has the text and the request does not specify it.
-    pub(crate) same_text: SameText,
-    /// Default rules of retention plans.
-    pub(crate) retention: Retention,
+    /// Settings that take effect without a restart.
+    pub(crate) live: LiveSettings,
     /// Hosts that requests to `/mcp` may name, in addition to the local machine and the engine's Service.
     pub(crate) allowed_hosts: Vec<String>,
     /// Project of the tools of the MCP server `memory`; if absent, these tools are not served.
@@ -71,8 +73,8 @@ pub(crate) enum ConfigError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("the configuration {path:?} is not YAML: {source}")]
     Yaml { path: PathBuf, source: serde_yaml::Error },
-    #[error("the configuration {path:?} is not valid:{}", list(.faults))]
-    Faults { path: PathBuf, faults: Vec<String> },
+    #[error("the configuration{} is not valid:{}", path.as_ref().map(|path| format!(" {path:?}")).unwrap_or_default(), list(.faults))]
+    Faults { path: Option<PathBuf>, faults: Vec<String> },
 }
 
 fn list(faults: &[String]) -> String {
@@ -82,28 +84,12 @@ fn list(faults: &[String]) -> String {
     })
 }
 
-/// Reads and checks the configuration file.
-pub(crate) fn load(path: &Path, author: Author) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let value =
-        serde_yaml::from_str(&text).map_err(|source| ConfigError::Yaml { path: path.to_owned(), source })?;
-    read(&value, author).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
-}
-
-fn read(file: &Value, author: Author) -> Result<Config, Vec<String>> {
-    let file =
-        serde_json::to_value(file).map_err(|_| vec!["a key of the file is not a string".to_owned()])?;
-    let (configuration, not_applied) = configuration::read(&file, author)?;
-    let mut faults = Vec::new();
-    let config = Config { not_applied, ..converted(configuration, &mut faults) };
-    if faults.is_empty() { Ok(config) } else { Err(faults) }
-}
-
 /// Converts the checked values to the types that the engine uses.
 fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
+    let live = LiveSettings::of(&file);
     let names = [file.engine.namespace, file.engine.name];
     Config {
+        live,
         engine: names.into_iter().flatten().collect::<Vec<_>>().join("/"),
         log_level: level(file.log.level()),
         drain: Duration::from_secs(file.shutdown.drain_seconds()),
@@ -116,8 +102,6 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         embedding: providers::embedding(&file.embedding, faults),
         search_bytes_max: file.retrieval.max_memory_bytes,
         rerank: providers::rerank(&file.rerank, faults),
-        same_text: file.saving.same_text().into(),
-        retention: file.retention,
         allowed_hosts: file.mcp.allowed_hosts(),
         server_memory: file.mcp.server_memory_tools().then(|| file.mcp.server_memory_project()),
         limits: file.limits,
@@ -138,15 +122,20 @@ fn level(level: LogLevel) -> tracing::Level {
 
 #[cfg(test)]
 mod tests {
-    use engine_core::configuration::ALLOWED_HOSTS_MAX;
+    use engine_core::configuration::{self, ALLOWED_HOSTS_MAX, Author, Retention};
     use engine_core::limits::PROJECT_DEFAULT;
+    use engine_core::wire::SameText;
 
     use super::*;
 
     const DAY: Duration = Duration::from_secs(86_400);
 
     pub(super) fn parse(text: &str) -> Result<Config, Vec<String>> {
-        read(&serde_yaml::from_str(text).unwrap(), Author::Person)
+        let file = serde_json::to_value(serde_yaml::from_str::<serde_yaml::Value>(text).unwrap()).unwrap();
+        let (configuration, not_applied) = configuration::read(&file, Author::Person)?;
+        let mut faults = Vec::new();
+        let config = Config { not_applied, ..converted(configuration, &mut faults) };
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
     }
 
     #[test]
@@ -205,7 +194,8 @@ mod tests {
 
     #[test]
     fn what_is_done_with_a_known_text_is_one_of_two_words() {
-        let same_text = |text: &str| parse(&format!("saving: {{{text}}}")).map(|config| config.same_text);
+        let same_text =
+            |text: &str| parse(&format!("saving: {{{text}}}")).map(|config| config.live.same_text);
         assert_eq!(same_text("sameText: Say"), Ok(SameText::SaveAndReport));
         assert_eq!(same_text("sameText: SaveOnce"), Ok(SameText::SaveOnce));
         assert_eq!(same_text(""), Ok(SameText::SaveAndReport));
@@ -222,7 +212,7 @@ mod tests {
             max_entries_per_project: None,
             spike_guard_percent: Some(100),
         };
-        assert_eq!(config.retention, expected);
+        assert_eq!(config.live.retention, expected);
         for text in ["maxAgeDays: 0", "maxEntriesPerProject: 0", "spikeGuardPercent: 101", "schedule: daily"]
         {
             assert_eq!(parse(&format!("retention: {{{text}}}")).unwrap_err().len(), 1, "{text}");

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use engine_core::event::{
+    ENTITY_ENDED, ENTITY_OBSERVED, ENTITY_PUT, MEMORY_INVALIDATED, OBSERVATION_ENDED, RELATION_ENDED,
+    RELATION_PUT,
+};
 use engine_core::guard::{Automatic, Guard, Now, Record};
 use engine_core::metrics::table;
 use engine_core::mode::Mode;
 use engine_log::LogMetrics;
 use engine_projection::ProjectionMetrics;
 use engine_retrieval::RetrievalMetrics;
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
-use service::{Family, MetricsError, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use service::{Family, MetricsError, Registry, Sample, Timed, Window};
 
 /// All metrics of one engine, grouped by component.
 #[derive(Debug)]
@@ -23,11 +27,16 @@ pub(crate) struct Metrics {
     pub(crate) retention: RetentionMetrics,
     pub(crate) mode: ModeMetrics,
     pub(crate) append_seconds: Histogram,
+    /// The newest durations of appends, for percentiles.
+    pub(crate) append_window: Window,
     pub(crate) queries: Family<IntCounterVec>,
-    pub(crate) query_seconds: Family<HistogramVec>,
+    pub(crate) query_seconds: Timed,
     pub(crate) cache: Family<IntCounterVec>,
     pub(crate) http_requests: Family<IntCounterVec>,
     pub(crate) forgotten: IntCounter,
+    pub(crate) graph_upserts: Family<IntCounterVec>,
+    pub(crate) invalidations: Family<IntCounterVec>,
+    pub(crate) context_failures: Family<IntCounterVec>,
 }
 
 impl Metrics {
@@ -37,22 +46,43 @@ impl Metrics {
     /// Two metrics have the same name.
     pub(crate) fn new(engine: &str) -> Result<Metrics, MetricsError> {
         let registry = Registry::new(&[("engine", engine)])?;
+        let retrieval = Arc::new(RetrievalMetrics::new(&registry)?);
+        registry.gauges(table::BUILD_INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Metrics {
             log: Arc::new(LogMetrics::new(&registry)?),
             projection: Arc::new(ProjectionMetrics::new(&registry)?),
-            retrieval: Arc::new(RetrievalMetrics::new(&registry)?),
+            cache: retrieval.cache.clone(),
+            retrieval,
             health: HealthMetrics::new(&registry)?,
             policy: PolicyMetrics::new(&registry)?,
             retention: RetentionMetrics::new(&registry)?,
             mode: ModeMetrics::new(&registry)?,
             append_seconds: registry.histogram(table::APPEND_SECONDS)?,
+            append_window: Window::default(),
             queries: registry.counters(table::QUERIES)?,
-            query_seconds: registry.histograms(table::QUERY_SECONDS)?,
-            cache: registry.counters(table::CACHE_REQUESTS)?,
+            query_seconds: Timed::new(&registry, table::QUERY_SECONDS)?,
             http_requests: registry.counters(table::HTTP_REQUESTS)?,
             forgotten: registry.counter(table::FORGOTTEN)?,
+            graph_upserts: registry.counters(table::GRAPH_UPSERTS)?,
+            invalidations: registry.counters(table::INVALIDATIONS)?,
+            context_failures: registry.counters(table::CONTEXT_FAILURES)?,
             registry,
         })
+    }
+
+    /// Counts events that were written.
+    pub(crate) fn count_events(&self, events: &[CountedEvent]) {
+        for event in events {
+            match event {
+                CountedEvent::Upsert(kind) => self.graph_upserts.with_label_values(&[kind]).inc(),
+                CountedEvent::Invalidation(kind) => self.invalidations.with_label_values(&[kind]).inc(),
+            }
+        }
+    }
+
+    /// The samples of the counters and gauges with this name.
+    pub(crate) fn samples(&self, name: &str) -> Vec<Sample> {
+        self.registry.samples(name)
     }
 
     /// Returns all samples, in the text format that Prometheus scrapes.
@@ -61,6 +91,29 @@ impl Metrics {
     /// A metric cannot be written.
     pub(crate) fn encode(&self) -> Result<String, MetricsError> {
         self.registry.encode()
+    }
+}
+
+/// An event that adds to the graph or ends something, with the label under which it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CountedEvent {
+    Upsert(&'static str),
+    Invalidation(&'static str),
+}
+
+impl CountedEvent {
+    /// The event of this kind, if it is counted.
+    pub(crate) fn of(kind: &str) -> Option<CountedEvent> {
+        Some(match kind {
+            ENTITY_PUT => CountedEvent::Upsert("entity"),
+            ENTITY_OBSERVED => CountedEvent::Upsert("observations"),
+            RELATION_PUT => CountedEvent::Upsert("relation"),
+            ENTITY_ENDED => CountedEvent::Invalidation("entity"),
+            OBSERVATION_ENDED => CountedEvent::Invalidation("observations"),
+            RELATION_ENDED => CountedEvent::Invalidation("relation"),
+            MEMORY_INVALIDATED => CountedEvent::Invalidation("memory"),
+            _ => return None,
+        })
     }
 }
 

@@ -14,8 +14,8 @@ use engine_core::wire::{GivenAnchor, NotApplied};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::api;
-use crate::config::Config;
+use crate::api::{self, Buckets};
+use crate::config::{Config, Loaded, Watch};
 use crate::engine::{Engine, Settings};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
@@ -42,7 +42,15 @@ pub(crate) struct ServeOptions {
 ///
 /// # Errors
 /// A port, the configuration, the anchor or the data directory cannot be used.
-pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Result<()> {
+///
+/// `set_level` changes the level of the log.
+pub(crate) async fn serve(
+    places: ServeOptions,
+    loaded: Loaded,
+    watch: Watch,
+    set_level: impl Fn(tracing::Level) + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    let config = loaded.config;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let listener = listen_on(places.listen)?;
@@ -51,7 +59,6 @@ pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Resul
     let settings = Settings {
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),
-        retention: config.retention.clone(),
         anchor: places.anchor.as_deref().map(read_anchor).transpose()?,
         policy: Arc::new(
             Policy::new(&config.policy).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))?,
@@ -59,10 +66,10 @@ pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Resul
         embedding: config.embedding,
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
-        same_text: config.same_text,
         guard: config.guard.clone(),
         initial_mode: Some(places.mode),
-        not_applied: config.not_applied.clone(),
+        live: config.live.clone(),
+        configuration: watch.state(),
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     tracing::info!(
@@ -76,13 +83,15 @@ pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Resul
     report_not_applied(&config.not_applied);
     tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
     let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
+    let buckets = Buckets::new(config.limits.rate());
+    tokio::spawn(follow_configuration(watch, Arc::clone(&engine), buckets.clone(), set_level));
     let keep_alive = Duration::from_secs(config.limits.keep_alive_seconds());
     let clients = api::serve(
         listener,
         api::routes(
             Arc::clone(&engine),
             &Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref()),
-            config.limits.rate(),
+            buckets,
         ),
         config.limits.connections_per_address(),
         keep_alive,
@@ -99,6 +108,21 @@ pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Resul
     }
     guard.abort();
     stop(engine, clients, platform, config.drain).await
+}
+
+/// Applies changes of the configuration files.
+async fn follow_configuration(
+    watch: Watch,
+    engine: Arc<Engine>,
+    buckets: Buckets,
+    set_level: impl Fn(tracing::Level),
+) {
+    let apply = |config: &Config| {
+        set_level(config.log_level);
+        buckets.set(config.limits.rate());
+        engine.set_live(config.live.clone());
+    };
+    watch.run(apply).await;
 }
 
 /// Logs the parts of the configuration that `/health` reports as not applied.

@@ -1,9 +1,10 @@
 //! A Prometheus registry for the metrics in the tables of [`engine_core::metrics`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use engine_core::metrics::{Metric, MetricKind};
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::proto::MetricType;
 use prometheus::{
     CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, TextEncoder,
@@ -15,6 +16,15 @@ pub type MetricsError = prometheus::Error;
 /// All metrics of one process.
 #[derive(Debug)]
 pub struct Registry(prometheus::Registry);
+
+/// One sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Labels with their values.
+    pub labels: BTreeMap<String, String>,
+    /// Value of the sample.
+    pub value: f64,
+}
 
 /// All series of a metric with labels.
 #[derive(Debug, Clone)]
@@ -108,6 +118,29 @@ impl Registry {
         self.family(metric, HistogramVec::new(buckets(metric), &label_names(metric))?)
     }
 
+    /// The samples of the counters and gauges with this name.
+    #[must_use]
+    pub fn samples(&self, name: &str) -> Vec<Sample> {
+        let families = self.0.gather();
+        let of_name = families.iter().filter(|family| family.name() == name);
+        let samples = of_name.flat_map(|family| {
+            let is_counter = family.get_field_type() == MetricType::COUNTER;
+            family.get_metric().iter().map(move |metric| Sample {
+                labels: metric
+                    .get_label()
+                    .iter()
+                    .map(|label| (label.name().to_owned(), label.value().to_owned()))
+                    .collect(),
+                value: if is_counter {
+                    metric.get_counter().get_value()
+                } else {
+                    metric.get_gauge().get_value()
+                },
+            })
+        });
+        samples.collect()
+    }
+
     /// All samples in the Prometheus text format.
     ///
     /// # Errors
@@ -165,6 +198,8 @@ mod tests {
         let registry = Registry::new(&[("engine", "team-a/notes")]).unwrap();
         let answers = registry.counters(&ANSWERS).unwrap();
         answers.with_label_values(&["ok"]).inc_by(2);
+        let samples = registry.samples("memory_answers_total");
+        assert_eq!((samples.len(), samples[0].value, samples[0].labels["outcome"].as_str()), (1, 2.0, "ok"));
         let text = registry.encode().unwrap();
         let sample = "memory_answers_total{outcome=\"ok\",engine=\"team-a/notes\"} 2";
         assert!(text.contains(sample), "{text}");

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod embedding;
+mod external_service;
 mod integrity;
 mod limits;
 mod mcp;
 mod policy;
+mod rerank;
 mod retention;
 mod rules;
 mod saving;
@@ -20,13 +22,15 @@ mod service;
 mod status;
 mod writer;
 
-pub use embedding::{Embedding, EmbeddingProvider};
+pub use embedding::{Embedding, EmbeddingProvider, EmbeddingService};
+pub use external_service::KeyReference;
 pub use integrity::{
     ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback, Integrity, LogStatus, Rotation,
 };
 pub use limits::Limits;
 pub use mcp::Mcp;
 pub use policy::{Identifiers, Policy, PolicyException};
+pub use rerank::Rerank;
 pub use retention::Retention;
 pub use saving::{SameText, Saving};
 pub use scheduling::{
@@ -155,6 +159,10 @@ pub struct MemoryEngineSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Embedding>,
 
+    /// The service that reranks the best results of a search. Defaults to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<Rerank>,
+
     /// The Model Context Protocol endpoint at `/mcp`. Defaults to the engine's own tools, served under the host names
     /// of its Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,7 +206,8 @@ pub struct Exposure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkPolicyMode {
     /// The operator manages one: pods in the namespace of the engine can reach the memory API, the operator can reach
-    /// the administration port, and the engine can open no connections.
+    /// the administration port, and the engine can open no connections. If the spec names a service outside of the
+    /// engine, the engine can also resolve names and connect to the port of that service.
     #[default]
     Managed,
     /// The operator manages none. Choose this to manage your own policies.

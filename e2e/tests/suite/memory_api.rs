@@ -244,6 +244,11 @@ async fn an_edited_spec_holds_in_another_pod(world: &World) -> Result<()> {
     .await
 }
 
+/// A service with a key.
+fn service(url: &str) -> Value {
+    json!({"url": url, "model": "small", "keySecretRef": {"name": "models", "key": "api-key"}})
+}
+
 /// Sections that the API server refuses, each with a part of the message.
 fn refused() -> Vec<(Value, &'static str)> {
     let both = exception("email", &json!({"value": ADDRESS, "sha256": "0".repeat(64)}));
@@ -261,7 +266,15 @@ fn refused() -> Vec<(Value, &'static str)> {
         (json!({"policy": {"blok": ["jwt"]}}), "unknown field \"spec.policy.blok\""),
         (json!({"retention": {"maxAgeDays": 0}}), "spec.retention.maxAgeDays"),
         (json!({"retention": {"spikeGuardPercent": 101}}), "spec.retention.spikeGuardPercent"),
-        (json!({"embedding": {"provider": "http"}}), "\"builtin\", \"hashing\", \"none\""),
+        (json!({"embedding": {"provider": "remote"}}), "\"builtin\", \"hashing\", \"none\", \"http\""),
+        (json!({"embedding": {"provider": "http"}}), "http goes with provider: http"),
+        (json!({"embedding": {"http": service("https://a.example/")}}), "http goes with provider: http"),
+        (
+            json!({"embedding": {"provider": "http", "http": service("http://a.example/")}}),
+            "url must be https://",
+        ),
+        (json!({"rerank": service("http://a.example/")}), "url must be https://"),
+        (json!({"rerank": service("https://user:password@a.example/")}), "spec.rerank.url"),
         (json!({"mcp": {"allowedHosts": hosts}}), "spec.mcp.allowedHosts"),
         (json!({"mcp": {"allowedHosts": ["http://a.example"]}}), "spec.mcp.allowedHosts[0]"),
         (json!({"mcp": {"serverMemoryProject": "house"}}), "serverMemoryProject needs serverMemoryTools"),

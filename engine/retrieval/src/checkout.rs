@@ -13,6 +13,7 @@ use super::built_in::token_count;
 use super::provider_results::ProviderResults;
 use super::query::Ranked;
 use super::search::Retrieval;
+use super::stages::{Stage, StageTimes};
 use engine_projection::{ContextMemory, Search, applied_seq, full_memories, shown_of_types};
 
 /// Lowest answerability scores for the verdicts "likely" (most of the query is covered) and "possible" (some of it is).
@@ -112,11 +113,24 @@ impl Retrieval {
         checkout: &Checkout,
         asked: &ProviderResults,
     ) -> rusqlite::Result<(Result<CheckoutAnswer, BudgetExceeded>, i64)> {
+        let times = asked.times();
+        let answer = times.measure(Stage::Total, || self.checked_out(connection, checkout, asked, &times));
+        times.count(&self.metrics.stages);
+        answer
+    }
+
+    fn checked_out(
+        &self,
+        connection: &Connection,
+        checkout: &Checkout,
+        asked: &ProviderResults,
+        times: &StageTimes,
+    ) -> rusqlite::Result<(Result<CheckoutAnswer, BudgetExceeded>, i64)> {
         let moment = connection.unchecked_transaction()?;
         let bounds = checkout.search.moment.bounds(&moment)?;
         let Checkout { search, token_budget, mandatory_types, mandatory_ids } = checkout;
         let until = self.right_until(&moment, search)?;
-        let (ranked, weights, degraded) = self.best(&moment, search, asked)?;
+        let (ranked, weights, degraded) = self.best(&moment, search, asked, times)?;
         self.count("checkout", &degraded);
         let mut texts = Texts::default();
         let all = shown_of_types(&moment, search, mandatory_types, mandatory_ids, bounds)?;

@@ -1,6 +1,7 @@
 //! Search for items, with the same lanes and the same learned weights as for memories.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use engine_core::retrieval::features::Counted;
 use engine_core::retrieval::question::AnalysedQuery;
@@ -12,6 +13,7 @@ use super::query::{Filters, Found, Query};
 use super::rank::LANE_TOP;
 use super::search::{MEMORY, Retrieval, lane, without_catalogs};
 use super::shared_catalog::{CatalogKey, Extent};
+use super::stages::{Stage, StageTimes};
 use engine_projection::{Bounds, Filtered, ItemSearch, Items, items_having_any};
 
 /// Items with their scores, best first, and the retrieval methods (lanes) that were left out.
@@ -69,7 +71,7 @@ impl Retrieval {
         if bounds.known_seq != i64::MAX {
             return by_texts(without_catalogs("integrity").collect());
         }
-        let held = match self.catalogs.current(connection, &CatalogKey::items(&search.project))? {
+        let held = match self.current_catalog(connection, &CatalogKey::items(&search.project))? {
             Ok(held) => held,
             Err(missing) => return by_texts(without_catalogs(missing.reason()).collect()),
         };
@@ -81,12 +83,19 @@ impl Retrieval {
         let counted = Counted::by(&weights);
         let tags = Tags::default();
         let filters = filters(search, &tags, among, bounds);
-        let mut query = Query::new(&state.catalog, question, None, counted.compares_tokens());
-        let terms = if counted.by_words { query.selective_terms() } else { Vec::new() };
-        let lexical = query.best_by_words(&filters, |each| items_having_any(connection, &terms, each));
+        let times = StageTimes::default();
+        let started = Instant::now();
+        let new = || Query::new(&state.catalog, question, None, counted.compares_tokens());
+        let mut query = times.measure(Stage::Embed, new);
+        let lexical = times.measure(Stage::Retrieve, || {
+            let terms = if counted.by_words { query.selective_terms() } else { Vec::new() };
+            query.best_by_words(&filters, |each| items_having_any(connection, &terms, each))
+        });
         let lexical = lane("lexical", lexical, &mut degraded)?;
         let found = Found { lexical, exact: Vec::new(), graph: BTreeMap::new() };
-        let ranked = query.rank(&found, &filters, &weights);
+        let ranked = query.rank(&found, &filters, &weights, &times);
+        times.add(Stage::Total, started.elapsed());
+        times.count(&self.metrics.stages);
         // Weights may be negative, so the weighted sum may be negative too.
         let ranked = ranked.into_iter().map(|found| (found.seq, found.score.clamp(0.0, 1.0))).collect();
         Ok((ranked, degraded))

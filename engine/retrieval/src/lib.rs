@@ -17,7 +17,7 @@
 //!   [`vectors`] computes the vectors of memories, [`rows`] stores them quantised and scans them.
 //! * External models: [`providers`] is the client for embedding and rerank services. [`embeddings`] embeds every memory
 //!   in the background and stores the vectors in a file, [`external_vectors_load`] copies these vectors into catalogs.
-//! * [`metrics`] defines the metrics of all these modules.
+//! * [`metrics`] defines the metrics of all these modules, [`stages`] measures the stages of a search.
 
 mod built_in;
 mod catalog;
@@ -44,6 +44,7 @@ mod recent;
 mod rows;
 mod search;
 mod shared_catalog;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod texts;

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use engine_core::metrics::table;
 use prometheus::{CounterVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
-use service::{Family, MetricsError, Registry};
+use service::{Family, MetricsError, Registry, Timed};
 
 /// Metrics of searches.
 #[derive(Debug)]
 pub struct RetrievalMetrics {
     /// Number of answers that were given without one of the lanes, by operation and reason.
     pub degraded: Family<IntCounterVec>,
+    /// Lookups in caches, by cache and outcome.
+    pub cache: Family<IntCounterVec>,
+    /// Duration of the stages of searches.
+    pub stages: Timed,
     pub provider: Arc<ProviderMetrics>,
 }
 
@@ -41,6 +45,8 @@ impl RetrievalMetrics {
     pub fn new(registry: &Registry) -> Result<RetrievalMetrics, MetricsError> {
         Ok(RetrievalMetrics {
             degraded: registry.counters(table::DEGRADED_OPERATIONS)?,
+            cache: registry.counters(table::CACHE_REQUESTS)?,
+            stages: Timed::new(registry, table::STAGE_SECONDS)?,
             provider: Arc::new(ProviderMetrics::new(registry)?),
         })
     }

@@ -2,10 +2,12 @@
 //! projection never wait for the network.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use engine_core::wire::Degraded;
 
 use super::query::Ranked;
+use super::stages::{Stage, StageTimes};
 use crate::embeddings::ExternalQueryVector;
 
 /// Results of providers, and the reasons why some are missing.
@@ -17,9 +19,22 @@ pub struct ProviderResults {
     pub reranked: Vec<(i64, f64)>,
     /// Lanes that were left out because a provider failed.
     pub degraded: Vec<Degraded>,
+    /// How long the vector of the query took.
+    pub embed_time: Duration,
+    /// How long the reranking took.
+    pub rerank_time: Duration,
 }
 
 impl ProviderResults {
+    /// The stages of a search that begins with these results.
+    pub(super) fn times(&self) -> StageTimes {
+        let times = StageTimes::default();
+        times.add(Stage::Embed, self.embed_time);
+        times.add(Stage::Fusion, self.rerank_time);
+        times.add(Stage::Total, self.embed_time + self.rerank_time);
+        times
+    }
+
     /// Reorders the memories that the reranker ranked, within the positions that they have in `ranked`. Scores stay at
     /// their positions, so they still descend and remain comparable with the scores of the other memories.
     pub(super) fn reorder(&self, ranked: &mut [Ranked]) {

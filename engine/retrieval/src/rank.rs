@@ -15,6 +15,7 @@ use super::lanes::{Lanes, NEAR_MATCH};
 use super::late_interaction::LateInteraction;
 use super::query::{Filters, Found, Query, Ranked, ResolvedFilters};
 use super::rows::QueryVector;
+use super::stages::{Stage, StageTimes};
 use crate::embeddings::{ExternalQueryVector, VectorStore};
 use engine_projection::Best;
 
@@ -193,30 +194,41 @@ impl<'a> Query<'a> {
         found: &Found,
         filters: &Filters<'_>,
         weights: &[f64; NAMES.len()],
+        times: &StageTimes,
     ) -> Vec<Ranked> {
         let counted = Counted::by(weights);
-        let chosen = self.candidates(found, filters, &counted);
-        let mut lanes = self.lanes(&chosen, filters, &counted);
+        let chosen = times.measure(Stage::Retrieve, || self.candidates(found, filters, &counted));
+        let mut ranked =
+            times.measure(Stage::Features, || self.with_features(&chosen, (found, filters), &counted));
+        times.measure(Stage::Rank, || {
+            ranked.iter_mut().for_each(|one| one.score = score(&one.features, weights));
+            in_order(&ranked)
+        })
+    }
+
+    /// The candidates with their features, without scores.
+    fn with_features(
+        &mut self,
+        chosen: &[u32],
+        (found, filters): (&Found, &Filters<'_>),
+        counted: &Counted,
+    ) -> Vec<Ranked> {
+        let mut lanes = self.lanes(chosen, filters, counted);
         let [.., coverage, _, _] = &lanes;
         let (coverage, similarity) = (coverage.clone(), lanes[NEAR_MATCH].clone());
-        self.scale(&mut lanes, &chosen);
-        let ranked: Vec<Ranked> = chosen
-            .iter()
-            .enumerate()
-            .map(|(at, number)| {
-                let evidence = self.evidence(&chosen, &lanes, at, *number, found);
-                let features = features::features(self.question, &evidence);
-                Ranked {
-                    seq: self.catalog.seq(*number),
-                    score: score(&features, weights),
-                    features,
-                    coverage: coverage[at],
-                    similarity: similarity[at],
-                    reranked: None,
-                }
-            })
-            .collect();
-        in_order(&ranked)
+        self.scale(&mut lanes, chosen);
+        let with_features = |(at, number): (usize, &u32)| {
+            let evidence = self.evidence(chosen, &lanes, at, *number, found);
+            Ranked {
+                seq: self.catalog.seq(*number),
+                score: 0.0,
+                features: features::features(self.question, &evidence),
+                coverage: coverage[at],
+                similarity: similarity[at],
+                reranked: None,
+            }
+        };
+        chosen.iter().enumerate().map(with_features).collect()
     }
 
     fn evidence(&self, chosen: &[u32], lanes: &Lanes, at: usize, number: u32, found: &Found) -> Evidence {

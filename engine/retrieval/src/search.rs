@@ -16,7 +16,8 @@ use super::catalog_cache::{CatalogCache, Missing};
 use super::provider_results::ProviderResults;
 use super::query::{Filters, Found, Query, Ranked};
 use super::rank::LANE_TOP;
-use super::shared_catalog::{CatalogKey, Extent};
+use super::shared_catalog::{CatalogKey, Extent, SharedCatalog};
+use super::stages::{Stage, StageTimes};
 use crate::metrics::RetrievalMetrics;
 use engine_projection::{
     Bounds, Search, applied_seq, exactly, full_memories, having_any, is_damage, memories_near_at, projects,
@@ -36,7 +37,7 @@ const GRAPH_TOP: u32 = 100;
 #[derive(Debug)]
 pub struct Retrieval {
     pub(super) catalogs: Arc<CatalogCache>,
-    metrics: Arc<RetrievalMetrics>,
+    pub(super) metrics: Arc<RetrievalMetrics>,
     /// The cached weights, and the sequence number of the event that set them (0 for the learned defaults).
     weights: Mutex<(i64, Arc<Weights>)>,
 }
@@ -54,6 +55,7 @@ pub(super) struct Scope<'a> {
     pub(super) question: &'a AnalysedQuery,
     pub(super) bounds: Bounds,
     asked: &'a ProviderResults,
+    times: &'a StageTimes,
     /// Whether a checkout uses the results.
     for_context: bool,
 }
@@ -118,6 +120,19 @@ impl Retrieval {
         search: &Search,
         asked: &ProviderResults,
     ) -> rusqlite::Result<(SearchAnswer, i64)> {
+        let times = asked.times();
+        let found = times.measure(Stage::Total, || self.searched(connection, search, asked, &times));
+        times.count(&self.metrics.stages);
+        found
+    }
+
+    fn searched(
+        &self,
+        connection: &Connection,
+        search: &Search,
+        asked: &ProviderResults,
+        times: &StageTimes,
+    ) -> rusqlite::Result<(SearchAnswer, i64)> {
         let question = AnalysedQuery::read(&search.words);
         let moment = connection.unchecked_transaction()?;
         let until = self.right_until(&moment, search)?;
@@ -130,13 +145,21 @@ impl Retrieval {
                 question: &question,
                 bounds,
                 asked: &nobody,
+                times,
                 for_context: false,
             };
-            return Ok((self.lexical(&scope)?, until));
+            return Ok((times.measure(Stage::Retrieve, || self.lexical(&scope))?, until));
         }
         let weights = self.weights(&moment)?;
-        let scope =
-            Scope { connection: &moment, search, question: &question, bounds, asked, for_context: false };
+        let scope = Scope {
+            connection: &moment,
+            search,
+            question: &question,
+            bounds,
+            asked,
+            times,
+            for_context: false,
+        };
         let mut degraded = asked.degraded.clone();
         let mut ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
         let total = ranked.len() as u64;
@@ -176,12 +199,20 @@ impl Retrieval {
         moment: &Connection,
         search: &Search,
         asked: &ProviderResults,
+        times: &StageTimes,
     ) -> rusqlite::Result<(Vec<Ranked>, String, Vec<Degraded>)> {
         let question = AnalysedQuery::read(&search.words);
         let bounds = search.moment.bounds(moment)?;
         let weights = self.weights(moment)?;
-        let scope =
-            Scope { connection: moment, search, question: &question, bounds, asked, for_context: true };
+        let scope = Scope {
+            connection: moment,
+            search,
+            question: &question,
+            bounds,
+            asked,
+            times,
+            for_context: true,
+        };
         let mut degraded = asked.degraded.clone();
         let ranked = self.ranked(&scope, &weights.normalised(), &mut degraded)?;
         Ok((ranked, weights.version.clone(), degraded))
@@ -205,7 +236,8 @@ impl Retrieval {
         top: usize,
     ) -> rusqlite::Result<Vec<(i64, String)>> {
         let moment = connection.unchecked_transaction()?;
-        let (ranked, ..) = self.best(&moment, search, asked)?;
+        // These stages are part of the time of the reranking, and are not counted by themselves.
+        let (ranked, ..) = self.best(&moment, search, asked, &StageTimes::default())?;
         let mut documents = Vec::with_capacity(top.min(ranked.len()));
         for found in ranked.iter().take(top) {
             if let Some(shown) = full_memories(&moment, found.seq)? {
@@ -232,7 +264,7 @@ impl Retrieval {
         };
         if searched.len() > PROJECTS_MAX {
             degraded.extend(without_catalogs("too_many_projects"));
-            return self.by_words(scope);
+            return scope.times.measure(Stage::Retrieve, || self.by_words(scope));
         }
         let counted = Counted::by(weights);
         let exact = match counted.exact {
@@ -244,14 +276,16 @@ impl Retrieval {
         let external = vector.zip(answering.as_ref().map(|(_, store)| store.as_ref()));
         let mut ranked = Vec::new();
         for project in &searched {
-            match self.catalogs.current(scope.connection, &CatalogKey::memories(project))? {
+            match self.current_catalog(scope.connection, &CatalogKey::memories(project))? {
                 Ok(held) => {
                     let state = held.read();
                     if state.extent == Extent::Words && degraded.iter().all(|d| d.reason != MEMORY) {
                         degraded.push(Degraded { lane: "vector".to_owned(), reason: MEMORY.to_owned() });
                     }
                     let compares_tokens = counted.compares_tokens() || scope.for_context;
-                    let mut query = Query::new(&state.catalog, scope.question, external, compares_tokens);
+                    let mut query = scope.times.measure(Stage::Embed, || {
+                        Query::new(&state.catalog, scope.question, external, compares_tokens)
+                    });
                     if external.is_some()
                         && !query.uses_external_vectors()
                         && degraded.iter().all(|d| d.reason != FEW)
@@ -259,20 +293,40 @@ impl Retrieval {
                         degraded.push(Degraded { lane: "vector".to_owned(), reason: FEW.to_owned() });
                     }
                     let filters = scope.filters();
-                    let found = self.found(scope, (project, &exact), &query, &counted, degraded)?;
-                    ranked.extend(query.rank(&found, &filters, weights));
+                    let found = scope.times.measure(Stage::Retrieve, || {
+                        self.found(scope, (project, &exact), &query, &counted, degraded)
+                    })?;
+                    ranked.extend(query.rank(&found, &filters, weights, scope.times));
                 }
                 Err(missing) => {
                     degraded.extend(without_catalogs(missing.reason()));
-                    return self.by_words(scope);
+                    return scope.times.measure(Stage::Retrieve, || self.by_words(scope));
                 }
             }
         }
-        if searched.len() > 1 {
-            ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
-        }
-        scope.asked.reorder(&mut ranked);
+        scope.times.measure(Stage::Fusion, || {
+            if searched.len() > 1 {
+                ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
+            }
+            scope.asked.reorder(&mut ranked);
+        });
         Ok(ranked)
+    }
+
+    /// The catalog of a project in the state of the connection; counts whether there is one.
+    pub(super) fn current_catalog(
+        &self,
+        connection: &Connection,
+        key: &CatalogKey,
+    ) -> rusqlite::Result<Result<Arc<SharedCatalog>, Missing>> {
+        let found = self.catalogs.current(connection, key)?;
+        let outcome = match &found {
+            Ok(_) => "hit",
+            Err(Missing::Loading) => "loading",
+            Err(Missing::TooLarge) => "too_large",
+        };
+        self.metrics.cache.with_label_values(&["catalog", outcome]).inc();
+        Ok(found)
     }
 
     /// Candidates of a project from all lanes other than the vector lane.

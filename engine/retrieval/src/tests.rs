@@ -14,6 +14,7 @@ use super::catalog::Catalog;
 use super::catalog_text::embedded;
 use super::model::Model;
 use super::query::{Filters, Found, Query};
+use super::stages::StageTimes;
 use engine_projection::{Bounds, MemoryRow};
 
 const REFERENCE: &str = include_str!("../../core/tests/fixtures/retrieval/features.json");
@@ -97,7 +98,14 @@ fn every_feature_is_that_of_the_reference() {
             bounds,
             for_context: false,
         };
-        let rank = |weights| Query::new(&catalog, &question, None, true).rank(&found, &filters, weights);
+        let rank = |weights| {
+            Query::new(&catalog, &question, None, true).rank(
+                &found,
+                &filters,
+                weights,
+                &StageTimes::default(),
+            )
+        };
         for one in rank(&weights) {
             let place = usize::try_from(one.seq).unwrap() - 1;
             let total: f64 = weights.iter().map(|weight| weight.abs()).sum();

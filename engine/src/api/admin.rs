@@ -1,19 +1,25 @@
 //! Handlers of the admin port: probes, health, metrics, and maintenance of the log.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine_core::anchor::check_form;
+use engine_core::configuration::shown_variable;
 use engine_core::request::{Refused, parse};
-use engine_core::wire::{CheckpointAnswer, ErrorCode, GivenAnchor, Health, ProjectionHealth};
+use engine_core::wire::{
+    CheckpointAnswer, ErrorCode, GivenAnchor, Health, MetricsReport, ModelsHealth, ProjectionHealth,
+};
 use http_body_util::{BodyExt, Limited};
 
 use super::parameters::Parameters;
 use crate::engine::Engine;
+use crate::engine::checks::{LIVENESS, READINESS, READS, WRITES, report};
 use crate::operations::{not_open, texts};
 use crate::refusal::{Refusal, internal};
 use engine_log::{KeyRotated, Rotated};
@@ -22,36 +28,44 @@ use engine_retrieval::embeddings::EmbeddingStatus;
 /// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
 const ANCHOR_BYTES_MAX: usize = 64 << 10;
 
-/// Responds with 200, or with an error if only a restart of the process can help.
-pub(super) async fn livez(State(engine): State<Arc<Engine>>) -> (StatusCode, &'static str) {
-    match engine.is_alive() {
-        true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::INTERNAL_SERVER_ERROR, "a thread of the engine has ended\n"),
+/// Responds with 200, or with an error if only a restart of the process can help. With the parameter `verbose`, lists
+/// the checks.
+pub(super) async fn livez(State(engine): State<Arc<Engine>>, RawQuery(query): RawQuery) -> Probe {
+    let (holds, lines) = report(&engine, "livez", LIVENESS);
+    match (is_verbose(query), holds) {
+        (false, true) => (StatusCode::OK, "ok\n".into()),
+        (false, false) => (StatusCode::INTERNAL_SERVER_ERROR, "a thread of the engine has ended\n".into()),
+        (true, true) => (StatusCode::OK, lines.into()),
+        (true, false) => (StatusCode::INTERNAL_SERVER_ERROR, lines.into()),
     }
 }
 
-/// Responds with 200 if the engine can serve requests. An engine on a full volume is ready, because it still serves
-/// reads.
-///
-/// With `for=reads` or `for=writes` it responds with 200 if exactly that works and the mode allows it.
-pub(super) async fn readyz(
-    State(engine): State<Arc<Engine>>,
-    parameters: Parameters,
-) -> Result<(StatusCode, &'static str), Refusal> {
-    let parameters = parameters.known(&["for"])?;
-    let mode = engine.modes.effective();
-    let ready = match parameters.text("for") {
-        None => engine.is_ready(),
-        Some("reads") => mode.reads() && engine.is_ready_for_reads(),
-        Some("writes") => mode.writes() && engine.is_ready_for_writes(),
-        Some(_) => {
-            return Err(Refusal::new(ErrorCode::InvalidArgument, "for must be reads or writes"));
-        }
+/// Responds with 200 if the engine can serve requests; with `for=reads` or `for=writes`, if exactly that is possible
+/// now. With the parameter `verbose`, lists the checks.
+pub(super) async fn readyz(State(engine): State<Arc<Engine>>, RawQuery(query): RawQuery) -> Probe {
+    let has =
+        |wanted: &str| query.as_deref().is_some_and(|query| query.split('&').any(|pair| pair == wanted));
+    let checks = match (has("for=reads"), has("for=writes")) {
+        (true, _) => READS,
+        (_, true) => WRITES,
+        _ => READINESS,
     };
-    Ok(match ready {
-        true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: see /health\n"),
-    })
+    let (holds, lines) = report(&engine, "readyz", checks);
+    match (is_verbose(query), holds) {
+        (false, true) => (StatusCode::OK, "ok\n".into()),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: see /readyz?verbose\n".into()),
+        (true, true) => (StatusCode::OK, lines.into()),
+        (true, false) => (StatusCode::SERVICE_UNAVAILABLE, lines.into()),
+    }
+}
+
+type Probe = (StatusCode, Cow<'static, str>);
+
+/// Whether a query has the parameter `verbose`, with a value or without. Other parameters are ignored, because a probe
+/// must not fail on them.
+fn is_verbose(query: Option<String>) -> bool {
+    let query = query.unwrap_or_default();
+    query.split('&').any(|pair| pair.split('=').next() == Some("verbose"))
 }
 
 /// Responds with the health report.
@@ -62,6 +76,26 @@ pub(super) async fn health(State(engine): State<Arc<Engine>>) -> Json<Health> {
 /// Responds with the embedding model and the number of memories that have vectors.
 pub(super) async fn embedding(State(engine): State<Arc<Engine>>) -> Json<EmbeddingStatus> {
     Json(engine.embedding_status())
+}
+
+/// Responds with the models that the engine uses.
+pub(super) async fn models(State(engine): State<Arc<Engine>>) -> Json<ModelsHealth> {
+    Json(ModelsHealth { models: engine.models() })
+}
+
+/// Responds with durations of the last minutes and figures of the process.
+pub(super) async fn metrics_json(State(engine): State<Arc<Engine>>) -> Json<MetricsReport> {
+    Json(engine.metrics_report())
+}
+
+/// Responds with the variables of the environment that the engine reads. Secrets are masked.
+pub(super) async fn config_env() -> Json<BTreeMap<String, serde_json::Value>> {
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        let shown = shown_variable(&name, &value)?;
+        Some((name, shown))
+    });
+    Json(variables.collect())
 }
 
 /// Responds with all metrics, in the text format that Prometheus scrapes.

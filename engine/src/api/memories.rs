@@ -5,7 +5,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use engine_core::limits::{SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX};
+use engine_core::limits::{SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX};
 use engine_core::request::{self, Refused};
 use engine_core::wire::{InvalidateMemory, SaveMemory, SearchMode};
 
@@ -84,7 +84,7 @@ fn checked_search(operations: &Operations, parameters: Parameters) -> Result<(Se
             .one_of("mode", &[("hybrid", SearchMode::Hybrid), ("lexical", SearchMode::Lexical)])?,
         explain: parameters.one_of("explain", &[("false", false), ("true", true)])?,
         moment: moment(operations, &parameters)?,
-        limit: number("limit", SEARCH_LIMIT_MIN, SEARCH_LIMIT_MAX, SEARCH_LIMIT_DEFAULT)?,
+        limit: number("limit", SEARCH_LIMIT_MIN, SEARCH_LIMIT_MAX, operations.search_limit())?,
         offset: number("offset", 0, SEARCH_OFFSET_MAX, 0)?,
     };
     Ok((search, parameters.number("min_seq", 0, SEQ_MAX)?))

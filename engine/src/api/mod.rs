@@ -44,9 +44,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
-use engine_core::configuration::Rate;
 use engine_core::wire::ErrorCode;
 
+pub(crate) use rate::Buckets;
 pub(crate) use server::{Serving, serve};
 
 use crate::engine::Engine;
@@ -55,14 +55,13 @@ use crate::operations::Operations;
 use crate::refusal::Refusal;
 use body_budget::BodyBudget;
 use engine_projection::ClientAddress;
-use rate::Buckets;
 use state::Api;
 
 /// Maximum time from the last byte of the head to the first byte of the response. It includes the arrival of the body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Routes of the clients' port. `rate` limits the requests from each address.
-pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -> Router {
+/// Routes of the clients' port. `buckets` limit the requests from each address.
+pub(crate) fn routes(engine: Arc<Engine>, access: &Access, buckets: Buckets) -> Router {
     let operations = Operations::new(Arc::clone(&engine));
     let endpoint = access.service(operations.clone());
     let api = Api { engine, operations, bodies: Arc::new(BodyBudget::new()) };
@@ -118,7 +117,7 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn(limit_time))
-        .layer(middleware::from_fn_with_state(Buckets::new(rate), rate::bound))
+        .layer(middleware::from_fn_with_state(buckets, rate::bound))
         .layer(middleware::from_fn_with_state(api.clone(), count))
         .layer(middleware::from_fn(scope_client_address))
         .with_state(api)
@@ -130,7 +129,10 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
         .route("/health", get(admin::health))
+        .route("/health/models", get(admin::models))
         .route("/metrics", get(admin::metrics))
+        .route("/metrics/json", get(admin::metrics_json))
+        .route("/config/env", get(admin::config_env))
         .route("/embedding", get(admin::embedding))
         .route("/rebuild", post(admin::rebuild))
         .route("/checkpoint", get(admin::checkpoint))

@@ -1,6 +1,6 @@
 //! Limits the request rate of each client address, if the configuration sets a rate. Each address has one token bucket.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -17,15 +17,37 @@ use engine_projection::ClientAddress;
 /// If more addresses than this have a bucket, the full buckets are dropped.
 const ADDRESSES_MAX: usize = 4_096;
 
-/// The token buckets; `None` means no limit.
+/// The token buckets of all addresses. All copies share them.
 #[derive(Debug, Clone)]
-pub(super) struct Buckets(Option<Arc<DefaultKeyedRateLimiter<ClientAddress>>>);
+pub(crate) struct Buckets(Arc<RwLock<Option<Limiter>>>);
+
+/// A rate, with the buckets that are filled at it.
+#[derive(Debug)]
+struct Limiter {
+    rate: Rate,
+    buckets: DefaultKeyedRateLimiter<ClientAddress>,
+}
+
+impl Limiter {
+    fn new(rate: Rate) -> Limiter {
+        let Rate { per_second, burst } = rate;
+        let quota = Quota::per_second(per_second).allow_burst(burst);
+        Limiter { rate, buckets: RateLimiter::keyed(quota) }
+    }
+}
 
 impl Buckets {
-    pub(super) fn new(rate: Option<Rate>) -> Buckets {
-        Buckets(rate.map(|Rate { per_second, burst }| {
-            Arc::new(RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)))
-        }))
+    /// Without a rate there is no limit.
+    pub(crate) fn new(rate: Option<Rate>) -> Buckets {
+        Buckets(Arc::new(RwLock::new(rate.map(Limiter::new))))
+    }
+
+    /// Changes the rate. Every address begins with a full bucket, unless the rate is the same.
+    pub(crate) fn set(&self, rate: Option<Rate>) {
+        let mut limiter = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if limiter.as_ref().map(|limiter| limiter.rate) != rate {
+            *limiter = rate.map(Limiter::new);
+        }
     }
 
     /// Takes a token from the bucket of an address.
@@ -33,7 +55,8 @@ impl Buckets {
     /// # Errors
     /// The bucket is empty; the value is the number of seconds until the next token.
     fn take(&self, address: ClientAddress) -> Result<(), u64> {
-        let Some(buckets) = &self.0 else { return Ok(()) };
+        let limiter = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(Limiter { buckets, .. }) = &*limiter else { return Ok(()) };
         if buckets.len() > ADDRESSES_MAX {
             buckets.retain_recent();
         }
@@ -73,5 +96,12 @@ mod tests {
         assert_eq!((0..4).map(|_| buckets.take(one)).collect::<Vec<_>>(), [Ok(()), Ok(()), Ok(()), Err(1)]);
         assert_eq!(buckets.take(other), Ok(()));
         assert!((0..1_000).all(|_| free.take(one).is_ok()));
+        // The same rate leaves the buckets as they are; another one fills them.
+        buckets.set(Some(rate));
+        assert_eq!(buckets.take(one), Err(1));
+        buckets.set(Some(Rate { burst: NonZeroU32::MIN, ..rate }));
+        assert_eq!([buckets.take(one), buckets.take(one)], [Ok(()), Err(1)]);
+        buckets.set(None);
+        assert!((0..1_000).all(|_| buckets.take(one).is_ok()));
     }
 }

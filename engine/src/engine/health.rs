@@ -3,37 +3,32 @@
 use std::time::{Duration, Instant};
 
 use engine_core::wire::{
-    EngineStatus, Health, LogHealth, ProjectionHealth, ProjectionState, StorageHealth, StorageReason,
+    ConfigurationFile, DegradedReason, EngineStatus, Health, LogHealth, ModeHealth, ProjectionHealth,
+    ProjectionState, StorageHealth, StorageReason,
 };
 use engine_log::WriteState;
 use engine_retrieval::embeddings::EmbeddingStatus;
+use engine_retrieval::providers::{Provider, Reranker};
 use service::MetricsError;
 
 use super::Engine;
+use super::checks::READINESS;
 
 /// How long after the log was opened readiness waits for the projection. Normally the projection is ready within
 /// milliseconds, so that a client of a new pod finds that reads work.
 const READS_FIRST: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// Whether the engine can serve requests. A projection that is still being built some time after the log was opened
-    /// no longer keeps writes away: they are acknowledged, and reads are refused until it is ready.
+    /// Whether the engine can serve requests.
     pub(crate) fn is_ready(&self) -> bool {
-        let waited = self.log_open_for();
-        self.is_ready_for_reads()
-            || self.modes.effective().writes() && waited >= Some(READS_FIRST)
-            || !self.modes.effective().reads() && waited.is_some()
+        READINESS.iter().all(|check| (check.fault)(self).is_none())
     }
 
-    /// Whether memories can be read, as far as the mode allows it. The engine still serves reads if the log accepts no
-    /// events, because the volume is full or the log does not verify.
-    pub(crate) fn is_ready_for_reads(&self) -> bool {
-        self.log_open_for().is_some() && self.projection.state() == ProjectionState::Ready
-    }
-
-    /// Whether events can be acknowledged, as far as the mode allows it.
-    pub(crate) fn is_ready_for_writes(&self) -> bool {
-        self.log_open_for().is_some() && self.storage_health().writable
+    /// Whether readiness no longer waits for the projection: the mode has no reads, or the projection has had its time
+    /// and writes are possible without it.
+    pub(super) fn is_ready_without_reads(&self) -> bool {
+        let mode = self.modes.effective();
+        !mode.reads() || mode.writes() && self.log_open_for() >= Some(READS_FIRST)
     }
 
     /// How long the log has been open; `None` while it is not.
@@ -47,12 +42,13 @@ impl Engine {
         let storage = self.storage_health();
         let projection = self.projection_health();
         let mode = self.modes.health();
-        let ok =
-            storage.writable && projection.state == ProjectionState::Ready && mode.effective == mode.wanted;
+        let (configuration, not_applied) = self.configuration.report();
+        let reasons = self.degraded(&storage, projection.state, configuration.file, &mode);
         let head = self.published.head();
         Health {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            status: if ok { EngineStatus::Ok } else { EngineStatus::Degraded },
+            status: if reasons.is_empty() { EngineStatus::Ok } else { EngineStatus::Degraded },
+            reasons,
             log: LogHealth {
                 id: head.as_ref().map(|head| head.log_id.clone()).unwrap_or_default(),
                 seq: head.as_ref().map_or(0, |head| head.seq),
@@ -65,8 +61,43 @@ impl Engine {
             storage,
             started_at: self.started_at,
             mode: Some(mode),
-            not_applied: self.not_applied.clone(),
+            not_applied,
+            configuration: Some(configuration),
         }
+    }
+
+    /// What does not work or is not in force.
+    fn degraded(
+        &self,
+        storage: &StorageHealth,
+        projection: ProjectionState,
+        file: ConfigurationFile,
+        mode: &ModeHealth,
+    ) -> Vec<DegradedReason> {
+        let log = match storage.reason {
+            Some(StorageReason::VolumeFull) => Some(DegradedReason::VolumeFull),
+            Some(StorageReason::IoError) => Some(DegradedReason::IoError),
+            Some(StorageReason::LogCorrupt) => Some(DegradedReason::LogCorrupt),
+            None => (!storage.writable).then_some(DegradedReason::LogOpening),
+        };
+        let projection = match projection {
+            ProjectionState::Ready => None,
+            ProjectionState::Rebuilding => Some(DegradedReason::ProjectionRebuilding),
+            ProjectionState::Failed => Some(DegradedReason::ProjectionFailed),
+        };
+        let is_bad = matches!(file, ConfigurationFile::Invalid | ConfigurationFile::Unreadable);
+        let others = [
+            (
+                is_down(self.embeddings.as_ref().map(|one| one.provider())),
+                DegradedReason::EmbeddingUnavailable,
+            ),
+            (is_down(self.reranker.as_ref().map(Reranker::provider)), DegradedReason::RerankUnavailable),
+            (self.pseudonyms.is_lost(), DegradedReason::PseudonymKeyLost),
+            (is_bad, DegradedReason::ConfigurationInvalid),
+            (mode.effective != mode.wanted, DegradedReason::ModeForced),
+        ];
+        let others = others.into_iter().filter_map(|(found, reason)| found.then_some(reason));
+        log.into_iter().chain(projection).chain(others).collect()
     }
 
     /// The embedding model, and how many memories have vectors.
@@ -135,4 +166,9 @@ impl Engine {
         self.modes.set_gauges();
         self.metrics.encode()
     }
+}
+
+/// Whether a service is configured and not called because it failed repeatedly.
+fn is_down(provider: Option<&Provider>) -> bool {
+    provider.is_some_and(|provider| provider.report().is_breaker_open)
 }

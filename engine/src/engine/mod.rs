@@ -1,20 +1,22 @@
 //! One running engine: its threads, and the calls that requests make to it.
 //!
 //! [`settings`] is the configuration an engine starts with, [`start`] starts it, [`threads`] runs its threads,
-//! [`health`] reports its state.
+//! [`health`], [`checks`] and [`diagnostics`] report its state.
 
+pub(crate) mod checks;
+mod diagnostics;
 mod health;
 mod settings;
 mod start;
 mod threads;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
-use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth, NotApplied, SameText};
+use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth};
 use engine_log::{
     Answer, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader, Published,
     Receipt, Rotated, WriterCommand,
@@ -27,9 +29,9 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::cache::AnswerCache;
-use crate::config::Retention;
+use crate::config::{ConfigurationState, LiveSettings};
 use crate::forget_listeners::Listeners;
-use crate::metrics::Metrics;
+use crate::metrics::{CountedEvent, Metrics};
 use crate::modes::Modes;
 use crate::policy_gate::{AllowedEvents, Gate, WriteError};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
@@ -65,11 +67,9 @@ pub(crate) struct Engine {
     pub(crate) traces: TraceFiles,
     gate: Gate,
     pseudonyms: Pseudonyms,
-    /// Default rules for retention plans.
-    pub(crate) retention: Retention,
-    /// What a save does by default if the project already has the text.
-    pub(crate) same_text: SameText,
-    not_applied: Vec<NotApplied>,
+    /// Settings that can change while the engine runs. The lock is held for a copy only.
+    live: RwLock<LiveSettings>,
+    configuration: Arc<ConfigurationState>,
     /// Locks for writes that depend on the stored state.
     pub(crate) write_locks: WriteLocks,
     /// The mode, and the guard that turns reads off.
@@ -132,13 +132,20 @@ impl Engine {
     async fn write(&self, passed: AllowedEvents, key: Option<Key>) -> Result<Receipt, WriteError> {
         let started = Instant::now();
         let drafts = passed.into_drafts();
+        let counted: Vec<CountedEvent> =
+            drafts.iter().filter_map(|draft| CountedEvent::of(&draft.kind)).collect();
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
         let (reply, answer) = oneshot::channel();
         self.threads.send(WriterCommand::Commit(Commit { drafts, key, reply }))?;
         // The writer answers every request in its queue. If the writer has ended, there is no answer.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
-        self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        let elapsed = started.elapsed();
+        self.metrics.append_seconds.observe(elapsed.as_secs_f64());
+        self.metrics.append_window.observe(Instant::now(), elapsed);
+        if !receipt.replayed {
+            self.metrics.count_events(&counted);
+        }
         Ok(receipt)
     }
 
@@ -227,6 +234,15 @@ impl Engine {
         self.log_handles.attestation.head(&self.log_handles.context)
     }
 
+    /// The settings that take effect without a restart, as they are now.
+    pub(crate) fn live(&self) -> LiveSettings {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_live(&self, live: LiveSettings) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+    }
+
     /// Stops the engine: accepts no more events, finishes the queued events and closes the files. Blocks until this is
     /// done.
     pub(crate) fn stop(&self) {
@@ -238,12 +254,6 @@ impl Engine {
             embeddings.stop();
         }
         self.threads.join();
-    }
-
-    /// Whether all threads are running. If a thread has ended, only a restart of the process helps.
-    pub(crate) fn is_alive(&self) -> bool {
-        let filling = self.embeddings.as_ref().is_none_or(|embeddings| embeddings.is_alive());
-        self.threads.are_alive() && filling && self.catalogs.is_alive()
     }
 }
 

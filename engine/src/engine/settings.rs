@@ -6,13 +6,13 @@ use std::time::Duration;
 use engine_core::guard::GuardSettings;
 use engine_core::mode::Mode;
 use engine_core::policy::Policy;
-use engine_core::wire::{GivenAnchor, NotApplied, SameText};
+use engine_core::wire::GivenAnchor;
 use engine_log::{OpenError, Rotation};
 use engine_retrieval::BadModel;
 use engine_retrieval::providers::{ClientError, RerankService};
 use thiserror::Error;
 
-use crate::config::{Embedding, Retention};
+use crate::config::{ConfigurationState, Embedding, LiveSettings};
 
 /// The settings an engine starts with.
 #[derive(Debug, Default)]
@@ -26,22 +26,20 @@ pub(crate) struct Settings {
     pub(crate) anchor: Option<GivenAnchor>,
     /// The policy, which is applied to everything that is written.
     pub(crate) policy: Arc<Policy>,
-    /// Default rules for retention plans.
-    pub(crate) retention: Retention,
     /// The embedding model.
     pub(crate) embedding: Embedding,
     /// Memory budget for search, bytes; by default a share of the memory that the process may use.
     pub(crate) search_bytes_max: Option<u64>,
     /// External service that reranks the best results of a search.
     pub(crate) rerank: Option<RerankService>,
-    /// What a save does by default if the project already has the text.
-    pub(crate) same_text: SameText,
     /// The parameters of the guard.
     pub(crate) guard: GuardSettings,
     /// The mode that is wanted on a volume that has none: both reads and writes if it is absent.
     pub(crate) initial_mode: Option<Mode>,
-    /// Parts of the configuration that this version does not know.
-    pub(crate) not_applied: Vec<NotApplied>,
+    /// Settings that can change while the engine runs.
+    pub(crate) live: LiveSettings,
+    /// State of the configuration, for the health report.
+    pub(crate) configuration: Arc<ConfigurationState>,
 }
 
 /// Why an engine does not start.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use engine_core::mode::Mode;
@@ -69,9 +69,8 @@ impl Engine {
                 Arc::clone(&log_handles.context.storage),
                 log_handles.context.clock.clone(),
             ),
-            retention: settings.retention,
-            same_text: settings.same_text,
-            not_applied: settings.not_applied,
+            live: RwLock::new(settings.live),
+            configuration: settings.configuration,
             published: log_handles.context.published.clone(),
             projection,
             log,

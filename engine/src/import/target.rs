@@ -79,7 +79,7 @@ impl Target {
     pub(super) fn stopped(data: &Path, patience: Duration) -> anyhow::Result<Target> {
         let metrics = Metrics::new("").context("cannot define the metrics")?;
         let engine = Arc::new(Engine::start(data, metrics, Settings::default())?);
-        let routes = api::routes(Arc::clone(&engine), &Access::new("", &[], None), None);
+        let routes = api::routes(Arc::clone(&engine), &Access::new("", &[], None), api::Buckets::new(None));
         Ok(Target { engine: Reached::Here { engine, routes }, patience })
     }
 

@@ -60,7 +60,7 @@ pub(crate) async fn mcp(args: McpArgs) -> anyhow::Result<()> {
     let settings = Settings {
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),
-        retention: config.retention,
+        live: config.live,
         ..Settings::default()
     };
     let metrics = Metrics::new("").context("cannot define the metrics")?;

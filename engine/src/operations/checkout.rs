@@ -22,10 +22,16 @@ impl Operations {
     ///
     /// # Errors
     /// The request is malformed, or the mandatory memories exceed the budget or the maximum number.
-    pub(crate) async fn checkout(
-        &self,
-        mut request: CheckoutRequest,
-    ) -> Result<Arc<CheckoutAnswer>, Refusal> {
+    pub(crate) async fn checkout(&self, request: CheckoutRequest) -> Result<Arc<CheckoutAnswer>, Refusal> {
+        let answer = self.context(request).await;
+        if let Err(refusal) = &answer {
+            let code = refusal.code();
+            self.engine.metrics.context_failures.with_label_values(&[code.as_str()]).inc();
+        }
+        answer
+    }
+
+    async fn context(&self, mut request: CheckoutRequest) -> Result<Arc<CheckoutAnswer>, Refusal> {
         self.admit_read()?;
         self.stored(&mut request).await?;
         let min_seq = request.min_seq;

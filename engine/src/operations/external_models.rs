@@ -1,5 +1,7 @@
 //! Calls external models before a search runs. If a call fails, the search runs without the result of that call.
 
+use std::time::Instant;
+
 use engine_core::retrieval::question::AnalysedQuery;
 use engine_core::wire::{Degraded, SearchMode};
 
@@ -18,13 +20,17 @@ impl Operations {
             return Ok(asked);
         }
         if let Some(embeddings) = &self.engine.embeddings {
+            let started = Instant::now();
             match embeddings.ask(&search.words).await {
                 Ok(vector) => asked.vector = vector,
                 Err(failure) => asked.degraded.push(without("vector", "embedding", failure)),
             }
+            asked.embed_time = started.elapsed();
         }
         if self.engine.reranker.is_some() {
+            let started = Instant::now();
             self.ask_reranker(search, &mut asked).await?;
+            asked.rerank_time = started.elapsed();
         }
         Ok(asked)
     }

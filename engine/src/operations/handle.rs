@@ -56,6 +56,11 @@ impl Operations {
         Ok(self.engine.modes.admit_write()?)
     }
 
+    /// Number of results of a search that names no limit.
+    pub(crate) fn search_limit(&self) -> u32 {
+        self.engine.live().search_limit
+    }
+
     /// Runs a read of the projection after the projection has applied event `min_seq`. Without `min_seq`, waits for all
     /// events that were durable when the request arrived, so that a client reads its own earlier writes.
     pub(super) async fn query<T: Send + 'static>(
@@ -71,7 +76,7 @@ impl Operations {
         }
         let metrics = &self.engine.metrics;
         metrics.queries.with_label_values(&[operation]).inc();
-        let _timer = metrics.query_seconds.with_label_values(&[operation]).start_timer();
+        let _timer = metrics.query_seconds.start(operation);
         let wanted = min_seq.unwrap_or_else(|| published.head_seq());
         let call = DependencyCall::of_projection(&self.engine.modes);
         let running = call.clone();

@@ -1,6 +1,7 @@
 //! Retention in two steps. A plan reports what would be removed and changes nothing. Its execution removes exactly what
 //! the plan contains, or nothing.
 
+use engine_core::configuration::Retention;
 use engine_core::event::Draft;
 use engine_core::forgetting::Which;
 use engine_core::limits::{
@@ -18,7 +19,6 @@ use jiff::Timestamp;
 
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
-use crate::config::Retention;
 use crate::refusal::{Refusal, internal};
 use engine_log::{Key, Receipt};
 use engine_projection::{applied_seq, candidates, select};
@@ -79,7 +79,7 @@ impl Operations {
         as_of: Timestamp,
         through: Option<u64>,
     ) -> Result<Planned, Refusal> {
-        let defaults = &self.engine.retention;
+        let defaults = &self.engine.live().retention;
         let rules = retention::check(rules.unwrap_or_else(|| configured(defaults)))?;
         let now = Timestamp::now();
         if as_of > now {

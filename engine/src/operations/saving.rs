@@ -38,7 +38,7 @@ impl Operations {
         self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
-        let mode = request.same_text.unwrap_or(self.engine.same_text);
+        let mode = request.same_text.unwrap_or_else(|| self.engine.live().same_text);
         let draft = request::memory(request)?;
         let Written { mut answer, replayed, wrote } = self.save_drafts(vec![draft], vec![mode], key).await?;
         let answer = answer.pop().ok_or_else(|| internal(&"a saved memory has no answer"))?;
@@ -57,7 +57,8 @@ impl Operations {
         self.admit_write()?;
         self.stored(&mut request).await?;
         let key = self.stored_key(key).await?;
-        let mode = |memory: &SaveMemory| memory.same_text.unwrap_or(self.engine.same_text);
+        let default = self.engine.live().same_text;
+        let mode = |memory: &SaveMemory| memory.same_text.unwrap_or(default);
         let modes = request.memories.iter().map(mode).collect();
         let drafts = request::memories(request)?;
         let Written { answer, replayed, wrote } = self.save_drafts(drafts, modes, key).await?;

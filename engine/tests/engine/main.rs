@@ -8,6 +8,7 @@ mod arguments;
 mod bench;
 mod clients;
 mod configuration;
+mod configuration_sources;
 mod crash;
 mod doctor;
 mod duplicate_texts;

@@ -96,7 +96,11 @@ fn a_service_is_used_missed_and_used_again() {
 
     service.set_down(true);
     let found = search(&engine, "drangle");
-    assert_eq!(found["degraded"], json!([{"lane": "vector", "reason": "embedding_connection_reset"}]), "{found}");
+    assert_eq!(
+        found["degraded"],
+        json!([{"lane": "vector", "reason": "embedding_connection_reset"}]),
+        "{found}"
+    );
     let missed = ["operation=\"search\"", "reason=\"embedding_connection_reset\""];
     assert!(metric(&engine, "memory_degraded_operations_total", &missed) >= 1.0);
     save(&engine, "the zorbl was moved to the garage");
@@ -221,7 +225,11 @@ fn a_reranker_ranks_the_best_and_is_missed() {
     service.set_down(true);
     save(&engine, "another pot");
     let found = search(&engine, "kettle");
-    assert_eq!(found["degraded"], json!([{"lane": "rerank", "reason": "rerank_connection_reset"}]), "{found}");
+    assert_eq!(
+        found["degraded"],
+        json!([{"lane": "rerank", "reason": "rerank_connection_reset"}]),
+        "{found}"
+    );
     assert!(first(&found).contains("kettle"), "{found}");
     assert!(found["items"][0]["breakdown"]["rerank"].is_null());
     let missed = ["operation=\"search\"", "reason=\"rerank_connection_reset\""];

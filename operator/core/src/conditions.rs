@@ -149,13 +149,15 @@ pub enum Reason {
     ProjectionFailed,
     /// Every part of the configuration is applied.
     ConfigurationInEffect,
+    /// The engine runs with an earlier configuration.
+    ConfigurationOutdated,
     /// The engine's version is too old to know a part of its configuration.
     EngineTooOld,
 }
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -204,6 +206,7 @@ impl Reason {
         Self::ProjectionRebuilding,
         Self::ProjectionFailed,
         Self::ConfigurationInEffect,
+        Self::ConfigurationOutdated,
         Self::EngineTooOld,
     ];
 

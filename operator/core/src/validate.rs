@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crds::{
     Affinity, Embedding, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
-    NetworkPolicyMode, PodSecurity, Policy, Quantity, Resources, Retention, Rotation, Saving,
+    NetworkPolicyMode, PodSecurity, Policy, Quantity, Rerank, Resources, Retention, Rotation, Saving,
     ServiceMetadata, Toleration, TopologySpread,
 };
 
@@ -22,6 +22,7 @@ pub use fault::Fault;
 use crate::settings::Settings;
 
 mod essentials;
+mod external_service;
 mod fault;
 mod mcp;
 mod pod;
@@ -86,6 +87,8 @@ pub struct Valid {
     pub retention: Option<Retention>,
     /// The provider of vectors.
     pub embedding: Option<Embedding>,
+    /// The service that reranks the best results of a search; `None` for no reranking.
+    pub rerank: Option<Rerank>,
     /// Settings of the endpoint `/mcp`.
     pub mcp: Option<Mcp>,
     /// Limits for each client address.
@@ -154,6 +157,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         retention: spec.retention.clone(),
         saving: spec.saving.clone(),
         embedding: spec.embedding.clone(),
+        rerank: spec.rerank.clone(),
         mcp: spec.mcp.clone(),
         limits: spec.limits.clone(),
         operator_namespace: settings.operator_namespace.clone(),
@@ -198,14 +202,19 @@ fn check_numbers(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
 }
 
 /// Validates the sections of the spec that become sections of the engine's configuration. An engine does not start with
-/// a section that it cannot read, so this function must find every fault that the engine would find. The provider of
-/// vectors needs no check: the schema lists the allowed values.
+/// a section that it cannot read, so this function must find every fault that the engine would find.
 fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     if let Some(policy) = &spec.policy {
         policy::check_policy(policy, faults);
     }
     if let Some(mcp) = &spec.mcp {
         mcp::check_mcp(mcp, faults);
+    }
+    if let Some(embedding) = &spec.embedding {
+        external_service::check_embedding(embedding, faults);
+    }
+    if let Some(rerank) = &spec.rerank {
+        external_service::check_rerank(rerank, faults);
     }
     if spec
         .limits

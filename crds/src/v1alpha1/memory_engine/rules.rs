@@ -31,14 +31,21 @@ const SECCOMP: &str =
 const SERVICE: &str = "/properties/spec/properties/service";
 const ROTATION: &str = "/properties/spec/properties/rotation";
 const EXCEPTION: &str = "/properties/spec/properties/policy/properties/exceptions/items";
+const EMBEDDING: &str = "/properties/spec/properties/embedding";
+const EMBEDDING_SERVICE: &str = "/properties/spec/properties/embedding/properties/http";
+const RERANK: &str = "/properties/spec/properties/rerank";
 const MCP: &str = "/properties/spec/properties/mcp";
 const LIMITS: &str = "/properties/spec/properties/limits";
 const LOG: &str = "/properties/status/properties/log";
 const ACCEPTED: &str = "/properties/status/properties/log/properties/acceptedRollbacks/items";
 
+/// The API key of a service must not be sent unencrypted.
+const KEY_IS_ENCRYPTED: &str = "!has(self.keySecretRef) || self.url.startsWith('https://')";
+const KEY_MUST_BE_ENCRYPTED: &str = "url must be https:// where keySecretRef is given";
+
 /// Names are short because a StatefulSet appends a hash to them in a label of at most 63 characters. They begin with a
 /// letter because Services have the same name.
-const RULES: [Rule; 33] = [
+const RULES: [Rule; 36] = [
     Rule {
         object: ROOT,
         expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -164,6 +171,13 @@ const RULES: [Rule; 33] = [
         expression: "has(self.sha256) != has(self.value)",
         message: "an exception needs either sha256 or value: sha256 keeps the text out of this resource",
     },
+    Rule {
+        object: EMBEDDING,
+        expression: "(self.provider == 'http') == has(self.http)",
+        message: "http goes with provider: http, and only with it",
+    },
+    Rule { object: EMBEDDING_SERVICE, expression: KEY_IS_ENCRYPTED, message: KEY_MUST_BE_ENCRYPTED },
+    Rule { object: RERANK, expression: KEY_IS_ENCRYPTED, message: KEY_MUST_BE_ENCRYPTED },
     Rule {
         object: MCP,
         expression: "!has(self.serverMemoryProject) || self.serverMemoryTools",

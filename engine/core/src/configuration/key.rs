@@ -20,10 +20,21 @@ pub struct Key {
     pub field_note: &'static str,
     /// Another key of the section and the value it must have for this key to have an effect.
     pub needs: Option<(&'static str, &'static str)>,
+    /// What a change of the file needs to take effect.
+    pub reload: Reload,
     /// First version of the engine that supports the key.
     pub since: &'static str,
     /// Description in Markdown. Links are relative to `docs/guide`.
     pub about: &'static str,
+}
+
+/// What a change of the file needs to take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// Nothing: the running engine applies it.
+    Live,
+    /// A restart of the engine.
+    Restart,
 }
 
 /// Accepted values of a key.
@@ -75,6 +86,7 @@ impl Key {
             field: None,
             field_note: "",
             needs: None,
+            reload: Reload::Restart,
             since: "",
             about: "",
         }
@@ -130,6 +142,10 @@ impl Key {
 
     pub(super) const fn needs(self, key: &'static str, word: &'static str) -> Key {
         Key { needs: Some((key, word)), ..self }
+    }
+
+    pub(super) const fn live(self) -> Key {
+        Key { reload: Reload::Live, ..self }
     }
 
     /// Minimum and maximum, if the value is an integer.

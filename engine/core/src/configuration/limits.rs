@@ -17,10 +17,10 @@ section! {
     "limits" => Limits, check check_combination {
         /// requests per second from one address: [limits](limits.md)
         "requestsPerSecond" requests_per_second: u32, since "0.1.0"
-            => Key::integer(1, RATE_MAX).absent("no limit").field("spec.limits.requestsPerSecond");
+            => Key::integer(1, RATE_MAX).absent("no limit").field("spec.limits.requestsPerSecond").live();
         /// requests accepted at once from one address after a pause; only with `requestsPerSecond`
         "burst" burst: u32, since "0.1.0"
-            => Key::integer(1, RATE_MAX).absent("a second's worth").field("spec.limits.burst");
+            => Key::integer(1, RATE_MAX).absent("a second's worth").field("spec.limits.burst").live();
         /// open connections from one address
         "connectionsPerAddress" connections_per_address: usize, or CONNECTIONS_PER_ADDRESS_DEFAULT, since "0.1.0"
             => Key::integer(1, CONNECTIONS_MAX as u64).field("spec.limits.connectionsPerAddress");

@@ -8,7 +8,7 @@ section! {
     "log" => Logging {
         /// minimum severity of messages
         "level" level: LogLevel, or LogLevel::Info, since "0.1.0"
-            => Key::one_of(LogLevel::WORDS).field("spec.logging.level");
+            => Key::one_of(LogLevel::WORDS).field("spec.logging.level").live();
     }
 }
 

@@ -1,11 +1,12 @@
-//! The engine's configuration file: every section and key, with its type, bounds, default and documentation.
+//! The engine's configuration: every section and key, with its type, bounds, default and documentation.
 //!
-//! The engine reads the file with [`read`] and converts the result into types of its own. The operator fills in the
-//! same types from a resource and writes them. `docs/guide/configuration.md` contains the [`table()`] of all keys.
-//! There is one file for each section. A new key is a row of its section; "Adding a configuration key" in docs/STYLE.md
-//! lists the other places.
+//! The engine merges the file, the environment and flags with [`resolve`] and converts the result into types of its own.
+//! The operator fills in the same types from a resource and writes them. `docs/guide/configuration.md` contains the
+//! [`table()`] of all keys. There is one file for each section. A new key is a row of its section; "Adding a
+//! configuration key" in docs/STYLE.md lists the other places.
 
 mod embedding;
+mod environment;
 mod guard;
 mod identity;
 mod integrity;
@@ -13,6 +14,7 @@ mod key;
 mod limits;
 mod logging;
 mod mcp;
+mod old_names;
 mod policy;
 mod reader;
 mod rerank;
@@ -22,22 +24,29 @@ mod rotation;
 mod saving;
 mod section;
 mod service;
+mod shown;
 mod shutdown;
+mod sources;
+#[cfg(test)]
+mod sources_test;
 mod table;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use embedding::{Embedding, Provider};
+pub use environment::{Environment, FileVariable, environment};
 pub use guard::Guard;
 pub use identity::Identity;
 pub use integrity::Integrity;
-pub use key::{Key, Kind};
+pub use key::{Key, Kind, Reload};
 pub use limits::{Limits, Rate};
 pub use logging::{LogLevel, Logging};
 pub use mcp::{ALLOWED_HOSTS_MAX, Mcp};
+pub use old_names::old_names;
 pub use policy::{Exception, Identifiers, Policy};
 pub use reader::Section;
 pub use reader::{Author, Reader};
@@ -46,9 +55,12 @@ pub use retention::Retention;
 pub use retrieval::Retrieval;
 pub use rotation::{Rotation, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use saving::{SameText, Saving};
-pub use service::{PER_MINUTE_MIN, Service, address_fault};
+pub use service::{Address, PER_MINUTE_MIN, PRICE_MAX, Service, address_fault};
+pub use shown::{MASK, ShownValue, differing, explain, masked_url, shown, shown_variable};
 pub use shutdown::Shutdown;
+pub use sources::{Origin, Resolved, Setting, find, resolve, unknown_key};
 pub use table::table;
+pub use variables::{FILE_SUFFIX, VARIABLE_PREFIX, variable};
 
 use crate::wire::NotApplied;
 

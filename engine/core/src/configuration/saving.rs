@@ -9,7 +9,7 @@ section! {
     "saving" => Saving {
         /// what to do when a memory of the project already has the [same text](engine.md#the-same-text-again)
         "sameText" same_text: SameText, or SameText::SaveAndReport, since "0.1.0"
-            => Key::one_of(SameText::WORDS).field("spec.saving.sameText");
+            => Key::one_of(SameText::WORDS).field("spec.saving.sameText").live();
     }
 }
 

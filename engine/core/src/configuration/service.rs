@@ -1,6 +1,7 @@
 //! Settings of services that compute vectors or rerank, shared by `embedding` and `rerank`.
 
 use std::net::IpAddr;
+use std::ops::Not;
 
 /// Minimum requests and tokens per minute that can be configured. A quarter of them is reserved for searches.
 pub const PER_MINUTE_MIN: u32 = 4;
@@ -9,7 +10,7 @@ pub(super) const PER_MINUTE: (u64, u64) = (PER_MINUTE_MIN as u64, u32::MAX as u6
 /// Default number of requests per minute.
 pub(super) const REQUESTS_PER_MINUTE_DEFAULT: u32 = 600;
 /// Maximum price of a million tokens.
-pub(super) const PRICE_MAX: f64 = 1e6;
+pub const PRICE_MAX: f64 = 1e6;
 
 /// The settings of a service in a section.
 #[derive(Debug, Clone, Copy)]
@@ -55,12 +56,12 @@ impl Service<'_> {
             }
         }
         let Some(url) = self.url else { return };
-        let Some((scheme, host)) = scheme_and_host(url) else {
+        let Some(address) = Address::of(url) else {
             faults.push(address_fault(section));
             return;
         };
         // The API key must not be sent unencrypted over the network.
-        if self.api_key_file.is_some() && scheme == "http" && !is_this_machine(host) {
+        if self.api_key_file.is_some() && !address.is_encrypted && !is_this_machine(address.host) {
             faults.push(format!("{section}.url must be https:// where {section}.apiKeyFile is given"));
         }
     }
@@ -74,15 +75,42 @@ pub fn address_fault(section: &str) -> String {
     )
 }
 
-fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    let right = matches!(scheme, "http" | "https") && !authority.contains('@') && !host.is_empty();
-    right.then_some((scheme, host))
+/// The parts of a URL that decide where requests go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// Whether connections are encrypted.
+    pub is_encrypted: bool,
+    /// Host, without brackets.
+    pub host: &'a str,
+    /// Port, or the default of the scheme.
+    pub port: u16,
+}
+
+impl Address<'_> {
+    /// The address in a URL; none if requests cannot be sent to the URL.
+    #[must_use]
+    pub fn of(url: &str) -> Option<Address<'_>> {
+        let (scheme, rest) = url.split_once("://")?;
+        let (is_encrypted, default) = match scheme {
+            "https" => (true, 443),
+            "http" => (false, 80),
+            _ => return None,
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, port)) => (host, port.is_empty().not().then_some(port)),
+            None => authority.find(':').map_or((authority, None), |at| {
+                let (host, port) = authority.split_at(at);
+                (host, Some(port))
+            }),
+        };
+        let port = match port {
+            Some(port) => port.strip_prefix(':')?.parse().ok().filter(|port| *port > 0)?,
+            None => default,
+        };
+        let is_host = !authority.contains('@') && !host.is_empty();
+        is_host.then_some(Address { is_encrypted, host, port })
+    }
 }
 
 fn is_this_machine(host: &str) -> bool {

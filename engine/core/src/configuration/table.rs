@@ -4,24 +4,27 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::key::{Key, Kind};
+use super::key::{Key, Kind, Reload};
 use super::keys;
 
 /// The table in Markdown.
 #[must_use]
 pub fn table() -> String {
-    let mut text = "| key | default | bounds | resource (`spec.…`) | |\n|---|---|---|---|---|\n".to_owned();
+    let mut text =
+        "| key | default | bounds | resource (`spec.…`) | reload | |\n|---|---|---|---|---|---|\n".to_owned();
     for (section, key) in keys() {
         let cells = [default(key), bounds(key), resource(key), about(key)];
         let cells = cells.map(|cell| if cell.is_empty() { cell } else { format!("{cell} ") });
         let [default, bounds, resource, about] = cells;
         let name = key.name;
-        let _infallible = writeln!(text, "| `{section}.{name}` | {default}| {bounds}| {resource}| {about}|");
+        let reload = if key.reload == Reload::Live { "live" } else { "restart" };
+        let _infallible =
+            writeln!(text, "| `{section}.{name}` | {default}| {bounds}| {resource}| {reload} | {about}|");
     }
     text
 }
 
-fn default(key: &Key) -> String {
+pub(super) fn default(key: &Key) -> String {
     match key.default.map(|default| default()) {
         Some(Value::Number(number)) => grouped(&number.to_string()),
         Some(Value::String(word)) => format!("`{word}`"),
@@ -30,7 +33,7 @@ fn default(key: &Key) -> String {
     }
 }
 
-fn bounds(key: &Key) -> String {
+pub(super) fn bounds(key: &Key) -> String {
     match key.kind {
         Kind::Text => String::new(),
         Kind::Bool => "`true`, `false`".to_owned(),
@@ -45,14 +48,14 @@ fn bounds(key: &Key) -> String {
     }
 }
 
-fn resource(key: &Key) -> String {
+pub(super) fn resource(key: &Key) -> String {
     let field = key.field.and_then(|field| field.strip_prefix("spec."));
     let field = field.map(|field| format!("`{field}`")).unwrap_or_default();
     format!("{field}{}", key.field_note)
 }
 
 /// The description of a key, on one line.
-fn about(key: &Key) -> String {
+pub(super) fn about(key: &Key) -> String {
     let about = key.about.split_whitespace().collect::<Vec<_>>().join(" ");
     match key.needs {
         Some((other, word)) => format!("{about}; only with `{other}: {word}`"),

@@ -8,9 +8,11 @@ use crate::guard::{Automatic, Dependency, Reason};
 const LATENCY_BUCKETS_S: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-const CACHES: &[&str] = &["checkout", "memory", "search"];
-const CACHE_OUTCOMES: &[&str] = &["fresh", "hit", "miss", "negative"];
+const CACHES: &[&str] = &["catalog", "checkout", "memory", "search"];
+const CACHE_OUTCOMES: &[&str] = &["fresh", "hit", "loading", "miss", "negative", "too_large"];
 const DEGRADED_OPERATION_NAMES: &[&str] = &["checkout", "items_search", "search"];
+const GRAPH_KINDS: &[&str] = &["entity", "observations", "relation"];
+const INVALIDATED_KINDS: &[&str] = &["entity", "memory", "observations", "relation"];
 const PROVIDERS: &[&str] = &["embedding", "rerank"];
 const PROVIDER_OUTCOMES: &[&str] = &[
     "breaker_open",
@@ -63,6 +65,8 @@ const REBUILD_REASONS: &[&str] =
 pub const REDACTION_FIELDS: &[&str] = &["content", "title", "tags", "actor", "reason", "value", "payload"];
 const RETENTION_OUTCOMES: &[&str] = &["applied", "planned", "refused"];
 const SCRUB_OUTCOMES: &[&str] = &["sound", "wrong"];
+/// Stages of a search, in their order.
+pub const STAGES: &[&str] = &["embed", "retrieve", "features", "rank", "fusion", "total"];
 const STORAGE_STEPS: &[&str] =
     &["append", "checkpoint", "compress", "erase", "judge", "mark", "open", "rotate", "tree"];
 
@@ -76,6 +80,8 @@ const GAUGE: MetricKind = MetricKind::Gauge;
 const LATENCY: MetricKind = MetricKind::Histogram(LATENCY_BUCKETS_S);
 
 crate::metric_table! {
+    BUILD_INFO: "memory_build_info", GAUGE, Count, [Label::from("version", "version of the engine")],
+        "1; the label is the version of the program.";
     APPENDS: "memory_appends_total", COUNTER, Count, [],
         "Events appended to the log and synced.";
     APPEND_SECONDS: "memory_append_seconds", LATENCY, Seconds, [],
@@ -122,6 +128,10 @@ crate::metric_table! {
         "Reads of the projection.";
     QUERY_SECONDS: "memory_query_seconds", LATENCY, Seconds, [Label::of("operation", QUERY_OPERATIONS)],
         "Duration of a read of the projection.";
+    STAGE_SECONDS: "memory_stage_seconds", LATENCY, Seconds, [Label::of("stage", STAGES)],
+        "Duration of a stage of a search or checkout that was not cached.";
+    CONTEXT_FAILURES: "memory_context_failures_total", COUNTER, Count, [Label::from("code", "codes of errors in answers")],
+        "Checkouts that were refused.";
     CACHE_REQUESTS: "memory_cache_requests_total", COUNTER, Count, [Label::of("cache", CACHES), Label::of("outcome", CACHE_OUTCOMES)],
         "Cache lookups.";
     DEGRADED_OPERATIONS: "memory_degraded_operations_total", COUNTER, Count, [Label::of("operation", DEGRADED_OPERATION_NAMES), Label::from("reason", "reasons of `degraded` in answers")],
@@ -144,6 +154,10 @@ crate::metric_table! {
         "Memories that wait for a vector from the configured provider.";
     HTTP_REQUESTS: "memory_http_requests_total", COUNTER, Count, [Label::from("route", "route templates of the API"), Label::from("code", "HTTP status codes")],
         "HTTP requests answered.";
+    GRAPH_UPSERTS: "memory_graph_upserts_total", COUNTER, Count, [Label::of("kind", GRAPH_KINDS)],
+        "Events that added to the graph.";
+    INVALIDATIONS: "memory_invalidations_total", COUNTER, Count, [Label::of("kind", INVALIDATED_KINDS)],
+        "Events that ended the validity of something.";
     POLICY_BLOCKED: "memory_policy_blocked_total", COUNTER, Count, [Label::from("detector", "detectors of the policy")],
         "Writes refused because of a secret, or because of personal data in a name.";
     REDACTIONS: "memory_redactions_total", COUNTER, Count, [Label::of("field", REDACTION_FIELDS), Label::from("kind", "kinds of personal data")],
@@ -180,6 +194,22 @@ crate::metric_table! {
         "Changes of the mode that could not be recorded in the log.";
 }
 
+/// Metrics of the process, which the Prometheus library collects. Both programs have them.
+pub mod process {
+    use super::super::MetricKind::{Counter, Gauge};
+
+    crate::metric_table! {
+        CPU: "process_cpu_seconds_total", Counter, Seconds, [], "Total user and system CPU time spent in seconds.";
+        OPEN_FILES: "process_open_fds", Gauge, Count, [], "Number of open file descriptors.";
+        OPEN_FILES_MAX: "process_max_fds", Gauge, Count, [], "Maximum number of open file descriptors.";
+        VIRTUAL_MEMORY: "process_virtual_memory_bytes", Gauge, Bytes, [], "Virtual memory size in bytes.";
+        RESIDENT_MEMORY: "process_resident_memory_bytes", Gauge, Bytes, [], "Resident memory size in bytes.";
+        START_TIME: "process_start_time_seconds", Gauge, UnixSeconds, [],
+            "Start time of the process since unix epoch in seconds.";
+        THREADS: "process_threads", Gauge, Count, [], "Number of OS threads in the process.";
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::table_faults;
@@ -188,5 +218,6 @@ mod tests {
     #[test]
     fn the_table_follows_the_conventions() {
         assert_eq!(table_faults(ALL, "memory_"), [] as [String; 0]);
+        assert_eq!(table_faults(process::ALL, "process_"), [] as [String; 0]);
     }
 }

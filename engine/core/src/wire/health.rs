@@ -12,9 +12,11 @@ use super::mode::ModeHealth;
 pub struct Health {
     /// Version of the engine's binary.
     pub version: String,
-    /// `degraded` when writes are refused that the mode allows, when reads are forced off, or when the projection cannot
-    /// answer.
+    /// `degraded` when something does not work or is not in force; `reasons` says what. The engine may still serve.
     pub status: EngineStatus,
+    /// Why the status is `degraded`; absent when it is `ok`, and in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<DegradedReason>,
     /// State of the log, which holds what is durable.
     pub log: LogHealth,
     /// State of the projection, which answers reads.
@@ -30,6 +32,73 @@ pub struct Health {
     /// there are none. Only a file written by the Kubernetes operator may have such parts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_applied: Vec<NotApplied>,
+    /// The configuration that is in force; absent in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<ConfigurationHealth>,
+}
+
+/// Why an engine is degraded. A version may add reasons: a client treats one that it does not know as any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DegradedReason {
+    /// The log is being opened; nothing is served yet.
+    LogOpening,
+    /// No space is left on the volume; writes are refused.
+    VolumeFull,
+    /// A write or a sync failed; writes are refused until one succeeds.
+    IoError,
+    /// The log failed verification; writes are refused.
+    LogCorrupt,
+    /// The projection is being rebuilt and does not answer yet; reads are refused.
+    ProjectionRebuilding,
+    /// The projection cannot be opened or built; reads are refused.
+    ProjectionFailed,
+    /// The embedding service does not answer; searches use the built-in vectors.
+    EmbeddingUnavailable,
+    /// The reranking service does not answer; results keep their order.
+    RerankUnavailable,
+    /// The key of the pseudonyms is missing; writes with personal data in names are refused.
+    PseudonymKeyLost,
+    /// The configuration file cannot be read or is invalid; the configuration that was read before is in force.
+    ConfigurationInvalid,
+    /// The guard or a hold of a person allows less than the wanted mode; `mode` says why and until when.
+    ModeForced,
+    /// A reason of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The configuration that is in force, and the state of its file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationHealth {
+    /// SHA-256 of the file whose complete content is in force, 64 lower-case hexadecimal digits; absent without a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// State of the file now.
+    pub file: ConfigurationFile,
+    /// Keys of the file that take effect at the next start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restart_required: Vec<String>,
+}
+
+/// State of the configuration file, compared with the configuration in force.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigurationFile {
+    /// The engine was started without a file.
+    #[default]
+    None,
+    /// The complete content of the file is in force.
+    InForce,
+    /// The file has changed, and a part of it takes effect only at the next start.
+    RestartRequired,
+    /// The file has changed and is invalid; the configuration that was read before is in force.
+    Invalid,
+    /// The file cannot be read; the configuration that was read before is in force.
+    Unreadable,
+    /// A state of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A part of the configuration that the engine does not know. The value is never reported, because it may be
@@ -60,7 +129,7 @@ pub enum Unknown {
 pub enum EngineStatus {
     /// Reads and writes work.
     Ok,
-    /// Something is refused; `storage` and `projection` give the reason.
+    /// Something does not work or is not in force; `reasons` says what.
     Degraded,
 }
 

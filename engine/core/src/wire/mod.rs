@@ -7,6 +7,7 @@
 mod adapter;
 mod batch;
 mod checkout;
+mod diagnostics;
 mod document;
 mod feedback;
 mod forget;
@@ -32,6 +33,10 @@ pub use adapter::{
 };
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
 pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, RepeatedItem, Verdict};
+pub use diagnostics::{
+    BreakerState, CacheReport, Durations, MetricsReport, ModelHealth, ModelRole, ModelState, ModelsHealth,
+    ServiceHealth, SystemReport,
+};
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
@@ -42,8 +47,8 @@ pub use graph::{
     RelationsCreated,
 };
 pub use health::{
-    EngineStatus, Health, LogHealth, NotApplied, ProjectionHealth, ProjectionState, RebuildHealth,
-    StorageHealth, StorageReason, Unknown,
+    ConfigurationFile, ConfigurationHealth, DegradedReason, EngineStatus, Health, LogHealth, NotApplied,
+    ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth, StorageReason, Unknown,
 };
 pub use integrity::{
     AcceptedRollback, Anchor, CheckpointAnswer, CheckpointView, GivenAnchor, IntegrityFault,

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 
 use super::store::VectorStore;
 use crate::metrics::ProviderMetrics;
-use crate::providers::{Batch, CallObserver, Client, EmbeddingService, Failure, PROBE_TEXT, Purpose, embed};
+use crate::providers::{
+    Batch, CallObserver, Client, EmbeddingService, Failure, PROBE_TEXT, Provider, Purpose, embed,
+};
 
 /// Maximum number of bytes of a text that are sent: models accept a few thousand tokens, and in the worst case each
 /// byte is a token.
@@ -104,6 +106,11 @@ pub struct EmbeddingDependencies {
 }
 
 impl Embeddings {
+    /// The service.
+    pub fn provider(&self) -> &Provider {
+        self.client.provider()
+    }
+
     /// Stops the background thread and cancels a request in flight.
     pub fn stop(&self) {
         self.stop.send_replace(true);

@@ -135,8 +135,27 @@ pub struct Provider {
     paused: Mutex<Option<Instant>>,
     /// Requests that clients wait for. A service that hangs must not collect more and more of them.
     interactive: Semaphore,
+    last: Mutex<Last>,
     metrics: Arc<ProviderMetrics>,
     observer: Arc<dyn CallObserver>,
+}
+
+/// The last answers of a service.
+#[derive(Debug, Clone, Copy, Default)]
+struct Last {
+    success: Option<Instant>,
+    failure: Option<(Instant, &'static str)>,
+}
+
+/// What is known about a service, for reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProviderReport {
+    /// Whether the circuit breaker is open: the service is not called.
+    pub is_breaker_open: bool,
+    /// Time since the last successful request.
+    pub since_success: Option<Duration>,
+    /// Time since the last failed request, and the label of the failure.
+    pub since_failure: Option<(Duration, &'static str)>,
 }
 
 impl Provider {
@@ -163,6 +182,7 @@ impl Provider {
             breaker: Mutex::default(),
             paused: Mutex::default(),
             interactive: Semaphore::new(INTERACTIVE_MAX),
+            last: Mutex::default(),
             metrics,
             observer,
         }))
@@ -170,6 +190,17 @@ impl Provider {
 
     pub fn service(&self) -> &Service {
         &self.service
+    }
+
+    /// What is known about the service.
+    pub fn report(&self) -> ProviderReport {
+        let now = Instant::now();
+        let Last { success, failure } = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        ProviderReport {
+            is_breaker_open: self.breaker.lock().unwrap_or_else(PoisonError::into_inner).is_open(),
+            since_success: success.map(|at| now.saturating_duration_since(at)),
+            since_failure: failure.map(|(at, label)| (now.saturating_duration_since(at), label)),
+        }
     }
 
     /// Counts a retry.
@@ -201,6 +232,7 @@ impl Provider {
     fn record<T>(&self, answer: &Result<T, Failure>) {
         let outcome = answer.as_ref().map_or_else(|failure| failure.label(), |_| "ok");
         self.metrics.requests.with_label_values(&[self.name, outcome]).inc();
+        self.note(outcome, answer.is_ok());
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Ok(_) => breaker.succeeded(),
@@ -214,7 +246,17 @@ impl Provider {
         self.metrics.breaker.with_label_values(&[self.name]).set(i64::from(breaker.is_open()));
     }
 
-    /// Reads the key file again. Returns whether the key differs from the one that was used.
+    fn note(&self, outcome: &'static str, is_success: bool) {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_success {
+            true => last.success = Some(now),
+            false => last.failure = Some((now, outcome)),
+        }
+    }
+
+    /// Reads the key file again, because the key may have been rotated. Returns whether the key differs from the one
+    /// that was used.
     fn reload_key(&self) -> bool {
         let Some(path) = &self.service.key_file else { return false };
         match secret::read(path) {

@@ -66,6 +66,11 @@ impl Reranker {
         Ok(Reranker { client: Client::new(provider)?, top: service.top })
     }
 
+    /// The service.
+    pub fn provider(&self) -> &Provider {
+        self.client.provider()
+    }
+
     /// How many of the best results of a search are ranked.
     pub fn top(&self) -> usize {
         self.top

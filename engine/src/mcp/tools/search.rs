@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use engine_core::limits::{
-    NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN,
-    SEARCH_OFFSET_MAX, TAG_CHARS_MAX, TAGS_MAX,
+    NAME_CHARS_MAX, QUERY_CHARS_MAX, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX, TAG_CHARS_MAX,
+    TAGS_MAX,
 };
 use engine_core::parts::{ROOM, cost, fitting};
 use engine_core::request;
@@ -161,7 +161,7 @@ pub(super) async fn find(
         mode: SearchMode::Hybrid,
         explain,
         moment,
-        limit: limit.map_or(SEARCH_LIMIT_DEFAULT, small),
+        limit: limit.map_or_else(|| operations.search_limit(), small),
         offset: offset.map_or(0, small),
     };
     Ok((*operations.search(search, None).await?).clone())

@@ -6,11 +6,12 @@ use crds::PolicyException;
 use engine_core::{
     configuration::{
         Configuration, Embedding, Exception, Identifiers, Identity, Integrity, Limits, LogLevel, Logging,
-        Mcp, Policy, Provider, Retention, Rotation, SameText, Saving, Shutdown,
+        Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving, Shutdown,
     },
     digest::Hash,
 };
 
+use super::external_service::{embedding_key_path, embedding_service, rerank_key_path};
 use crate::validate::Valid;
 
 /// The content of `config.yaml`. The pod template contains a hash of it, so that a change replaces the pod.
@@ -37,6 +38,7 @@ fn configuration(valid: &Valid) -> Configuration {
         retention: valid.retention.as_ref().map(retention).unwrap_or_default(),
         saving: valid.saving.as_ref().map(saving).unwrap_or_default(),
         embedding: valid.embedding.as_ref().map(embedding).unwrap_or_default(),
+        rerank: valid.rerank.as_ref().map(rerank).unwrap_or_default(),
         mcp: valid.mcp.as_ref().map(mcp).unwrap_or_default(),
         limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
         ..Configuration::default()
@@ -104,14 +106,76 @@ fn saving(saving: &crds::Saving) -> Saving {
     }
 }
 
+/// Converts a number whose type in the configuration is another one.
+fn number<T: TryFrom<u32>>(number: Option<i32>) -> Option<T> {
+    checked(number).and_then(|number| number.try_into().ok())
+}
+
+/// Converts a number of requests or tokens, which validation has found to be within the bounds of the configuration.
+fn per_minute(number: Option<i64>) -> Option<u32> {
+    number.and_then(|number| number.try_into().ok())
+}
+
 fn embedding(embedding: &crds::Embedding) -> Embedding {
-    let crds::Embedding { provider } = embedding;
-    let provider = match provider {
+    let provider = match embedding.provider {
         crds::EmbeddingProvider::Builtin => Provider::BuiltIn,
         crds::EmbeddingProvider::Hashing => Provider::Hashing,
         crds::EmbeddingProvider::Off => Provider::Off,
+        crds::EmbeddingProvider::Http => Provider::Http,
     };
-    Embedding { provider: Some(provider), ..Embedding::default() }
+    let service = embedding_service(embedding).cloned().map(http_embedding).unwrap_or_default();
+    Embedding { provider: Some(provider), ..service }
+}
+
+fn http_embedding(service: crds::EmbeddingService) -> Embedding {
+    let crds::EmbeddingService {
+        url,
+        model,
+        dimension,
+        key_secret_ref,
+        timeout_seconds,
+        query_timeout_millis,
+        batch,
+        max_requests_per_minute,
+        max_tokens_per_minute,
+        cost_per_million_tokens,
+    } = service;
+    Embedding {
+        url: Some(url),
+        model: Some(model),
+        dimension: number(dimension),
+        api_key_file: key_secret_ref.map(|_| embedding_key_path()),
+        timeout_seconds: number(timeout_seconds),
+        query_timeout_millis: number(query_timeout_millis),
+        batch: number(batch),
+        max_requests_per_minute: per_minute(max_requests_per_minute),
+        max_tokens_per_minute: per_minute(max_tokens_per_minute),
+        cost_per_million_tokens,
+        ..Embedding::default()
+    }
+}
+
+fn rerank(rerank: &crds::Rerank) -> Rerank {
+    let crds::Rerank {
+        url,
+        model,
+        top,
+        key_secret_ref,
+        timeout_seconds,
+        max_requests_per_minute,
+        max_tokens_per_minute,
+        cost_per_million_tokens,
+    } = rerank.clone();
+    Rerank {
+        url: Some(url),
+        model: Some(model),
+        top: number(top),
+        api_key_file: key_secret_ref.map(|_| rerank_key_path()),
+        timeout_seconds: number(timeout_seconds),
+        max_requests_per_minute: per_minute(max_requests_per_minute),
+        max_tokens_per_minute: per_minute(max_tokens_per_minute),
+        cost_per_million_tokens,
+    }
 }
 
 fn mcp(mcp: &crds::Mcp) -> Mcp {

@@ -6,6 +6,7 @@ mod claim;
 mod config_map;
 mod disruption_budget;
 mod engine_config;
+mod external_service;
 mod headless_service;
 mod network_policy;
 mod pod_settings;

@@ -1,20 +1,21 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::networking::v1::{
-        NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+        NetworkPolicyPort, NetworkPolicySpec,
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::owned;
+use super::{external_service::external_services, owned};
 use crate::{
     names::{self, ADMIN_PORT, API_PORT},
     validate::Valid,
 };
 
 /// A NetworkPolicy for the pod: pods in the engine's namespace can reach the memory API, and the operator can reach the
-/// administration port. The engine cannot open connections, because it needs none.
+/// administration port. The engine can open connections only to the services that the spec names.
 #[must_use]
 pub fn network_policy(valid: &Valid) -> NetworkPolicy {
     NetworkPolicy {
@@ -34,9 +35,26 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
             ]),
             // An empty list instead of none: the operator then owns the field, and a rule that someone adds counts as
             // drift.
-            egress: Some(Vec::new()),
+            egress: Some(egress(valid)),
         }),
     }
+}
+
+/// Ports of DNS servers. Policies apply to the port of a pod, not to that of its Service, and the DNS pods of some
+/// distributions listen on 5353.
+const DNS_PORTS: [u16; 2] = [53, 5353];
+
+/// What the engine may connect to: nothing, or DNS and the ports of the services that the spec names. A policy cannot
+/// name a host, and the address behind a name changes, so the ports are open to every address.
+fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
+    let ports: BTreeSet<u16> = external_services(valid).iter().filter_map(|service| service.port()).collect();
+    if ports.is_empty() {
+        return Vec::new();
+    }
+    let dns = ["UDP", "TCP"].into_iter().flat_map(|protocol| DNS_PORTS.map(|port| port_of(port, protocol)));
+    let services = ports.into_iter().map(|port| port_of(port, "TCP"));
+    let rule = |ports| NetworkPolicyEgressRule { to: None, ports: Some(ports) };
+    vec![rule(dns.collect()), rule(services.collect())]
 }
 
 fn operator_pods(namespace: &str) -> NetworkPolicyPeer {
@@ -53,12 +71,13 @@ fn labelled(match_labels: BTreeMap<String, String>) -> LabelSelector {
 }
 
 fn rule(port: u16, from: NetworkPolicyPeer) -> NetworkPolicyIngressRule {
-    NetworkPolicyIngressRule {
-        from: Some(vec![from]),
-        ports: Some(vec![NetworkPolicyPort {
-            port: Some(IntOrString::Int(i32::from(port))),
-            protocol: Some("TCP".to_owned()),
-            end_port: None,
-        }]),
+    NetworkPolicyIngressRule { from: Some(vec![from]), ports: Some(vec![port_of(port, "TCP")]) }
+}
+
+fn port_of(port: u16, protocol: &str) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        port: Some(IntOrString::Int(i32::from(port))),
+        protocol: Some(protocol.to_owned()),
+        end_port: None,
     }
 }

@@ -18,7 +18,9 @@ use k8s_openapi::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    engine_config, hex, owned,
+    engine_config,
+    external_service::external_services,
+    hex, owned,
     pod_settings::{affinity, security_context, toleration, topology_spread},
     value,
 };
@@ -132,11 +134,7 @@ fn container(valid: &Valid) -> Container {
             limits: amounts(&valid.resources.limits),
             claims: None,
         }),
-        volume_mounts: Some(vec![
-            mount("data", "/data", None),
-            mount("config", "/etc/memory-engine", Some(true)),
-            mount("anchor", ANCHOR_PATH, Some(true)),
-        ]),
+        volume_mounts: Some(volume_mounts(valid)),
         // A variable instead of an argument: an engine that is older than the operator ignores an unknown variable.
         env: Some(vec![EnvVar {
             name: "MEMORY_ENGINE_ANCHOR".to_owned(),
@@ -180,8 +178,18 @@ fn mount(name: &str, path: &str, read_only: Option<bool>) -> VolumeMount {
     VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), read_only, ..VolumeMount::default() }
 }
 
+fn volume_mounts(valid: &Valid) -> Vec<VolumeMount> {
+    let mut mounts = vec![
+        mount("data", "/data", None),
+        mount("config", "/etc/memory-engine", Some(true)),
+        mount("anchor", ANCHOR_PATH, Some(true)),
+    ];
+    mounts.extend(external_services(valid).iter().filter_map(|service| service.key_mount()));
+    mounts
+}
+
 fn volumes(valid: &Valid) -> Vec<Volume> {
-    vec![
+    let mut volumes = vec![
         Volume {
             name: "data".to_owned(),
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
@@ -209,7 +217,9 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
             }),
             ..Volume::default()
         },
-    ]
+    ];
+    volumes.extend(external_services(valid).iter().filter_map(|service| service.key_volume()));
+    volumes
 }
 
 fn amounts(list: &crds::ResourceList) -> Option<BTreeMap<String, Quantity>> {

@@ -1,13 +1,47 @@
 //! `ConfigurationApplied`: whether the engine applies all of its configuration. An engine with a pinned image may be
-//! older than the operator.
+//! older than the operator, and a pod may have started with an earlier version of its ConfigMap.
 
 use engine_core::{
     configuration::keys,
-    wire::{NotApplied, Unknown},
+    wire::{ConfigurationFile, ConfigurationHealth, NotApplied, Unknown},
 };
+use sha2::{Digest, Sha256};
 
-use super::facts::Facts;
+use super::{facts::Facts, outcome::Outcome};
+use crate::build::{engine_config, hex};
 use crate::conditions::{Reason, Truth, Verdict};
+
+/// The verdict if another configuration than the wanted one is in force. An engine that reports no hash is older than
+/// this rule; an invalid spec has no wanted configuration.
+pub(super) fn outdated(facts: &Facts<'_>) -> Option<Verdict> {
+    let Outcome::Applied { valid, .. } = facts.outcome else { return None };
+    let configuration = facts.health()?.configuration.as_ref()?;
+    let in_force = configuration.sha256.as_ref()?;
+    let wanted = hex(&Sha256::digest(engine_config(valid)));
+    (*in_force != wanted).then(|| {
+        let message = format!("the engine runs with an earlier configuration: {}", why(configuration));
+        Verdict::new(Truth::False, Reason::ConfigurationOutdated, message)
+    })
+}
+
+fn why(configuration: &ConfigurationHealth) -> String {
+    match configuration.file {
+        ConfigurationFile::RestartRequired => format!(
+            "these keys take effect when the pod is restarted: {}. Delete the pod",
+            configuration.restart_required.join(", ")
+        ),
+        ConfigurationFile::Invalid => {
+            "its file is invalid; the log of the engine names the faults".to_owned()
+        }
+        ConfigurationFile::Unreadable => {
+            "its file cannot be read; the log of the engine has the reason".to_owned()
+        }
+        // The kubelet updates the files of a ConfigMap with a delay of about a minute.
+        ConfigurationFile::InForce | ConfigurationFile::None | ConfigurationFile::Unknown => {
+            "its file does not have the new content yet".to_owned()
+        }
+    }
+}
 
 /// The verdict from the engine's report, which lists the parts of the configuration that the engine does not know.
 pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {

@@ -121,9 +121,11 @@ pub(super) const TABLE: [Row; 7] = [
         kind: ConfigurationApplied,
         rules: &[
             Decides(&[PodStarting], report::of_an_old_pod),
-            Decides(&[ConfigurationInEffect, EngineTooOld, EngineStarting, PodStarting], |facts| {
-                report::missing(facts, ConfigurationApplied)
-            }),
+            Decides(
+                &[ConfigurationInEffect, ConfigurationOutdated, EngineTooOld, EngineStarting, PodStarting],
+                |facts| report::missing(facts, ConfigurationApplied),
+            ),
+            Decides(&[ConfigurationOutdated], configuration::outdated),
             Decides(&[ConfigurationInEffect, EngineTooOld], configuration::reported),
         ],
     },

@@ -88,4 +88,21 @@ pub enum Fault {
         /// The field that is missing.
         needed: &'static str,
     },
+    /// The URL of a service in this section is not usable.
+    #[error(
+        "{0}.url must be the complete URL of requests, http:// or https://, without user, password and fragment"
+    )]
+    Url(&'static str),
+    /// The API key of the service in this section would be sent unencrypted.
+    #[error("{0}.url must be https:// where {0}.keySecretRef is given: the key must not be sent unencrypted")]
+    KeyUnencrypted(&'static str),
+    /// The name of the model in this section is empty or has control characters.
+    #[error("{0}.model must be a name without control characters")]
+    Model(&'static str),
+    /// The price in this section is out of range.
+    #[error("{0}.costPerMillionTokens must be a number from 0 to 1000000")]
+    Price(&'static str),
+    /// The reference to a key in this section is not valid.
+    #[error("{0}.keySecretRef must have the name of a Secret and one of its keys")]
+    KeyReference(&'static str),
 }

@@ -26,6 +26,7 @@ use operator_core::{
 };
 use serde_json::{Value, json};
 
+use crate::external_services::{embedding_service, rerank};
 use crate::world::{
     carry_out, condition, engine, health, observed, planned, settings, settled, status_of, status_of_faults,
     valid,
@@ -49,7 +50,7 @@ fn names(names: &[&str]) -> Option<Vec<String>> {
     Some(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
-fn full() -> MemoryEngineSpec {
+pub(crate) fn full() -> MemoryEngineSpec {
     let hashed = PolicyException {
         detector: "github-token".into(),
         sha256: Some("1".repeat(64)),
@@ -70,7 +71,8 @@ fn full() -> MemoryEngineSpec {
             spike_guard_percent: Some(30),
         }),
         saving: Some(Saving { same_text: Some(SameText::SaveOnce) }),
-        embedding: Some(Embedding { provider: EmbeddingProvider::Off }),
+        embedding: Some(Embedding { provider: EmbeddingProvider::Http, http: Some(embedding_service()) }),
+        rerank: Some(rerank()),
         mcp: Some(Mcp {
             allowed_hosts: vec!["proxy.example.org:8443".into(), "[fd00::1]".into()],
             server_memory_tools: true,
@@ -121,11 +123,15 @@ fn a_section_that_is_left_out_changes_no_byte_and_restarts_nobody() {
         ..MemoryEngineSpec::default()
     };
     assert_eq!(text_of(empty), BEFORE, "a section without any field");
-    // The stored text is the configuration with every section, as the operator wrote it before it used the engine's
-    // schema.
+    // The stored text is the configuration with every section, in the form in which the operator has written every
+    // section since it first existed.
     assert_eq!(text_of(full()), include_str!("config_full.yaml"));
     // Checks that a change of the configuration changes the text.
     let embedding = Some(Embedding::default());
+    assert!(
+        text_of(MemoryEngineSpec { embedding: embedding.clone(), ..MemoryEngineSpec::default() })
+            .starts_with("embedding:\n  provider: builtin\n")
+    );
     assert_ne!(text_of(MemoryEngineSpec { embedding, ..MemoryEngineSpec::default() }), BEFORE);
 }
 
@@ -151,7 +157,18 @@ fn what_is_said_reaches_the_engine() {
         json!({"maxAgeDays": 365, "maxEntriesPerProject": 10_000, "spikeGuardPercent": 30})
     );
     assert_eq!(config["saving"], json!({"sameText": "SaveOnce"}));
-    assert_eq!(config["embedding"], json!({"provider": "none"}));
+    let embedding = json!({
+        "provider": "http", "url": "https://models.example.org/v1/embeddings", "model": "small", "dimension": 512,
+        "apiKeyFile": "/run/memory-engine/embedding-key/key", "timeoutSeconds": 20, "queryTimeoutMillis": 400,
+        "batch": 32, "maxRequestsPerMinute": 1200, "maxTokensPerMinute": u32::MAX, "costPerMillionTokens": 0.02,
+    });
+    assert_eq!(config["embedding"], embedding);
+    let rerank = json!({
+        "url": "https://models.example.org:8443/v1/rerank", "model": "cross", "top": 20,
+        "apiKeyFile": "/run/memory-engine/rerank-key/key", "timeoutSeconds": 3, "maxRequestsPerMinute": 60,
+        "maxTokensPerMinute": 100_000, "costPerMillionTokens": 2.0,
+    });
+    assert_eq!(config["rerank"], rerank);
     assert_eq!(
         config["mcp"],
         json!({
@@ -225,7 +242,7 @@ fn faults(spec: MemoryEngineSpec) -> Vec<String> {
 /// Applies `change` to a spec and checks that validation finds as many faults as `expected` has texts, and that each
 /// fault contains its text.
 #[track_caller]
-fn check(change: impl FnOnce(&mut MemoryEngineSpec), expected: &[&str]) {
+pub(crate) fn check(change: impl FnOnce(&mut MemoryEngineSpec), expected: &[&str]) {
     let mut spec = full();
     change(&mut spec);
     let found = faults(spec);

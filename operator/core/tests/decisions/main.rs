@@ -3,7 +3,9 @@
 mod access;
 mod admission;
 mod anchors;
+mod configuration_in_force;
 mod configurations;
+mod external_services;
 mod generations;
 mod history;
 mod integrity;

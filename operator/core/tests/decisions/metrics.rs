@@ -48,12 +48,15 @@ fn page() -> String {
         "# Metrics\n\n<!-- Written by `make generate` from engine/core/src/metrics/table.rs and operator/core/src/metrics.rs. \
          -->\n\n\
          Engines serve their metrics at `/metrics` of the administration port (8081), the operator at `/metrics` of its\n\
-         port 8080. Both use the Prometheus text format, and both also expose the `process_*` metrics of the process.\n\
-         Label values are chosen by the program, never by a client, so the number of series is bounded.\n\n\
+         port 8080. Both use the Prometheus text format. Label values are chosen by the program, never by a client, so\n\
+         the number of series is bounded. Gauges have the value of the moment of the scrape. Series end with the process:\n\
+         those of a section that was removed from the configuration are gone after the restart.\n\n\
          ## Engine\n\nEvery sample has the label `engine`, `namespace/name` of the resource.\n\n{}\n\
-         ## Operator\n\n{}",
+         ## Operator\n\n{}\n\
+         ## Process\n\nBoth programs expose these metrics of their own process.\n\n{}",
         rows(table::ALL),
-        rows(metrics::ALL)
+        rows(metrics::ALL),
+        rows(table::process::ALL)
     )
 }
 

@@ -242,7 +242,7 @@ fn shaped() -> MemoryEngineSpec {
     spec
 }
 
-fn child(spec: MemoryEngineSpec, kind: ChildKind, name: &str) -> Value {
+pub(crate) fn child(spec: MemoryEngineSpec, kind: ChildKind, name: &str) -> Value {
     let mut engine = engine();
     engine.spec = spec;
     let wanted = ChildKey { kind, name: name.into() };

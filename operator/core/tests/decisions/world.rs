@@ -196,6 +196,8 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
         started_at: Timestamp::UNIX_EPOCH,
         mode: None,
         not_applied: Vec::new(),
+        reasons: Vec::new(),
+        configuration: None,
     }
 }
 

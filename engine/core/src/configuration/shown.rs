@@ -1,0 +1,154 @@
+//! The configuration for people: all values with their origins, the description of one key, and the keys whose values
+//! differ. Secrets are masked.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::key::{Key, Reload};
+use super::old_names::old_names;
+use super::sources::{Resolved, find, parsed, unknown_key};
+use super::table;
+use super::variables::{FILE_SUFFIX, variable};
+use super::{Configuration, keys};
+
+/// What is shown instead of a secret.
+pub const MASK: &str = "***";
+
+/// A value of the configuration, as it may be shown.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ShownValue {
+    /// Section and key.
+    pub key: String,
+    /// The value; null if there is none.
+    pub value: Value,
+    /// Where the value comes from.
+    pub origin: String,
+}
+
+/// Every key with its value and origin.
+#[must_use]
+pub fn shown(resolved: &Resolved) -> Vec<ShownValue> {
+    let values = values(&resolved.configuration);
+    let of_key = |(section, key): (&'static str, &'static Key)| {
+        let name = format!("{section}.{}", key.name);
+        let set = values.get(section).and_then(|section| section.get(key.name)).cloned();
+        let value = set.or_else(|| key.default.map(|default| default())).unwrap_or_default();
+        ShownValue { value: masked(value), origin: resolved.origin(&name).to_string(), key: name }
+    };
+    keys().map(of_key).collect()
+}
+
+fn values(configuration: &Configuration) -> Value {
+    serde_json::to_value(configuration).expect("plain values are JSON")
+}
+
+/// Keys whose values differ between two configurations.
+#[must_use]
+pub fn differing(one: &Configuration, other: &Configuration) -> Vec<(&'static str, &'static Key)> {
+    let (one, other) = (values(one), values(other));
+    let of = |all: &Value, section: &str, key: &Key| {
+        let set = all.get(section).and_then(|section| section.get(key.name)).cloned();
+        set.or_else(|| key.default.map(|default| default()))
+    };
+    keys().filter(|(section, key)| of(&one, section, key) != of(&other, section, key)).collect()
+}
+
+/// Masks the texts of exceptions, and what may be secret in URLs. Keys of services are never part of a configuration,
+/// only the paths of their files.
+fn masked(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(masked_url(&text)),
+        Value::Array(items) => items.into_iter().map(masked).collect(),
+        Value::Object(mut fields) => {
+            for (name, field) in &mut fields {
+                *field = if name == "value" { Value::from(MASK) } else { masked(field.take()) };
+            }
+            Value::Object(fields)
+        }
+        other => other,
+    }
+}
+
+/// Masks user, password and query of every URL in a text. A query is masked too, because some services expect their key
+/// there.
+#[must_use]
+pub fn masked_url(text: &str) -> String {
+    let Some((before, rest)) = text.split_once("://") else { return text.to_owned() };
+    // A password may contain any character, so everything up to the last `@` counts as user and password.
+    let authority_and_path = match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{MASK}@{}", masked_url(host)),
+        None => rest.to_owned(),
+    };
+    let visible = match authority_and_path.split_once('?') {
+        Some((path, _)) => format!("{path}?{MASK}"),
+        None => authority_and_path,
+    };
+    format!("{before}://{visible}")
+}
+
+/// Variables that an engine reads besides those of keys: its flags, and the settings of libraries.
+const OTHER_VARIABLES: [&str; 8] = [
+    "MEMORY_ENGINE_ADMIN_LISTEN",
+    "MEMORY_ENGINE_ANCHOR",
+    "MEMORY_ENGINE_CONFIG",
+    "MEMORY_ENGINE_DATA",
+    "MEMORY_ENGINE_LISTEN",
+    "RUST_BACKTRACE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+];
+
+/// The value of a variable as it may be shown; none for a variable that the engine does not read.
+#[must_use]
+pub fn shown_variable(name: &str, text: &str) -> Option<Value> {
+    if let Some((_, key)) = keys().find(|(section, key)| variable(section, key.name) == name) {
+        return Some(masked(parsed(key.kind, text)));
+    }
+    let of_file = name.strip_suffix(FILE_SUFFIX).unwrap_or_default();
+    let is_known = OTHER_VARIABLES.contains(&name)
+        || old_names().any(|old| old == name)
+        || keys().any(|(section, key)| variable(section, key.name) == of_file);
+    is_known.then(|| Value::from(masked_url(text)))
+}
+
+/// Describes a key.
+///
+/// # Errors
+/// There is no such key; the text says which ones there are.
+pub fn explain(name: &str) -> Result<String, String> {
+    let (section, key) = find(name).ok_or_else(|| unknown_key(name))?;
+    let variable = variable(section, key.name);
+    let mut text = format!("{section}.{}\n  {}\n", key.name, plain(&table::about(key)));
+    let or_none = |cell: String| if cell.is_empty() { "none".to_owned() } else { plain(&cell) };
+    let reload = match key.reload {
+        Reload::Live => "live: a change of the file takes effect at once",
+        Reload::Restart => "restart: a change takes effect at the next start",
+    };
+    for (label, value) in [
+        ("default", or_none(table::default(key))),
+        ("bounds", or_none(table::bounds(key))),
+        ("resource", or_none(table::resource(key))),
+        ("variable", format!("{variable}, or {variable}{FILE_SUFFIX} with the path of a file")),
+        ("flag", format!("--set {section}.{}=VALUE", key.name)),
+        ("reload", reload.to_owned()),
+        ("since", key.since.to_owned()),
+    ] {
+        let _infallible = writeln!(text, "  {label}: {value}");
+    }
+    Ok(text)
+}
+
+/// Removes the marks of Markdown: `[text](link)` and backticks.
+fn plain(markdown: &str) -> String {
+    let mut text = String::new();
+    let mut rest = markdown;
+    while let Some((before, behind)) = rest.split_once("](") {
+        let (lead, label) = before.rsplit_once('[').unwrap_or((before, ""));
+        text.push_str(lead);
+        text.push_str(label);
+        rest = behind.split_once(')').map_or("", |(_, behind)| behind);
+    }
+    text.push_str(rest);
+    text.replace('`', "")
+}

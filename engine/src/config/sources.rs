@@ -1,0 +1,153 @@
+//! Reads the configuration from its sources: the file, the environment with the files that its variables name, and the
+//! flags of the command line.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use engine_core::configuration::{
+    Author, Environment, Origin, Resolved, Setting, VARIABLE_PREFIX, environment, old_names, resolve,
+};
+use engine_core::digest::Hash;
+
+use super::{Config, ConfigError, converted};
+
+/// Maximum size of the configuration file, bytes. Most of it are exceptions of the policy: 256 with a reason each.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Maximum size of a file that a variable names, bytes. It contains the value of one key.
+const VALUE_BYTES_MAX: u64 = 256 << 10;
+
+/// Where the configuration comes from, on the command line.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration in YAML; every key is optional
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set a key of the configuration, for example log.level=debug; overrides environment and file
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::of_flag)]
+    pub(crate) set: Vec<Setting>,
+}
+
+/// The sources of the configuration.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    file: Option<PathBuf>,
+    flags: Vec<Setting>,
+    environment: Environment,
+    author: Author,
+}
+
+/// The texts of all files at one moment.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Texts {
+    file: Option<String>,
+    /// Values of the variables that name a file, in the order of the environment.
+    values: Vec<String>,
+}
+
+/// A configuration that was read from its sources.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) resolved: Resolved,
+    /// SHA-256 of the file, if there is one.
+    pub(crate) sha256: Option<String>,
+}
+
+impl Sources {
+    /// The sources of this process.
+    pub(crate) fn new(args: ConfigArgs, author: Author) -> Sources {
+        let is_ours = |name: &str| name.starts_with(VARIABLE_PREFIX) || old_names().any(|old| old == name);
+        // A name or a value that is not Unicode cannot be one of the configuration.
+        let variables: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| is_ours(name))
+            .collect();
+        let variables = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Sources { file: args.config, flags: args.set, environment: environment(variables, author), author }
+    }
+
+    /// Variables that have no effect, or that have a new name.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.environment.warnings
+    }
+
+    /// Whether a file can change what was read.
+    pub(crate) fn has_files(&self) -> bool {
+        self.file.is_some() || !self.environment.files.is_empty()
+    }
+
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// A file cannot be read, or there are faults, all of which are named.
+    pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
+        self.interpret(&self.read()?)
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn read(&self) -> Result<Texts, ConfigError> {
+        let text = |path: &Path, bytes_max| {
+            bounded(path, bytes_max).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+        };
+        let values =
+            self.environment.files.iter().map(|variable| text(variable.path.as_ref(), VALUE_BYTES_MAX));
+        Ok(Texts {
+            file: self.file.as_deref().map(|path| text(path, FILE_BYTES_MAX)).transpose()?,
+            values: values.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Checks the texts of the files together with the other sources.
+    ///
+    /// # Errors
+    /// There are faults, all of which are named.
+    pub(crate) fn interpret(&self, texts: &Texts) -> Result<Loaded, ConfigError> {
+        let path = self.file.clone();
+        let yaml: serde_yaml::Value = match (&texts.file, &path) {
+            (Some(text), Some(path)) => serde_yaml::from_str(text)
+                .map_err(|source| ConfigError::Yaml { path: path.clone(), source })?,
+            _ => serde_yaml::Value::Null,
+        };
+        let mut faults = self.environment.faults.clone();
+        let file = serde_json::to_value(yaml).unwrap_or_else(|_| {
+            faults.push("a key of the file is not a string".to_owned());
+            serde_json::Value::Null
+        });
+        let resolved = resolve(&file, &self.settings(texts), self.author);
+        let resolved = resolved.map_err(|found| faults.extend(found)).ok();
+        let config = resolved.as_ref().map(|resolved| {
+            let config = converted(resolved.configuration.clone(), &mut faults);
+            Config { not_applied: resolved.not_applied.clone(), ..config }
+        });
+        let sha256 = texts.file.as_ref().map(|text| Hash::of(text.as_bytes()).to_string());
+        match (config, resolved) {
+            (Some(config), Some(resolved)) if faults.is_empty() => Ok(Loaded { config, resolved, sha256 }),
+            _ => Err(ConfigError::Faults { path, faults }),
+        }
+    }
+
+    /// Every setting outside of the file, in ascending order of precedence.
+    fn settings(&self, texts: &Texts) -> Vec<Setting> {
+        let of_files = self.environment.files.iter().zip(&texts.values).map(|(variable, text)| Setting {
+            key: variable.key.clone(),
+            text: text.trim_end_matches(['\n', '\r']).to_owned(),
+            origin: Origin::Variable(variable.variable.clone()),
+        });
+        let settings = self.environment.settings.iter().cloned();
+        settings.chain(of_files).chain(self.flags.iter().cloned()).collect()
+    }
+}
+
+fn bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("the file has more than {bytes_max} bytes")));
+    }
+    Ok(text)
+}
