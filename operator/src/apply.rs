@@ -3,12 +3,13 @@
 
 use std::{sync::Arc, time::Instant};
 
-use engine_core::wire::GivenAnchor;
+use engine_core::wire::{DeclareHold, GivenAnchor, ModeHealth};
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
 use operator_core::{
+    mode::acknowledge_mode,
     names::{ChildKey, FIELD_MANAGER},
     observed::Observed,
     plan::{
@@ -20,6 +21,7 @@ use operator_core::{
 use crate::{
     cache::{api, api_resource, slim},
     context::{Context, identity},
+    engine_client::ReportError,
     error::{CallError, Error, call},
 };
 
@@ -51,7 +53,7 @@ pub(crate) async fn apply(
                 let written = written.map_err(|NamespaceEnding| Error::NamespaceEnding)?;
                 record_result(context, &namespace, write, written);
             }
-            Step::Call(Call::PushAnchor(given)) => push_anchor(&mut observed, given, context).await,
+            Step::Call(call) => carry_out(&mut observed, call, context).await,
         }
     }
     Ok((observed, progress.done()))
@@ -61,10 +63,40 @@ fn failure(error: &CallError) -> Failure {
     Failure { status: error.api().cloned().map(Box::new), text: error.to_string() }
 }
 
+async fn carry_out(observed: &mut Observed, call: &Call, context: &Context) {
+    match call {
+        Call::PushAnchor(given) => push_anchor(observed, given, context).await,
+        Call::PushMode(wanted) => {
+            let answer = context.engines.push_mode(&address(observed), wanted).await;
+            mode_answered(observed, answer, context);
+        }
+        Call::PushHold(hold) => {
+            let declared = DeclareHold { hold: hold.clone() };
+            let answer = context.engines.push_hold(&address(observed), &declared).await;
+            mode_answered(observed, answer, context);
+        }
+    }
+}
+
+/// Handles the engine's response to a mode. If it fails, the next reconcile plans the same call again.
+fn mode_answered(observed: &mut Observed, answer: Result<ModeHealth, ReportError>, context: &Context) {
+    match answer {
+        Ok(mode) => acknowledge_mode(observed, mode),
+        Err(error) => {
+            context.metrics.report_failures.inc();
+            tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "the mode could not be sent to the engine");
+            observed.mode_refusal = Some(error.to_string());
+        }
+    }
+}
+
+fn address(observed: &Observed) -> String {
+    observed.writer().pod.as_ref().and_then(|pod| pod.ip.clone()).unwrap_or_default()
+}
+
 /// Sends the engine the anchor that its log must extend. If this fails, the next reconcile plans the same call again.
 async fn push_anchor(observed: &mut Observed, given: &GivenAnchor, context: &Context) {
-    let ip = observed.writer().pod.as_ref().and_then(|pod| pod.ip.clone()).unwrap_or_default();
-    match context.engines.push_anchor(&ip, given).await {
+    match context.engines.push_anchor(&address(observed), given).await {
         Ok(found) => acknowledge_anchor(observed, found),
         Err(error) => {
             context.metrics.report_failures.inc();

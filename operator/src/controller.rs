@@ -18,7 +18,7 @@ use operator_core::{
     anchor::expected::{ExpectedHistory, expected_history},
     conditions::{ConditionType, Reason},
     observed::Observed,
-    plan::{Problem, plan},
+    plan::{Problem, plan, plan_mode},
     retry::is_deferred,
     status,
     validate::{self, Essentials},
@@ -107,6 +107,14 @@ fn counted(engine: &Guarded) -> Counted {
     Counted {
         phase: status.and_then(|status| status.phase),
         log_integrity: integrity.and_then(|condition| Reason::named(&condition.reason)),
+        mode: status.and_then(|status| status.effective_mode),
+        conditions: conditions
+            .iter()
+            .filter_map(|condition| {
+                let kind = ConditionType::ALL.into_iter().find(|kind| kind.as_str() == condition.type_)?;
+                Some((kind, condition.status.clone()))
+            })
+            .collect(),
     }
 }
 
@@ -161,6 +169,9 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Recon
     let valid = match checked {
         Ok(valid) => valid,
         Err(faults) => {
+            // The mode is set also with an invalid spec; nothing else is written.
+            let plan = plan_mode(&observed);
+            let (observed, _) = apply(observed, &plan, context).await?;
             let outcome = status::Outcome::Invalid { faults: &faults, essentials: &essentials };
             let wait = report(&observed, &expected, &outcome, context).await?;
             return Ok(ReconcileResult { action: Action::requeue(wait), problem: None });

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use engine_core::wire::{CheckpointAnswer, GivenAnchor, Health, IntegrityHealth};
+use engine_core::wire::{
+    CheckpointAnswer, DeclareHold, GivenAnchor, Health, IntegrityHealth, ModeHealth, ModeReport, WantMode,
+};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, StatusCode, body::Bytes};
 use hyper_util::{
@@ -92,6 +94,34 @@ impl EngineClient {
             .header("content-type", "application/json")
             .body(Full::from(serde_json::to_vec(given)?))?;
         self.exchange(request, &[StatusCode::OK, StatusCode::CONFLICT]).await
+    }
+
+    /// Sends the engine the wanted mode. The response contains the mode in effect.
+    ///
+    /// # Errors
+    /// The engine does not respond in time, or refuses the mode.
+    pub(crate) async fn push_mode(&self, ip: &str, wanted: &WantMode) -> Result<ModeHealth, ReportError> {
+        self.put_mode(ip, "/mode/wanted", serde_json::to_vec(wanted)?).await
+    }
+
+    /// Sends the engine the hold that the resource declares. The response contains the mode in effect.
+    ///
+    /// # Errors
+    /// The engine does not respond in time, or refuses the hold.
+    pub(crate) async fn push_hold(
+        &self,
+        ip: &str,
+        declared: &DeclareHold,
+    ) -> Result<ModeHealth, ReportError> {
+        self.put_mode(ip, "/mode/declared", serde_json::to_vec(declared)?).await
+    }
+
+    async fn put_mode(&self, ip: &str, path: &str, body: Vec<u8>) -> Result<ModeHealth, ReportError> {
+        let request = Request::put(self.address(ip, path))
+            .header("content-type", "application/json")
+            .body(Full::from(body))?;
+        let report: ModeReport = self.exchange(request, &[StatusCode::OK]).await?;
+        Ok(report.mode)
     }
 
     async fn exchange<T: DeserializeOwned>(

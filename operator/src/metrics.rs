@@ -2,8 +2,11 @@
 
 use std::sync::OnceLock;
 
-use crds::Phase;
-use operator_core::{conditions::Reason, metrics as table};
+use crds::{EngineMode, Phase};
+use operator_core::{
+    conditions::{ConditionType, Reason},
+    metrics as table,
+};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use service::{Family, MetricsError, Registry};
 
@@ -23,6 +26,8 @@ pub(crate) struct Metrics {
     anchors_waiting: IntGauge,
     engines: Family<IntGaugeVec>,
     log_integrity: Family<IntGaugeVec>,
+    modes: Family<IntGaugeVec>,
+    conditions: Family<IntGaugeVec>,
     counted: OnceLock<CountedSource>,
     waiting: OnceLock<WaitingSource>,
 }
@@ -31,6 +36,9 @@ pub(crate) struct Metrics {
 pub(crate) struct Counted {
     pub(crate) phase: Option<Phase>,
     pub(crate) log_integrity: Option<Reason>,
+    pub(crate) mode: Option<EngineMode>,
+    /// Type and status of each condition.
+    pub(crate) conditions: Vec<(ConditionType, String)>,
 }
 
 /// Returns the values of every existing engine.
@@ -59,6 +67,8 @@ impl Metrics {
             leading: registry.gauge(table::LEADING)?,
             engines: registry.gauges(table::ENGINES)?,
             log_integrity: registry.gauges(table::LOG_INTEGRITY)?,
+            modes: registry.gauges(table::MODES)?,
+            conditions: registry.gauges(table::CONDITIONS)?,
             counted: OnceLock::new(),
             waiting: OnceLock::new(),
             registry,
@@ -80,11 +90,18 @@ impl Metrics {
     pub(crate) fn text(&self) -> String {
         self.engines.reset();
         self.log_integrity.reset();
+        self.modes.reset();
+        self.conditions.reset();
         for engine in self.counted.get().map(|source| source()).unwrap_or_default() {
             let phase = engine.phase.map_or_else(|| "None".to_owned(), |phase| format!("{phase:?}"));
             self.engines.with_label_values(&[&phase]).inc();
             let reason = engine.log_integrity.map_or_else(|| "None".to_owned(), Reason::as_str);
             self.log_integrity.with_label_values(&[&reason]).inc();
+            let mode = engine.mode.map_or_else(|| "None".to_owned(), |mode| format!("{mode:?}"));
+            self.modes.with_label_values(&[&mode]).inc();
+            for (kind, status) in &engine.conditions {
+                self.conditions.with_label_values(&[kind.as_str(), status]).inc();
+            }
         }
         let waiting = self.waiting.get().map(|source| source()).unwrap_or_default();
         self.anchors_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));

@@ -11,6 +11,7 @@ mod external_service;
 mod integrity;
 mod limits;
 mod mcp;
+mod mode;
 mod policy;
 mod rerank;
 mod retention;
@@ -29,6 +30,7 @@ pub use integrity::{
 };
 pub use limits::Limits;
 pub use mcp::Mcp;
+pub use mode::{EngineMode, Guard};
 pub use policy::{Identifiers, Policy, PolicyException};
 pub use rerank::Rerank;
 pub use retention::Retention;
@@ -81,6 +83,7 @@ pub fn memory_engine_crd() -> Value {
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".status.effectiveMode"),
     printcolumn(name = "Head", type_ = "integer", json_path = ".status.log.headSeq"),
     printcolumn(
         name = "Log",
@@ -116,6 +119,16 @@ pub struct MemoryEngineSpec {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub image_pull_secrets: Vec<PullSecret>,
+
+    /// What clients may do. The mode in effect may be narrower: see `status.effectiveMode` and the condition
+    /// `ReadsEnabled`. A change takes effect within seconds and restarts nothing.
+    #[serde(default)]
+    pub mode: EngineMode,
+
+    /// When the engine turns its reads off because something that they need fails, and on again. Defaults to the
+    /// engine's own values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
 
     /// The pod that owns the log.
     #[serde(default)]

@@ -171,10 +171,15 @@ fn the_first_start_under_an_operator_accepts_writes_until_a_mode_is_said() {
     assert_eq!(mode(&engine)["told_by"], Value::Null);
 
     assert_eq!(want(&engine, "read_write", 2).status, 200);
+    let readable = |engine: &Running| {
+        eventually("reads work", || engine.admin("/readyz?for=reads").status == 200);
+    };
+    readable(&engine);
     assert_eq!(engine.total("q=x"), 1);
     assert_eq!(want(&engine, "off", 1).status, 409, "an older generation");
     engine.kill();
     let engine = start(data.path(), "{}", &["--anchor", anchor]);
+    readable(&engine);
     assert_eq!(engine.total("q=x"), 1, "without another word");
     want(&engine, "read_only", 3);
     let health = engine.health();

@@ -18,19 +18,22 @@ pub enum ConditionType {
     LogIntegrity,
     /// Searches are answered.
     ProjectionReady,
+    /// The engine answers reads.
+    ReadsEnabled,
     /// The engine knows and applies every part of its configuration.
     ConfigurationApplied,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
         Self::StorageReady,
         Self::LogIntegrity,
         Self::ProjectionReady,
+        Self::ReadsEnabled,
         Self::ConfigurationApplied,
     ];
 
@@ -44,6 +47,7 @@ impl ConditionType {
             Self::StorageReady => "StorageReady",
             Self::LogIntegrity => "LogIntegrity",
             Self::ProjectionReady => "ProjectionReady",
+            Self::ReadsEnabled => "ReadsEnabled",
             Self::ConfigurationApplied => "ConfigurationApplied",
         }
     }
@@ -153,11 +157,27 @@ pub enum Reason {
     ConfigurationOutdated,
     /// The engine's version is too old to know a part of its configuration.
     EngineTooOld,
+    /// The mode allows reads, and they are answered.
+    ReadsOn,
+    /// The engine has not taken over the mode or the hold that the resource says.
+    ModePending,
+    /// The wanted mode has no reads.
+    ModeWithoutReads,
+    /// A person holds reads off.
+    ForcedByHold,
+    /// A dependency of reads refuses the engine's credentials.
+    DependencyAuthenticationFailed,
+    /// A dependency of reads fails.
+    DependencyFailing,
+    /// A dependency of reads is slow.
+    DependencySlow,
+    /// The annotation that forces the mode is not valid.
+    ForceModeInvalid,
 }
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 58] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -208,6 +228,14 @@ impl Reason {
         Self::ConfigurationInEffect,
         Self::ConfigurationOutdated,
         Self::EngineTooOld,
+        Self::ReadsOn,
+        Self::ModePending,
+        Self::ModeWithoutReads,
+        Self::ForcedByHold,
+        Self::DependencyAuthenticationFailed,
+        Self::DependencyFailing,
+        Self::DependencySlow,
+        Self::ForceModeInvalid,
     ];
 
     /// The reason with this spelling.

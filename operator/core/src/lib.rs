@@ -29,6 +29,7 @@ pub mod children;
 pub mod conditions;
 pub mod drift;
 pub mod metrics;
+pub mod mode;
 pub mod names;
 pub mod notices;
 pub mod observed;

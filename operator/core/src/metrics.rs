@@ -45,4 +45,9 @@ engine_core::metric_table! {
     LOG_INTEGRITY: "memory_operator_log_integrity", GAUGE, Count,
         [Label::from("reason", "reasons of the condition LogIntegrity, or None")],
         "Engines, by the reason of their condition LogIntegrity.";
+    MODES: "memory_operator_modes", GAUGE, Count, [Label::from("mode", "modes of the status, or None")],
+        "Engines, by the mode in effect.";
+    CONDITIONS: "memory_operator_conditions", GAUGE, Count,
+        [Label::from("type", "types of conditions"), Label::of("status", &["True", "False", "Unknown"])],
+        "Engines, by type and status of a condition.";
 }

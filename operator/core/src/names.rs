@@ -18,6 +18,8 @@ pub const CONFIG_HASH_ANNOTATION: &str = "memoryengine.io/config-hash";
 /// outlives its engine.
 pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 
+/// Annotation of a MemoryEngine with a hold of its mode, in JSON.
+pub const FORCE_MODE_ANNOTATION: &str = "memoryengine.io/force-mode";
 /// Annotation of the claim: the record of the log on its volume, in JSON.
 pub const ANCHOR_ANNOTATION: &str = "memoryengine.io/anchor";
 /// Key in the anchor's ConfigMap, and name of the file that the engine reads at its start.

@@ -17,9 +17,10 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 5] = [
+const WATCHED: [(ConditionType, &str); 6] = [
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::LogIntegrity, "True"),
+    (ConditionType::ReadsEnabled, "True"),
     (ConditionType::Ready, "True"),
     (ConditionType::Stalled, "False"),
     (ConditionType::StorageReady, "True"),
@@ -40,8 +41,10 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
             reason: new.reason.clone(),
             message: new.message.clone(),
         };
-        // A change to the normal status or to `Unknown` causes no event, except for Ready.
-        let silent = kind != ConditionType::Ready && (new.status == good || new.status == "Unknown");
+        // A change to the normal status or to `Unknown` causes no event, except for Ready and for reads that return.
+        let returned = kind == ConditionType::ReadsEnabled && is_end_of_force(old.as_ref(), &new);
+        let silent =
+            kind != ConditionType::Ready && !returned && (new.status == good || new.status == "Unknown");
         let changed = old.is_none_or(|old| (old.status, old.reason) != (new.status, new.reason));
         if changed && !silent && notices.iter().all(|said| said.reason != notice.reason) {
             notices.push(notice);
@@ -49,6 +52,17 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
     }
     notices.extend(accepted(before, after));
     notices
+}
+
+/// Whether reads that were forced off are on again.
+fn is_end_of_force(old: Option<&Condition>, new: &Condition) -> bool {
+    const FORCED: [Reason; 4] = [
+        Reason::ForcedByHold,
+        Reason::DependencyAuthenticationFailed,
+        Reason::DependencyFailing,
+        Reason::DependencySlow,
+    ];
+    new.status == "True" && old.is_some_and(|old| FORCED.iter().any(|reason| old.reason == reason.as_str()))
 }
 
 /// The event for an accepted rollback. It is independent of the conditions.
@@ -71,8 +85,10 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 8] = [
+    const EXPECTED: [&str; 10] = [
         "Applying",
+        "ModePending",
+        "ModeWithoutReads",
         "PodStarting",
         "SidecarNotReady",
         "EngineStarting",
@@ -88,6 +104,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::StorageReady
         | ConditionType::LogIntegrity
         | ConditionType::ProjectionReady
+        | ConditionType::ReadsEnabled
         | ConditionType::ConfigurationApplied
         | ConditionType::Reconciling => condition.status != "True",
     };

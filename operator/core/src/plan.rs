@@ -21,6 +21,7 @@ use crate::{
     anchor::expected::ExpectedHistory,
     build,
     children::CHILDREN,
+    mode,
     names::ChildKey,
     observed::Observed,
     ownership::is_ours,
@@ -51,6 +52,8 @@ impl Done {
 #[must_use]
 pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> Plan {
     let mut plan = Plan::default();
+    // A hold must not wait for anything else.
+    plan.steps.extend(mode::calls(observed).into_iter().map(Step::Call));
     if observed.engine.metadata.deletion_timestamp.is_some() {
         // Garbage collection deletes the children, and it would also delete an object created now.
         return plan;
@@ -72,6 +75,12 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     plan.steps
         .extend(anchor::push_anchor(observed, expected).map(|given| Step::Call(Call::PushAnchor(given))));
     plan
+}
+
+/// Plans what is done for a spec that is not valid: only the calls that set the mode.
+#[must_use]
+pub fn plan_mode(observed: &Observed) -> Plan {
+    Plan { steps: mode::calls(observed).into_iter().map(Step::Call).collect(), ..Plan::default() }
 }
 
 /// Removes the creations from the plan if the volume is lost, an object of someone else has one of the engine's names,

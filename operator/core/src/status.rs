@@ -9,6 +9,7 @@ mod lookup;
 mod outcome;
 mod pod;
 mod projection;
+mod reads;
 mod ready;
 mod reconciling;
 mod report;
@@ -51,6 +52,10 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         observed_generation: Some(generation),
         phase: Some(phase(&facts)),
         version: health.map(|health| health.version.clone()).or(before.version),
+        effective_mode: health
+            .and_then(|health| health.mode.as_ref())
+            .map(|mode| crate::mode::shown(mode.effective))
+            .or(before.effective_mode),
         endpoints: Some(endpoints(observed)),
         projection: projection_status(observed, log.as_ref()),
         log,

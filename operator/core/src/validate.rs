@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crds::{
-    Affinity, Embedding, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
+    Affinity, Embedding, Guard, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
     NetworkPolicyMode, PodSecurity, Policy, Quantity, Rerank, Resources, Retention, Rotation, Saving,
     ServiceMetadata, Toleration, TopologySpread,
 };
@@ -24,6 +24,7 @@ use crate::settings::Settings;
 mod essentials;
 mod external_service;
 mod fault;
+mod guard;
 mod mcp;
 mod pod;
 mod policy;
@@ -93,6 +94,8 @@ pub struct Valid {
     pub mcp: Option<Mcp>,
     /// Limits for each client address.
     pub limits: Option<Limits>,
+    /// When the engine turns its reads off.
+    pub guard: Option<Guard>,
     /// Namespace of the operator.
     pub operator_namespace: String,
 }
@@ -160,6 +163,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         rerank: spec.rerank.clone(),
         mcp: spec.mcp.clone(),
         limits: spec.limits.clone(),
+        guard: spec.guard.clone(),
         operator_namespace: settings.operator_namespace.clone(),
     })
 }
@@ -215,6 +219,9 @@ fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     }
     if let Some(rerank) = &spec.rerank {
         external_service::check_rerank(rerank, faults);
+    }
+    if let Some(guard) = &spec.guard {
+        guard::check_guard(guard, faults);
     }
     if spec
         .limits

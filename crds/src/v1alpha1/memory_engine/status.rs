@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::integrity::LogStatus;
+use super::{integrity::LogStatus, mode::EngineMode};
 
 /// Observed state of the engine. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +23,11 @@ pub struct MemoryEngineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub version: Option<String>,
+
+    /// The mode in effect, as the engine last reported it: what `spec.mode` wants, as far as the guard and the holds of
+    /// persons allow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_mode: Option<EngineMode>,
 
     /// Addresses of the engine inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,8 +5,8 @@
 use crds::PolicyException;
 use engine_core::{
     configuration::{
-        Configuration, Embedding, Exception, Identifiers, Identity, Integrity, Limits, LogLevel, Logging,
-        Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving, Shutdown,
+        Configuration, Embedding, Exception, Guard, Identifiers, Identity, Integrity, Limits, LogLevel,
+        Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving, Shutdown,
     },
     digest::Hash,
 };
@@ -41,6 +41,7 @@ fn configuration(valid: &Valid) -> Configuration {
         rerank: valid.rerank.as_ref().map(rerank).unwrap_or_default(),
         mcp: valid.mcp.as_ref().map(mcp).unwrap_or_default(),
         limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
+        guard: valid.guard.as_ref().map(guard).unwrap_or_default(),
         ..Configuration::default()
     }
 }
@@ -195,5 +196,37 @@ fn limits(limits: &crds::Limits) -> Limits {
         connections_per_address: checked(connections_per_address)
             .and_then(|connections| connections.try_into().ok()),
         keep_alive_seconds: checked(keep_alive_seconds).map(u64::from),
+    }
+}
+
+/// Converts the parameters of the guard.
+pub(crate) fn guard(guard: &crds::Guard) -> Guard {
+    let crds::Guard {
+        enabled,
+        consecutive_failures,
+        slow_millis,
+        slow_window,
+        slow_samples_min,
+        slow_max_age_seconds,
+        hold_seconds,
+        hold_max_seconds,
+        probe_budget_millis,
+        probe_successes,
+        probe_interval_millis,
+        idle_probe_seconds,
+    } = *guard;
+    Guard {
+        enabled,
+        consecutive_failures: checked(consecutive_failures),
+        slow_millis: checked(slow_millis),
+        slow_window: checked(slow_window),
+        slow_samples_min: checked(slow_samples_min),
+        slow_max_age_seconds: checked(slow_max_age_seconds),
+        hold_seconds: checked(hold_seconds),
+        hold_max_seconds: checked(hold_max_seconds),
+        probe_budget_millis: checked(probe_budget_millis),
+        probe_successes: checked(probe_successes),
+        probe_interval_millis: checked(probe_interval_millis),
+        idle_probe_seconds: checked(idle_probe_seconds),
     }
 }

@@ -19,6 +19,7 @@ pub use claim::claim;
 pub use config_map::config_map;
 pub use disruption_budget::disruption_budget;
 pub use engine_config::engine_config;
+pub(crate) use engine_config::guard;
 pub use headless_service::headless_service;
 pub use network_policy::network_policy;
 pub use service::service;

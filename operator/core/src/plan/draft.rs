@@ -35,7 +35,7 @@ impl Plan {
     pub fn pushed_anchor(&self) -> Option<&GivenAnchor> {
         self.steps.iter().find_map(|step| match step {
             Step::Call(Call::PushAnchor(given)) => Some(given),
-            Step::Write(_) => None,
+            Step::Write(_) | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
         })
     }
 

@@ -1,6 +1,6 @@
 //! The steps of a plan: writes to the API server and calls to the engine, each with its precondition.
 
-use engine_core::wire::GivenAnchor;
+use engine_core::wire::{DeclaredHold, GivenAnchor, WantMode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
@@ -44,6 +44,11 @@ pub enum Call {
     /// with exactly this anchor. The response replaces the integrity in the report of this reconcile, whether or not
     /// the engine found a fault.
     PushAnchor(GivenAnchor),
+    /// Sends the engine the wanted mode. The response replaces the mode in the report of this reconcile.
+    PushMode(WantMode),
+    /// Sends the engine the hold that the resource declares; `None` ends it. The response replaces the mode in the
+    /// report of this reconcile.
+    PushHold(Option<DeclaredHold>),
 }
 
 /// One write.

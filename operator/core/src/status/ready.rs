@@ -1,5 +1,7 @@
 //! `Ready`: the engine serves reads and writes as the spec requires.
 
+use engine_core::mode::Mode;
+
 use super::{facts::Facts, pod};
 use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict},
@@ -60,6 +62,18 @@ pub(super) fn is_reconciling(facts: &Facts<'_>) -> bool {
     facts.is(ConditionType::Reconciling, Truth::True)
 }
 
-pub(super) fn serving(_: &Facts<'_>) -> Option<Verdict> {
-    Some(Verdict::new(Truth::True, Reason::Serving, "reads and writes work"))
+/// Whether reads are wanted and not answered.
+pub(super) fn are_reads_missing(facts: &Facts<'_>) -> bool {
+    !facts.is(ConditionType::ReadsEnabled, Truth::True)
+}
+
+pub(super) fn serving(facts: &Facts<'_>) -> Option<Verdict> {
+    let mode = facts.health().and_then(|health| health.mode.as_ref()).map(|mode| mode.effective);
+    let message = match mode {
+        None | Some(Mode::ReadWrite) => "reads and writes work",
+        Some(Mode::WriteOnly) => "writes work; the mode has no reads",
+        Some(Mode::ReadOnly) => "reads work; the mode has no writes",
+        Some(Mode::Off) => "the mode allows neither reads nor writes",
+    };
+    Some(Verdict::new(Truth::True, Reason::Serving, message))
 }

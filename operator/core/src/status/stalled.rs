@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict},
+    mode::declared,
     plan::Problem,
     refusal,
 };
@@ -63,6 +64,15 @@ pub(super) fn is_log_known_bad(facts: &Facts<'_>) -> bool {
     let overdue =
         so_far(ConditionType::Reconciling).is_some_and(|c| age(observed, c) >= OLD_EVIDENCE_SECONDS);
     log.seen_under.is_none_or(|seen| Some(seen) == generation) || said || overdue
+}
+
+/// The verdict on an annotation that does not say how to hold the mode: somebody believes that reads are held off.
+pub(super) fn bad_annotation(facts: &Facts<'_>) -> Option<Verdict> {
+    let fault = declared(&facts.observed.engine, facts.observed.now).err()?;
+    stalled(
+        Reason::ForceModeInvalid,
+        format!("{fault}. The mode is left as it is: correct or remove the annotation"),
+    )
 }
 
 pub(super) fn pod_does_not_run(facts: &Facts<'_>) -> Option<Verdict> {

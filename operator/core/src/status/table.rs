@@ -7,11 +7,12 @@ use super::{
     facts::Facts,
     integrity,
     projection::{self, is_failed},
-    ready, reconciling, report, stalled, volume,
+    reads, ready, reconciling, report, stalled, volume,
 };
 use crate::conditions::{
     ConditionType::{
-        self, ConfigurationApplied, LogIntegrity, ProjectionReady, Ready, Reconciling, Stalled, StorageReady,
+        self, ConfigurationApplied, LogIntegrity, ProjectionReady, ReadsEnabled, Ready, Reconciling, Stalled,
+        StorageReady,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -72,7 +73,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 7] = [
+pub(super) const TABLE: [Row; 8] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -118,6 +119,36 @@ pub(super) const TABLE: [Row; 7] = [
         ],
     },
     Row {
+        kind: ReadsEnabled,
+        rules: &[
+            Decides(&[PodStarting], report::of_an_old_pod),
+            Decides(
+                &[
+                    ReadsOn,
+                    ModePending,
+                    ModeWithoutReads,
+                    ForcedByHold,
+                    DependencyAuthenticationFailed,
+                    DependencyFailing,
+                    DependencySlow,
+                    ProjectionRebuilding,
+                    ProjectionFailed,
+                    EngineTooOld,
+                    EngineStarting,
+                    PodStarting,
+                ],
+                |facts| report::missing(facts, ReadsEnabled),
+            ),
+            Decides(&[ReadsOn, EngineTooOld], reads::of_an_engine_without_modes),
+            Decides(&[ModePending], reads::not_taken_over),
+            Decides(&[ModeWithoutReads], reads::not_wanted),
+            Decides(&[ForcedByHold], reads::held),
+            Decides(&[DependencyAuthenticationFailed, DependencyFailing, DependencySlow], reads::forced),
+            Follows(Truth::False, ProjectionReady, Reasons::Any, reads::is_projection_missing),
+            Decides(&[ReadsOn], reads::on),
+        ],
+    },
+    Row {
         kind: ConfigurationApplied,
         rules: &[
             Decides(&[PodStarting], report::of_an_old_pod),
@@ -136,6 +167,7 @@ pub(super) const TABLE: [Row; 7] = [
             Decides(&[NameConflict], stalled::name_conflict),
             Decides(&[ApplyRefused, Contested], stalled::not_applied),
             Follows(Truth::True, StorageReady, Reasons::These(STORAGE_OBSTACLES), always),
+            Decides(&[ForceModeInvalid], stalled::bad_annotation),
             Follows(Truth::True, LogIntegrity, Reasons::Any, stalled::is_log_known_bad),
             Decides(
                 &[ImagePullFailed, ContainerRefused, CrashLooping, SidecarFailed],
@@ -174,6 +206,7 @@ pub(super) const TABLE: [Row; 7] = [
             Follows(Truth::False, LogIntegrity, Reasons::These(&[RollbackAccepted]), always),
             Follows(Truth::False, StorageReady, Reasons::Any, ready::is_not_writable),
             Decides(&[EngineDegraded], is_failed),
+            Follows(Truth::False, ReadsEnabled, Reasons::AllBut(ModeWithoutReads), ready::are_reads_missing),
             Follows(Truth::False, Stalled, Reasons::Any, ready::is_stalled),
             Follows(Truth::False, Reconciling, Reasons::AllBut(Resizing), ready::is_reconciling),
             Decides(&[Serving], ready::serving),

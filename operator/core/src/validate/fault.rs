@@ -80,6 +80,14 @@ pub enum Fault {
     /// A user or group ID that is not allowed.
     #[error("spec.writer.securityContext: users and groups are numbers from 1 to 2147483647; 0 is root")]
     Root,
+    /// A field exceeds another field, or its default.
+    #[error("{field} must not exceed {bound}, also where one of them has its default: change one of them")]
+    AtMost {
+        /// Path of the field.
+        field: &'static str,
+        /// The field that bounds it.
+        bound: &'static str,
+    },
     /// A field has no effect without another field.
     #[error("{field} has no effect without {needed}: add it, or remove {field}")]
     Needs {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crds::{
-    Embedding, EmbeddingProvider, Identifiers, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException,
-    Retention, SameText, Saving,
+    Embedding, EmbeddingProvider, Guard, Identifiers, Limits, Mcp, MemoryEngineSpec, Phase, Policy,
+    PolicyException, Retention, SameText, Saving,
 };
 use engine_core::{
     configuration::{self, Author},
@@ -83,6 +83,20 @@ pub(crate) fn full() -> MemoryEngineSpec {
             burst: Some(200),
             connections_per_address: Some(512),
             keep_alive_seconds: Some(630),
+        }),
+        guard: Some(Guard {
+            enabled: Some(true),
+            consecutive_failures: Some(5),
+            slow_millis: Some(400),
+            slow_window: Some(30),
+            slow_samples_min: Some(10),
+            slow_max_age_seconds: Some(600),
+            hold_seconds: Some(120),
+            hold_max_seconds: Some(1_800),
+            probe_budget_millis: Some(250),
+            probe_successes: Some(2),
+            probe_interval_millis: Some(2_000),
+            idle_probe_seconds: Some(30),
         }),
         ..MemoryEngineSpec::default()
     }

@@ -10,6 +10,7 @@ mod generations;
 mod history;
 mod integrity;
 mod metrics;
+mod modes;
 mod ownership;
 mod plans;
 mod pods;

@@ -172,6 +172,8 @@ fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<St
                 done.push(format!("{} {}", write.verb(), write.key()));
             }
             Step::Call(Call::PushAnchor(_)) => done.push("push".into()),
+            Step::Call(Call::PushMode(_)) => done.push("mode".into()),
+            Step::Call(Call::PushHold(_)) => done.push("hold".into()),
         }
     }
     done

@@ -1,0 +1,146 @@
+//! The mode of an engine: what is wanted, what the annotation declares, and what has to be sent to the engine.
+
+use crds::{EngineMode, MemoryEngine};
+use engine_core::{
+    guard::HOLD_SECONDS_MAX,
+    mode::Mode,
+    wire::{DeclaredHold, HoldView, ModeHealth, Teller, WantMode},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use crate::{
+    names::FORCE_MODE_ANNOTATION,
+    observed::{EngineReport, Observed},
+    plan::Call,
+};
+
+/// Longest texts in the annotation, characters. They are the limits of the engine.
+const REASON_CHARS_MAX: usize = 500;
+const BY_CHARS_MAX: usize = 128;
+
+/// The annotation's value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Annotation {
+    mode: EngineMode,
+    reason: String,
+    by: String,
+    until: Timestamp,
+}
+
+/// What is wrong with the annotation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAnnotation {
+    /// It is not such an object.
+    #[error(
+        "{FORCE_MODE_ANNOTATION} is not {{\"mode\": \"WriteOnly\", \"reason\": \"…\", \"by\": \"…\", \"until\": \
+         \"2027-01-01T00:00:00Z\"}}: {0}"
+    )]
+    Form(String),
+    /// A text is empty, too long, or has control characters.
+    #[error("{FORCE_MODE_ANNOTATION}: {field} must have 1 to {max} characters, without control characters")]
+    Text {
+        /// The field.
+        field: &'static str,
+        /// The longest text.
+        max: usize,
+    },
+    /// It lasts too long.
+    #[error(
+        "{FORCE_MODE_ANNOTATION}: until must be within {HOLD_SECONDS_MAX} s; for longer, change spec.mode"
+    )]
+    TooLong,
+}
+
+/// The mode in the words of the engine.
+#[must_use]
+pub fn wanted(mode: EngineMode) -> Mode {
+    match mode {
+        EngineMode::ReadWrite => Mode::ReadWrite,
+        EngineMode::WriteOnly => Mode::WriteOnly,
+        EngineMode::ReadOnly => Mode::ReadOnly,
+        EngineMode::Off => Mode::Off,
+    }
+}
+
+/// The mode in the words of the resource.
+#[must_use]
+pub fn shown(mode: Mode) -> EngineMode {
+    match mode {
+        Mode::ReadWrite => EngineMode::ReadWrite,
+        Mode::WriteOnly => EngineMode::WriteOnly,
+        Mode::ReadOnly => EngineMode::ReadOnly,
+        Mode::Off => EngineMode::Off,
+    }
+}
+
+/// The hold that the annotation declares. One that has ended is none.
+///
+/// # Errors
+/// The annotation is not valid.
+pub fn declared(engine: &MemoryEngine, now: Timestamp) -> Result<Option<DeclaredHold>, BadAnnotation> {
+    let annotations = engine.metadata.annotations.as_ref();
+    let Some(text) = annotations.and_then(|annotations| annotations.get(FORCE_MODE_ANNOTATION)) else {
+        return Ok(None);
+    };
+    let Annotation { mode, reason, by, until } =
+        serde_json::from_str(text).map_err(|fault| BadAnnotation::Form(fault.to_string()))?;
+    for (field, text, max) in [("reason", &reason, REASON_CHARS_MAX), ("by", &by, BY_CHARS_MAX)] {
+        let bad = text.trim().is_empty() || text.chars().count() > max || text.chars().any(char::is_control);
+        if bad {
+            return Err(BadAnnotation::Text { field, max });
+        }
+    }
+    let longest = SignedDuration::from_secs(i64::try_from(HOLD_SECONDS_MAX).unwrap_or(i64::MAX));
+    if until.duration_since(now) > longest {
+        return Err(BadAnnotation::TooLong);
+    }
+    Ok((until > now).then(|| DeclaredHold { mode: wanted(mode), reason, by, until }))
+}
+
+/// The calls that make the engine's mode what the resource says. They do not depend on the rest of the spec: also with
+/// an invalid spec, reads can be held off. An engine that is too old to have modes is not called.
+#[must_use]
+pub fn calls(observed: &Observed) -> Vec<Call> {
+    let EngineReport::Answered(health) = &observed.writer().report else { return Vec::new() };
+    let Some(mode) = &health.mode else { return Vec::new() };
+    let engine = &observed.engine;
+    let told_by = Teller {
+        uid: engine.metadata.uid.clone().unwrap_or_default(),
+        generation: engine.metadata.generation.unwrap_or_default(),
+    };
+    let mut calls = Vec::new();
+    let wanted = wanted(engine.spec.mode);
+    let is_told = mode.told_by.as_ref().is_some_and(|told| told.uid == told_by.uid);
+    if mode.wanted != wanted || !is_told {
+        calls.push(Call::PushMode(WantMode { mode: wanted, told_by }));
+    }
+    // An annotation that is not valid leaves the hold that there is.
+    if let Ok(hold) = declared(engine, observed.now)
+        && !is_same(mode.declared.as_ref(), hold.as_ref())
+    {
+        calls.push(Call::PushHold(hold));
+    }
+    calls
+}
+
+/// Whether the engine holds what is declared.
+#[must_use]
+pub fn is_same(held: Option<&HoldView>, declared: Option<&DeclaredHold>) -> bool {
+    match (held, declared) {
+        (None, None) => true,
+        (Some(held), Some(declared)) => {
+            let HoldView { mode, reason, by, until, since: _ } = held;
+            (mode, reason, by, until) == (&declared.mode, &declared.reason, &declared.by, &declared.until)
+        }
+        _ => false,
+    }
+}
+
+/// Replaces the mode in the report by what the engine answered to a call, so that the status is based on it.
+pub fn acknowledge_mode(observed: &mut Observed, mode: ModeHealth) {
+    if let EngineReport::Answered(health) = &mut observed.writer_mut().report {
+        health.mode = Some(mode);
+    }
+}
