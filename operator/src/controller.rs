@@ -170,7 +170,7 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Recon
         Ok(valid) => valid,
         Err(faults) => {
             // The mode is set also with an invalid spec; nothing else is written.
-            let plan = plan_mode(&observed);
+            let plan = plan_mode(&observed, &essentials);
             let (observed, _) = apply(observed, &plan, context).await?;
             let outcome = status::Outcome::Invalid { faults: &faults, essentials: &essentials };
             let wait = report(&observed, &expected, &outcome, context).await?;

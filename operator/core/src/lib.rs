@@ -30,6 +30,7 @@ pub mod conditions;
 pub mod drift;
 pub mod metrics;
 pub mod mode;
+pub mod mode_word;
 pub mod names;
 pub mod notices;
 pub mod observed;

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::{
+    mode_word::wanted,
     names::FORCE_MODE_ANNOTATION,
     observed::{EngineReport, Observed},
     plan::Call,
@@ -53,28 +54,6 @@ pub enum BadAnnotation {
     TooLong,
 }
 
-/// The mode in the words of the engine.
-#[must_use]
-pub fn wanted(mode: EngineMode) -> Mode {
-    match mode {
-        EngineMode::ReadWrite => Mode::ReadWrite,
-        EngineMode::WriteOnly => Mode::WriteOnly,
-        EngineMode::ReadOnly => Mode::ReadOnly,
-        EngineMode::Off => Mode::Off,
-    }
-}
-
-/// The mode in the words of the resource.
-#[must_use]
-pub fn shown(mode: Mode) -> EngineMode {
-    match mode {
-        Mode::ReadWrite => EngineMode::ReadWrite,
-        Mode::WriteOnly => EngineMode::WriteOnly,
-        Mode::ReadOnly => EngineMode::ReadOnly,
-        Mode::Off => EngineMode::Off,
-    }
-}
-
 /// The hold that the annotation declares. One that has ended is none.
 ///
 /// # Errors
@@ -102,7 +81,7 @@ pub fn declared(engine: &MemoryEngine, now: Timestamp) -> Result<Option<Declared
 /// The calls that make the engine's mode what the resource says. They do not depend on the rest of the spec: also with
 /// an invalid spec, reads can be held off. An engine that is too old to have modes is not called.
 #[must_use]
-pub fn calls(observed: &Observed) -> Vec<Call> {
+pub fn calls(observed: &Observed, wanted: Mode) -> Vec<Call> {
     let EngineReport::Answered(health) = &observed.writer().report else { return Vec::new() };
     let Some(mode) = &health.mode else { return Vec::new() };
     let engine = &observed.engine;
@@ -111,7 +90,6 @@ pub fn calls(observed: &Observed) -> Vec<Call> {
         generation: engine.metadata.generation.unwrap_or_default(),
     };
     let mut calls = Vec::new();
-    let wanted = wanted(engine.spec.mode);
     let is_told = mode.told_by.as_ref().is_some_and(|told| told.uid == told_by.uid);
     if mode.wanted != wanted || !is_told {
         calls.push(Call::PushMode(WantMode { mode: wanted, told_by }));

@@ -26,7 +26,7 @@ use crate::{
     observed::Observed,
     ownership::is_ours,
     storage::{self, ClaimDecision, ClaimHold},
-    validate::Valid,
+    validate::{Essentials, Valid},
 };
 
 /// Result of carrying out a plan.
@@ -53,7 +53,7 @@ impl Done {
 pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> Plan {
     let mut plan = Plan::default();
     // A hold must not wait for anything else.
-    plan.steps.extend(mode::calls(observed).into_iter().map(Step::Call));
+    plan.steps.extend(mode::calls(observed, valid.essentials.mode).into_iter().map(Step::Call));
     if observed.engine.metadata.deletion_timestamp.is_some() {
         // Garbage collection deletes the children, and it would also delete an object created now.
         return plan;
@@ -79,8 +79,11 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
 
 /// Plans what is done for a spec that is not valid: only the calls that set the mode.
 #[must_use]
-pub fn plan_mode(observed: &Observed) -> Plan {
-    Plan { steps: mode::calls(observed).into_iter().map(Step::Call).collect(), ..Plan::default() }
+pub fn plan_mode(observed: &Observed, essentials: &Essentials) -> Plan {
+    Plan {
+        steps: mode::calls(observed, essentials.mode).into_iter().map(Step::Call).collect(),
+        ..Plan::default()
+    }
 }
 
 /// Removes the creations from the plan if the volume is lost, an object of someone else has one of the engine's names,

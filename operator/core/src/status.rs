@@ -54,7 +54,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         version: health.map(|health| health.version.clone()).or(before.version),
         effective_mode: health
             .and_then(|health| health.mode.as_ref())
-            .map(|mode| crate::mode::shown(mode.effective))
+            .map(|mode| crate::mode_word::shown(mode.effective))
             .or(before.effective_mode),
         endpoints: Some(endpoints(observed)),
         projection: projection_status(observed, log.as_ref()),

@@ -77,3 +77,10 @@ impl Guard {
         }
     }
 }
+
+impl Default for GuardSettings {
+    /// The defaults of the section.
+    fn default() -> GuardSettings {
+        Guard::default().settings()
+    }
+}

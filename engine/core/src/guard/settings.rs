@@ -45,10 +45,3 @@ impl GuardSettings {
         hold.saturating_sub(i64::try_from(spread).unwrap_or(0)).saturating_add(shift)
     }
 }
-
-impl Default for GuardSettings {
-    /// The defaults of the configuration.
-    fn default() -> GuardSettings {
-        crate::configuration::Guard::default().settings()
-    }
-}

@@ -198,8 +198,8 @@ pub struct ReadsOff {
     /// The mode, with `_forced` if it is narrower than what is wanted: `write_only_forced`, `off_forced`, `write_only`
     /// or `off`.
     pub source: String,
-    /// Why: a dependency and what is wrong with it (such as `embedding_authentication_failed`), `manual` for a hold that
-    /// a person set, or `wanted` if the mode is the wanted one.
+    /// Why: a dependency and what is wrong with it (such as `embedding_authentication_failed`), `manual` for a hold
+    /// that a person set, or `wanted` if the mode is the wanted one.
     pub reason: String,
     /// When reads may be possible again; absent if nothing is known. RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]

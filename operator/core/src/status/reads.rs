@@ -6,7 +6,7 @@ use engine_core::wire::{HoldView, ModeHealth};
 use super::facts::Facts;
 use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict},
-    mode::{declared, is_same, wanted},
+    mode::{declared, is_same},
 };
 
 fn off(reason: Reason, message: String) -> Verdict {
@@ -19,7 +19,7 @@ pub(super) fn of_an_engine_without_modes(facts: &Facts<'_>) -> Option<Verdict> {
     if health.mode.is_some() {
         return None;
     }
-    let wanted = wanted(facts.observed.engine.spec.mode);
+    let wanted = facts.outcome.essentials().mode;
     if wanted == engine_core::mode::Mode::ReadWrite {
         return Some(Verdict::new(Truth::True, Reason::ReadsOn, "reads are answered"));
     }
@@ -36,7 +36,7 @@ pub(super) fn of_an_engine_without_modes(facts: &Facts<'_>) -> Option<Verdict> {
 /// The verdict while the engine has not taken over what the resource says.
 pub(super) fn not_taken_over(facts: &Facts<'_>) -> Option<Verdict> {
     let (mode, engine) = (mode(facts)?, &facts.observed.engine);
-    let wanted = wanted(engine.spec.mode);
+    let wanted = facts.outcome.essentials().mode;
     let hold = declared(engine, facts.observed.now).ok();
     let is_held = hold.is_none_or(|hold| is_same(mode.declared.as_ref(), hold.as_ref()));
     if mode.wanted == wanted && is_held {

@@ -1,7 +1,10 @@
 //! The parts of the spec that are used even if other parts are invalid.
 
 use crds::{AcceptRollback, AccessMode, MemoryEngineSpec, Quantity};
+use engine_core::mode::Mode;
 use jiff::SignedDuration;
+
+use crate::mode_word::wanted;
 
 /// Minimum and maximum of the seconds between two anchors.
 pub(super) const ANCHOR_INTERVAL_SECONDS: (i32, i32) = (1, 3600);
@@ -19,6 +22,8 @@ pub struct Essentials {
     pub size: Quantity,
     /// How the volume is mounted.
     pub access_mode: AccessMode,
+    /// The wanted mode of the engine.
+    pub mode: Mode,
 }
 
 impl Essentials {
@@ -32,6 +37,7 @@ impl Essentials {
             accept_rollback: spec.integrity.accept_rollback.clone(),
             size: spec.writer.storage.size.clone(),
             access_mode: spec.writer.storage.access_mode,
+            mode: wanted(spec.mode),
         }
     }
 }

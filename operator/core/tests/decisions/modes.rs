@@ -10,11 +10,12 @@ use engine_core::{
 };
 use jiff::{SignedDuration, Timestamp};
 use operator_core::{
-    mode::{BadAnnotation, acknowledge_mode, calls, declared},
+    mode::{self, BadAnnotation, acknowledge_mode, declared},
     names::FORCE_MODE_ANNOTATION,
     notices::notices,
     observed::{EngineReport, Observed},
     plan::{Call, Step, plan_mode},
+    validate::Essentials,
 };
 
 use crate::world::{condition, planned, settled, status_of};
@@ -37,6 +38,10 @@ fn mode(world: &Observed, effective: Mode) -> ModeHealth {
         direct: None,
         declared: None,
     }
+}
+
+fn calls(world: &Observed) -> Vec<Call> {
+    mode::calls(world, Essentials::of(&world.engine.spec).mode)
 }
 
 /// A settled engine whose report has this mode.
@@ -89,7 +94,11 @@ fn an_engine_is_told_its_mode_once() {
         assert_eq!(calls(&world), [push(sent)]);
         let planned = planned(&world).steps;
         assert_eq!(planned, [Step::Call(push(sent))], "nothing else changes");
-        assert_eq!(plan_mode(&world).steps, planned, "also with an invalid spec");
+        assert_eq!(
+            plan_mode(&world, &Essentials::of(&world.engine.spec)).steps,
+            planned,
+            "also with an invalid spec"
+        );
     }
 }
 
