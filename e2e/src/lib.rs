@@ -12,6 +12,7 @@ pub mod figures;
 pub mod images;
 mod lock;
 pub mod memories;
+pub mod model_server;
 mod packages;
 pub mod paths;
 pub mod steps;

@@ -27,6 +27,7 @@ mod supervise;
 mod supervisor;
 mod up;
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -155,6 +156,24 @@ pub async fn client() -> Result<Client> {
 /// The cluster's name is not valid.
 pub fn audit_log_path() -> Result<PathBuf> {
     Ok(Layout::from_env()?.audit_log())
+}
+
+/// The node's network, in which a test can run a server that pods reach. Local cluster only.
+#[derive(Debug, Clone)]
+pub struct NodeNetwork {
+    /// File of the network namespace.
+    pub namespace: PathBuf,
+    /// Address of the node in it.
+    pub address: Ipv4Addr,
+}
+
+/// The node's network.
+///
+/// # Errors
+/// The cluster's name is not valid.
+pub fn node_network() -> Result<NodeNetwork> {
+    let namespace = Layout::from_env()?.network_namespace();
+    Ok(NodeNetwork { namespace, address: layout::NODE_IP })
 }
 
 /// Host process ids of a pod's container (all containers if `None`), so that a test can kill a process without

@@ -14,6 +14,7 @@ mod leaves;
 mod lifecycle;
 mod load;
 mod memory_api;
+mod modes;
 mod packaging;
 mod repair;
 mod restore;

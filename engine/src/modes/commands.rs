@@ -131,7 +131,7 @@ fn declared(hold: DeclaredHold, now: Now) -> Result<Option<Hold>, Refusal> {
     }
     let left_ms = i64::try_from(left.as_millis()).unwrap_or(0);
     let until_ms = now.ms.saturating_add(left_ms);
-    Ok((left_ms > 0).then(|| Hold { mode, reason, by, since: now.wall, until, until_ms }))
+    Ok((left_ms > 0).then_some(Hold { mode, reason, by, since: now.wall, until, until_ms }))
 }
 
 /// Whether two holds declare the same. The time at which they arrived differs.
