@@ -11,13 +11,34 @@ const SIZE_MAX: usize = 256 * 1024;
 fn the_generated_definition_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("generated/memoryengines.yaml");
     let yaml = serde_yaml::to_string(&crds::memory_engine_crd()).expect("a CRD is YAML");
-    let wanted = format!("{HEADER}{yaml}");
+    let wanted = format!("{HEADER}{}", quoted(&yaml));
     assert!(wanted.len() < SIZE_MAX, "the definition has {} bytes", wanted.len());
     if std::env::var("UPDATE").is_ok() {
         std::fs::write(&path, &wanted).expect("crds/generated can be written");
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == wanted, "{} is stale: run UPDATE=1 cargo test -p crds", path.display());
+}
+
+/// Quotes the words that are booleans in YAML 1.1, which the tools of Kubernetes read.
+fn quoted(yaml: &str) -> String {
+    const WORDS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    let quoted = |line: &str| {
+        let word = line.rsplit([' ', '-']).next().unwrap_or_default();
+        let is_value = line.trim_start() == format!("- {word}") || line.ends_with(&format!(": {word}"));
+        match WORDS.contains(&word.to_ascii_lowercase().as_str()) && is_value {
+            true => format!("{}'{word}'\n", &line[..line.len() - word.len()]),
+            false => format!("{line}\n"),
+        }
+    };
+    yaml.lines().map(quoted).collect()
+}
+
+#[test]
+fn words_that_old_yaml_takes_for_booleans_are_quoted() {
+    let yaml = "enum:\n- Off\n- Offer\n- true\nmode: on\ntext: switch it off\n";
+    let expected = "enum:\n- 'Off'\n- Offer\n- true\nmode: 'on'\ntext: switch it off\n";
+    assert_eq!(quoted(yaml), expected);
 }
 
 /// Every leaf field of the spec has a description and bounds.

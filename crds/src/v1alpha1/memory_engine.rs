@@ -121,7 +121,8 @@ pub struct MemoryEngineSpec {
     pub image_pull_secrets: Vec<PullSecret>,
 
     /// What clients may do. The mode in effect may be narrower: see `status.effectiveMode` and the condition
-    /// `ReadsEnabled`. A change takes effect within seconds and restarts nothing.
+    /// `ReadsEnabled`. A change takes effect within seconds and restarts nothing. `"Off"` needs quotes: without them,
+    /// YAML takes the word for a boolean.
     #[serde(default)]
     pub mode: EngineMode,
 

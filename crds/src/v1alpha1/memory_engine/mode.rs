@@ -13,7 +13,8 @@ pub enum EngineMode {
     WriteOnly,
     /// Memories are read. Writes are refused with status 503 and code `WRITES_OFF`.
     ReadOnly,
-    /// Both are refused. Health, metrics and proofs of the log stay available.
+    /// Both are refused. Health, metrics and proofs of the log stay available. Write it in quotes: without them, YAML
+    /// takes the word for a boolean.
     Off,
 }
 
