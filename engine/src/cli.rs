@@ -116,7 +116,7 @@ struct ServeArgs {
     /// Address of the API; `[::]` listens on all IPv6 and IPv4 addresses, or on IPv4 only if the machine has no IPv6
     #[arg(long, value_name = "ADDRESS", env = "MEMORY_ENGINE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Address of /livez, /readyz, /health and /metrics
+    /// Address of /livez, /readyz, /health, /metrics and the other requests of administration
     #[arg(
         long,
         value_name = "ADDRESS",

@@ -120,6 +120,7 @@ impl CountedEvent {
 /// Gauges with values from the health report, which are set at each scrape.
 #[derive(Debug)]
 pub(crate) struct HealthMetrics {
+    pub(crate) configuration_in_force: IntGauge,
     pub(crate) log_head_seq: IntGauge,
     pub(crate) log_writable: IntGauge,
     pub(crate) torn_bytes: IntGauge,
@@ -135,6 +136,7 @@ pub(crate) struct HealthMetrics {
 impl HealthMetrics {
     fn new(registry: &Registry) -> Result<HealthMetrics, MetricsError> {
         Ok(HealthMetrics {
+            configuration_in_force: registry.gauge(table::CONFIGURATION_IN_FORCE)?,
             log_head_seq: registry.gauge(table::LOG_HEAD_SEQ)?,
             log_writable: registry.gauge(table::LOG_WRITABLE)?,
             torn_bytes: registry.gauge(table::LOG_TORN_BYTES)?,

@@ -6,6 +6,7 @@ use e2e::memories::{Memories, memory};
 use e2e::wait::until;
 use engine_core::wire::{ForgetAnswer, ForgetMemories, SearchAnswer, SearchMode};
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -308,6 +309,34 @@ async fn sections_that_mean_nothing_are_refused_or_said() {
         }
         ensure!(!message.contains(ADDRESS), "{message}");
         world.condition("notes", "Ready", "False", "InvalidSpec").await?;
+        Ok(())
+    })
+    .await;
+}
+
+/// An engine does not start with a key that it cannot read, or that other users can read. That it becomes ready shows
+/// that the key is mounted with the right mode and group.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_a_service_reaches_the_engine() {
+    in_namespace("service-key", async |world| {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "models", "namespace": "t-service-key"},
+            "stringData": {"api-key": KEY},
+        });
+        deploy::apply(&world.cluster, &secret.to_string()).await?;
+        let mut spec = small();
+        let url = "https://models.invalid:8443/v1/embeddings";
+        spec["embedding"] = json!({"provider": "http", "http": service(url)});
+        world.apply("notes", spec).await?;
+        world.ready("notes").await?;
+        world.condition("notes", "ConfigurationApplied", "True", "ConfigurationInEffect").await?;
+        let show = ["/usr/bin/memory-engine", "config", "show", "--config", "/etc/memory-engine/config.yaml"];
+        let shown = world.exec("notes-0", "engine", &show).await?;
+        let line = "embedding.apiKeyFile = \"/run/memory-engine/embedding-key/key\"  # file";
+        ensure!(shown.contains(line) && !shown.contains(KEY), "{shown}");
+        let policy = world.api::<NetworkPolicy>().get("notes").await?;
+        let egress = json!(policy.spec.and_then(|spec| spec.egress));
+        ensure!(egress[1] == json!({"ports": [{"port": 8443, "protocol": "TCP"}]}), "{egress}");
         Ok(())
     })
     .await;

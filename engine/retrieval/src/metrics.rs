@@ -29,7 +29,7 @@ pub struct ProviderMetrics {
     pub cost: Family<CounterVec>,
     /// Duration of requests.
     pub seconds: Family<HistogramVec>,
-    /// 1 while the circuit breaker of the provider is open.
+    /// 1 while the circuit breaker of the provider is open; set at each scrape.
     pub breaker: Family<IntGaugeVec>,
     /// Number of memories that have a vector of the configured external model.
     pub stored: IntGauge,

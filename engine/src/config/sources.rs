@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use engine_core::configuration::{
-    Author, Environment, Origin, Resolved, Setting, VARIABLE_PREFIX, environment, old_names, resolve,
+    Author, Environment, FileVariable, Origin, Resolved, Setting, VARIABLE_PREFIX, environment, old_names,
+    resolve,
 };
 use engine_core::digest::Hash;
 
@@ -42,8 +43,8 @@ pub(crate) struct Sources {
 #[derive(PartialEq, Eq)]
 pub(crate) struct Texts {
     file: Option<String>,
-    /// Values of the variables that name a file, in the order of the environment.
-    values: Vec<String>,
+    /// Values of the variables that name a file, in the order of the environment; or what is wrong with the file.
+    values: Vec<Result<String, String>>,
 }
 
 /// A configuration that was read from its sources.
@@ -89,16 +90,20 @@ impl Sources {
     /// Reads the files.
     ///
     /// # Errors
-    /// A file cannot be read.
+    /// The configuration file cannot be read.
     pub(crate) fn read(&self) -> Result<Texts, ConfigError> {
-        let text = |path: &Path, bytes_max| {
-            bounded(path, bytes_max).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+        let read = |path: &PathBuf| {
+            bounded(path, FILE_BYTES_MAX).map_err(|source| ConfigError::Read { path: path.clone(), source })
         };
-        let values =
-            self.environment.files.iter().map(|variable| text(variable.path.as_ref(), VALUE_BYTES_MAX));
+        let value = |variable: &FileVariable| {
+            let FileVariable { key, variable, path } = variable;
+            bounded(path.as_ref(), VALUE_BYTES_MAX).map_err(|fault| {
+                format!("{key} cannot be read from {path:?}: {fault} (environment {variable})")
+            })
+        };
         Ok(Texts {
-            file: self.file.as_deref().map(|path| text(path, FILE_BYTES_MAX)).transpose()?,
-            values: values.collect::<Result<_, _>>()?,
+            file: self.file.as_ref().map(read).transpose()?,
+            values: self.environment.files.iter().map(value).collect(),
         })
     }
 
@@ -114,6 +119,7 @@ impl Sources {
             _ => serde_yaml::Value::Null,
         };
         let mut faults = self.environment.faults.clone();
+        faults.extend(texts.values.iter().filter_map(|value| value.as_ref().err().cloned()));
         let file = serde_json::to_value(yaml).unwrap_or_else(|_| {
             faults.push("a key of the file is not a string".to_owned());
             serde_json::Value::Null
@@ -133,10 +139,12 @@ impl Sources {
 
     /// Every setting outside of the file, in ascending order of precedence.
     fn settings(&self, texts: &Texts) -> Vec<Setting> {
-        let of_files = self.environment.files.iter().zip(&texts.values).map(|(variable, text)| Setting {
-            key: variable.key.clone(),
-            text: text.trim_end_matches(['\n', '\r']).to_owned(),
-            origin: Origin::Variable(variable.variable.clone()),
+        let of_files = self.environment.files.iter().zip(&texts.values).filter_map(|(variable, text)| {
+            Some(Setting {
+                key: variable.key.clone(),
+                text: text.as_ref().ok()?.trim_end_matches(['\n', '\r']).to_owned(),
+                origin: Origin::Variable(variable.variable.clone()),
+            })
         });
         let settings = self.environment.settings.iter().cloned();
         settings.chain(of_files).chain(self.flags.iter().cloned()).collect()

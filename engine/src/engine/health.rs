@@ -142,6 +142,12 @@ impl Engine {
         }
     }
 
+    /// The services that are configured.
+    fn providers(&self) -> impl Iterator<Item = &Provider> {
+        let embedding = self.embeddings.as_ref().map(|embeddings| embeddings.provider());
+        embedding.into_iter().chain(self.reranker.as_ref().map(Reranker::provider))
+    }
+
     /// Returns all metrics as text. Sets the gauges to the current state first.
     ///
     /// # Errors
@@ -149,6 +155,9 @@ impl Engine {
     pub(crate) fn scrape(&self) -> Result<String, MetricsError> {
         let health = self.health();
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let file = health.configuration.map(|configuration| configuration.file).unwrap_or_default();
+        let is_in_force = matches!(file, ConfigurationFile::InForce | ConfigurationFile::None);
+        self.metrics.health.configuration_in_force.set(i64::from(is_in_force));
         self.metrics.health.log_head_seq.set(gauge(health.log.seq));
         self.metrics.health.log_writable.set(i64::from(health.storage.writable));
         self.metrics.policy.pseudonym_key_lost.set(i64::from(self.pseudonyms.is_lost()));
@@ -164,6 +173,11 @@ impl Engine {
         self.metrics.health.storage_available.set(gauge(health.storage.available_bytes));
         self.metrics.health.storage_capacity.set(gauge(health.storage.capacity_bytes));
         self.modes.set_gauges();
+        let breaker = &self.metrics.retrieval.provider.breaker;
+        for provider in self.providers() {
+            let is_open = provider.report().is_breaker_open;
+            breaker.with_label_values(&[provider.name()]).set(i64::from(is_open));
+        }
         self.metrics.encode()
     }
 }

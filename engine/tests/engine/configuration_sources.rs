@@ -33,9 +33,10 @@ fn check_names_every_fault_at_once_and_ends_with_2() {
         .env("MEMORY_ENGINE_LIMITS_BURTS", "1")
         .env("MEMORY_ENGINE_ENGINE_NAME", "a")
         .env("MEMORY_ENGINE_ENGINE_NAME_FILE", "/b")
+        .env("MEMORY_ENGINE_SAVING_SAME_TEXT_FILE", "/no/such/file")
         .output()
         .unwrap();
-    // The file that the variable names does not exist, but both variables are set, so it is not read.
+    // Both variables of the name are set, so the file of one of them is not read.
     let (code, _, stderr) = texts(&checked);
     assert_eq!(code, Some(2), "{stderr}");
     for fault in [
@@ -46,6 +47,7 @@ fn check_names_every_fault_at_once_and_ends_with_2() {
         "shutdown.drainSeconds must be an integer from 1 to 300 (environment MEMORY_ENGINE_SHUTDOWN_DRAIN_SECONDS)",
         "the variable MEMORY_ENGINE_LIMITS_BURTS sets no key",
         "MEMORY_ENGINE_ENGINE_NAME and MEMORY_ENGINE_ENGINE_NAME_FILE are both set",
+        "saving.sameText cannot be read from \"/no/such/file\"",
     ] {
         assert!(stderr.contains(fault), "{fault}: {stderr}");
     }
@@ -138,6 +140,7 @@ fn a_changed_file_is_applied_as_far_as_it_can_be_and_a_bad_one_is_reported() {
         (&json!("degraded"), &json!(["configuration_invalid"]))
     );
     assert!(engine.said().contains("log.level must be error"), "{}", engine.said());
+    assert!(engine.admin("/metrics").body.contains("memory_configuration_in_force{engine=\"\"} 0"));
     fs::remove_file(&path).unwrap();
     eventually("reported", || configuration(&engine)["file"] == "unreadable");
 

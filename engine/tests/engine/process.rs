@@ -69,10 +69,21 @@ impl Running {
 
     /// Like [`Running::spawn_with`], with both ports on another address.
     pub(crate) fn spawn_on(data: &Path, address: &str, more: &[&OsStr]) -> Running {
+        Running::spawn_in(data, address, more, &[])
+    }
+
+    /// Like [`Running::spawn_on`], with variables in the environment.
+    pub(crate) fn spawn_in(
+        data: &Path,
+        address: &str,
+        more: &[&OsStr],
+        variables: &[(&str, &str)],
+    ) -> Running {
         let mut child = binary()
             .args(["serve", "--listen", address, "--admin-listen", address, "--data"])
             .arg(data)
             .args(more)
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -1,8 +1,8 @@
 //! The engine's configuration: every section and key, with its type, bounds, default and documentation.
 //!
-//! The engine merges the file, the environment and flags with [`resolve`] and converts the result into types of its
-//! own. The operator fills in the same types from a resource and writes them. `docs/guide/configuration.md` contains the
-//! [`table()`] of all keys. There is one file for each section. A new key is a row of its section; "Adding a
+//! The engine merges the file, the environment and flags with [`resolve`], and converts the result into types of its
+//! own. The operator fills in the same types from a resource and writes them. There is one file for each section.
+//! `docs/guide/configuration.md` contains the [`table()`] of all keys. A new key is a row of its section; "Adding a
 //! configuration key" in docs/STYLE.md lists the other places.
 
 mod embedding;

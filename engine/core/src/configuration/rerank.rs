@@ -17,7 +17,8 @@ section! {
         /// file with the API key of the service
         "apiKeyFile" api_key_file: String, since "0.1.0" => Key::text().field("spec.rerank.keySecretRef");
         /// timeout of a request, which a search waits for
-        "timeoutSeconds" timeout_seconds: u64, or 2, since "0.1.0" => Key::integer(1, 30).field("spec.rerank.timeoutSeconds");
+        "timeoutSeconds" timeout_seconds: u64, or 2, since "0.1.0"
+            => Key::integer(1, 30).field("spec.rerank.timeoutSeconds");
         /// requests per minute; searches beyond them are not reranked
         "maxRequestsPerMinute" max_requests_per_minute: u32, or REQUESTS_PER_MINUTE_DEFAULT, since "0.1.0"
             => Key::integer(PER_MINUTE.0, PER_MINUTE.1).field("spec.rerank.maxRequestsPerMinute");
@@ -25,7 +26,8 @@ section! {
         "maxTokensPerMinute" max_tokens_per_minute: u32, since "0.1.0"
             => Key::integer(PER_MINUTE.0, PER_MINUTE.1).absent("no limit").field("spec.rerank.maxTokensPerMinute");
         /// price of a million tokens, for the cost counter
-        "costPerMillionTokens" cost_per_million_tokens: f64, or 0.0, since "0.1.0" => Key::number(PRICE_MAX).field("spec.rerank.costPerMillionTokens");
+        "costPerMillionTokens" cost_per_million_tokens: f64, or 0.0, since "0.1.0"
+            => Key::number(PRICE_MAX).field("spec.rerank.costPerMillionTokens");
     }
 }
 

@@ -27,6 +27,13 @@ fn a_flag_overrides_a_variable_and_a_variable_the_file() {
 
 #[test]
 fn every_key_has_a_variable_of_its_own_and_can_be_set_by_it() {
+    for (section, key) in keys() {
+        let rest = variable(section, key.name);
+        assert!(
+            !rest.contains("_SERVICE_") && !rest.contains("_PORT"),
+            "{rest} looks like one of Kubernetes"
+        );
+    }
     let mut names: Vec<String> = keys().map(|(section, key)| variable(section, key.name)).collect();
     names.extend(names.clone().iter().map(|name| format!("{name}{FILE_SUFFIX}")));
     // The names of flags that are not part of the file.
@@ -85,6 +92,8 @@ fn variables_that_set_no_key_are_found_and_those_of_others_are_left_alone() {
         ("MEMORY_ENGINE_LIMITS_BURTS", "3"),
         ("MEMORY_ENGINE_SERVICE_HOST", "10.0.0.1"),
         ("MEMORY_ENGINE_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("MEMORY_ENGINE_LOG_SERVICE_PORT", "8080"),
+        ("MEMORY_ENGINE_LOG_PORT", "tcp://10.0.0.1:8080"),
         ("MEMORY_ENGINE_DATA", "/data"),
         ("MEMORY_ENGINE_LOG_LEVEL", ""),
         ("PATH", "/bin"),

@@ -25,7 +25,7 @@ fn upper_snake(camel: &str) -> String {
 }
 
 /// Variables that begin like those of a section, but set no key. Other variables with the prefix may belong to another
-/// program: Kubernetes, for example, sets some for a Service that is called memory-engine.
+/// program. Kubernetes sets some for every Service, also for one that is called memory-engine-log.
 pub(super) fn unknown<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let known: Vec<String> = keys().map(|(section, key)| variable(section, key.name)).collect();
     let is_known = |name: &str| {
@@ -33,10 +33,10 @@ pub(super) fn unknown<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
         known.iter().any(|known| known == name || Some(known.as_str()) == base)
     };
     let in_section = |name: &str| {
+        let rest = name.strip_prefix(VARIABLE_PREFIX)?;
         let section = SECTIONS.iter().find(|(section, _)| {
-            name.strip_prefix(VARIABLE_PREFIX)
-                .and_then(|rest| rest.strip_prefix(upper_snake(section).as_str()))
-                .is_some_and(|rest| rest.starts_with('_'))
+            let rest = rest.strip_prefix(upper_snake(section).as_str()).unwrap_or_default();
+            rest.starts_with('_') && !is_of_a_service(rest)
         });
         section.map(|(section, _)| *section)
     };
@@ -49,4 +49,9 @@ pub(super) fn unknown<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
             Some(format!("the variable {name} sets no key; known are {}", names.join(", ")))
         })
         .collect()
+}
+
+/// Whether a variable ends as those that Kubernetes sets for a Service, such as `…_SERVICE_HOST` and `…_PORT_80_TCP`.
+fn is_of_a_service(rest: &str) -> bool {
+    rest.starts_with("_SERVICE_") || rest == "_PORT" || rest.starts_with("_PORT_")
 }

@@ -82,6 +82,8 @@ const LATENCY: MetricKind = MetricKind::Histogram(LATENCY_BUCKETS_S);
 crate::metric_table! {
     BUILD_INFO: "memory_build_info", GAUGE, Count, [Label::from("version", "version of the engine")],
         "1; the label is the version of the program.";
+    CONFIGURATION_IN_FORCE: "memory_configuration_in_force", GAUGE, Flag, [],
+        "1 while the complete content of the configuration file is in force, and without a file.";
     APPENDS: "memory_appends_total", COUNTER, Count, [],
         "Events appended to the log and synced.";
     APPEND_SECONDS: "memory_append_seconds", LATENCY, Seconds, [],

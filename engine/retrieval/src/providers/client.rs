@@ -188,6 +188,11 @@ impl Provider {
         }))
     }
 
+    /// Label in metrics.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     pub fn service(&self) -> &Service {
         &self.service
     }
@@ -232,7 +237,10 @@ impl Provider {
     fn record<T>(&self, answer: &Result<T, Failure>) {
         let outcome = answer.as_ref().map_or_else(|failure| failure.label(), |_| "ok");
         self.metrics.requests.with_label_values(&[self.name, outcome]).inc();
-        self.note(outcome, answer.is_ok());
+        // A request that was not sent says nothing about the service.
+        if !matches!(answer, Err(Failure::Throttled(_) | Failure::BreakerOpen(_))) {
+            self.note(outcome, answer.is_ok());
+        }
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Ok(_) => breaker.succeeded(),
@@ -243,7 +251,6 @@ impl Provider {
             Err(failure) if failure.is_the_services() => breaker.failed(Instant::now()),
             Err(_) => {}
         }
-        self.metrics.breaker.with_label_values(&[self.name]).set(i64::from(breaker.is_open()));
     }
 
     fn note(&self, outcome: &'static str, is_success: bool) {

@@ -108,7 +108,13 @@ async fn a_service_that_does_not_work_is_left_alone() {
         open += usize::from(failure.label() == "breaker_open");
     }
     assert_eq!((asking.fake.heard.lock().unwrap().len(), open), (5, 5));
-    assert_eq!(asking.metrics.breaker.with_label_values(&["embedding"]).get(), 1);
+    let report = asking.client.provider().report();
+    assert!(report.is_breaker_open && report.since_success.is_none(), "{report:?}");
+    assert_eq!(
+        report.since_failure.map(|(_, label)| label),
+        Some("server_error"),
+        "no request was sent after it"
+    );
 }
 
 #[tokio::test]
