@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use engine_core::configuration::Author;
+use engine_core::policy::scrubbed;
 use serde::Serialize;
-use tracing_subscriber::filter::Targets;
+use service::{LogLines, ScrubbedStderr, log_panics, selected};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -135,7 +136,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|fault| {
-        eprintln!("memory-engine: {fault:#}");
+        eprintln!("memory-engine: {}", scrubbed(&format!("{fault:#}")));
         ExitCode::from(CANNOT_RUN)
     })
 }
@@ -193,15 +194,19 @@ fn print(report: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Crates whose messages are logged at the configured level.
+const CRATES: [&str; 6] =
+    ["engine_core", "engine_log", "engine_projection", "engine_retrieval", "memory_engine", "service"];
+
 /// Logs to standard error: JSON for machines, plain lines on a terminal.
 fn log_to_stderr(level: tracing::Level) {
-    // The MCP library logs whole messages, and the content of memories must not appear in logs.
-    let wanted = Targets::new().with_default(level).with_target("rmcp", tracing::Level::ERROR);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let wanted = selected(&CRATES, level);
     let subscriber = tracing_subscriber::registry();
     if io::stderr().is_terminal() {
+        let lines = tracing_subscriber::fmt::layer().with_writer(|| ScrubbedStderr);
         subscriber.with(lines.with_filter(wanted)).init();
     } else {
-        subscriber.with(lines.json().flatten_event(true).with_filter(wanted)).init();
+        subscriber.with(LogLines::new(io::stderr).with_filter(wanted)).init();
     }
+    log_panics();
 }

@@ -9,7 +9,7 @@
 //! errors for clients.
 //!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forget_listeners`],
-//! [`memory_limit`] and [`metrics`].
+//! [`memory_limit`], [`metrics`] and [`spans`].
 
 mod api;
 mod bench;
@@ -30,6 +30,7 @@ mod pseudonyms;
 mod rebuild;
 mod refusal;
 mod serve;
+mod spans;
 mod verify;
 mod write_locks;
 

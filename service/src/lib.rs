@@ -1,8 +1,14 @@
 //! Code shared by the engine and the operator: [`listen()`] listens on IPv4 and IPv6, [`Registry`] registers metrics
-//! from a table.
+//! from a table, [`LogLines`] writes the log, and [`RequestIds`] connects the lines of one request.
 
 mod listen;
+mod log_lines;
+mod panics;
 mod registry;
+mod request_ids;
 
 pub use listen::listen;
+pub use log_lines::{AUDIT, LogLines, ScrubbedStderr, selected};
+pub use panics::log_panics;
 pub use registry::{Family, MetricsError, Registry};
+pub use request_ids::{REQUEST_SPAN, RequestIds, in_span};

@@ -15,9 +15,10 @@ use http_body_util::{BodyExt, Limited};
 use super::parameters::Parameters;
 use crate::engine::Engine;
 use crate::operations::{not_open, texts};
-use crate::refusal::{Refusal, internal};
+use crate::refusal::{Refusal, ended, internal};
 use engine_log::{KeyRotated, Rotated};
 use engine_retrieval::embeddings::EmbeddingStatus;
+use service::in_span;
 
 /// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
 const ANCHOR_BYTES_MAX: usize = 64 << 10;
@@ -75,7 +76,7 @@ pub(super) async fn checkpoint(
     };
     let size = checkpoint.size;
     let prove = move || engine.log_handles.context.tree.consistency(old, size);
-    let proof = tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))??;
+    let proof = tokio::task::spawn_blocking(in_span(prove)).await.map_err(ended)??;
     Ok(Json(CheckpointAnswer { checkpoint, consistency: proof.as_deref().map(texts) }))
 }
 

@@ -5,7 +5,7 @@
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`] and [`admin`].
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
-//! use, and [`refusals`] builds error responses.
+//! use, [`identify`] gives them identifiers, and [`refusals`] builds error responses.
 //!
 //! Connections: [`server`] accepts them, [`admission`] and [`rate`] limit them per address, [`connection_timeouts`]
 //! limits their duration, and [`stream`] refuses and closes them.
@@ -21,6 +21,7 @@ mod entries;
 mod events;
 mod forget;
 mod graph;
+mod identify;
 mod items;
 mod log;
 mod mcp;
@@ -46,6 +47,7 @@ use axum::routing::{any, get, post, put};
 use engine_core::configuration::Rate;
 use engine_core::wire::ErrorCode;
 
+pub(crate) use identify::RequestSpan;
 pub(crate) use server::{Serving, serve};
 
 use crate::engine::Engine;
@@ -120,6 +122,7 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -
         .layer(middleware::from_fn_with_state(Buckets::new(rate), rate::bound))
         .layer(middleware::from_fn_with_state(api.clone(), count))
         .layer(middleware::from_fn(scope_client_address))
+        .layer(middleware::from_fn(identify::identify))
         .with_state(api)
 }
 
@@ -139,6 +142,8 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn(identify::audit))
+        .layer(middleware::from_fn(identify::identify))
         .with_state(engine)
 }
 
@@ -165,11 +170,11 @@ async fn limit_time(request: Request, next: Next) -> Response {
 /// Counts requests by route. The path is not used, because it may contain ids.
 async fn count(State(api): State<Api>, path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = request.method().clone();
+    let method = identify::method(request.method());
     let response = next.run(request).await;
     let route = path.as_ref().map_or("none", MatchedPath::as_str);
     let code = response.status();
     api.engine.metrics.http_requests.with_label_values(&[route, code.as_str()]).inc();
-    tracing::debug!(%method, route, code = code.as_u16(), elapsed = ?started.elapsed(), "answered");
+    tracing::debug!(method, route, code = code.as_u16(), elapsed = ?started.elapsed(), "answered");
     response
 }

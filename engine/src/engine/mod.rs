@@ -16,15 +16,14 @@ use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
 use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth, NotApplied, SameText};
 use engine_log::{
-    Answer, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader, Published,
-    Receipt, Rotated, WriterCommand,
+    Answer, Caller, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader,
+    Published, Receipt, Rotated, WriterCommand,
 };
 use engine_projection::{ProjectionShared, TraceFiles};
 use engine_retrieval::embeddings::Embeddings;
 use engine_retrieval::providers::Reranker;
 use engine_retrieval::{CatalogCache, Retrieval};
 use jiff::Timestamp;
-use tokio::sync::oneshot;
 
 use crate::cache::AnswerCache;
 use crate::config::Retention;
@@ -117,7 +116,7 @@ impl Engine {
         let drafts = passed.into_drafts();
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Caller::channel();
         self.threads.send(WriterCommand::Commit(Commit { drafts, key, reply }))?;
         // The writer answers every request in its queue. If the writer has ended, there is no answer.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
@@ -192,14 +191,14 @@ impl Engine {
 
     /// Sends a command to the writer and waits for its answer.
     async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> WriterCommand) -> Result<T, CommitError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Caller::channel();
         self.threads.send(order(reply))?;
         answer.await.unwrap_or(Err(CommitError::Stopping))
     }
 
     /// Verifies the log against an anchor now, and keeps verifying against it.
     pub(crate) async fn anchor(&self, given: GivenAnchor) -> Result<IntegrityHealth, CommitError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Caller::channel();
         self.threads.send(WriterCommand::Anchor(given, reply))?;
         answer.await.map_err(|_| CommitError::Stopping)
     }

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::http::request::Parts;
+use engine_core::policy::scrubbed;
 use engine_core::strict;
+use engine_projection::ClientAddress;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode,
     Implementation, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities,
@@ -12,11 +15,14 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::forward::Forward;
 use super::tool::Tool;
 use super::tools::{self, server_memory};
+use crate::api::RequestSpan;
 use crate::operations::Operations;
+use crate::spans::of_call;
 
 /// Supported protocol revisions, oldest first. For the oldest revision only its messages are supported, not its HTTP
 /// transport with a separate event stream.
@@ -109,8 +115,46 @@ impl ServerHandler for Server {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        // The library runs a call in a task of its own, which knows neither the span nor the client of the request.
+        let head = context.extensions.get::<Parts>().map(|head| &head.extensions);
+        let span =
+            head.and_then(|head| head.get::<RequestSpan>()).map_or_else(of_call, |span| span.0.clone());
+        let called = self.called(request).instrument(span);
+        match head.and_then(|head| head.get::<ClientAddress>()).copied() {
+            Some(address) => address.scope(called).await,
+            None => called.await,
+        }
+    }
+
+    /// Handles requests that the library does not recognise, for example calls whose arguments are a JSON object
+    /// written as a string.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let CustomRequest { method, params, .. } = request;
+        if method != "tools/call" {
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, scrubbed(&method).into_owned(), None));
+        }
+        let is_newest = context.protocol_version().is_some_and(|version| !version.has_initialize());
+        let response = self.call_tool(readable(params.unwrap_or_default())?, context).await?;
+        let CallToolResponse::Complete(result) = response else {
+            return Err(ErrorData::internal_error("the call was not completed", None));
+        };
+        let mut result = serde_json::to_value(result)
+            .map_err(|fault| ErrorData::internal_error(fault.to_string(), None))?;
+        if is_newest {
+            result["resultType"] = json!("complete");
+        }
+        Ok(CustomResult(result))
+    }
+}
+
+impl Server {
+    async fn called(&self, request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
         let result = match &self.engine {
             Reached::Here { operations, server_memory } => {
                 let operations = operations.clone();
@@ -133,30 +177,6 @@ impl ServerHandler for Server {
             Reached::Running(engine) => engine.call(request).await?,
         };
         Ok(CallToolResponse::Complete(result))
-    }
-
-    /// Handles requests that the library does not recognise, for example calls whose arguments are a JSON object
-    /// written as a string.
-    async fn on_custom_request(
-        &self,
-        request: CustomRequest,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CustomResult, ErrorData> {
-        let CustomRequest { method, params, .. } = request;
-        if method != "tools/call" {
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None));
-        }
-        let is_newest = context.protocol_version().is_some_and(|version| !version.has_initialize());
-        let response = self.call_tool(readable(params.unwrap_or_default())?, context).await?;
-        let CallToolResponse::Complete(result) = response else {
-            return Err(ErrorData::internal_error("the call was not completed", None));
-        };
-        let mut result = serde_json::to_value(result)
-            .map_err(|fault| ErrorData::internal_error(fault.to_string(), None))?;
-        if is_newest {
-            result["resultType"] = json!("complete");
-        }
-        Ok(CustomResult(result))
     }
 }
 

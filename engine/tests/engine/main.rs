@@ -30,6 +30,7 @@ mod peers;
 mod process;
 mod projection;
 mod providers;
+mod request_ids;
 mod request_limits;
 mod retention;
 mod retrieval_quality;

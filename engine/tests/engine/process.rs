@@ -85,7 +85,9 @@ impl Running {
         let said = Arc::new(Mutex::new(String::new()));
         let heard = Arc::clone(&said);
         // The thread keeps reading, because the engine would block if the pipe filled up.
-        thread::spawn(move || lines.for_each(|line| *heard.lock().unwrap() += &line.unwrap_or_default()));
+        thread::spawn(move || {
+            lines.for_each(|line| *heard.lock().unwrap() += &format!("{}\n", line.unwrap_or_default()));
+        });
         let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
         Running { child, said, api: address("listen"), admin: address("admin_listen") }
     }

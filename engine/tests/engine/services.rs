@@ -24,6 +24,8 @@ struct State {
     held: Mutex<Option<String>>,
     /// Model and texts of every answered request.
     heard: Mutex<Vec<(String, Vec<String>)>>,
+    /// `traceparent` of every request that had one.
+    parents: Mutex<Vec<String>>,
 }
 
 /// A running model server.
@@ -36,7 +38,12 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn start() -> Service {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let state = State { down: AtomicBool::new(false), held: Mutex::default(), heard: Mutex::default() };
+        let state = State {
+            down: AtomicBool::new(false),
+            held: Mutex::default(),
+            heard: Mutex::default(),
+            parents: Mutex::default(),
+        };
         let service = Service { address: listener.local_addr().unwrap(), state: Arc::new(state) };
         let serving = service.clone();
         thread::spawn(move || {
@@ -61,6 +68,10 @@ impl Service {
         self.state.heard.lock().unwrap().clone()
     }
 
+    pub(crate) fn parents(&self) -> Vec<String> {
+        self.state.parents.lock().unwrap().clone()
+    }
+
     /// Returns how often a text was sent to a model.
     pub(crate) fn times(&self, model: &str, text: &str) -> usize {
         let heard = self.heard();
@@ -69,7 +80,8 @@ impl Service {
     }
 
     fn answer(&self, stream: &TcpStream) -> Option<()> {
-        let body = request(stream)?;
+        let (body, parent) = request(stream)?;
+        self.state.parents.lock().unwrap().extend(parent);
         let model = body["model"].as_str()?.to_owned();
         while self.state.held.lock().unwrap().as_ref() == Some(&model) {
             thread::sleep(Duration::from_millis(5));
@@ -123,9 +135,10 @@ fn ranked(_query: &str, texts: &[String]) -> Value {
     json!({ "results": results })
 }
 
-fn request(stream: &TcpStream) -> Option<Value> {
+/// The body of a request, and its `traceparent`.
+fn request(stream: &TcpStream) -> Option<(Value, Option<String>)> {
     let mut reader = BufReader::new(stream);
-    let mut length = 0;
+    let (mut length, mut parent) = (0, None);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
@@ -134,11 +147,14 @@ fn request(stream: &TcpStream) -> Option<Value> {
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
+        if let Some(value) = line.strip_prefix("traceparent:") {
+            parent = Some(value.trim().to_owned());
+        }
         if line == "\r\n" {
             break;
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
+    serde_json::from_slice(&body).ok().map(|body| (body, parent))
 }

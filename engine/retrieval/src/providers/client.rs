@@ -4,9 +4,11 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use engine_core::trace_context::TRACEPARENT_HEADER;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
-use hyper::{Request, Response, StatusCode, Uri, header};
+use hyper::header::{self, HeaderValue};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -14,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::SecretString;
+use service::RequestIds;
 use thiserror::Error;
 
 use super::breaker::Breaker;
@@ -277,6 +280,10 @@ impl Client {
             .header(header::USER_AGENT, concat!("memory-engine/", env!("CARGO_PKG_VERSION")))
             .body(Full::new(Bytes::from(body)))
             .expect("the address was parsed and the headers are constants");
+        if let Some(ids) = RequestIds::current() {
+            let parent = HeaderValue::try_from(ids.parent().to_string()).expect("hex digits and hyphens");
+            request.headers_mut().insert(TRACEPARENT_HEADER, parent);
+        }
         if let Some(key) = &*self.provider.key.lock().unwrap_or_else(PoisonError::into_inner) {
             request.headers_mut().insert(header::AUTHORIZATION, secret::header(key));
         }
