@@ -35,6 +35,7 @@ mod request_limits;
 mod retention;
 mod retrieval_quality;
 mod scripts;
+mod scrubbing;
 mod services;
 mod statistics;
 mod stdio;

@@ -37,10 +37,19 @@ fn call(engine: &Running, id: &str, tool: &str, arguments: &Value) -> Answer {
     engine.post("/mcp", &format!("{accept}{}", headers(id)), &message.to_string())
 }
 
+/// Starts an engine whose `/mcp` knows the host that the test's client names.
+fn start(data: &std::path::Path) -> Running {
+    let config = data.join("config.yaml");
+    std::fs::write(&config, "mcp: {allowedHosts: [engine]}").unwrap();
+    let engine = Running::spawn_with(data, &["--config".as_ref(), config.as_os_str()]);
+    eventually("ready", || engine.admin("/readyz").status == 200);
+    engine
+}
+
 #[test]
 fn every_answer_has_the_id_of_its_request() {
     let data = tempfile::tempdir().unwrap();
-    let engine = Running::start(data.path());
+    let engine = start(data.path());
     let get = |path: &str, headers: &str| engine.connect().request("GET", path, headers, "").unwrap();
     assert_eq!(id_of(&get("/v1/log/head", &headers("a-7"))), "a-7");
     assert_eq!(id_of(&get("/nowhere", &headers("a-7"))), "a-7", "a refusal too");
@@ -64,7 +73,7 @@ fn every_answer_has_the_id_of_its_request() {
 #[test]
 fn lines_of_other_threads_and_audit_lines_have_the_ids() {
     let data = tempfile::tempdir().unwrap();
-    let engine = Running::start(data.path());
+    let engine = start(data.path());
     let saved = engine.save("something to forget").json()["id"].as_str().unwrap().to_owned();
     let kept = engine.save("something else").json()["id"].as_str().unwrap().to_owned();
 
@@ -86,7 +95,12 @@ fn lines_of_other_threads_and_audit_lines_have_the_ids() {
     assert_eq!(engine.post("/v1/forget", &headers("f-2"), &missing).status, 404);
     assert_eq!(line(&engine, "memories were not removed", "f-2")["outcome"], "ENTRY_NOT_FOUND");
 
-    call(&engine, "f-3", "memory_forget", &json!({"ids": [kept], "reason": "a private reason"}));
+    call(
+        &engine,
+        "f-3",
+        "memory_forget",
+        &json!({"ids": [kept], "reason": "a private reason", "dry_run": false}),
+    );
     let audited = line(&engine, "memories were removed", "f-3");
     assert_eq!((&audited["client"], &audited["trace_id"]), (&"127.0.0.1".into(), &TRACE.into()));
 

@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_message_names_the_field_and_not_the_value() {
         for (sent, said) in [
-            (r#"{"count": "a, expected \"b\""}"#, "invalid type: string …, expected u32 at line 1 column 28"),
+            (r#"{"count": "a, expected \"b\""}"#, "invalid type: string …, expected u32 at line 1 column 29"),
             (r#"{"count": -7}"#, "invalid value: integer …, expected u32 at line 1 column 12"),
             (r#"{"count": 1, "kind": "Two"}"#, "unknown variant …, expected `One` at line 1 column 26"),
             (r#"{"conut": 1}"#, "unknown field `conut`, expected `count` or `kind` at line 1 column 8"),
