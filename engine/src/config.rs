@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) log_level: tracing::Level,
     /// How long requests in progress may take to finish after the engine is told to stop.
     pub(crate) drain: Duration,
+    /// How long the API serves on after SIGTERM, before the drain begins.
+    pub(crate) stop_delay: Duration,
     /// When the log starts a new file.
     pub(crate) rotation: Rotation,
     /// Interval between two full verifications of log and projection.
@@ -104,6 +106,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         engine: names.into_iter().flatten().collect::<Vec<_>>().join("/"),
         log_level: level(file.log.level()),
         drain: Duration::from_secs(file.shutdown.drain_seconds()),
+        stop_delay: Duration::from_secs(file.shutdown.delay_seconds()),
         rotation: Rotation::from(&file.rotation),
         verify_interval: Duration::from_secs(file.integrity.verify_interval_seconds()),
         policy: file.policy.settings().unwrap_or_else(|fault| {

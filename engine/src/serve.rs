@@ -86,10 +86,20 @@ pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Resul
         CONNECTIONS_PER_ADDRESS_DEFAULT,
         keep_alive,
     );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let mut told = async || {
+        tokio::select! {
+            _ = terminate.recv() => true,
+            _ = interrupt.recv() => false,
+        }
+    };
+    let by_platform = told().await;
+    engine.announce_stop();
+    // SIGINT comes from a person at a terminal, behind whom no Service sends requests.
+    let delay = if by_platform { config.stop_delay } else { Duration::ZERO };
+    tracing::info!(?delay, drain = ?config.drain, "stopping: not ready, and still serving for the delay");
+    // The endpoints of a Service and the state of load balancers change after they have seen that the engine is not
+    // ready. Until then they send new connections, which would be refused.
+    let _by_a_second_signal = tokio::time::timeout(delay, told()).await;
     stop(engine, clients, platform, config.drain).await
 }
 
@@ -148,7 +158,7 @@ async fn stop(
     platform: api::Serving,
     drain: Duration,
 ) -> anyhow::Result<()> {
-    tracing::info!(?drain, "stopping: no new connections");
+    tracing::info!("stopping: no new connections");
     if !clients.drain(drain).await {
         tracing::warn!("requests were still running at the end of the drain; they are aborted");
     }

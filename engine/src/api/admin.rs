@@ -35,6 +35,7 @@ pub(super) async fn livez(State(engine): State<Arc<Engine>>) -> (StatusCode, &'s
 /// reads.
 pub(super) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, &'static str) {
     match engine.is_ready() {
+        _ if engine.is_stopping() => (StatusCode::SERVICE_UNAVAILABLE, "not ready: stopping\n"),
         true => (StatusCode::OK, "ok\n"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: see /health\n"),
     }

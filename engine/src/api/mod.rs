@@ -41,6 +41,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
@@ -121,6 +122,7 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, rate: Option<Rate>) -
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn_with_state(Buckets::new(rate), rate::bound))
         .layer(middleware::from_fn_with_state(api.clone(), count))
+        .layer(middleware::from_fn_with_state(api.clone(), leave_when_stopping))
         .layer(middleware::from_fn(scope_client_address))
         .layer(middleware::from_fn(identify::identify))
         .with_state(api)
@@ -165,6 +167,16 @@ async fn limit_time(request: Request, next: Next) -> Response {
             )
             .into_response(),
     }
+}
+
+/// Asks clients to close their connections once the process was told to stop. A client that opens a connection for its
+/// next request then reaches another process, instead of sending the request on a connection that is being closed.
+async fn leave_when_stopping(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if api.engine.is_stopping() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Counts requests by route. The path is not used, because it may contain ids.

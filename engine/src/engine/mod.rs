@@ -9,7 +9,7 @@ mod start;
 mod threads;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use engine_core::event::Draft;
@@ -68,6 +68,8 @@ pub(crate) struct Engine {
     /// What a save does by default if the project already has the text.
     pub(crate) same_text: SameText,
     not_applied: Vec<NotApplied>,
+    /// Whether the process was told to stop.
+    stopping: AtomicBool,
     /// Locks for writes that depend on the stored state.
     pub(crate) write_locks: WriteLocks,
     /// Total size of the requests in the queue of the writer, bytes.
@@ -206,6 +208,16 @@ impl Engine {
     /// Returns a signed checkpoint for the head of the log; `None` until the log is open.
     pub(crate) fn head_checkpoint(&self) -> Option<CheckpointView> {
         self.log_handles.attestation.head(&self.log_handles.context)
+    }
+
+    /// Reports from now on that the engine is not ready, so that no new requests are sent to it. It still serves them.
+    pub(crate) fn announce_stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether the process was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Stops the engine: accepts no more events, finishes the queued events and closes the files. Blocks until this is

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use engine_log::{
@@ -63,6 +63,7 @@ impl Engine {
             retention: settings.retention,
             same_text: settings.same_text,
             not_applied: settings.not_applied,
+            stopping: AtomicBool::new(false),
             published: log_handles.context.published.clone(),
             projection,
             log,

@@ -39,6 +39,7 @@ mod scrubbing;
 mod services;
 mod statistics;
 mod stdio;
+mod stopping;
 mod tags;
 mod tools;
 mod validity;

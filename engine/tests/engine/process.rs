@@ -146,9 +146,14 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Tells the engine to stop, without the delay in which a Service notices.
     pub(crate) fn send_terminate(&self) {
+        self.send(rustix::process::Signal::INT);
+    }
+
+    pub(crate) fn send(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {

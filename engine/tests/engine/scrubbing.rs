@@ -328,7 +328,7 @@ fn nothing_that_is_planted_leaves_the_engine() {
         );
         // The search itself works.
         let part = &texts[texts.len() / 2].parts[0];
-        assert_eq!(found_in(&texts, &format!("{output}{part}")), [part]);
+        assert!(found_in(&texts, &format!("{output}{part}")).contains(&part.as_str()));
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Valid {
     pub resources: Resources,
     /// Maximum duration of the drain in seconds.
     pub drain_seconds: i64,
+    /// Duration, in seconds, for which the engine serves on after it was told to stop; `None` is the engine's default.
+    pub stop_delay_seconds: Option<i64>,
     /// Name of the PriorityClass of the pod.
     pub priority_class_name: Option<String>,
     /// Node labels that the pod requires.
@@ -136,6 +138,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         class_name: writer.storage.class_name.clone(),
         resources: writer.resources.clone(),
         drain_seconds: i64::from(writer.drain_seconds),
+        stop_delay_seconds: writer.stop_delay_seconds.map(i64::from),
         priority_class_name: writer.priority_class_name.clone(),
         node_selector: writer.node_selector.clone(),
         tolerations: writer.tolerations.clone(),

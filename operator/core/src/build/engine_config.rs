@@ -25,7 +25,10 @@ fn configuration(valid: &Valid) -> Configuration {
     Configuration {
         engine: Identity { namespace: Some(valid.namespace.clone()), name: Some(valid.name.clone()) },
         log: Logging { level: Some(level(valid.log_level)) },
-        shutdown: Shutdown { drain_seconds: Some(valid.drain_seconds.unsigned_abs()) },
+        shutdown: Shutdown {
+            drain_seconds: Some(valid.drain_seconds.unsigned_abs()),
+            delay_seconds: valid.stop_delay_seconds.map(i64::unsigned_abs),
+        },
         rotation: Rotation {
             max_segment_bytes: Some(valid.max_segment_bytes),
             max_segment_age_seconds: Some(valid.max_segment_age_seconds.unsigned_abs().into()),

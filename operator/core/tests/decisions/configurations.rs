@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crds::{
     Embedding, EmbeddingProvider, Identifiers, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException,
-    Retention, SameText, Saving,
+    Retention, SameText, Saving, Writer,
 };
 use engine_core::{
     configuration::{self, Author},
@@ -82,6 +82,7 @@ fn full() -> MemoryEngineSpec {
             connections_per_address: Some(512),
             keep_alive_seconds: Some(630),
         }),
+        writer: Writer { stop_delay_seconds: Some(15), ..Writer::default() },
         ..MemoryEngineSpec::default()
     }
 }
