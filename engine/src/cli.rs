@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use engine_core::configuration::Author;
 use engine_core::policy::scrubbed;
@@ -20,8 +21,10 @@ use crate::doctor;
 use crate::import::{ImportArgs, import};
 use crate::log_command::{self, LogArgs, verify_log};
 use crate::mcp::{McpArgs, mcp};
+use crate::metrics::Metrics;
 use crate::rebuild::rebuild;
 use crate::serve::{ServeOptions, serve};
+use crate::traces::Traces;
 
 /// Exit code: the check ran and found something broken.
 const BROKEN: u8 = 1;
@@ -147,13 +150,18 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let author = if args.anchor.is_some() { Author::Operator } else { Author::Person };
     let load = |path: &Path| config::load(path, author);
     let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), load)?;
-    log_to_stderr(config.log_level);
+    let metrics = Metrics::new(&config.engine).context("cannot define the metrics")?;
+    let traces = Traces::start(&config.tracing, &config.engine, metrics.traces.clone())?;
+    log_and_trace(config.log_level, traces.as_ref());
     let ServeArgs { data, listen, admin_listen, anchor, .. } = args;
     let places = ServeOptions { data: data.data, listen, admin_listen, anchor };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(places, config));
+    let served = runtime.block_on(serve(places, config, metrics));
     // After the drain, no client waits for a read that is still running.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     served.map(|()| ExitCode::SUCCESS)
 }
 
@@ -200,8 +208,12 @@ const CRATES: [&str; 6] =
 
 /// Logs to standard error: JSON for machines, plain lines on a terminal.
 fn log_to_stderr(level: tracing::Level) {
+    log_and_trace(level, None);
+}
+
+fn log_and_trace(level: tracing::Level, traces: Option<&Traces>) {
     let wanted = selected(&CRATES, level);
-    let subscriber = tracing_subscriber::registry();
+    let subscriber = tracing_subscriber::registry().with(traces.map(Traces::layer));
     if io::stderr().is_terminal() {
         let lines = tracing_subscriber::fmt::layer().with_writer(|| ScrubbedStderr);
         subscriber.with(lines.with_filter(wanted)).init();

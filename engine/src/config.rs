@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine_core::configuration::{self, Author, Configuration, Limits, LogLevel};
+use engine_core::configuration::{self, Author, Configuration, Limits, LogLevel, Tracing};
 use engine_core::policy;
 use engine_core::wire::{NotApplied, SameText};
 use engine_log::Rotation;
@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) server_memory: Option<String>,
     /// Limits on what one client address may request.
     pub(crate) limits: Limits,
+    /// Where traces are sent to.
+    pub(crate) tracing: Tracing,
     /// Parts of the file that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,
 }
@@ -121,6 +123,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         allowed_hosts: file.mcp.allowed_hosts(),
         server_memory: file.mcp.server_memory_tools().then(|| file.mcp.server_memory_project()),
         limits: file.limits,
+        tracing: file.tracing,
         not_applied: Vec::new(),
     }
 }

@@ -9,7 +9,7 @@
 //! errors for clients.
 //!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forget_listeners`],
-//! [`memory_limit`], [`metrics`] and [`spans`].
+//! [`memory_limit`], [`metrics`], [`spans`] and [`traces`].
 
 mod api;
 mod bench;
@@ -31,6 +31,7 @@ mod rebuild;
 mod refusal;
 mod serve;
 mod spans;
+mod traces;
 mod verify;
 mod write_locks;
 

@@ -9,6 +9,8 @@ use engine_retrieval::RetrievalMetrics;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use service::{Family, MetricsError, Registry};
 
+use crate::traces::TraceMetrics;
+
 /// All metrics of one engine, grouped by component.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -25,6 +27,7 @@ pub(crate) struct Metrics {
     pub(crate) cache: Family<IntCounterVec>,
     pub(crate) http_requests: Family<IntCounterVec>,
     pub(crate) forgotten: IntCounter,
+    pub(crate) traces: TraceMetrics,
 }
 
 impl Metrics {
@@ -47,6 +50,7 @@ impl Metrics {
             cache: registry.counters(table::CACHE_REQUESTS)?,
             http_requests: registry.counters(table::HTTP_REQUESTS)?,
             forgotten: registry.counter(table::FORGOTTEN)?,
+            traces: TraceMetrics::new(&registry)?,
             registry,
         })
     }

@@ -38,12 +38,11 @@ pub(crate) struct ServeOptions {
 ///
 /// # Errors
 /// A port, the configuration, the anchor or the data directory cannot be used.
-pub(crate) async fn serve(places: ServeOptions, config: Config) -> anyhow::Result<()> {
+pub(crate) async fn serve(places: ServeOptions, config: Config, metrics: Metrics) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let listener = listen_on(places.listen)?;
     let admin_listener = listen_on(places.admin_listen)?;
-    let metrics = Metrics::new(&config.engine).context("cannot define the metrics")?;
     let settings = Settings {
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),

@@ -11,4 +11,4 @@ pub use listen::listen;
 pub use log_lines::{AUDIT, LogLines, ScrubbedStderr, selected};
 pub use panics::log_panics;
 pub use registry::{Family, MetricsError, Registry};
-pub use request_ids::{REQUEST_SPAN, RequestIds, in_span};
+pub use request_ids::{REQUEST_SPAN, RequestIds, STAGE_SPAN, in_span, set_span_parent};

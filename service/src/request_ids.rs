@@ -1,7 +1,7 @@
 //! The identifiers of the request that is being handled. They are attached to a span, so that every line that is logged
 //! inside of the span carries them, also on other threads ([`in_span`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use engine_core::trace_context::{TraceParent, accepted_request_id};
 use tracing::Span;
@@ -10,6 +10,16 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Target of the span of a request. Every filter of a log has to enable it.
 pub const REQUEST_SPAN: &str = "request";
+/// Target of the spans of parts of a request. Only a trace records them.
+pub const STAGE_SPAN: &str = "stage";
+
+/// How the trace context of a span is found, if traces are recorded.
+static SPAN_PARENT: OnceLock<fn(&Span) -> Option<TraceParent>> = OnceLock::new();
+
+/// Sets how the trace context of a span is found. The first call counts.
+pub fn set_span_parent(find: fn(&Span) -> Option<TraceParent>) {
+    let _first_counts = SPAN_PARENT.set(find);
+}
 
 /// The identifiers of one request. Clones share one allocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +31,8 @@ struct Ids {
     trace: String,
     /// What requests to other services carry: the trace, and the span that made them.
     parent: TraceParent,
+    /// Whether a caller sent the trace context.
+    has_caller: bool,
 }
 
 impl RequestIds {
@@ -35,9 +47,10 @@ impl RequestIds {
         span_id.copy_from_slice(&random[16..]);
         let (span_id, request) = (span_id[..8].try_into().unwrap_or_default(), &random[24..]);
         let parent = traceparent.and_then(TraceParent::parse);
+        let has_caller = parent.is_some();
         let parent = parent.unwrap_or(TraceParent { trace_id, span_id, sampled: false });
         let request = request_id.and_then(accepted_request_id).map_or_else(|| hex(request), str::to_owned);
-        RequestIds(Arc::new(Ids { request, trace: parent.trace(), parent }))
+        RequestIds(Arc::new(Ids { request, trace: parent.trace(), parent, has_caller }))
     }
 
     /// Makes identifiers for work that nobody requested.
@@ -64,10 +77,28 @@ impl RequestIds {
         self.0.parent
     }
 
+    /// Whether a caller sent the trace context.
+    #[must_use]
+    pub fn has_caller(&self) -> bool {
+        self.0.has_caller
+    }
+
+    /// The trace context for a request to another service that is made in the current span.
+    #[must_use]
+    pub fn outgoing() -> Option<TraceParent> {
+        let recorded = SPAN_PARENT.get().and_then(|find| find(&Span::current()));
+        recorded.or_else(|| RequestIds::current().map(|ids| ids.parent()))
+    }
+
     /// The same request, with another span as the parent of requests to other services.
     #[must_use]
     pub fn with_parent(&self, parent: TraceParent) -> RequestIds {
-        RequestIds(Arc::new(Ids { request: self.0.request.clone(), trace: parent.trace(), parent }))
+        RequestIds(Arc::new(Ids {
+            request: self.0.request.clone(),
+            trace: parent.trace(),
+            parent,
+            has_caller: self.0.has_caller,
+        }))
     }
 
     /// Attaches the identifiers to a span. Does nothing if nobody records the span.

@@ -10,6 +10,7 @@ mod embedding;
 mod integrity;
 mod limits;
 mod mcp;
+mod monitoring;
 mod policy;
 mod retention;
 mod rules;
@@ -26,6 +27,7 @@ pub use integrity::{
 };
 pub use limits::Limits;
 pub use mcp::Mcp;
+pub use monitoring::{Monitoring, Tracing};
 pub use policy::{Identifiers, Policy, PolicyException};
 pub use retention::Retention;
 pub use saving::{SameText, Saving};
@@ -163,6 +165,10 @@ pub struct MemoryEngineSpec {
     /// Limits for each client address on the memory API. Defaults to unlimited requests over at most 128 connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+
+    /// How the engine is observed. Defaults to metrics and logs, without traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
 }
 
 /// When an image is pulled.

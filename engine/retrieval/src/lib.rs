@@ -44,6 +44,7 @@ mod recent;
 mod rows;
 mod search;
 mod shared_catalog;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod texts;

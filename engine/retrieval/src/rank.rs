@@ -15,6 +15,7 @@ use super::lanes::{Lanes, NEAR_MATCH};
 use super::late_interaction::LateInteraction;
 use super::query::{Filters, Found, Query, Ranked, ResolvedFilters};
 use super::rows::QueryVector;
+use super::stages::stage;
 use crate::embeddings::{ExternalQueryVector, VectorStore};
 use engine_projection::Best;
 
@@ -195,11 +196,14 @@ impl<'a> Query<'a> {
         weights: &[f64; NAMES.len()],
     ) -> Vec<Ranked> {
         let counted = Counted::by(weights);
+        let stages = stage("features").entered();
         let chosen = self.candidates(found, filters, &counted);
         let mut lanes = self.lanes(&chosen, filters, &counted);
         let [.., coverage, _, _] = &lanes;
         let (coverage, similarity) = (coverage.clone(), lanes[NEAR_MATCH].clone());
         self.scale(&mut lanes, &chosen);
+        drop(stages);
+        let _ranks = stage("rank").entered();
         let ranked: Vec<Ranked> = chosen
             .iter()
             .enumerate()

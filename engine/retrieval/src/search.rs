@@ -17,6 +17,7 @@ use super::provider_results::ProviderResults;
 use super::query::{Filters, Found, Query, Ranked};
 use super::rank::LANE_TOP;
 use super::shared_catalog::{CatalogKey, Extent};
+use super::stages::stage;
 use crate::metrics::RetrievalMetrics;
 use engine_projection::{
     Bounds, Search, applied_seq, exactly, full_memories, having_any, is_damage, memories_near_at, projects,
@@ -251,7 +252,8 @@ impl Retrieval {
                         degraded.push(Degraded { lane: "vector".to_owned(), reason: MEMORY.to_owned() });
                     }
                     let compares_tokens = counted.compares_tokens() || scope.for_context;
-                    let mut query = Query::new(&state.catalog, scope.question, external, compares_tokens);
+                    let new = || Query::new(&state.catalog, scope.question, external, compares_tokens);
+                    let mut query = stage("embed").in_scope(new);
                     if external.is_some()
                         && !query.uses_external_vectors()
                         && degraded.iter().all(|d| d.reason != FEW)
@@ -259,7 +261,8 @@ impl Retrieval {
                         degraded.push(Degraded { lane: "vector".to_owned(), reason: FEW.to_owned() });
                     }
                     let filters = scope.filters();
-                    let found = self.found(scope, (project, &exact), &query, &counted, degraded)?;
+                    let find = || self.found(scope, (project, &exact), &query, &counted, degraded);
+                    let found = stage("retrieve").in_scope(find)?;
                     ranked.extend(query.rank(&found, &filters, weights));
                 }
                 Err(missing) => {
@@ -271,7 +274,7 @@ impl Retrieval {
         if searched.len() > 1 {
             ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.seq.cmp(&a.seq)));
         }
-        scope.asked.reorder(&mut ranked);
+        stage("fusion").in_scope(|| scope.asked.reorder(&mut ranked));
         Ok(ranked)
     }
 

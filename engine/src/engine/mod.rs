@@ -24,6 +24,7 @@ use engine_retrieval::embeddings::Embeddings;
 use engine_retrieval::providers::Reranker;
 use engine_retrieval::{CatalogCache, Retrieval};
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use crate::cache::AnswerCache;
 use crate::config::Retention;
@@ -31,6 +32,7 @@ use crate::forget_listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::policy_gate::{AllowedEvents, Gate, WriteError};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
+use crate::spans;
 use crate::write_locks::WriteLocks;
 use threads::Threads;
 
@@ -114,6 +116,11 @@ impl Engine {
         passed: AllowedEvents,
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
+        let span = spans::of_append(passed.drafts().len());
+        self.commit_in_span(passed, key).instrument(span).await
+    }
+
+    async fn commit_in_span(&self, passed: AllowedEvents, key: Option<Key>) -> Result<Receipt, WriteError> {
         let started = Instant::now();
         let drafts = passed.into_drafts();
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
@@ -135,7 +142,9 @@ impl Engine {
         key: Option<Key>,
     ) -> Result<Receipt, WriteError> {
         let drafts = self.apply_policy(drafts).await?.into_drafts();
-        let receipt = self.ask(|reply| WriterCommand::Erase(Erase { drafts, through, key, reply })).await?;
+        let span = spans::of_append(drafts.len());
+        let erase = |reply| WriterCommand::Erase(Erase { drafts, through, key, reply });
+        let receipt = self.ask(erase).instrument(span).await?;
         self.threads.wake_keeper();
         Ok(receipt)
     }

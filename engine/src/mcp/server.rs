@@ -22,7 +22,7 @@ use super::tool::Tool;
 use super::tools::{self, server_memory};
 use crate::api::RequestSpan;
 use crate::operations::Operations;
-use crate::spans::of_call;
+use crate::spans::{of_call, of_tool};
 
 /// Supported protocol revisions, oldest first. For the oldest revision only its messages are supported, not its HTTP
 /// transport with a separate event stream.
@@ -161,10 +161,13 @@ impl Server {
                 let mut arguments = request.arguments.unwrap_or_default();
                 let given = given(server_memory.as_ref());
                 if let Some(tool) = tools::ALL.iter().find(|tool| tool.name == request.name) {
-                    tool.run(operations, tools::fitted_arguments(tool, arguments)).await
+                    tool.run(operations, tools::fitted_arguments(tool, arguments))
+                        .instrument(of_tool(tool.name))
+                        .await
                 } else if let Some(tool) = given.iter().find(|tool| tool.name == request.name) {
                     arguments.insert(server_memory::PROJECT.to_owned(), json!(server_memory));
-                    tool.run_as_given(operations, tools::fitted_arguments(tool, arguments)).await
+                    let called = tool.run_as_given(operations, tools::fitted_arguments(tool, arguments));
+                    called.instrument(of_tool(tool.name)).await
                 } else {
                     let names: Vec<&str> = tools::ALL.iter().chain(given).map(|tool| tool.name).collect();
                     let names = names.join(", ");

@@ -7,6 +7,8 @@ use engine_log::Receipt;
 
 use crate::engine::Engine;
 use crate::refusal::{Refusal, log_corrupt};
+use crate::spans;
+use tracing::Instrument;
 
 /// Largest sequence number: SQLite and JSON clients use signed 64-bit integers for it.
 pub(crate) const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
@@ -61,6 +63,6 @@ impl Operations {
         metrics.queries.with_label_values(&[operation]).inc();
         let _timer = metrics.query_seconds.with_label_values(&[operation]).start_timer();
         let wanted = min_seq.unwrap_or_else(|| published.head_seq());
-        Ok(self.engine.projection.read(wanted, read).await?)
+        Ok(self.engine.projection.read(wanted, read).instrument(spans::of_query(operation)).await?)
     }
 }

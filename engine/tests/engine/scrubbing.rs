@@ -7,6 +7,7 @@ use engine_core::policy::{Finds, Kind, Policy, Settings};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::collector::{Collector, Manner};
 use crate::process::{Answer, Client, Running, binary, eventually};
 
 #[path = "../../core/src/policy/tests/example_texts.rs"]
@@ -263,13 +264,14 @@ fn send(engine: &Running, sent: &Sent) -> Option<Answer> {
     client.answer().ok()
 }
 
-fn engine(data: &std::path::Path) -> Running {
+fn engine(data: &std::path::Path, collector: &Collector) -> Running {
     let config = data.join("config.yaml");
     // Nothing listens on the port of the reranker, so that its failures are logged too. The test's client is called
     // `engine`, which `/mcp` has to know.
     std::fs::write(
         &config,
-        "log: {level: trace}\nrerank: {url: 'http://127.0.0.1:9/v1/rerank', model: m}\n\
+        collector.configuration()
+            + "log: {level: trace}\nrerank: {url: 'http://127.0.0.1:9/v1/rerank', model: m}\n\
                 mcp: {allowedHosts: [engine]}",
     )
     .unwrap();
@@ -282,7 +284,8 @@ fn engine(data: &std::path::Path) -> Running {
 fn nothing_that_is_planted_leaves_the_engine() {
     let (data, texts) = (tempfile::tempdir().unwrap(), planted());
     assert!(texts.iter().filter(|planted| planted.is_secret).count() >= 1_000, "{} texts", texts.len());
-    let engine = engine(data.path());
+    let collector = Collector::start(Manner::Takes);
+    let engine = engine(data.path(), &collector);
     let (mut requests, mut refused, mut told) = (0, 0, Vec::new());
     for (number, planted) in texts.iter().enumerate() {
         let inputs: Vec<Option<Sent>> =
@@ -317,7 +320,9 @@ fn nothing_that_is_planted_leaves_the_engine() {
         said.lines().filter(|line| line.contains("\"answered\"")).count() > 9_000,
         "every request was logged"
     );
-    for output in [&said, &metrics] {
+    let spans = collector.text();
+    assert!(collector.spans().len() > 9_000, "every request has a span");
+    for output in [&said, &metrics, &spans] {
         let found = found_in(&texts, output);
         assert!(
             found.is_empty(),

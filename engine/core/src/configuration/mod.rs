@@ -25,6 +25,7 @@ mod shutdown;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tracing;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,9 +45,10 @@ pub use retention::Retention;
 pub use retrieval::Retrieval;
 pub use rotation::{Rotation, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use saving::{SameText, Saving};
-pub use service::{PER_MINUTE_MIN, Service, address_fault};
+pub use service::{PER_MINUTE_MIN, Service, address_fault, address_port};
 pub use shutdown::Shutdown;
 pub use table::table;
+pub use tracing::{SAMPLES_MAX, Tracing};
 
 use crate::wire::NotApplied;
 
@@ -93,6 +95,7 @@ sections! {
     saving: Saving,
     mcp: Mcp,
     limits: Limits,
+    tracing: Tracing,
 }
 
 fn is_unset<S: Default + PartialEq>(section: &S) -> bool {

@@ -74,6 +74,19 @@ pub fn address_fault(section: &str) -> String {
     )
 }
 
+/// The port of a URL that requests can be sent to; `None` if they cannot.
+#[must_use]
+pub fn address_port(url: &str) -> Option<u16> {
+    let (scheme, _) = scheme_and_host(url)?;
+    let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    // The colons inside of an IPv6 address are not followed by a port.
+    let behind_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+    match behind_host.split_once(':') {
+        Some((_, port)) => port.parse().ok().filter(|port| *port > 0),
+        None => Some(if scheme == "https" { 443 } else { 80 }),
+    }
+}
+
 fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -87,4 +100,29 @@ fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
 
 fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_of_requests_has_a_port() {
+        for (url, port) in [
+            ("http://collector:4318/v1/traces", Some(4318)),
+            ("https://collector.example.org/v1/traces", Some(443)),
+            ("http://collector", Some(80)),
+            ("http://[fd00::1]:4318/", Some(4318)),
+            ("http://[fd00::1]/", Some(80)),
+            ("http://a:0/", None),
+            ("http://a:x/", None),
+            ("http://a:70000/", None),
+            ("http://user:password@a/", None),
+            ("grpc://a:4317", None),
+            ("collector:4318", None),
+            ("", None),
+        ] {
+            assert_eq!(address_port(url), port, "{url}");
+        }
+    }
 }

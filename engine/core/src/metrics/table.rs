@@ -58,6 +58,7 @@ const REBUILD_REASONS: &[&str] =
 pub const REDACTION_FIELDS: &[&str] = &["content", "title", "tags", "actor", "reason", "value", "payload"];
 const RETENTION_OUTCOMES: &[&str] = &["applied", "planned", "refused"];
 const SCRUB_OUTCOMES: &[&str] = &["sound", "wrong"];
+const SPAN_OUTCOMES: &[&str] = &["export_failed", "exported", "queue_full"];
 const STORAGE_STEPS: &[&str] =
     &["append", "checkpoint", "compress", "erase", "judge", "mark", "open", "rotate", "tree"];
 
@@ -148,6 +149,8 @@ crate::metric_table! {
         "Memories removed by retention.";
     RETENTION_LAST_APPLIED: "memory_retention_last_applied_timestamp_seconds", GAUGE, UnixSeconds, [],
         "Time at which this process last applied a retention plan; 0 if it has not.";
+    TRACE_SPANS: "memory_trace_spans_total", COUNTER, Count, [Label::of("outcome", SPAN_OUTCOMES)],
+        "Recorded spans that were sent to the collector, or dropped.";
 }
 
 #[cfg(test)]

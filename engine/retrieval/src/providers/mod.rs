@@ -22,7 +22,7 @@ use std::time::Duration;
 use hyper::Uri;
 
 pub use backoff::wait_before;
-pub use client::{Client, ClientError, Failure, Provider};
+pub use client::{Client, ClientError, Failure, HttpClient, Provider, http_client};
 pub use embed::{Batch, embed};
 pub use limits::Purpose;
 pub use rerank::Reranker;

@@ -6,7 +6,7 @@ use crds::PolicyException;
 use engine_core::{
     configuration::{
         Configuration, Embedding, Exception, Identifiers, Identity, Integrity, Limits, LogLevel, Logging,
-        Mcp, Policy, Provider, Retention, Rotation, SameText, Saving, Shutdown,
+        Mcp, Policy, Provider, Retention, Rotation, SameText, Saving, Shutdown, Tracing,
     },
     digest::Hash,
 };
@@ -42,6 +42,7 @@ fn configuration(valid: &Valid) -> Configuration {
         embedding: valid.embedding.as_ref().map(embedding).unwrap_or_default(),
         mcp: valid.mcp.as_ref().map(mcp).unwrap_or_default(),
         limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
+        tracing: valid.tracing.as_ref().map(tracing).unwrap_or_default(),
         ..Configuration::default()
     }
 }
@@ -123,6 +124,15 @@ fn mcp(mcp: &crds::Mcp) -> Mcp {
         allowed_hosts: listed(allowed_hosts),
         server_memory_tools: server_memory_tools.then_some(true),
         server_memory_project,
+    }
+}
+
+fn tracing(tracing: &crds::Tracing) -> Tracing {
+    let crds::Tracing { endpoint, sampling_rate_per_million } = tracing.clone();
+    Tracing {
+        endpoint: Some(endpoint),
+        sampling_rate_per_million: checked(sampling_rate_per_million),
+        ..Tracing::default()
     }
 }
 

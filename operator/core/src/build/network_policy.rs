@@ -2,10 +2,13 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::networking::v1::{
-        NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+        NetworkPolicyPort, NetworkPolicySpec,
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
+
+use engine_core::configuration::address_port;
 
 use super::owned;
 use crate::{
@@ -13,8 +16,11 @@ use crate::{
     validate::Valid,
 };
 
+/// Port of name servers.
+const DNS_PORT: u16 = 53;
+
 /// A NetworkPolicy for the pod: pods in the engine's namespace can reach the memory API, and the operator can reach the
-/// administration port. The engine cannot open connections, because it needs none.
+/// administration port. The engine cannot open connections, because it needs none, except to a collector of traces.
 #[must_use]
 pub fn network_policy(valid: &Valid) -> NetworkPolicy {
     NetworkPolicy {
@@ -34,8 +40,24 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
             ]),
             // An empty list instead of none: the operator then owns the field, and a rule that someone adds counts as
             // drift.
-            egress: Some(Vec::new()),
+            egress: Some(valid.tracing.as_ref().map(collector).unwrap_or_default()),
         }),
+    }
+}
+
+/// Connections to the port of the collector and to name servers. The addresses behind the name of the collector are not
+/// known here, and they change.
+fn collector(tracing: &crds::Tracing) -> Vec<NetworkPolicyEgressRule> {
+    let to = |ports| NetworkPolicyEgressRule { ports: Some(ports), to: None };
+    let sending = address_port(&tracing.endpoint).map(|number| to(vec![port(number, "TCP")]));
+    sending.into_iter().chain([to(vec![port(DNS_PORT, "UDP"), port(DNS_PORT, "TCP")])]).collect()
+}
+
+fn port(number: u16, protocol: &str) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        port: Some(IntOrString::Int(i32::from(number))),
+        protocol: Some(protocol.to_owned()),
+        end_port: None,
     }
 }
 
@@ -52,13 +74,6 @@ fn labelled(match_labels: BTreeMap<String, String>) -> LabelSelector {
     LabelSelector { match_labels: Some(match_labels), match_expressions: None }
 }
 
-fn rule(port: u16, from: NetworkPolicyPeer) -> NetworkPolicyIngressRule {
-    NetworkPolicyIngressRule {
-        from: Some(vec![from]),
-        ports: Some(vec![NetworkPolicyPort {
-            port: Some(IntOrString::Int(i32::from(port))),
-            protocol: Some("TCP".to_owned()),
-            end_port: None,
-        }]),
-    }
+fn rule(number: u16, from: NetworkPolicyPeer) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule { from: Some(vec![from]), ports: Some(vec![port(number, "TCP")]) }
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crds::{
-    Embedding, EmbeddingProvider, Identifiers, Limits, Mcp, MemoryEngineSpec, Phase, Policy, PolicyException,
-    Retention, SameText, Saving, Writer,
+    Embedding, EmbeddingProvider, Identifiers, Limits, Mcp, MemoryEngineSpec, Monitoring, Phase, Policy,
+    PolicyException, Retention, SameText, Saving, Tracing, Writer,
 };
 use engine_core::{
     configuration::{self, Author},
@@ -16,7 +16,7 @@ use engine_core::{
 };
 use operator_core::{
     anchor::expected::expected_history,
-    build::engine_config,
+    build::{engine_config, network_policy},
     children::CHILDREN,
     notices::notices,
     observed::EngineReport,
@@ -44,6 +44,8 @@ fn exception() -> PolicyException {
         expires: Some("2027-01-01T00:00:00Z".into()),
     }
 }
+
+const COLLECTOR: &str = "http://collector.observability:4318/v1/traces";
 
 fn names(names: &[&str]) -> Option<Vec<String>> {
     Some(names.iter().map(|name| (*name).to_owned()).collect())
@@ -83,6 +85,12 @@ fn full() -> MemoryEngineSpec {
             keep_alive_seconds: Some(630),
         }),
         writer: Writer { stop_delay_seconds: Some(15), ..Writer::default() },
+        monitoring: Some(Monitoring {
+            tracing: Some(Tracing {
+                endpoint: COLLECTOR.to_owned(),
+                sampling_rate_per_million: Some(10_000),
+            }),
+        }),
         ..MemoryEngineSpec::default()
     }
 }
@@ -164,6 +172,31 @@ fn what_is_said_reaches_the_engine() {
         config["limits"],
         json!({"requestsPerSecond": 50, "burst": 200, "connectionsPerAddress": 512, "keepAliveSeconds": 630})
     );
+}
+
+/// A managed NetworkPolicy lets the engine connect to the collector, and to nothing as long as there is none.
+#[test]
+fn traces_pass_the_network_policy() {
+    let egress = |spec: MemoryEngineSpec| {
+        let mut engine = engine();
+        engine.spec = spec;
+        let policy = json!(network_policy(&valid(&observed(engine))));
+        policy["spec"]["egress"].clone()
+    };
+    assert_eq!(egress(MemoryEngineSpec::default()), json!([]));
+    let port = |port: u16, protocol: &str| json!({"port": port, "protocol": protocol});
+    let rules = json!([{"ports": [port(4318, "TCP")]}, {"ports": [port(53, "UDP"), port(53, "TCP")]}]);
+    assert_eq!(egress(full()), rules);
+    let endpoint = |text: &str| {
+        let tracing = Tracing { endpoint: text.to_owned(), sampling_rate_per_million: Some(1_000_001) };
+        faults(MemoryEngineSpec {
+            monitoring: Some(Monitoring { tracing: Some(tracing) }),
+            ..MemoryEngineSpec::default()
+        })
+    };
+    let found = endpoint("http://user:password@collector/").join("\n");
+    assert!(found.contains("samplingRatePerMillion") && found.contains("tracing.endpoint"), "{found}");
+    assert!(!found.contains("password@"), "{found}");
 }
 
 /// The engine parses the file that the operator writes and finds no fault.
