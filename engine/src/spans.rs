@@ -1,5 +1,6 @@
 //! The spans of requests and of their parts. Their attributes are those of the conventions of OpenTelemetry for HTTP,
-//! databases and the Model Context Protocol. They have names, numbers and codes of the program, never a text of a client.
+//! databases and the Model Context Protocol. They have names, numbers and codes of the program, never a text of a
+//! client.
 
 use service::{REQUEST_SPAN, RequestIds, STAGE_SPAN};
 use tracing::Span;

@@ -1,7 +1,7 @@
 //! The log: one JSON object a line, with the identifiers of the request that the line is about.
 //!
-//! Every text passes the detectors of the policy before it is written. This is the last guard, not the only one: texts of
-//! clients are not passed to the log in the first place.
+//! Every text passes the detectors of the policy before it is written. This is the last guard, not the only one: texts
+//! of clients are not passed to the log in the first place.
 
 use std::fmt;
 use std::io::{self, Write};

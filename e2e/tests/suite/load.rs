@@ -74,8 +74,9 @@ async fn twenty_kills_under_load_lose_and_double_nothing() {
     .await;
 }
 
-/// A rolling restart, here by a change of the pod's annotations, fails no request of clients that repeat a request which
-/// was refused with 503 or not answered. One pod writes to the volume at a time, so there is a gap, which is printed.
+/// A rolling restart, here by a change of the pod's annotations, fails no request of clients that repeat a request
+/// which was refused with 503 or not answered. One pod writes to the volume at a time, so there is a gap, which is
+/// printed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_under_load_fails_no_request() {
     in_namespace("rolling", async |world| {

@@ -1,8 +1,8 @@
 //! Traces: the spans of requests and of their parts are sent to a collector, in OTLP over HTTP.
 //!
-//! Nothing waits for the collector. Finished spans are put into a bounded queue ([`queue`]), from which a thread sends
-//! them in batches ([`sender`]). If the collector is slow or gone, spans are dropped and counted. [`ids`] makes the ids
-//! of traces equal to those in the log.
+//! Nothing waits for the collector. Finished spans are put into a bounded queue ([`queue`]), from which a thread
+//! sends them in batches ([`sender`]). If the collector is slow or gone, spans are dropped and counted. [`ids`] makes the
+//! ids of traces equal to those in the log.
 
 mod ids;
 mod queue;
@@ -32,8 +32,8 @@ pub(crate) use queue::TraceMetrics;
 /// Maximum number of spans in one request, and the longest time that a span waits for others.
 const BATCH_SPANS: usize = 512;
 const BATCH_DELAY: Duration = Duration::from_secs(1);
-/// Time at the end of the process for sending what is queued. Kubernetes waits longer, but a collector that is gone must
-/// not delay the next start.
+/// Time at the end of the process for sending what is queued. Kubernetes waits longer, but a collector that is gone
+/// must not delay the next start.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 /// Traces that are being sent. [`Traces::stop`] sends the rest.

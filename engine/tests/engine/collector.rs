@@ -65,12 +65,15 @@ impl Collector {
 
     /// All names and attributes of the spans so far, as one text.
     pub(crate) fn text(&self) -> String {
-        let mut texts = BTreeSet::new();
-        for span in self.spans() {
-            texts.extend(span.attributes.iter().map(|attribute| format!("{attribute:?}")));
-            texts.insert(format!("{} {:?} {:?} {:?}", span.name, span.events, span.status, span.trace_state));
+        // Encoded, because texts stay as they are, and most of the attributes are the same in many spans.
+        let mut encoded = BTreeSet::new();
+        for mut span in self.spans() {
+            encoded.extend(span.attributes.drain(..).map(|attribute| attribute.encode_to_vec()));
+            (span.trace_id, span.span_id, span.parent_span_id) = Default::default();
+            (span.start_time_unix_nano, span.end_time_unix_nano) = Default::default();
+            encoded.insert(span.encode_to_vec());
         }
-        texts.into_iter().collect::<Vec<_>>().join("\n")
+        encoded.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect()
     }
 
     fn answer(&self, stream: &TcpStream) -> Option<()> {

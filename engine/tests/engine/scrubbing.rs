@@ -18,7 +18,7 @@ use example_texts::{PERSONAL, secrets_of};
 /// Seeds of the secrets; with one more they are more than a thousand.
 const SEEDS: u64 = 18;
 /// How many inputs each text is sent through. Neighbouring texts begin at different inputs.
-const INPUTS_EACH: usize = 10;
+const INPUTS_EACH: usize = 6;
 /// Shorter finds, such as a postcode, occur by chance.
 const FOUND_BYTES_MIN: usize = 8;
 
@@ -310,18 +310,18 @@ fn nothing_that_is_planted_leaves_the_engine() {
             }
         }
     }
-    assert!(requests > 9_000 && refused > 4_000, "{requests} requests, {refused} refused");
+    assert!(requests > 5_000 && refused > 2_000, "{requests} requests, {refused} refused");
     assert!(told.is_empty(), "{} errors quote a value: {}", told.len(), told.join("\n"));
     let metrics = engine.admin("/metrics").body;
     engine.send_terminate();
     eventually("stopped", || engine.said().contains("\"message\":\"stopped\""));
     let said = engine.said();
     assert!(
-        said.lines().filter(|line| line.contains("\"answered\"")).count() > 9_000,
+        said.lines().filter(|line| line.contains("\"answered\"")).count() > 5_000,
         "every request was logged"
     );
     let spans = collector.text();
-    assert!(collector.spans().len() > 9_000, "every request has a span");
+    assert!(collector.spans().len() > 5_000, "every request has a span");
     for output in [&said, &metrics, &spans] {
         let found = found_in(&texts, output);
         assert!(

@@ -12,8 +12,8 @@ section! {
         /// how long running requests may take to finish when the engine stops
         "drainSeconds" drain_seconds: u64, or 20, since "0.1.0"
             => Key::integer(1, 300).field("spec.writer.drainSeconds");
-        /// how long the API serves on after SIGTERM, while `/readyz` answers 503, so that Services and load balancers stop
-        /// sending requests; a second signal ends the wait
+        /// how long the API serves on after SIGTERM, while `/readyz` answers 503, so that Services and load balancers
+        /// stop sending requests; a second signal ends the wait
         "delaySeconds" delay_seconds: u64, or 2, since "0.1.0"
             => Key::integer(0, DELAY_SECONDS_MAX).field("spec.writer.stopDelaySeconds");
     }
