@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use engine_core::configuration::Author;
 use engine_core::mode::Mode;
+use engine_core::policy::scrubbed;
 use serde::Serialize;
-use tracing_subscriber::filter::Targets;
+use service::{LogLines, ScrubbedStderr, log_panics, selected};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -22,9 +24,11 @@ use crate::doctor;
 use crate::import::{ImportArgs, import};
 use crate::log_command::{self, LogArgs, verify_log};
 use crate::mcp::{McpArgs, mcp};
+use crate::metrics::Metrics;
 use crate::mode_command::{GuardArgs, ModeArgs, ModeWord, run_guard, run_mode};
 use crate::rebuild::rebuild;
 use crate::serve::{ServeOptions, serve};
+use crate::traces::Traces;
 
 /// Exit code: the check ran and found something broken.
 const BROKEN: u8 = 1;
@@ -153,7 +157,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|fault| {
-        eprintln!("memory-engine: {fault:#}");
+        eprintln!("memory-engine: {}", scrubbed(&format!("{fault:#}")));
         ExitCode::from(CANNOT_RUN)
     })
 }
@@ -167,21 +171,27 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mode = mode.map_or(default, Mode::from);
     let sources = Sources::new(sources, author);
     let loaded = sources.load()?;
-    let set_level = log_to_stderr(loaded.config.log_level);
+    let config = &loaded.config;
+    let metrics = Metrics::new(&config.engine).context("cannot define the metrics")?;
+    let traces = Traces::start(&config.tracing, &config.engine, metrics.traces.clone())?;
+    let set_level = log_and_trace(config.log_level, traces.as_ref());
     for warning in sources.warnings() {
         tracing::warn!("{warning}");
     }
     let watch = Watch::new(sources, &loaded);
     let places = ServeOptions { data: data.data, listen, admin_listen, anchor, mode };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(places, loaded, watch, set_level));
+    let served = runtime.block_on(serve(places, loaded, watch, metrics, set_level));
     // After the drain, no client waits for a read that is still running.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     served.map(|()| ExitCode::SUCCESS)
 }
 
 fn run_mcp(args: McpArgs) -> anyhow::Result<ExitCode> {
-    let _level = log_to_stderr(tracing::Level::WARN);
+    log_to_stderr(tracing::Level::WARN);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(mcp(args));
     // A pending read of standard input cannot be cancelled.
@@ -194,18 +204,18 @@ fn exit_code(ok: bool) -> ExitCode {
 }
 
 fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {
-    let _level = log_to_stderr(tracing::Level::WARN);
+    log_to_stderr(tracing::Level::WARN);
     print(&rebuild(data)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn run_import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    let _level = log_to_stderr(tracing::Level::WARN);
+    log_to_stderr(tracing::Level::WARN);
     import(args)
 }
 
 fn run_doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let _level = log_to_stderr(tracing::Level::WARN);
+    log_to_stderr(tracing::Level::WARN);
     let report = doctor::doctor(&args.data.data, args.repair)?;
     doctor::print(&report, args.json)?;
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
@@ -217,18 +227,30 @@ fn print(report: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Logs to standard error: JSON for machines, plain lines on a terminal. Returns a function that changes the level.
-fn log_to_stderr(level: tracing::Level) -> impl Fn(tracing::Level) + Send + Sync + 'static {
-    // The MCP library logs whole messages, and the content of memories must not appear in logs.
-    let wanted = |level| Targets::new().with_default(level).with_target("rmcp", tracing::Level::ERROR);
+/// Crates whose messages are logged at the configured level.
+const CRATES: [&str; 6] =
+    ["engine_core", "engine_log", "engine_projection", "engine_retrieval", "memory_engine", "service"];
+
+/// Logs to standard error: JSON for machines, plain lines on a terminal.
+fn log_to_stderr(level: tracing::Level) {
+    let _set_level = log_and_trace(level, None);
+}
+
+/// Logs as [`log_to_stderr`] does, and sends spans. Returns a function that changes the level of the log.
+fn log_and_trace(
+    level: tracing::Level,
+    traces: Option<&Traces>,
+) -> impl Fn(tracing::Level) + Send + Sync + use<> {
+    let wanted = |level| selected(&CRATES, level);
     let (filter, handle) = reload::Layer::new(wanted(level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let subscriber = tracing_subscriber::registry();
+    let subscriber = tracing_subscriber::registry().with(traces.map(Traces::layer));
     if io::stderr().is_terminal() {
+        let lines = tracing_subscriber::fmt::layer().with_writer(|| ScrubbedStderr);
         subscriber.with(lines.with_filter(filter)).init();
     } else {
-        subscriber.with(lines.json().flatten_event(true).with_filter(filter)).init();
+        subscriber.with(LogLines::new(io::stderr).with_filter(filter)).init();
     }
+    log_panics();
     move |level| {
         // This fails only if the subscriber is gone, and then nothing is logged.
         let _set = handle.modify(|filter| *filter = wanted(level));

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine_core::configuration::{Configuration, Limits, LogLevel};
+use engine_core::configuration::{Configuration, Limits, LogLevel, Tracing};
 use engine_core::guard::GuardSettings;
 use engine_core::policy;
 use engine_core::wire::NotApplied;
@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) log_level: tracing::Level,
     /// How long requests in progress may take to finish after the engine is told to stop.
     pub(crate) drain: Duration,
+    /// How long the API serves on after SIGTERM, before the drain begins.
+    pub(crate) stop_delay: Duration,
     /// When the log starts a new file.
     pub(crate) rotation: Rotation,
     /// Interval between two full verifications of log and projection.
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// The parameters of the guard.
     pub(crate) guard: GuardSettings,
+    /// Where traces are sent to.
+    pub(crate) tracing: Tracing,
     /// Parts of the file that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,
 }
@@ -93,6 +97,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         engine: names.into_iter().flatten().collect::<Vec<_>>().join("/"),
         log_level: level(file.log.level()),
         drain: Duration::from_secs(file.shutdown.drain_seconds()),
+        stop_delay: Duration::from_secs(file.shutdown.delay_seconds()),
         rotation: Rotation::from(&file.rotation),
         verify_interval: Duration::from_secs(file.integrity.verify_interval_seconds()),
         policy: file.policy.settings().unwrap_or_else(|fault| {
@@ -106,6 +111,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         server_memory: file.mcp.server_memory_tools().then(|| file.mcp.server_memory_project()),
         limits: file.limits,
         guard: file.guard.settings(),
+        tracing: file.tracing,
         not_applied: Vec::new(),
     }
 }

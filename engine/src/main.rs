@@ -10,7 +10,7 @@
 //! errors for clients.
 //!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forget_listeners`],
-//! [`memory_limit`], [`metrics`] and [`modes`].
+//! [`memory_limit`], [`metrics`], [`modes`], [`spans`] and [`traces`].
 
 mod admin_client;
 mod api;
@@ -35,6 +35,8 @@ mod pseudonyms;
 mod rebuild;
 mod refusal;
 mod serve;
+mod spans;
+mod traces;
 mod verify;
 mod write_locks;
 

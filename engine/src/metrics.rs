@@ -15,6 +15,8 @@ use engine_retrieval::RetrievalMetrics;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use service::{Family, MetricsError, Registry, Sample, Timed, Window};
 
+use crate::traces::TraceMetrics;
+
 /// All metrics of one engine, grouped by component.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -37,6 +39,7 @@ pub(crate) struct Metrics {
     pub(crate) graph_upserts: Family<IntCounterVec>,
     pub(crate) invalidations: Family<IntCounterVec>,
     pub(crate) context_failures: Family<IntCounterVec>,
+    pub(crate) traces: TraceMetrics,
 }
 
 impl Metrics {
@@ -66,6 +69,7 @@ impl Metrics {
             graph_upserts: registry.counters(table::GRAPH_UPSERTS)?,
             invalidations: registry.counters(table::INVALIDATIONS)?,
             context_failures: registry.counters(table::CONTEXT_FAILURES)?,
+            traces: TraceMetrics::new(&registry)?,
             registry,
         })
     }

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::metrics::Metrics;
 use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
+use service::in_span;
 
 /// Payloads up to this size, bytes, are checked on the thread of the request. This takes less than two milliseconds.
 const AT_ONCE_BYTES: usize = 32 << 10;
@@ -95,7 +96,8 @@ impl Gate {
         }
         let gate = self.clone();
         // A failed join means that the thread panicked. The text was then not checked, so nothing is written.
-        let judged = tokio::task::spawn_blocking(move || gate.judge(drafts, key.as_ref(), now)).await;
+        let judged =
+            tokio::task::spawn_blocking(in_span(move || gate.judge(drafts, key.as_ref(), now))).await;
         judged.unwrap_or(Err(WriteError::Commit(CommitError::Stopping))).map(AllowedEvents)
     }
 

@@ -1,6 +1,9 @@
 //! Errors as clients receive them. They contain what a client may know and what it can do about the error.
 
+use std::borrow::Cow;
+
 use engine_core::identity::CallerNames;
+use engine_core::policy::scrubbed;
 use engine_core::request::Refused;
 use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail, ReadsOff};
 
@@ -9,6 +12,7 @@ use crate::policy_gate::WriteError;
 use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
 use engine_projection::Unreadable;
+use tokio::task::JoinError;
 
 /// An error response: a code, a message and a hint.
 #[derive(Debug)]
@@ -21,8 +25,9 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into(), hint: String::new(), reads_off: None }
+    /// A message that was put together, rather than written in the program, is cleared of secrets and personal data.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { code, message: clean(message.into()), hint: String::new(), reads_off: None }
     }
 
     /// Refuses a read because of the mode. `retry_after_s` is when reads may be possible again.
@@ -30,17 +35,15 @@ impl Refusal {
         let ReadsOff { source, reason, .. } = &reads_off;
         let message = format!("reads are off ({source}): {reason}");
         Refusal {
-            code: ErrorCode::ReadsOff,
-            message,
-            hint: "go on without memories; writes are accepted unless the mode is off; docs/guide/modes.md"
-                .into(),
             reads_off: Some(Box::new((reads_off, retry_after_s))),
+            ..Refusal::new(ErrorCode::ReadsOff, message)
         }
+        .hint("go on without memories; writes are accepted unless the mode is off; docs/guide/modes.md")
     }
 
     /// Sets the hint: what the client can do.
-    pub(crate) fn hint(self, hint: impl Into<String>) -> Refusal {
-        Refusal { hint: hint.into(), ..self }
+    pub(crate) fn hint(self, hint: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { hint: clean(hint.into()), ..self }
     }
 
     /// Replaces stored names in the message with the names that the request used.
@@ -198,6 +201,28 @@ impl From<std::io::Error> for Refusal {
         tracing::error!(%fault, "reading the log failed");
         Refusal::new(ErrorCode::StorageFailure, "the log cannot be read now").hint("see the engine's log")
     }
+}
+
+fn clean(text: Cow<'static, str>) -> String {
+    match text {
+        Cow::Borrowed(literal) => literal.to_owned(),
+        Cow::Owned(text) => match scrubbed(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(clean) => clean,
+        },
+    }
+}
+
+/// The error for a task that ended without a result. Its own message quotes the message of the panic.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err requires")]
+pub(crate) fn ended(fault: JoinError) -> Refusal {
+    internal(&if fault.is_panic() { "a task panicked" } else { "a task was cancelled" })
+}
+
+/// The error for a payload of the log that cannot be read. The parser's message quotes the payload.
+pub(crate) fn unreadable_payload(fault: &serde_json::Error) -> Refusal {
+    let (kind, column) = (fault.classify(), fault.column());
+    internal(&format!("the payload of an event cannot be read: {kind:?} error at column {column}"))
 }
 
 /// The error for a fault of the engine. The client learns only that there was a fault; the details are logged.

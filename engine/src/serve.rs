@@ -13,6 +13,7 @@ use engine_core::policy::Policy;
 use engine_core::wire::{GivenAnchor, NotApplied};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::api::{self, Buckets};
 use crate::config::{Config, Loaded, Watch};
@@ -48,6 +49,7 @@ pub(crate) async fn serve(
     places: ServeOptions,
     loaded: Loaded,
     watch: Watch,
+    metrics: Metrics,
     set_level: impl Fn(tracing::Level) + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let config = loaded.config;
@@ -55,7 +57,6 @@ pub(crate) async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let listener = listen_on(places.listen)?;
     let admin_listener = listen_on(places.admin_listen)?;
-    let metrics = Metrics::new(&config.engine).context("cannot define the metrics")?;
     let settings = Settings {
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),
@@ -102,12 +103,21 @@ pub(crate) async fn serve(
         CONNECTIONS_PER_ADDRESS_DEFAULT,
         keep_alive,
     );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    guard.abort();
-    stop(engine, clients, platform, config.drain).await
+    let mut told = async || {
+        tokio::select! {
+            _ = terminate.recv() => true,
+            _ = interrupt.recv() => false,
+        }
+    };
+    let by_platform = told().await;
+    engine.announce_stop();
+    // SIGINT comes from a person at a terminal, behind whom no Service sends requests.
+    let delay = if by_platform { config.stop_delay } else { Duration::ZERO };
+    tracing::info!(?delay, drain = ?config.drain, "stopping: not ready, and still serving for the delay");
+    // The endpoints of a Service and the state of load balancers change after they have seen that the engine is not
+    // ready. Until then they send new connections, which would be refused.
+    let _by_a_second_signal = tokio::time::timeout(delay, told()).await;
+    stop(engine, guard, (clients, platform), config.drain).await
 }
 
 /// Applies changes of the configuration files.
@@ -176,16 +186,19 @@ fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 async fn stop(
     engine: Arc<Engine>,
-    clients: api::Serving,
-    platform: api::Serving,
+    guard: JoinHandle<()>,
+    (clients, platform): (api::Serving, api::Serving),
     drain: Duration,
 ) -> anyhow::Result<()> {
-    tracing::info!(?drain, "stopping: no new connections");
+    tracing::info!("stopping: no new connections");
     if !clients.drain(drain).await {
         tracing::warn!("requests were still running at the end of the drain; they are aborted");
     }
     // The admin port is drained last, so that probes still reach the process while it stops.
     platform.drain(Duration::from_millis(100)).await;
+    // Until here the guard judges the calls of requests that are still running.
+    guard.abort();
+    let _aborted = guard.await;
     tokio::task::spawn_blocking(move || engine.stop()).await.context("stopping the threads failed")?;
     tracing::info!("stopped");
     Ok(())

@@ -23,7 +23,9 @@ use operator_core::{
     status,
     validate::{self, Essentials},
 };
+use service::{REQUEST_SPAN, RequestIds};
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument;
 
 use crate::{
     apply::apply,
@@ -86,7 +88,7 @@ pub(crate) async fn run(
     controller
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_on(changed)
-        .run(reconcile_and_log, on_error, context.clone())
+        .run(reconcile_with_ids, on_error, context.clone())
         .for_each(|result| {
             if let Err(kube::runtime::controller::Error::ObjectNotFound(gone)) = result {
                 let engine = format!("{}/{}", gone.namespace.unwrap_or_default(), gone.name);
@@ -130,6 +132,14 @@ async fn drain_until<T>(receiver: &mut mpsc::Receiver<Touched>, done: impl Futur
     }
 }
 
+/// Runs one reconcile in a span with ids of its own. The lines that it logs have these ids, and so have the lines that
+/// the engine logs for its requests.
+async fn reconcile_with_ids(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let span = tracing::error_span!(target: REQUEST_SPAN, "reconcile");
+    RequestIds::made().attach_to(&span);
+    reconcile_and_log(engine, context).instrument(span).await
+}
+
 /// Counts, times and logs one reconcile.
 async fn reconcile_and_log(engine: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let started = std::time::Instant::now();
@@ -144,7 +154,10 @@ async fn reconcile_and_log(engine: Arc<Guarded>, context: Arc<Context>) -> Resul
     match result {
         // Deleting the namespace also deletes the engine, and the watch will report this.
         Err(Error::NamespaceEnding) => Ok(Action::await_change()),
-        Err(error) => Err(error),
+        Err(error) => {
+            tracing::warn!(engine = identity(engine.as_ref()), %error, "reconcile failed");
+            Err(error)
+        }
         Ok(ReconcileResult { action, problem }) => {
             if problem.is_none() {
                 context.succeeded(&identity(engine.as_ref()));
@@ -234,8 +247,7 @@ async fn unreadable(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the controller requires")]
-fn on_error(engine: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let wait = context.failed(&identity(engine.as_ref()));
-    tracing::warn!(engine = identity(engine.as_ref()), %error, retry_in_ms = wait.as_millis(), "reconcile failed");
-    Action::requeue(wait)
+fn on_error(engine: Arc<Guarded>, _: &Error, context: Arc<Context>) -> Action {
+    // The error was logged with the ids of the reconcile.
+    Action::requeue(context.failed(&identity(engine.as_ref())))
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use engine_core::wire::{
-    CheckpointAnswer, DeclareHold, GivenAnchor, Health, IntegrityHealth, ModeHealth, ModeReport, WantMode,
+use engine_core::{
+    trace_context::{REQUEST_ID_HEADER, TRACEPARENT_HEADER},
+    wire::{
+        CheckpointAnswer, DeclareHold, GivenAnchor, Health, IntegrityHealth, ModeHealth, ModeReport, WantMode,
+    },
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, StatusCode, body::Bytes};
@@ -12,6 +15,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use serde::de::DeserializeOwned;
+use service::RequestIds;
 
 /// Timeout of a request for a report. An engine needs more time only if it has a problem, and a slow engine delays the
 /// reconciles of others.
@@ -124,11 +128,18 @@ impl EngineClient {
         Ok(report.mode)
     }
 
+    /// Sends a request with the ids of the reconcile, so that the lines which the engine logs for it can be found.
     async fn exchange<T: DeserializeOwned>(
         &self,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
         good: &[StatusCode],
     ) -> Result<T, ReportError> {
+        let ids = RequestIds::current().unwrap_or_else(RequestIds::made);
+        for (name, value) in
+            [(REQUEST_ID_HEADER, ids.request().to_owned()), (TRACEPARENT_HEADER, ids.parent().to_string())]
+        {
+            request.headers_mut().insert(name, value.try_into().map_err(hyper::http::Error::from)?);
+        }
         let exchange = async {
             let answer = self.client.request(request).await?;
             let status = answer.status();
@@ -146,5 +157,50 @@ impl EngineClient {
     fn address(&self, ip: &str, path: &str) -> String {
         let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
         format!("http://{host}:{}{path}", self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Router, http::HeaderMap, routing::get};
+    use engine_core::trace_context::TraceParent;
+    use service::REQUEST_SPAN;
+    use tracing::Instrument;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_engine_learns_the_ids_of_the_reconcile() {
+        let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+        let heard = seen.clone();
+        let answer = move |headers: HeaderMap| {
+            heard.lock().unwrap().push(headers);
+            std::future::ready("{}")
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = axum::serve(listener, Router::new().route("/checkpoint", get(answer)));
+        tokio::spawn(serving.into_future());
+        let subscriber = tracing_subscriber::registry().with(tracing_subscriber::fmt::layer());
+        let _default = tracing::subscriber::set_default(subscriber);
+        let ids = RequestIds::made();
+        let span = tracing::error_span!(target: REQUEST_SPAN, "reconcile");
+        ids.attach_to(&span);
+        let client = EngineClient::new(port);
+        for _ in 0..2 {
+            // The answer is not a checkpoint, which does not matter here.
+            let answered = client.checkpoint("127.0.0.1", None).instrument(span.clone()).await;
+            assert!(matches!(answered, Err(ReportError::Format(_))), "{answered:?}");
+        }
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.len(), 2);
+        for headers in seen.iter() {
+            assert_eq!(headers[REQUEST_ID_HEADER], ids.request());
+            let parent = TraceParent::parse(headers[TRACEPARENT_HEADER].as_bytes()).unwrap();
+            assert_eq!(parent.trace(), ids.trace());
+        }
     }
 }

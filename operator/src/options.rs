@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use operator_core::settings::Settings;
-use tracing_subscriber::EnvFilter;
+use service::{LogLines, log_panics};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Runs the operator for MemoryEngine resources.
 #[derive(Debug, Parser)]
@@ -62,6 +63,8 @@ impl Options {
     /// Writes logs as JSON lines to standard error.
     pub(crate) fn start_logging(&self) {
         let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|_| EnvFilter::new("info"));
-        tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+        let lines = LogLines::new(std::io::stderr).with_filter(filter);
+        tracing_subscriber::registry().with(lines).init();
+        log_panics();
     }
 }

@@ -12,6 +12,7 @@ mod integrity;
 mod limits;
 mod mcp;
 mod mode;
+mod monitoring;
 mod policy;
 mod rerank;
 mod retention;
@@ -31,6 +32,7 @@ pub use integrity::{
 pub use limits::Limits;
 pub use mcp::Mcp;
 pub use mode::{EngineMode, Guard};
+pub use monitoring::{Monitoring, Tracing};
 pub use policy::{Identifiers, Policy, PolicyException};
 pub use rerank::Rerank;
 pub use retention::Retention;
@@ -185,6 +187,10 @@ pub struct MemoryEngineSpec {
     /// Limits for each client address on the memory API. Defaults to unlimited requests over at most 128 connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+
+    /// How the engine is observed. Defaults to metrics and logs, without traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
 }
 
 /// When an image is pulled.

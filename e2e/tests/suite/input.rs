@@ -102,6 +102,8 @@ fn refused() -> Vec<(Value, &'static str)> {
         (json!({"spec": {"writer": {"drainSeconds": 0}}}), "spec.writer.drainSeconds"),
         (json!({"spec": {"writer": {"drainSeconds": 301}}}), "spec.writer.drainSeconds"),
         (json!({"spec": {"writer": {"drainSeconds": "20"}}}), "spec.writer.drainSeconds"),
+        (json!({"spec": {"writer": {"stopDelaySeconds": -1}}}), "spec.writer.stopDelaySeconds"),
+        (json!({"spec": {"writer": {"stopDelaySeconds": 121}}}), "spec.writer.stopDelaySeconds"),
         (json!({"spec": {"image": ""}}), "spec.image"),
         (json!({"spec": {"image": "an image"}}), "spec.image"),
         (json!({"spec": {"image": "x".repeat(513)}}), "spec.image"),

@@ -16,6 +16,7 @@
 //!   [`retention`] decide what is removed.
 //! * Requests: [`request`] is the only code that handles unvalidated requests, [`arguments`] adapts a model's input to
 //!   a tool, [`parts`] splits large tool results, and [`rpc`] recovers the id of an unreadable request.
+//! * Observation: [`trace_context`] parses the identifiers that connect the log lines and traces of one request.
 //! * Import: [`zaxy`] and [`peers`] read the stores of other products.
 
 pub mod anchor;
@@ -58,6 +59,7 @@ pub mod rpc;
 pub mod strict;
 pub mod tags;
 pub mod tokens;
+pub mod trace_context;
 mod unexpected_payload;
 pub mod wire;
 pub mod words;

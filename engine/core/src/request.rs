@@ -18,6 +18,7 @@ use crate::words::make_normal;
 
 mod graph;
 mod items;
+mod without_values;
 
 pub use graph::{
     Author, Ends, added_observations, created_entities, created_relations, ended_entities,
@@ -27,6 +28,7 @@ pub use items::{
     ItemWrite, NamespaceQuery, deleted_item, item_namespace, item_place, listed_namespaces, put_item,
     put_item_to_live, put_text_item, refreshed_item, searched_items,
 };
+pub use without_values::without_values;
 
 /// A violated rule. `Display` names the field and the rule, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -139,7 +141,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Refused::NotAnObject("the body".into()));
     }
-    serde_json::from_slice(body).map_err(|fault| Refused::Body(fault.to_string()))
+    serde_json::from_slice(body).map_err(|fault| Refused::Body(without_values(&fault.to_string())))
 }
 
 /// Validates a memory to save.

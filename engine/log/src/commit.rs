@@ -6,6 +6,7 @@ use engine_core::fold::Request;
 use engine_core::wire::{GivenAnchor, IntegrityHealth};
 use thiserror::Error;
 use tokio::sync::oneshot;
+use tracing::Span;
 
 /// A command for the writer.
 #[derive(Debug)]
@@ -19,11 +20,50 @@ pub enum WriterCommand {
     /// Erase payloads.
     Erase(Erase),
     /// Verify the log against this anchor.
-    Anchor(GivenAnchor, oneshot::Sender<IntegrityHealth>),
+    Anchor(GivenAnchor, Caller<IntegrityHealth>),
 }
 
 /// Channel on which the writer sends an answer.
-pub type Answer<T> = oneshot::Sender<Result<T, CommitError>>;
+pub type Answer<T> = Caller<Result<T, CommitError>>;
+
+/// The request that a command was made for: where its answer goes, and its span, in which the writer works for it.
+#[derive(Debug)]
+pub struct Caller<T> {
+    sender: oneshot::Sender<T>,
+    span: Span,
+}
+
+impl<T> Caller<T> {
+    /// Makes the channel for the request whose span is current.
+    pub fn channel() -> (Caller<T>, oneshot::Receiver<T>) {
+        let (sender, receiver) = oneshot::channel();
+        (Caller { sender, span: Span::current() }, receiver)
+    }
+
+    /// Sends the answer. A caller that is gone needs none.
+    pub fn send(self, answer: T) {
+        drop(self.sender.send(answer));
+    }
+
+    /// The span of the request.
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+}
+
+impl WriterCommand {
+    /// The span of the request that the command was made for.
+    pub fn span(&self) -> &Span {
+        match self {
+            WriterCommand::Commit(Commit { reply, .. }) | WriterCommand::Erase(Erase { reply, .. }) => {
+                reply.span()
+            }
+            WriterCommand::Rotate(reply) => reply.span(),
+            WriterCommand::RotateKey(reply) => reply.span(),
+            WriterCommand::Anchor(_, reply) => reply.span(),
+        }
+    }
+}
 
 /// Result of a rotation to a new segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -3,9 +3,8 @@
 use engine_core::anchor::rollback_key;
 use engine_core::event::{Draft, LOG_KEY_ROTATED, LOG_PROJECT, LOG_ROLLBACK_ACCEPTED};
 use serde::Serialize;
-use tokio::sync::oneshot;
 
-use super::commit::{Commit, CommitError, Key, KeyRotated, Receipt};
+use super::commit::{Caller, Commit, CommitError, Key, KeyRotated, Receipt};
 use super::writer::Writer;
 
 /// Actor of these events.
@@ -88,7 +87,7 @@ impl Writer {
             causes: Vec::new(),
             payload,
         };
-        let (reply, mut answer) = oneshot::channel();
+        let (reply, mut answer) = Caller::channel();
         self.commit_own(Commit { drafts: vec![draft], key: key.map(|key| Key { key, request }), reply });
         answer.try_recv().unwrap_or(Err(CommitError::Failing))
     }

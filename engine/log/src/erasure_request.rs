@@ -17,7 +17,7 @@ use engine_core::limits::BATCH_EVENTS_MAX;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::commit::{Commit, CommitError, Key, Receipt};
+use super::commit::{Caller, Commit, CommitError, Key, Receipt};
 use super::erasure_marker::{self, marks};
 use super::erasures::ErasedSegment;
 use super::rewrite;
@@ -76,7 +76,7 @@ impl Writer {
             self.close("mark", &fault);
             return Err(self.refusal().unwrap_or(CommitError::Failing));
         }
-        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        let (reply, mut answer) = Caller::channel();
         self.commit_own(Commit { drafts, key, reply });
         let receipt = answer.try_recv().unwrap_or(Err(CommitError::Failing))?;
         self.seal_through(through);

@@ -63,7 +63,7 @@ pub use attestation::Attestation;
 pub use audit::{Task, audit};
 pub use clock::Clock;
 pub use commit::{
-    Answer, AppliedKeys, Commit, CommitError, DurableGroup, Erase, Key, KeyRotated, Receipt, Rotated,
+    Answer, AppliedKeys, Caller, Commit, CommitError, DurableGroup, Erase, Key, KeyRotated, Receipt, Rotated,
     WriterCommand,
 };
 pub use context::LogContext;

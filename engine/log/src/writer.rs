@@ -200,14 +200,17 @@ impl Writer {
     pub(super) fn serve(&mut self, first: WriterCommand, queue: &Receiver<WriterCommand>) {
         self.waiting.push_back(first);
         while let Some(order) = self.waiting.pop_front() {
+            // A group is written in the span of its first request. The others log their own outcome.
+            let span = order.span().clone();
+            let _entered = span.enter();
             match order {
                 WriterCommand::Commit(commit) => self.serve_commits(commit, queue),
-                WriterCommand::Rotate(reply) => drop(reply.send(self.rotate_on_command())),
-                WriterCommand::RotateKey(reply) => drop(reply.send(self.rotate_key())),
+                WriterCommand::Rotate(reply) => reply.send(self.rotate_on_command()),
+                WriterCommand::RotateKey(reply) => reply.send(self.rotate_key()),
                 WriterCommand::Erase(Erase { drafts, through, key, reply }) => {
-                    drop(reply.send(self.begin_erasure(drafts, through, key)));
+                    reply.send(self.begin_erasure(drafts, through, key));
                 }
-                WriterCommand::Anchor(given, reply) => drop(reply.send(self.verify_against_anchor(given))),
+                WriterCommand::Anchor(given, reply) => reply.send(self.verify_against_anchor(given)),
             }
         }
     }
@@ -246,7 +249,7 @@ impl Writer {
     fn add(&mut self, commit: Commit, group: &mut Group) {
         let Commit { drafts, key, reply } = commit;
         match key.as_ref().map_or(Ok(None), |key| self.done_before(key)) {
-            Err(refusal) => drop(reply.send(Err(refusal))),
+            Err(refusal) => reply.send(Err(refusal)),
             // A known idempotency key does not mean that the events are durable: the first request with the key may be
             // in this group.
             Ok(Some(receipt)) => group.acks.push((reply, receipt)),
@@ -329,7 +332,10 @@ impl Writer {
         for (reply, receipt) in acks {
             // Receipts of events that were durable before this group remain valid.
             let old = receipt.replayed && receipt.last_seq <= durable_seq;
-            drop(reply.send(if old { Ok(receipt) } else { Err(answer) }));
+            reply
+                .span()
+                .in_scope(|| tracing::debug!(%answer, old, "a request of a failed group is answered"));
+            reply.send(if old { Ok(receipt) } else { Err(answer) });
         }
     }
 
@@ -416,12 +422,12 @@ impl Writer {
 }
 
 pub(super) fn refuse(commit: Commit, answer: CommitError) {
-    drop(commit.reply.send(Err(answer)));
+    commit.reply.send(Err(answer));
 }
 
 fn acknowledge(acks: Vec<(Reply, Receipt)>) {
     for (reply, receipt) in acks {
         // The client may have disconnected. Its events remain in the log.
-        drop(reply.send(Ok(receipt)));
+        reply.send(Ok(receipt));
     }
 }

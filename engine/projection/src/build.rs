@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use service::STAGE_SPAN;
+
 use super::background_job::{Job, Stop};
 use super::cause::Cause;
 use super::files;
@@ -66,6 +68,20 @@ impl Build {
 impl Source {
     /// Builds the new database, applies nearly all events of the log, and closes it.
     fn build(&self, stop: &Stop) -> Result<(), StoreError> {
+        let span = tracing::info_span!(
+            target: STAGE_SPAN,
+            "replay",
+            otel.kind = "internal",
+            db.system.name = "memory_engine",
+            db.operation.name = "replay",
+            memory.events = tracing::field::Empty,
+        );
+        let built = span.in_scope(|| self.build_in_span(stop));
+        span.record("memory.events", self.progress.load(Ordering::Acquire));
+        built
+    }
+
+    fn build_in_span(&self, stop: &Stop) -> Result<(), StoreError> {
         create_directory(&self.directory)?;
         let path = files::building(&self.directory);
         remove(&path)?;

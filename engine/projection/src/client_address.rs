@@ -1,5 +1,6 @@
 //! The address of the client whose request is being served.
 
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -34,6 +35,12 @@ impl ClientAddress {
     /// Address of the request being served. `None` for the engine's own work.
     pub fn current() -> Option<ClientAddress> {
         CURRENT.try_with(|address| *address).ok()
+    }
+}
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -81,7 +81,7 @@ pub use search::{
     ContextMemory, Found, Search, TAG_WEIGHT, TITLE_WEIGHT, full_memories, memory, shown_of_types,
 };
 pub use shared::{ProjectionShared, Rebuilt, Unreadable};
-pub use store_error::is_damage;
+pub use store_error::{is_damage, without_data};
 pub use top_matches::Best;
 pub use trace_files::TraceFiles;
 pub use validity::{Bounds, LogState, Moment, Target, target};

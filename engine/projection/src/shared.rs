@@ -18,9 +18,10 @@ use super::cause::Cause;
 use super::project_versions::{ChangeSet, ProjectVersions};
 use super::read_scheduling::ReadTurns;
 use super::readers::{READ_MAX, Readers};
-use super::store_error::is_damage;
+use super::store_error::{is_damage, without_data};
 use crate::client_address::ClientAddress;
 use engine_log::AppliedKeys;
+use service::in_span;
 
 /// Maximum time a read waits for events that were durable before it started. Applying takes milliseconds. If applying
 /// takes longer, the projection has a problem, and the client should retry later.
@@ -68,9 +69,10 @@ pub enum Unreadable {
     Behind { applied: u64, wanted: u64 },
     #[error("the read took longer than {READ_MAX:?}")]
     TooLong,
-    #[error("reading the projection failed: {0}")]
+    #[error("reading the projection failed: {}", without_data(.0))]
     Failed(#[from] rusqlite::Error),
-    #[error("the reading thread ended: {0}")]
+    // The message of a panic may quote data.
+    #[error("the reading thread ended")]
     Thread(#[from] tokio::task::JoinError),
 }
 
@@ -250,7 +252,8 @@ impl ProjectionShared {
                 return Unreadable::TooLong;
             }
             if is_damage(&fault) {
-                tracing::error!(%fault, "the projection cannot be read: it will be rebuilt");
+                let fault = without_data(&fault);
+                tracing::error!(fault, "the projection cannot be read: it will be rebuilt");
                 self.suspect.store(true, Ordering::Release);
             }
             Unreadable::Failed(fault)
@@ -289,12 +292,12 @@ impl ProjectionShared {
         let turn = self.turns.take(ClientAddress::current()).await.map_err(|_| Unreadable::NotReady)?;
         let shared = Arc::clone(self);
         // The thread holds the turn, because the read continues after its client disconnects.
-        tokio::task::spawn_blocking(move || {
+        let work = move || {
             let answer = shared.read_now(read);
             drop(turn);
             answer
-        })
-        .await?
+        };
+        tokio::task::spawn_blocking(in_span(work)).await?
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) enum StoreError {
     Foreign(&'static str),
     #[error("the projection is damaged: {0}")]
     Damaged(String),
-    #[error("SQLite: {0}")]
+    #[error("{}", without_data(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error("the projection's files: {0}")]
     Io(#[from] io::Error),
@@ -73,6 +73,20 @@ pub(super) fn is_temporary(fault: &rusqlite::Error) -> bool {
                 | ErrorCode::FileLockingProtocolFailed
         )
     )
+}
+
+/// Describes an error without the data that the statement was about, which SQLite's messages may quote.
+#[must_use]
+pub fn without_data(fault: &rusqlite::Error) -> String {
+    match fault {
+        rusqlite::Error::SqliteFailure(code, _) => format!("SQLite: {code}"),
+        rusqlite::Error::SqlInputError { error, .. } => format!("SQLite: {error}"),
+        rusqlite::Error::InvalidColumnType(column, _, kind) => format!("column {column} is of type {kind}"),
+        rusqlite::Error::FromSqlConversionFailure(column, kind, _) => {
+            format!("the {kind} in column {column} cannot be converted")
+        }
+        _ => "the statement and its result do not match".to_owned(),
+    }
 }
 
 /// Whether the error of a read means that the file is damaged. The condition is stricter than for writes, because a

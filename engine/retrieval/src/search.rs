@@ -21,7 +21,7 @@ use super::stages::{Stage, StageTimes};
 use crate::metrics::RetrievalMetrics;
 use engine_projection::{
     Bounds, Search, applied_seq, exactly, full_memories, having_any, is_damage, memories_near_at, projects,
-    setting, titled,
+    setting, titled, without_data,
 };
 
 /// Maximum number of projects that are searched one by one if the request names no project. With more, the full-text
@@ -417,7 +417,8 @@ pub(super) fn lane<T: Default>(
             return Err(fault);
         }
         let interrupted = fault.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
-        tracing::warn!(lane = name, %fault, "a retrieval method failed; the search is answered without it");
+        let fault = without_data(&fault);
+        tracing::warn!(lane = name, fault, "a retrieval method failed; the search is answered without it");
         let reason = if interrupted { "timeout" } else { "failed" };
         degraded.push(Degraded { lane: name.to_owned(), reason: reason.to_owned() });
         Ok(T::default())

@@ -1,9 +1,14 @@
-//! The stages of a search, and how long each takes.
+//! The stages of a search: how long each takes, and its span. Also the spans of requests to models. The attributes of
+//! spans are names and numbers of the program and of its configuration, never the query or a text.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use service::Timed;
+use service::{STAGE_SPAN, Timed};
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::providers::Service;
 
 /// A stage of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +31,7 @@ impl Stage {
     const ALL: [Stage; 6] =
         [Stage::Embed, Stage::Retrieve, Stage::Features, Stage::Rank, Stage::Fusion, Stage::Total];
 
-    /// Label in metrics.
+    /// Label in metrics, and name of the span.
     fn label(self) -> &'static str {
         match self {
             Stage::Embed => "embed",
@@ -37,6 +42,20 @@ impl Stage {
             Stage::Total => "total",
         }
     }
+
+    /// Begins the span of the stage. The complete search has none, because the query it is part of has one.
+    fn span(self) -> Span {
+        if self == Stage::Total {
+            return Span::none();
+        }
+        tracing::info_span!(
+            target: STAGE_SPAN,
+            "stage",
+            otel.kind = "internal",
+            otel.name = self.label(),
+            memory.stage = self.label()
+        )
+    }
 }
 
 /// Durations of the stages of one search. A stage that runs for several projects is added up.
@@ -44,10 +63,10 @@ impl Stage {
 pub(super) struct StageTimes([Cell<Duration>; Stage::ALL.len()]);
 
 impl StageTimes {
-    /// Runs a part of a stage.
+    /// Runs a part of a stage in a span of the stage.
     pub(super) fn measure<T>(&self, stage: Stage, part: impl FnOnce() -> T) -> T {
         let started = Instant::now();
-        let result = part();
+        let result = stage.span().in_scope(part);
         self.add(stage, started.elapsed());
         result
     }
@@ -66,6 +85,25 @@ impl StageTimes {
             }
         }
     }
+}
+
+/// Begins the span of a request to a model, with the attributes of the conventions for generative AI.
+pub(crate) fn model_request(provider: &'static str, service: &Service) -> Span {
+    let operation = if provider == "embedding" { "embeddings" } else { provider };
+    let model = service.model.as_str();
+    tracing::info_span!(
+        target: STAGE_SPAN,
+        "model",
+        otel.kind = "client",
+        otel.name = format_args!("{operation} {model}"),
+        otel.status_code = Empty,
+        gen_ai.operation.name = operation,
+        gen_ai.request.model = model,
+        gen_ai.usage.input_tokens = Empty,
+        server.address = service.url.host(),
+        server.port = service.url.port_u16(),
+        error.type = Empty,
+    )
 }
 
 #[cfg(test)]

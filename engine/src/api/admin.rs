@@ -21,9 +21,10 @@ use super::parameters::Parameters;
 use crate::engine::Engine;
 use crate::engine::checks::{LIVENESS, READINESS, READS, WRITES, report};
 use crate::operations::{not_open, texts};
-use crate::refusal::{Refusal, internal};
+use crate::refusal::{Refusal, ended, internal};
 use engine_log::{KeyRotated, Rotated};
 use engine_retrieval::embeddings::EmbeddingStatus;
+use service::in_span;
 
 /// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
 const ANCHOR_BYTES_MAX: usize = 64 << 10;
@@ -53,6 +54,9 @@ pub(super) async fn readyz(State(engine): State<Arc<Engine>>, RawQuery(query): R
     let (holds, lines) = report(&engine, "readyz", checks);
     match (is_verbose(query), holds) {
         (false, true) => (StatusCode::OK, "ok\n".into()),
+        (false, false) if engine.is_stopping() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: stopping\n".into())
+        }
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: see /readyz?verbose\n".into()),
         (true, true) => (StatusCode::OK, lines.into()),
         (true, false) => (StatusCode::SERVICE_UNAVAILABLE, lines.into()),
@@ -124,7 +128,7 @@ pub(super) async fn checkpoint(
     };
     let size = checkpoint.size;
     let prove = move || engine.log_handles.context.tree.consistency(old, size);
-    let proof = tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))??;
+    let proof = tokio::task::spawn_blocking(in_span(prove)).await.map_err(ended)??;
     Ok(Json(CheckpointAnswer { checkpoint, consistency: proof.as_deref().map(texts) }))
 }
 

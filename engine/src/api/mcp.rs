@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine_core::limits::RPC_BATCH_MAX;
+use engine_core::policy::scrubbed;
 use engine_core::rpc::{MessageScanner, RecoveredMessage};
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
@@ -184,7 +185,7 @@ fn explained(status: StatusCode, text: &str) -> String {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "; send one JSON-RPC request or notification",
         _ => "",
     };
-    format!("{text}{hint}")
+    format!("{}{hint}", scrubbed(text))
 }
 
 /// Converts an error of this API to an error of the protocol.

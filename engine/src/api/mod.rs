@@ -5,7 +5,7 @@
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`] and [`admin`].
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
-//! use, and [`refusals`] builds error responses.
+//! use, [`identify`] gives them identifiers, and [`refusals`] builds error responses.
 //!
 //! Connections: [`server`] accepts them, [`admission`] and [`rate`] limit them per address, [`connection_timeouts`]
 //! limits their duration, and [`stream`] refuses and closes them.
@@ -21,6 +21,7 @@ mod entries;
 mod events;
 mod forget;
 mod graph;
+mod identify;
 mod items;
 mod log;
 mod mcp;
@@ -41,11 +42,13 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
 use engine_core::wire::ErrorCode;
 
+pub(crate) use identify::RequestSpan;
 pub(crate) use rate::Buckets;
 pub(crate) use server::{Serving, serve};
 
@@ -119,7 +122,9 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, buckets: Buckets) -> 
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn_with_state(buckets, rate::bound))
         .layer(middleware::from_fn_with_state(api.clone(), count))
+        .layer(middleware::from_fn_with_state(api.clone(), leave_when_stopping))
         .layer(middleware::from_fn(scope_client_address))
+        .layer(middleware::from_fn(identify::identify))
         .with_state(api)
 }
 
@@ -149,6 +154,8 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn(identify::audit))
+        .layer(middleware::from_fn(identify::identify))
         .with_state(engine)
 }
 
@@ -172,14 +179,24 @@ async fn limit_time(request: Request, next: Next) -> Response {
     }
 }
 
+/// Asks clients to close their connections once the process was told to stop. A client that opens a connection for its
+/// next request then reaches another process, instead of sending the request on a connection that is being closed.
+async fn leave_when_stopping(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if api.engine.is_stopping() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// Counts requests by route. The path is not used, because it may contain ids.
 async fn count(State(api): State<Api>, path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = request.method().clone();
+    let method = identify::method(request.method());
     let response = next.run(request).await;
     let route = path.as_ref().map_or("none", MatchedPath::as_str);
     let code = response.status();
     api.engine.metrics.http_requests.with_label_values(&[route, code.as_str()]).inc();
-    tracing::debug!(%method, route, code = code.as_u16(), elapsed = ?started.elapsed(), "answered");
+    tracing::debug!(method, route, code = code.as_u16(), elapsed = ?started.elapsed(), "answered");
     response
 }

@@ -1,7 +1,7 @@
 //! Converts errors to HTTP responses, and answers requests for unknown paths and methods.
 
 use axum::Json;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine_core::wire::ErrorCode;
 
@@ -20,9 +20,8 @@ impl IntoResponse for Refusal {
 }
 
 /// Answers a request for an unknown path.
-pub(super) async fn not_found(uri: Uri) -> Refusal {
-    // The path is short, because the server limits the size of a head. It came from the client, so it may be repeated.
-    Refusal::new(ErrorCode::NotFound, format!("there is no {}", uri.path()))
+pub(super) async fn not_found() -> Refusal {
+    Refusal::new(ErrorCode::NotFound, "there is no such path")
         .hint("the API is /v1/memories, /v1/search, /v1/items, /v1/entities, /v1/relations, /v1/graph, /v1/events and /v1/log")
 }
 

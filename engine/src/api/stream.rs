@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 
 use super::connection_timeouts::ConnectionTimeouts;
 use crate::refusal::Refusal;
+use service::RequestIds;
 
 /// Maximum size of a request head, bytes: enough for the longest query string and ordinary headers.
 pub(super) const HEAD_BYTES_MAX: usize = 96 << 10;
@@ -30,9 +31,18 @@ const LINGER_BYTES_MAX: u64 = 1 << 20;
 pub(super) fn refusal_response(refusal: Refusal) -> Vec<u8> {
     let status = StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
     let retry_after = refusal.retry_after_s().map(|seconds| format!("retry-after: {seconds}\r\n"));
+    // Such a request has no head that could name its ids.
+    let ids = RequestIds::made();
+    tracing::debug!(
+        request_id = ids.request(),
+        trace_id = ids.trace(),
+        code = refusal.code().as_str(),
+        "a connection is refused or ended"
+    );
+    let id = ids.request();
     let body = serde_json::to_string(&refusal.into_body()).unwrap_or_default();
     format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{}connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-request-id: {id}\r\n{}connection: close\r\n\r\n{body}",
         status.as_u16(),
         status.canonical_reason().unwrap_or_default(),
         body.len(),

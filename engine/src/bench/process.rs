@@ -116,9 +116,9 @@ impl Serving {
         }
     }
 
-    /// Shuts the engine down with SIGTERM and waits until the process has exited.
+    /// Shuts the engine down with SIGINT, which has no delay for a Service, and waits until the process has exited.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        kill_process(Pid::from_child(&self.child), Signal::INT)?;
         let asked = Instant::now();
         while self.child.try_wait()?.is_none() {
             if asked.elapsed() > PATIENCE {

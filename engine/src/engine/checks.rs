@@ -12,15 +12,21 @@ pub(crate) struct Check {
     pub(crate) fault: fn(&Engine) -> Option<&'static str>,
 }
 
+const SHUTDOWN: Check = Check { name: "shutdown", fault: shutdown };
+
 /// What has to hold for requests to be served. An engine on a full volume is ready, because it still serves reads.
 ///
 /// A projection that is still being built some time after the log was opened no longer keeps writes away: they are
 /// acknowledged, and reads are refused until it is ready.
+///
+/// An engine that was told to stop still serves for a while. It is not ready all the same, so that no new requests are
+/// sent to it.
 pub(crate) const READINESS: &[Check] =
-    &[Check { name: "log", fault: log }, Check { name: "projection", fault: projection_in_time }];
+    &[SHUTDOWN, Check { name: "log", fault: log }, Check { name: "projection", fault: projection_in_time }];
 
 /// What has to hold for memories to be read.
 pub(crate) const READS: &[Check] = &[
+    SHUTDOWN,
     Check { name: "log", fault: log },
     Check { name: "projection", fault: projection },
     Check { name: "mode", fault: mode_reads },
@@ -28,6 +34,7 @@ pub(crate) const READS: &[Check] = &[
 
 /// What has to hold for events to be acknowledged.
 pub(crate) const WRITES: &[Check] = &[
+    SHUTDOWN,
     Check { name: "log", fault: log },
     Check { name: "storage", fault: storage },
     Check { name: "mode", fault: mode_writes },
@@ -39,6 +46,10 @@ pub(crate) const LIVENESS: &[Check] = &[
     Check { name: "catalogs", fault: catalogs },
     Check { name: "embeddings", fault: embeddings },
 ];
+
+fn shutdown(engine: &Engine) -> Option<&'static str> {
+    engine.is_stopping().then_some("the engine was told to stop")
+}
 
 fn log(engine: &Engine) -> Option<&'static str> {
     if engine.published.head().is_some() {

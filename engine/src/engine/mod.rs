@@ -10,7 +10,7 @@ mod settings;
 mod start;
 mod threads;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -18,15 +18,15 @@ use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
 use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth};
 use engine_log::{
-    Answer, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader, Published,
-    Receipt, Rotated, WriterCommand,
+    Answer, Caller, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader,
+    Published, Receipt, Rotated, WriterCommand,
 };
 use engine_projection::{ProjectionShared, TraceFiles};
 use engine_retrieval::embeddings::Embeddings;
 use engine_retrieval::providers::Reranker;
 use engine_retrieval::{CatalogCache, Retrieval};
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use crate::cache::AnswerCache;
 use crate::config::{ConfigurationState, LiveSettings};
@@ -35,6 +35,7 @@ use crate::metrics::{CountedEvent, Metrics};
 use crate::modes::Modes;
 use crate::policy_gate::{AllowedEvents, Gate, WriteError};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
+use crate::spans;
 use crate::write_locks::WriteLocks;
 use threads::Threads;
 
@@ -70,6 +71,8 @@ pub(crate) struct Engine {
     /// Settings that can change while the engine runs. The lock is held for a copy only.
     live: RwLock<LiveSettings>,
     configuration: Arc<ConfigurationState>,
+    /// Whether the process was told to stop.
+    stopping: AtomicBool,
     /// Locks for writes that depend on the stored state.
     pub(crate) write_locks: WriteLocks,
     /// The mode, and the guard that turns reads off.
@@ -130,13 +133,18 @@ impl Engine {
     }
 
     async fn write(&self, passed: AllowedEvents, key: Option<Key>) -> Result<Receipt, WriteError> {
+        let span = spans::of_append(passed.drafts().len());
+        self.write_in_span(passed, key).instrument(span).await
+    }
+
+    async fn write_in_span(&self, passed: AllowedEvents, key: Option<Key>) -> Result<Receipt, WriteError> {
         let started = Instant::now();
         let drafts = passed.into_drafts();
         let counted: Vec<CountedEvent> =
             drafts.iter().filter_map(|draft| CountedEvent::of(&draft.kind)).collect();
         let bytes = drafts.iter().map(|draft| draft.payload.get().len() as u64).sum();
         let _waiting = self.wait_in_line(bytes)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Caller::channel();
         self.threads.send(WriterCommand::Commit(Commit { drafts, key, reply }))?;
         // The writer answers every request in its queue. If the writer has ended, there is no answer.
         let receipt = answer.await.unwrap_or(Err(CommitError::Stopping))?;
@@ -159,7 +167,9 @@ impl Engine {
     ) -> Result<Receipt, WriteError> {
         self.modes.admit_write()?;
         let drafts = self.apply_policy(drafts).await?.into_drafts();
-        let receipt = self.ask(|reply| WriterCommand::Erase(Erase { drafts, through, key, reply })).await?;
+        let span = spans::of_append(drafts.len());
+        let erase = |reply| WriterCommand::Erase(Erase { drafts, through, key, reply });
+        let receipt = self.ask(erase).instrument(span).await?;
         self.threads.wake_keeper();
         Ok(receipt)
     }
@@ -217,14 +227,14 @@ impl Engine {
 
     /// Sends a command to the writer and waits for its answer.
     async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> WriterCommand) -> Result<T, CommitError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Caller::channel();
         self.threads.send(order(reply))?;
         answer.await.unwrap_or(Err(CommitError::Stopping))
     }
 
     /// Verifies the log against an anchor now, and keeps verifying against it.
     pub(crate) async fn anchor(&self, given: GivenAnchor) -> Result<IntegrityHealth, CommitError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Caller::channel();
         self.threads.send(WriterCommand::Anchor(given, reply))?;
         answer.await.map_err(|_| CommitError::Stopping)
     }
@@ -241,6 +251,16 @@ impl Engine {
 
     pub(crate) fn set_live(&self, live: LiveSettings) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+    }
+
+    /// Reports from now on that the engine is not ready, so that no new requests are sent to it. It still serves them.
+    pub(crate) fn announce_stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether the process was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Stops the engine: accepts no more events, finishes the queued events and closes the files. Blocks until this is

@@ -1,7 +1,7 @@
 //! Starts an engine: creates its parts and starts them in order.
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -71,6 +71,7 @@ impl Engine {
             ),
             live: RwLock::new(settings.live),
             configuration: settings.configuration,
+            stopping: AtomicBool::new(false),
             published: log_handles.context.published.clone(),
             projection,
             log,

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::http::request::Parts;
+use engine_core::policy::scrubbed;
 use engine_core::strict;
+use engine_projection::ClientAddress;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode,
     Implementation, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities,
@@ -12,11 +15,14 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::forward::Forward;
 use super::tool::Tool;
 use super::tools::{self, server_memory};
+use crate::api::RequestSpan;
 use crate::operations::Operations;
+use crate::spans::{of_call, of_tool};
 
 /// Supported protocol revisions, oldest first. For the oldest revision only its messages are supported, not its HTTP
 /// transport with a separate event stream.
@@ -109,30 +115,17 @@ impl ServerHandler for Server {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let result = match &self.engine {
-            Reached::Here { operations, server_memory } => {
-                let operations = operations.clone();
-                let mut arguments = request.arguments.unwrap_or_default();
-                let given = given(server_memory.as_ref());
-                if let Some(tool) = tools::ALL.iter().find(|tool| tool.name == request.name) {
-                    tool.run(operations, tools::fitted_arguments(tool, arguments)).await
-                } else if let Some(tool) = given.iter().find(|tool| tool.name == request.name) {
-                    arguments.insert(server_memory::PROJECT.to_owned(), json!(server_memory));
-                    tool.run_as_given(operations, tools::fitted_arguments(tool, arguments)).await
-                } else {
-                    let names: Vec<&str> = tools::ALL.iter().chain(given).map(|tool| tool.name).collect();
-                    let names = names.join(", ");
-                    return Err(ErrorData::invalid_params(
-                        format!("there is no such tool; the tools are {names}"),
-                        None,
-                    ));
-                }
-            }
-            Reached::Running(engine) => engine.call(request).await?,
-        };
-        Ok(CallToolResponse::Complete(result))
+        // The library runs a call in a task of its own, which knows neither the span nor the client of the request.
+        let head = context.extensions.get::<Parts>().map(|head| &head.extensions);
+        let span =
+            head.and_then(|head| head.get::<RequestSpan>()).map_or_else(of_call, |span| span.0.clone());
+        let called = self.called(request).instrument(span);
+        match head.and_then(|head| head.get::<ClientAddress>()).copied() {
+            Some(address) => address.scope(called).await,
+            None => called.await,
+        }
     }
 
     /// Handles requests that the library does not recognise, for example calls whose arguments are a JSON object
@@ -144,7 +137,7 @@ impl ServerHandler for Server {
     ) -> Result<CustomResult, ErrorData> {
         let CustomRequest { method, params, .. } = request;
         if method != "tools/call" {
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None));
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, scrubbed(&method).into_owned(), None));
         }
         let is_newest = context.protocol_version().is_some_and(|version| !version.has_initialize());
         let response = self.call_tool(readable(params.unwrap_or_default())?, context).await?;
@@ -157,6 +150,36 @@ impl ServerHandler for Server {
             result["resultType"] = json!("complete");
         }
         Ok(CustomResult(result))
+    }
+}
+
+impl Server {
+    async fn called(&self, request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
+        let result = match &self.engine {
+            Reached::Here { operations, server_memory } => {
+                let operations = operations.clone();
+                let mut arguments = request.arguments.unwrap_or_default();
+                let given = given(server_memory.as_ref());
+                if let Some(tool) = tools::ALL.iter().find(|tool| tool.name == request.name) {
+                    tool.run(operations, tools::fitted_arguments(tool, arguments))
+                        .instrument(of_tool(tool.name))
+                        .await
+                } else if let Some(tool) = given.iter().find(|tool| tool.name == request.name) {
+                    arguments.insert(server_memory::PROJECT.to_owned(), json!(server_memory));
+                    let called = tool.run_as_given(operations, tools::fitted_arguments(tool, arguments));
+                    called.instrument(of_tool(tool.name)).await
+                } else {
+                    let names: Vec<&str> = tools::ALL.iter().chain(given).map(|tool| tool.name).collect();
+                    let names = names.join(", ");
+                    return Err(ErrorData::invalid_params(
+                        format!("there is no such tool; the tools are {names}"),
+                        None,
+                    ));
+                }
+            }
+            Reached::Running(engine) => engine.call(request).await?,
+        };
+        Ok(CallToolResponse::Complete(result))
     }
 }
 

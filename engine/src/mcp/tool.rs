@@ -5,7 +5,8 @@ use std::pin::Pin;
 
 use engine_core::arguments::CoercedArguments;
 use engine_core::limits::TOOL_ANSWER_BYTES_MAX;
-use engine_core::request::{Refused, idempotency_key};
+use engine_core::policy::scrubbed;
+use engine_core::request::{Refused, idempotency_key, without_values};
 use engine_core::wire::ErrorCode;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ToolAnnotations};
 use serde::Serialize;
@@ -133,7 +134,8 @@ fn note(ignored: &[String]) -> String {
     let named = ignored.iter().take(IGNORED_NAMED);
     let named: Vec<String> = named.map(|name| name.chars().take(IGNORED_CHARS).collect()).collect();
     let more = if ignored.len() > IGNORED_NAMED { " and others" } else { "" };
-    format!("Ignored, because this tool has no such arguments: {}{more}.", named.join(", "))
+    let named = named.join(", ");
+    format!("Ignored, because this tool has no such arguments: {}{more}.", scrubbed(&named))
 }
 
 impl Tool {
@@ -265,7 +267,7 @@ impl Arguments {
 const FAULT_CHARS_MAX: usize = 300;
 
 fn not_valid(fault: &str) -> Refusal {
-    let fault: String = in_words_of_json(fault).chars().take(FAULT_CHARS_MAX).collect();
+    let fault: String = in_words_of_json(&without_values(fault)).chars().take(FAULT_CHARS_MAX).collect();
     Refusal::new(ErrorCode::InvalidArgument, format!("the arguments are not valid: {fault}"))
         .hint("see the tool's input schema")
 }

@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 use super::Modes;
 use super::recorder::own_event;
 use crate::engine::Engine;
-use crate::refusal::{Refusal, internal};
+use crate::refusal::{Refusal, ended, internal};
+use service::in_span;
 
 /// Longest reason of a hold, and longest name of who set it, characters.
 const REASON_CHARS_MAX: usize = 500;
@@ -99,8 +100,7 @@ impl Modes {
     /// The thread that writes has ended.
     async fn durable(self: &Arc<Self>) -> Result<ModeReport, Refusal> {
         let modes = Arc::clone(self);
-        let saved =
-            tokio::task::spawn_blocking(move || modes.save()).await.map_err(|fault| internal(&fault))?;
+        let saved = tokio::task::spawn_blocking(in_span(move || modes.save())).await.map_err(ended)?;
         if let Err(fault) = saved {
             tracing::error!(%fault, "the mode cannot be written to the volume; it is tried again");
         }

@@ -12,8 +12,9 @@ use engine_core::wire::{
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use super::memories::{known_id, saved, unknown};
-use crate::refusal::{Refusal, internal, log_corrupt};
+use crate::refusal::{Refusal, ended, log_corrupt};
 use engine_projection::{LogState, Timeline, citation, entries, history, project_of};
+use service::in_span;
 
 impl Operations {
     /// Reads memories by their ids.
@@ -74,7 +75,7 @@ impl Operations {
         let read = move || {
             seqs.into_iter().map(|seq| log.lines_after(seq - 1, 1, 0)).collect::<std::io::Result<Vec<_>>>()
         };
-        let lines = tokio::task::spawn_blocking(read).await.map_err(|fault| internal(&fault))??;
+        let lines = tokio::task::spawn_blocking(in_span(read)).await.map_err(ended)??;
         let event = |line: &Vec<u8>| {
             let event = super::events::view(line.trim_ascii_end()).map_err(|_| log_corrupt())?;
             let hash = Hash::from_hex(event.hash.as_bytes()).unwrap_or(Hash::ZERO);

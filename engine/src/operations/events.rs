@@ -9,10 +9,11 @@ use serde_json::value::RawValue;
 
 use super::handle::Operations;
 use super::log::{durable_head, unreadable};
-use crate::refusal::{Refusal, internal, log_corrupt};
+use crate::refusal::{Refusal, ended, log_corrupt};
 use engine_core::identity::{HasIdentifiers, Visit};
 use engine_core::policy::Form;
 use engine_log::LogReader;
+use service::in_span;
 
 /// Filter of a page of events.
 #[derive(Debug, Default)]
@@ -54,11 +55,11 @@ impl Operations {
         let caller_names = self.stored(&mut filter).await?;
         let head = durable_head(&self.engine)?;
         let log = self.engine.log.clone();
-        let read = tokio::task::spawn_blocking(move || match filter.is_empty() {
+        let read = move || match filter.is_empty() {
             true => log.lines_after(after, limit, EVENTS_PAGE_BYTES_MAX).map(|lines| (views(&lines), None)),
             false => filtered(&log, after, limit, &filter),
-        });
-        let (events, next_after) = read.await.map_err(|fault| internal(&fault))??;
+        };
+        let (events, next_after) = tokio::task::spawn_blocking(in_span(read)).await.map_err(ended)??;
         let events = events.map_err(|fault| {
             tracing::error!(%fault, "a durable event does not verify");
             log_corrupt()
@@ -74,7 +75,7 @@ impl Operations {
         let log = self.engine.log.clone();
         let count = usize::try_from(last + 1 - first).unwrap_or(usize::MAX);
         let read = move || log.lines_after(first.saturating_sub(1), count, usize::MAX);
-        let lines = tokio::task::spawn_blocking(read).await.map_err(|fault| internal(&fault))??;
+        let lines = tokio::task::spawn_blocking(in_span(read)).await.map_err(ended)??;
         views(&lines).map_err(|fault| {
             tracing::error!(%fault, "a durable event does not verify");
             log_corrupt()

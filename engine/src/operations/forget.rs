@@ -10,13 +10,15 @@ use engine_core::wire::{
     ErrorCode, ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent,
 };
 
+use super::audit::{Removed, audit};
 use super::forget_places::{ErasureFacts, report};
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use super::memories::unknown;
-use crate::refusal::{Refusal, internal};
+use crate::refusal::{Refusal, ended};
 use engine_log::{AppliedKeys, ErasedFiles, Key, Receipt, TraceSearchResult, is_marked, search_log};
 use engine_projection::{Selected, count_same_text, rows_left, select};
+use service::in_span;
 
 /// How long the response waits for files to be rewritten. It is shorter than the timeout of a request. The rewrite
 /// continues in the background.
@@ -42,6 +44,23 @@ impl Operations {
     /// # Errors
     /// An id belongs to no memory, or the request matches too many memories or events.
     pub(crate) async fn forget(
+        &self,
+        request: ForgetMemories,
+        key: Option<SentKey>,
+    ) -> Result<Written<ForgetAnswer>, Refusal> {
+        let outcome = self.forget_selected(request, key).await;
+        let is_dry = outcome.as_ref().is_ok_and(|written| written.answer.dry_run);
+        if !is_dry {
+            audit("forget", &outcome, |answer| Removed {
+                memories: answer.memories,
+                seq: answer.recorded.last().map_or(0, |event| event.seq),
+                complete: answer.complete,
+            });
+        }
+        outcome
+    }
+
+    async fn forget_selected(
         &self,
         mut request: ForgetMemories,
         key: Option<SentKey>,
@@ -91,8 +110,8 @@ impl Operations {
     pub(super) async fn done_before(&self, key: Option<&Key>) -> Result<Option<Receipt>, Refusal> {
         let Some(key) = key else { return Ok(None) };
         let (projection, name) = (Arc::clone(&self.engine.projection), key.key.clone());
-        let found = tokio::task::spawn_blocking(move || AppliedKeys::find(&*projection, &name));
-        let known = found.await.map_err(|fault| internal(&fault))?.and_then(|(_, known)| known);
+        let found = tokio::task::spawn_blocking(in_span(move || AppliedKeys::find(&*projection, &name)));
+        let known = found.await.map_err(ended)?.and_then(|(_, known)| known);
         Ok(known.filter(|known| known.is_for(&key.request)).map(|known| Receipt::of(&known, true)))
     }
 
@@ -192,7 +211,7 @@ impl Operations {
             let log = search_log(&*engine.log_handles.context.storage, &traces, SEARCH_BYTES_MAX)?;
             Ok::<_, std::io::Error>((log, engine.traces.search(&traces, SEARCH_BYTES_MAX)?))
         };
-        Ok(tokio::task::spawn_blocking(search).await.map_err(|fault| internal(&fault))??)
+        Ok(tokio::task::spawn_blocking(in_span(search)).await.map_err(ended)??)
     }
 
     async fn answer(&self, selected: &Selected, erasure: Option<Erasure>) -> Result<ForgetAnswer, Refusal> {

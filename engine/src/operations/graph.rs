@@ -23,12 +23,13 @@ use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use super::identifiers::restore_names;
 use super::items::too_large;
-use crate::refusal::{Refusal, internal};
+use crate::refusal::{Refusal, ended};
 use engine_log::{Key, Receipt};
 use engine_projection::{
     ExistingGraph, Graph, Moment, Pages, ended_in, entities_in, graph, memories_near, neighbours,
     observations_in, opened, relations_in, searched,
 };
+use tracing::Instrument;
 
 /// The plan of a write, made by comparing it with the stored state: the events to append, and the response to send when
 /// the events are durable.
@@ -285,7 +286,7 @@ impl Operations {
         let operations = self.clone();
         // This runs in a separate task: if the client disconnects, the lock must still be held until the events are
         // written.
-        let written = tokio::spawn(async move {
+        let written = async move {
             let project = author.project;
             let _turn = operations.engine.write_locks.take([("graph", &project)]).await;
             let moment = operations.moment(None, None);
@@ -307,8 +308,8 @@ impl Operations {
                 false => Some(operations.engine.commit(drafts, key).await?),
             };
             Ok((answer, receipt))
-        });
-        written.await.map_err(|fault| internal(&fault))?
+        };
+        tokio::spawn(written.in_current_span()).await.map_err(ended)?
     }
 
     async fn batch<T: Send + 'static>(

@@ -8,6 +8,8 @@ use engine_log::Receipt;
 use crate::engine::Engine;
 use crate::modes::DependencyCall;
 use crate::refusal::{Refusal, log_corrupt};
+use crate::spans;
+use tracing::Instrument;
 
 /// Largest sequence number: SQLite and JSON clients use signed 64-bit integers for it.
 pub(crate) const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
@@ -84,7 +86,7 @@ impl Operations {
             running.begin();
             read(connection)
         });
-        let answer = answer.await;
+        let answer = answer.instrument(spans::of_query(operation)).await;
         call.end(&answer);
         Ok(answer?)
     }

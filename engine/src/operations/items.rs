@@ -17,11 +17,12 @@ use jiff::Timestamp;
 
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
-use crate::refusal::{Refusal, internal};
+use crate::refusal::{Refusal, ended};
 use engine_log::{Key, Receipt};
 use engine_projection::{
     ItemPlace, ItemSearch, Items, LogState, item, item_versions, namespaces, standing_items, timed,
 };
+use tracing::Instrument;
 
 /// Project, namespace and key of an item, as the client sent them.
 #[derive(Debug)]
@@ -97,8 +98,8 @@ impl Operations {
         let operations = self.clone();
         // This runs in a separate task: if the client disconnects, the lock must still be held until the events are
         // written.
-        let written = tokio::spawn(async move { operations.write_in_turn(writes, key).await });
-        written.await.map_err(|fault| internal(&fault))?
+        let written = async move { operations.write_in_turn(writes, key).await };
+        tokio::spawn(written.in_current_span()).await.map_err(ended)?
     }
 
     async fn write_in_turn(&self, writes: Vec<ItemWrite>, key: Option<Key>) -> Result<Receipt, Refusal> {

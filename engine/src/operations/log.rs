@@ -13,8 +13,9 @@ use serde_json::value::RawValue;
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use crate::engine::Engine;
-use crate::refusal::{Refusal, internal, log_corrupt};
+use crate::refusal::{Refusal, ended, log_corrupt};
 use engine_log::{Head, stored_envelope};
+use service::in_span;
 
 impl Operations {
     /// Makes events durable: either all of them or none.
@@ -61,7 +62,7 @@ impl Operations {
     pub(crate) async fn proof(&self, seq: u64) -> Result<InclusionAnswer, Refusal> {
         let engine = self.engine.clone();
         let prove = move || inclusion(&engine, seq);
-        tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))?
+        tokio::task::spawn_blocking(in_span(prove)).await.map_err(ended)?
     }
 
     /// Number of events in the Merkle tree of the log.
@@ -79,7 +80,7 @@ impl Operations {
             let (from_root, to_root) = (tree.root_at(from)?.to_string(), tree.root_at(to)?.to_string());
             Ok(ConsistencyAnswer { from, from_root, to, to_root, proof: texts(&proof) })
         };
-        tokio::task::spawn_blocking(prove).await.map_err(|fault| internal(&fault))?
+        tokio::task::spawn_blocking(in_span(prove)).await.map_err(ended)?
     }
 }
 

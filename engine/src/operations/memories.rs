@@ -11,8 +11,10 @@ use jiff::Timestamp;
 use super::handle::{Operations, SEQ_MAX, Written};
 use super::idempotency::SentKey;
 use crate::refusal::{Refusal, log_corrupt};
+use crate::spans;
 use engine_log::Receipt;
 use engine_projection::{Found, LogState, Moment, Target, memory, target};
+use tracing::Instrument;
 
 impl Operations {
     /// Returns the moment that a read is about. If the log does not verify, only the events before the fault are
@@ -77,6 +79,15 @@ impl Operations {
     /// # Errors
     /// No memory has this id, the memory has ended already, or the requested end is not possible.
     pub(crate) async fn invalidate(
+        &self,
+        id: String,
+        request: InvalidateMemory,
+        key: Option<SentKey>,
+    ) -> Result<Written<Saved>, Refusal> {
+        self.end_validity(id, request, key).instrument(spans::of_invalidation()).await
+    }
+
+    async fn end_validity(
         &self,
         id: String,
         mut request: InvalidateMemory,

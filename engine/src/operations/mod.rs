@@ -5,9 +5,10 @@
 //! [`weights`], [`forget`], [`retention`] and [`memory_tool`]. Reads: [`search`], [`checkout`], [`read_from_tail`],
 //! [`events`] and [`log`].
 //!
-//! Shared parts: [`identifiers`] replaces personal data in identifiers, [`idempotency`] binds keys to requests, and
-//! [`external_models`] calls external models.
+//! Shared parts: [`identifiers`] replaces personal data in identifiers, [`idempotency`] binds keys to requests,
+//! [`external_models`] calls external models, and [`audit`] logs removals.
 
+mod audit;
 mod checkout;
 mod documents;
 mod entries;

@@ -17,9 +17,10 @@ use engine_core::wire::{
 };
 use jiff::Timestamp;
 
+use super::audit::{Removed, audit};
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
-use crate::refusal::{Refusal, internal};
+use crate::refusal::{Refusal, internal, unreadable_payload};
 use engine_log::{Key, Receipt};
 use engine_projection::{applied_seq, candidates, select};
 
@@ -110,6 +111,20 @@ impl Operations {
     /// # Errors
     /// The rules now produce another plan, or the plan removes so many memories that it needs `override_spike_guard`.
     pub(crate) async fn apply_retention(
+        &self,
+        request: ApplyRetention,
+        key: Option<SentKey>,
+    ) -> Result<Written<RetentionApplied>, Refusal> {
+        let outcome = self.apply_plan(request, key).await;
+        audit("retention", &outcome, |answer| Removed {
+            memories: answer.memories,
+            seq: answer.audit.seq,
+            complete: answer.complete,
+        });
+        outcome
+    }
+
+    async fn apply_plan(
         &self,
         mut request: ApplyRetention,
         key: Option<SentKey>,
@@ -234,7 +249,7 @@ impl Operations {
         let event = self.events_between(receipt.last_seq, receipt.last_seq).await?.pop();
         let event = event.ok_or_else(|| internal(&"the event of a retention run is missing"))?;
         let payload: RetentionPayload =
-            serde_json::from_str(event.payload.get()).map_err(|fault| internal(&fault))?;
+            serde_json::from_str(event.payload.get()).map_err(|fault| unreadable_payload(&fault))?;
         let RetentionPayload { plan_hash, memories, bytes, .. } = payload;
         let audit = RecordedEvent { id: event.id, seq: event.seq };
         let complete = !self.is_erasing(receipt)?;

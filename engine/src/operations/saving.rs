@@ -11,9 +11,10 @@ use serde::Deserialize;
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use crate::policy_gate::AllowedEvents;
-use crate::refusal::{Refusal, internal};
+use crate::refusal::{Refusal, ended, internal, unreadable_payload};
 use engine_log::{Key, Receipt};
 use engine_projection::{DuplicateMemory, Text, earlier};
+use tracing::Instrument;
 
 /// How long a save waits for the lookup of known texts. A durable save must be acknowledged even if the projection is
 /// slow.
@@ -80,8 +81,8 @@ impl Operations {
         let operations = self.clone();
         // This runs in a separate task: if the client disconnects, the lock must still be held until the events are
         // written.
-        let saved = tokio::spawn(async move { operations.save_once(passed, texts, modes, key).await });
-        saved.await.map_err(|fault| internal(&fault))?
+        let saved = async move { operations.save_once(passed, texts, modes, key).await };
+        tokio::spawn(saved.in_current_span()).await.map_err(ended)?
     }
 
     /// Writes all memories. The lookup of known texts runs at the same time.
@@ -219,7 +220,8 @@ impl Operations {
 }
 
 fn text(draft: &Draft) -> Result<Text, Refusal> {
-    let Content { content } = serde_json::from_str(draft.payload.get()).map_err(|fault| internal(&fault))?;
+    let Content { content } =
+        serde_json::from_str(draft.payload.get()).map_err(|fault| unreadable_payload(&fault))?;
     Ok(Text { project: draft.project.clone(), content })
 }
 

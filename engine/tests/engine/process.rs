@@ -96,7 +96,9 @@ impl Running {
         let said = Arc::new(Mutex::new(String::new()));
         let heard = Arc::clone(&said);
         // The thread keeps reading, because the engine would block if the pipe filled up.
-        thread::spawn(move || lines.for_each(|line| *heard.lock().unwrap() += &line.unwrap_or_default()));
+        thread::spawn(move || {
+            lines.for_each(|line| *heard.lock().unwrap() += &format!("{}\n", line.unwrap_or_default()));
+        });
         let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
         Running { child, said, api: address("listen"), admin: address("admin_listen") }
     }
@@ -155,9 +157,14 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Tells the engine to stop, without the delay in which a Service notices.
     pub(crate) fn send_terminate(&self) {
+        self.send(rustix::process::Signal::INT);
+    }
+
+    pub(crate) fn send(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {

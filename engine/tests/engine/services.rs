@@ -28,6 +28,8 @@ struct State {
     held: Mutex<Option<String>>,
     /// Model and texts of every answered request.
     heard: Mutex<Vec<(String, Vec<String>)>>,
+    /// `traceparent` of every request that had one.
+    parents: Mutex<Vec<String>>,
 }
 
 /// A running model server.
@@ -46,6 +48,7 @@ impl Service {
             delay_ms: AtomicU64::new(0),
             held: Mutex::default(),
             heard: Mutex::default(),
+            parents: Mutex::default(),
         };
         let service = Service { address: listener.local_addr().unwrap(), state: Arc::new(state) };
         let serving = service.clone();
@@ -82,6 +85,10 @@ impl Service {
         self.state.heard.lock().unwrap().clone()
     }
 
+    pub(crate) fn parents(&self) -> Vec<String> {
+        self.state.parents.lock().unwrap().clone()
+    }
+
     /// Returns how often a text was sent to a model.
     pub(crate) fn times(&self, model: &str, text: &str) -> usize {
         let heard = self.heard();
@@ -90,7 +97,8 @@ impl Service {
     }
 
     fn answer(&self, stream: &TcpStream) -> Option<()> {
-        let body = request(stream)?;
+        let (body, parent) = request(stream)?;
+        self.state.parents.lock().unwrap().extend(parent);
         let model = body["model"].as_str()?.to_owned();
         while self.state.held.lock().unwrap().as_ref() == Some(&model) {
             thread::sleep(Duration::from_millis(5));
@@ -150,9 +158,10 @@ fn ranked(_query: &str, texts: &[String]) -> Value {
     json!({ "results": results })
 }
 
-fn request(stream: &TcpStream) -> Option<Value> {
+/// The body of a request, and its `traceparent`.
+fn request(stream: &TcpStream) -> Option<(Value, Option<String>)> {
     let mut reader = BufReader::new(stream);
-    let mut length = 0;
+    let (mut length, mut parent) = (0, None);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
@@ -161,11 +170,14 @@ fn request(stream: &TcpStream) -> Option<Value> {
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
+        if let Some(value) = line.strip_prefix("traceparent:") {
+            parent = Some(value.trim().to_owned());
+        }
         if line == "\r\n" {
             break;
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
+    serde_json::from_slice(&body).ok().map(|body| (body, parent))
 }

@@ -52,6 +52,10 @@ pub struct Valid {
     pub resources: Resources,
     /// Maximum duration of the drain in seconds.
     pub drain_seconds: i64,
+    /// Where traces are sent to.
+    pub tracing: Option<crds::Tracing>,
+    /// Duration, in seconds, for which the engine serves on after it was told to stop; `None` is the engine's default.
+    pub stop_delay_seconds: Option<i64>,
     /// Name of the PriorityClass of the pod.
     pub priority_class_name: Option<String>,
     /// Node labels that the pod requires.
@@ -142,6 +146,8 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         class_name: writer.storage.class_name.clone(),
         resources: writer.resources.clone(),
         drain_seconds: i64::from(writer.drain_seconds),
+        tracing: spec.monitoring.as_ref().and_then(|monitoring| monitoring.tracing.clone()),
+        stop_delay_seconds: writer.stop_delay_seconds.map(i64::from),
         priority_class_name: writer.priority_class_name.clone(),
         node_selector: writer.node_selector.clone(),
         tolerations: writer.tolerations.clone(),
@@ -222,6 +228,10 @@ fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     }
     if let Some(guard) = &spec.guard {
         guard::check_guard(guard, faults);
+    }
+    let tracing = spec.monitoring.as_ref().and_then(|monitoring| monitoring.tracing.as_ref());
+    if tracing.is_some_and(|tracing| configuration::Address::of(&tracing.endpoint).is_none()) {
+        faults.push(Fault::Collector);
     }
     if spec
         .limits

@@ -34,6 +34,12 @@ pub struct Writer {
     #[schemars(range(min = 1, max = 300))]
     pub drain_seconds: i32,
 
+    /// Seconds that the engine serves on after it was told to stop, while it is not ready, 0 to 120, for example `15`
+    /// behind a load balancer that notices slowly. The pod is killed that much later. Defaults to 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 120))]
+    pub stop_delay_seconds: Option<i32>,
+
     /// PriorityClass of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = NAME_LENGTH_MAX), regex(pattern = DNS_SUBDOMAIN))]
@@ -86,6 +92,7 @@ impl Default for Writer {
             storage: Storage::default(),
             resources: Resources::default(),
             drain_seconds: default_drain_seconds(),
+            stop_delay_seconds: None,
             priority_class_name: None,
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),

@@ -32,6 +32,7 @@ mod sources_test;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tracing;
 mod variables;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,7 @@ pub use shown::{MASK, ShownValue, differing, explain, masked_url, shown, shown_v
 pub use shutdown::Shutdown;
 pub use sources::{Origin, Resolved, Setting, find, resolve, unknown_key};
 pub use table::table;
+pub use tracing::{SAMPLES_MAX, Tracing};
 pub use variables::{FILE_SUFFIX, VARIABLE_PREFIX, variable};
 
 use crate::wire::NotApplied;
@@ -108,6 +110,7 @@ sections! {
     mcp: Mcp,
     limits: Limits,
     guard: Guard,
+    tracing: Tracing,
 }
 
 fn is_unset<S: Default + PartialEq>(section: &S) -> bool {

@@ -116,3 +116,28 @@ impl Address<'_> {
 fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_of_requests_has_a_port() {
+        for (url, port) in [
+            ("http://collector:4318/v1/traces", Some(4318)),
+            ("https://collector.example.org/v1/traces", Some(443)),
+            ("http://collector", Some(80)),
+            ("http://[fd00::1]:4318/", Some(4318)),
+            ("http://[fd00::1]/", Some(80)),
+            ("http://a:0/", None),
+            ("http://a:x/", None),
+            ("http://a:70000/", None),
+            ("http://user:password@a/", None),
+            ("grpc://a:4317", None),
+            ("collector:4318", None),
+            ("", None),
+        ] {
+            assert_eq!(Address::of(url).map(|address| address.port), port, "{url}");
+        }
+    }
+}

@@ -65,6 +65,7 @@ const REBUILD_REASONS: &[&str] =
 pub const REDACTION_FIELDS: &[&str] = &["content", "title", "tags", "actor", "reason", "value", "payload"];
 const RETENTION_OUTCOMES: &[&str] = &["applied", "planned", "refused"];
 const SCRUB_OUTCOMES: &[&str] = &["sound", "wrong"];
+const SPAN_OUTCOMES: &[&str] = &["export_failed", "exported", "queue_full"];
 /// Stages of a search, in their order.
 pub const STAGES: &[&str] = &["embed", "retrieve", "features", "rank", "fusion", "total"];
 const STORAGE_STEPS: &[&str] =
@@ -194,6 +195,8 @@ crate::metric_table! {
         "Probes of the guard.";
     GUARD_RECORDS_LOST: "memory_guard_records_lost_total", COUNTER, Count, [],
         "Changes of the mode that could not be recorded in the log.";
+    TRACE_SPANS: "memory_trace_spans_total", COUNTER, Count, [Label::of("outcome", SPAN_OUTCOMES)],
+        "Recorded spans that were sent to the collector, or dropped.";
 }
 
 /// Metrics of the process, which the Prometheus library collects. Both programs have them.

@@ -12,12 +12,15 @@ use super::*;
 use crate::digest::Hash;
 use crate::event::Draft;
 
+mod example_texts;
 mod examples;
 mod identifiers;
 mod payloads;
 mod properties;
 mod speed;
 mod syntax;
+
+use example_texts::joined;
 
 pub(super) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -38,12 +41,6 @@ pub(super) fn default() -> &'static Policy {
 /// A policy that refuses personal data in identifiers.
 pub(super) fn refusing() -> Policy {
     Policy::new(&Settings { identifiers: Identifiers::Refuse, ..Settings::default() }).unwrap()
-}
-
-/// Joins parts of a secret that must not occur in this repository in one piece, because repository scanners would
-/// report it.
-pub(super) fn joined(parts: &[&str]) -> String {
-    parts.concat()
 }
 
 fn names(policy: &Policy, text: &str) -> Vec<&'static str> {

@@ -39,7 +39,7 @@ struct Learned {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadWeights {
     /// No feature has this name.
-    #[error("no feature is called {0:?}")]
+    #[error("a name is not the name of a feature; known are {}", NAMES.join(", "))]
     Unknown(String),
     /// The weight is infinite, NaN or out of range.
     #[error("the weight of {0} must be a number from -{WEIGHT_MAX} to {WEIGHT_MAX}")]

@@ -6,7 +6,7 @@ use engine_core::recovery::Verdict;
 
 use super::world::World;
 use crate::WriteState;
-use crate::commit::{CommitError, Receipt, WriterCommand};
+use crate::commit::{Caller, CommitError, Receipt, WriterCommand};
 use crate::storage::faulty::{Dice, Failure, Plan, Step};
 use crate::writer::Mode;
 
@@ -31,7 +31,7 @@ fn live(world: &mut World) {
 
 fn order<T>(world: &mut World, order: impl FnOnce(crate::Answer<T>) -> WriterCommand) {
     world.process().writer.poll_storage();
-    let (reply, _answer) = tokio::sync::oneshot::channel();
+    let (reply, _answer) = Caller::channel();
     world.serve(order(reply));
 }
 
@@ -189,7 +189,7 @@ fn a_seal_that_no_sync_covered_survives_the_power() {
         world.commit(1, 1, 300).unwrap();
         let kind = io::ErrorKind::Other;
         world.storage.plan(Plan::Fail { step: Some(Step::Sync), nth: 0, failure: Failure::Lost, kind });
-        let (reply, _answer) = tokio::sync::oneshot::channel();
+        let (reply, _answer) = Caller::channel();
         world.serve(WriterCommand::Rotate(reply));
         world.process = None;
         world.storage.kill();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use super::world::World;
-use crate::commit::WriterCommand;
+use crate::commit::{Caller, WriterCommand};
 use crate::storage::FailPoint;
 use crate::storage::faulty::{Dice, Failure, Plan};
 
@@ -87,7 +87,7 @@ impl Story {
     }
 
     fn ask<T>(&mut self, order: impl FnOnce(crate::Answer<T>) -> WriterCommand) {
-        let (reply, _answer) = tokio::sync::oneshot::channel();
+        let (reply, _answer) = Caller::channel();
         self.world.serve(order(reply));
     }
 

@@ -13,11 +13,10 @@ use engine_core::fold::Request;
 use engine_core::forgetting::{self, Target};
 use engine_core::recovery::{Joined, join};
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
 
 use crate::audit::{Task, audit};
 use crate::clock::Clock;
-use crate::commit::{AppliedKeys, Commit, CommitError, DurableGroup, Key, Receipt, WriterCommand};
+use crate::commit::{AppliedKeys, Caller, Commit, CommitError, DurableGroup, Key, Receipt, WriterCommand};
 use crate::context::LogContext;
 use crate::handles::LogHandles;
 use crate::keeper::Keeper;
@@ -130,7 +129,7 @@ impl World {
         };
         self.sent.insert(n, events);
         let key = Some(Key { key: format!("key {n}"), request: n.to_string().into_bytes() });
-        let (reply, mut answer) = oneshot::channel();
+        let (reply, mut answer) = Caller::channel();
         let order = WriterCommand::Commit(Commit { drafts: vec![draft; events], key, reply });
         self.serve(order);
         let receipt = answer.try_recv().expect("every request is answered")?;

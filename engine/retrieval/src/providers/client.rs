@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine_core::guard::Dependency;
+use engine_core::trace_context::TRACEPARENT_HEADER;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
-use hyper::{Request, Response, StatusCode, Uri, header};
+use hyper::header::{self, HeaderValue};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,14 +18,17 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
+use service::RequestIds;
 use thiserror::Error;
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 use super::breaker::Breaker;
 use super::limits::{Limits, Purpose};
 use super::observer::{CallObserver, ObservedCall};
 use super::{Service, backoff, secret};
 use crate::metrics::ProviderMetrics;
+use crate::stages::model_request;
 
 /// Maximum number of idle connections that are kept open, and for how long. Most services close idle connections after
 /// a minute.
@@ -292,10 +297,41 @@ pub(super) struct Bounds {
     pub(super) answer_bytes_max: usize,
 }
 
+/// A pool of connections over HTTP or HTTPS.
+pub type HttpClient = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Makes a client for services at a URL. `timeout` limits the time until a connection is open.
+///
+/// # Errors
+/// If the CA certificates cannot be read or TLS cannot be set up.
+pub fn http_client(url: &Uri, timeout: Duration) -> Result<HttpClient, ClientError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(timeout));
+    let builder = match url.scheme_str() {
+        Some("https") => HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
+            .map_err(|fault| ClientError::Certificates(url.clone(), fault))?,
+        // Plain HTTP needs no CA certificates.
+        _ => HttpsConnectorBuilder::new().with_tls_config(
+            ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth(),
+        ),
+    };
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_MAX)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .build(builder.https_or_http().enable_http1().wrap_connector(tcp)))
+}
+
 /// Connections to one service. They belong to the runtime that sends the requests.
 #[derive(Debug)]
 pub struct Client {
-    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: HttpClient,
     provider: Arc<Provider>,
 }
 
@@ -305,27 +341,7 @@ impl Client {
     /// # Errors
     /// If the CA certificates cannot be read or TLS cannot be set up.
     pub fn new(provider: Arc<Provider>) -> Result<Client, ClientError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(provider.service.timeout));
-        let builder = match provider.service.url.scheme_str() {
-            Some("https") => HttpsConnectorBuilder::new()
-                .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
-                .map_err(|fault| ClientError::Certificates(provider.service.url.clone(), fault))?,
-            // Plain HTTP needs no CA certificates.
-            _ => HttpsConnectorBuilder::new().with_tls_config(
-                ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-                    .with_safe_default_protocol_versions()?
-                    .with_root_certificates(RootCertStore::empty())
-                    .with_no_client_auth(),
-            ),
-        };
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .build(builder.https_or_http().enable_http1().wrap_connector(tcp));
+        let http = http_client(&provider.service.url, provider.service.timeout)?;
         Ok(Client { http, provider })
     }
 
@@ -335,6 +351,22 @@ impl Client {
 
     /// Sends a request and parses the response body with `read`.
     pub(super) async fn post<T>(
+        &self,
+        body: Vec<u8>,
+        bounds: Bounds,
+        read: impl FnOnce(&[u8]) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let span = model_request(self.provider.name, &self.provider.service);
+        let answer = self.post_in_span(body, bounds, read).instrument(span.clone()).await;
+        span.record("gen_ai.usage.input_tokens", bounds.tokens);
+        if let Err(failure) = &answer {
+            span.record("error.type", failure.label());
+            span.record("otel.status_code", "ERROR");
+        }
+        answer
+    }
+
+    async fn post_in_span<T>(
         &self,
         body: Vec<u8>,
         bounds: Bounds,
@@ -374,6 +406,10 @@ impl Client {
             .header(header::USER_AGENT, concat!("memory-engine/", env!("CARGO_PKG_VERSION")))
             .body(Full::new(Bytes::from(body)))
             .expect("the address was parsed and the headers are constants");
+        if let Some(parent) = RequestIds::outgoing() {
+            let parent = HeaderValue::try_from(parent.to_string()).expect("hex digits and hyphens");
+            request.headers_mut().insert(TRACEPARENT_HEADER, parent);
+        }
         if let Some(key) = &*self.provider.key.lock().unwrap_or_else(PoisonError::into_inner) {
             request.headers_mut().insert(header::AUTHORIZATION, secret::header(key));
         }

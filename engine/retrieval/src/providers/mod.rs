@@ -23,7 +23,7 @@ use std::time::Duration;
 use hyper::Uri;
 
 pub use backoff::wait_before;
-pub use client::{Client, ClientError, Failure, Provider, ProviderReport};
+pub use client::{Client, ClientError, Failure, HttpClient, Provider, ProviderReport, http_client};
 pub use embed::{Batch, embed};
 pub use limits::Purpose;
 pub(crate) use observer::PROBE_TEXT;

@@ -126,6 +126,6 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
     })
 }
 
-fn refused(message: &str) -> Refusal {
+fn refused(message: &'static str) -> Refusal {
     Refusal::new(ErrorCode::InvalidArgument, message).hint("see the tool's input schema")
 }

@@ -6,7 +6,7 @@ use crds::PolicyException;
 use engine_core::{
     configuration::{
         Configuration, Embedding, Exception, Guard, Identifiers, Identity, Integrity, Limits, LogLevel,
-        Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving, Shutdown,
+        Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving, Shutdown, Tracing,
     },
     digest::Hash,
 };
@@ -26,7 +26,10 @@ fn configuration(valid: &Valid) -> Configuration {
     Configuration {
         engine: Identity { namespace: Some(valid.namespace.clone()), name: Some(valid.name.clone()) },
         log: Logging { level: Some(level(valid.log_level)) },
-        shutdown: Shutdown { drain_seconds: Some(valid.drain_seconds.unsigned_abs()) },
+        shutdown: Shutdown {
+            drain_seconds: Some(valid.drain_seconds.unsigned_abs()),
+            delay_seconds: valid.stop_delay_seconds.map(i64::unsigned_abs),
+        },
         rotation: Rotation {
             max_segment_bytes: Some(valid.max_segment_bytes),
             max_segment_age_seconds: Some(valid.max_segment_age_seconds.unsigned_abs().into()),
@@ -42,6 +45,7 @@ fn configuration(valid: &Valid) -> Configuration {
         mcp: valid.mcp.as_ref().map(mcp).unwrap_or_default(),
         limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
         guard: valid.guard.as_ref().map(guard).unwrap_or_default(),
+        tracing: valid.tracing.as_ref().map(tracing).unwrap_or_default(),
         ..Configuration::default()
     }
 }
@@ -185,6 +189,15 @@ fn mcp(mcp: &crds::Mcp) -> Mcp {
         allowed_hosts: listed(allowed_hosts),
         server_memory_tools: server_memory_tools.then_some(true),
         server_memory_project,
+    }
+}
+
+fn tracing(tracing: &crds::Tracing) -> Tracing {
+    let crds::Tracing { endpoint, sampling_rate_per_million } = tracing.clone();
+    Tracing {
+        endpoint: Some(endpoint),
+        sampling_rate_per_million: checked(sampling_rate_per_million),
+        ..Tracing::default()
     }
 }
 

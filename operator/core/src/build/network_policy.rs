@@ -8,14 +8,20 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::{external_service::external_services, owned};
+use engine_core::configuration::Address;
+
+use super::{
+    external_service::{ExternalService, external_services},
+    owned,
+};
 use crate::{
     names::{self, ADMIN_PORT, API_PORT},
     validate::Valid,
 };
 
 /// A NetworkPolicy for the pod: pods in the engine's namespace can reach the memory API, and the operator can reach the
-/// administration port. The engine can open connections only to the services that the spec names.
+/// administration port. The engine can open connections only to the services that the spec names, and to the collector
+/// of its traces.
 #[must_use]
 pub fn network_policy(valid: &Valid) -> NetworkPolicy {
     NetworkPolicy {
@@ -44,10 +50,13 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
 /// distributions listen on 5353.
 const DNS_PORTS: [u16; 2] = [53, 5353];
 
-/// What the engine may connect to: nothing, or DNS and the ports of the services that the spec names. A policy cannot
-/// name a host, and the address behind a name changes, so the ports are open to every address.
+/// What the engine may connect to: nothing, or DNS and the ports of the services and of the collector that the spec
+/// names. A policy cannot name a host, and the address behind a name changes, so the ports are open to every address.
 fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
-    let ports: BTreeSet<u16> = external_services(valid).iter().filter_map(|service| service.port()).collect();
+    let collector = valid.tracing.as_ref().and_then(|tracing| Address::of(&tracing.endpoint));
+    let services = external_services(valid);
+    let ports = services.iter().filter_map(ExternalService::port);
+    let ports: BTreeSet<u16> = ports.chain(collector.map(|address| address.port)).collect();
     if ports.is_empty() {
         return Vec::new();
     }

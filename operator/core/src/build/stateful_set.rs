@@ -87,6 +87,12 @@ fn pod_template(valid: &Valid) -> PodTemplateSpec {
     }
 }
 
+/// Time from the signal to stop until the kubelet kills the container. The engine's default delay is within
+/// [`KILL_AFTER_DRAIN_SECONDS`], so that a spec without a delay has the same pod as before there was one.
+fn grace_seconds(valid: &Valid) -> i64 {
+    valid.stop_delay_seconds.unwrap_or_default() + valid.drain_seconds + KILL_AFTER_DRAIN_SECONDS
+}
+
 fn pod_spec(valid: &Valid) -> PodSpec {
     PodSpec {
         service_account_name: Some(valid.name.clone()),
@@ -98,7 +104,7 @@ fn pod_spec(valid: &Valid) -> PodSpec {
         image_pull_secrets: some_list(
             valid.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect(),
         ),
-        termination_grace_period_seconds: Some(valid.drain_seconds + KILL_AFTER_DRAIN_SECONDS),
+        termination_grace_period_seconds: Some(grace_seconds(valid)),
         priority_class_name: valid.priority_class_name.clone(),
         node_selector: (!valid.node_selector.is_empty()).then(|| valid.node_selector.clone()),
         tolerations: some_list(valid.tolerations.iter().map(toleration).collect()),

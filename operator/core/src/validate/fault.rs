@@ -48,6 +48,11 @@ pub enum Fault {
         "spec.integrity.acceptRollback.root must be 64 lower-case hexadecimal digits, and size not negative"
     )]
     AcceptedHead,
+    /// The URL of the collector is not one that requests can be sent to.
+    #[error(
+        "spec.monitoring.tracing.endpoint must be a complete URL such as http://collector:4318/v1/traces, without user and password"
+    )]
+    Collector,
     /// The engine would refuse the policy.
     #[error("spec.policy.{0}")]
     Policy(PolicyFault),

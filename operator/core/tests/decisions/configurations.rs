@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crds::{
-    Embedding, EmbeddingProvider, Guard, Identifiers, Limits, Mcp, MemoryEngineSpec, Phase, Policy,
-    PolicyException, Retention, SameText, Saving,
+    Embedding, EmbeddingProvider, Guard, Identifiers, Limits, Mcp, MemoryEngineSpec, Monitoring, Phase,
+    Policy, PolicyException, Retention, SameText, Saving, Tracing, Writer,
 };
 use engine_core::{
     configuration::{self, Author},
@@ -97,6 +97,13 @@ pub(crate) fn full() -> MemoryEngineSpec {
             probe_successes: Some(2),
             probe_interval_millis: Some(2_000),
             idle_probe_seconds: Some(30),
+        }),
+        writer: Writer { stop_delay_seconds: Some(15), ..Writer::default() },
+        monitoring: Some(Monitoring {
+            tracing: Some(Tracing {
+                endpoint: "http://collector.observability:4318/v1/traces".to_owned(),
+                sampling_rate_per_million: Some(10_000),
+            }),
         }),
         ..MemoryEngineSpec::default()
     }
@@ -247,7 +254,7 @@ fn the_text_of_an_exception_stays_in_the_resource() {
     assert!(said.lines().count() == 3 && !said.contains(TEXT), "{said}");
 }
 
-fn faults(spec: MemoryEngineSpec) -> Vec<String> {
+pub(crate) fn faults(spec: MemoryEngineSpec) -> Vec<String> {
     let mut engine = engine();
     engine.spec = spec;
     validate(&engine, &settings()).expect_err("it is at fault").iter().map(ToString::to_string).collect()

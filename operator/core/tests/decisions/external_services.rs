@@ -1,10 +1,13 @@
 //! Services outside of the engine: their keys reach the pod as files, and the NetworkPolicy opens their ports.
 
-use crds::{Embedding, EmbeddingProvider, EmbeddingService, KeyReference, MemoryEngineSpec, Rerank};
+use crds::{
+    Embedding, EmbeddingProvider, EmbeddingService, KeyReference, MemoryEngineSpec, Monitoring, Rerank,
+    Tracing,
+};
 use operator_core::names::ChildKind;
 use serde_json::{Value, json};
 
-use crate::configurations::{check, full};
+use crate::configurations::{check, faults, full};
 use crate::pods::child;
 
 fn key(name: &str) -> Option<KeyReference> {
@@ -85,11 +88,30 @@ fn the_network_policy_opens_dns_and_the_ports_of_services_and_no_others() {
     assert_eq!(egress(MemoryEngineSpec::default()), json!([]));
     let in_process = Some(Embedding { provider: EmbeddingProvider::Hashing, http: None });
     assert_eq!(egress(MemoryEngineSpec { embedding: in_process, ..MemoryEngineSpec::default() }), json!([]));
-    assert_eq!(egress(full()), json!([dns, {"ports": [port(443, "TCP"), port(8443, "TCP")]}]));
+    let untraced = MemoryEngineSpec { monitoring: None, ..full() };
+    assert_eq!(egress(untraced), json!([dns, {"ports": [port(443, "TCP"), port(8443, "TCP")]}]));
+    let traced = MemoryEngineSpec { monitoring: full().monitoring, ..MemoryEngineSpec::default() };
+    assert_eq!(egress(traced), json!([dns, {"ports": [port(4318, "TCP")]}]), "the collector of traces");
+    let all = [443, 4318, 8443].map(|number| port(number, "TCP"));
+    assert_eq!(egress(full()), json!([dns, {"ports": all}]));
     for (url, number) in [("http://a/", 80), ("https://a", 443), ("http://[fd00::1]:9000/x", 9000)] {
         let http = EmbeddingService { url: url.into(), key_secret_ref: None, ..embedding_service() };
         assert_eq!(egress(with_embedding(http)), json!([dns, {"ports": [port(number, "TCP")]}]), "{url}");
     }
+}
+
+#[test]
+fn a_collector_that_spans_cannot_be_sent_to_is_refused() {
+    let change = |spec: &mut MemoryEngineSpec| {
+        let endpoint = "http://user:password@collector/".to_owned();
+        let tracing = Tracing { endpoint, sampling_rate_per_million: Some(1_000_001) };
+        spec.monitoring = Some(Monitoring { tracing: Some(tracing) });
+    };
+    check(change, &["samplingRatePerMillion", "tracing.endpoint"]);
+    let mut spec = full();
+    change(&mut spec);
+    let found = faults(spec).join("\n");
+    assert!(!found.contains("password@"), "{found}");
 }
 
 #[test]

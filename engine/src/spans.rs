@@ -1,0 +1,100 @@
+//! The spans of requests and of their parts. Their attributes are those of the conventions of OpenTelemetry for HTTP,
+//! databases and the Model Context Protocol. They have names, numbers and codes of the program, never a text of a
+//! client.
+
+use service::{REQUEST_SPAN, RequestIds, STAGE_SPAN};
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::traces::join;
+
+/// Begins the span of an HTTP request. `method` and `route` are words of the program, never texts of a client.
+pub(crate) fn of_request(ids: RequestIds, method: &'static str, route: &str) -> (Span, RequestIds) {
+    let span = tracing::error_span!(
+        target: REQUEST_SPAN,
+        "request",
+        otel.kind = "server",
+        otel.name = format_args!("{method} {route}"),
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = Empty,
+        otel.status_code = Empty,
+        request_id = ids.request(),
+    );
+    let ids = join(&span, ids);
+    ids.attach_to(&span);
+    (span, ids)
+}
+
+/// Begins the span of a call that comes over standard input.
+pub(crate) fn of_call() -> Span {
+    let ids = RequestIds::made();
+    let span = tracing::error_span!(
+        target: REQUEST_SPAN,
+        "request",
+        otel.kind = "server",
+        otel.name = "call",
+        request_id = ids.request(),
+    );
+    join(&span, ids).attach_to(&span);
+    span
+}
+
+/// Records how a request was answered.
+pub(crate) fn answered(span: &Span, status: u16) {
+    span.record("http.response.status_code", status);
+    if status >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// What a span of the log or the projection says is the database.
+const DATABASE: &str = "memory_engine";
+
+/// Begins the span of a write to the log.
+pub(crate) fn of_append(events: usize) -> Span {
+    tracing::info_span!(
+        target: STAGE_SPAN,
+        "append",
+        otel.kind = "internal",
+        db.system.name = DATABASE,
+        db.operation.name = "append",
+        db.operation.batch.size = events,
+    )
+}
+
+/// Begins the span of a read of the projection. `operation` is the label in metrics.
+pub(crate) fn of_query(operation: &'static str) -> Span {
+    tracing::info_span!(
+        target: STAGE_SPAN,
+        "query",
+        otel.kind = "internal",
+        otel.name = format_args!("query {operation}"),
+        db.system.name = DATABASE,
+        db.operation.name = operation,
+    )
+}
+
+/// Begins the span of the end of a memory's validity.
+pub(crate) fn of_invalidation() -> Span {
+    tracing::info_span!(
+        target: STAGE_SPAN,
+        "invalidate",
+        otel.kind = "internal",
+        db.system.name = DATABASE,
+        db.operation.name = "invalidate",
+    )
+}
+
+/// Begins the span of a call of a tool. `tool` is a name of the table of tools.
+pub(crate) fn of_tool(tool: &'static str) -> Span {
+    tracing::info_span!(
+        target: STAGE_SPAN,
+        "tool",
+        otel.kind = "server",
+        otel.name = format_args!("tools/call {tool}"),
+        mcp.method.name = "tools/call",
+        gen_ai.operation.name = "execute_tool",
+        gen_ai.tool.name = tool,
+    )
+}
