@@ -22,8 +22,8 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_HEA
 #[derive(Debug, Clone)]
 pub(crate) struct RequestSpan(pub(crate) Span);
 
-/// Handles a request in a span with its identifiers and the address of its client, and adds the id of the request to the
-/// answer.
+/// Handles a request in a span with its identifiers and the address of its client, and adds the id of the request to
+/// the answer.
 pub(super) async fn identify(
     State(engine): State<Arc<Engine>>,
     mut request: Request,

@@ -40,8 +40,8 @@ impl Compiled {
         compiled
     }
 
-    /// Compiles the triggers now, and each detector when a text first triggers it. Saves memory and time where few texts
-    /// do, and costs the first such text about a millisecond.
+    /// Compiles the triggers now, and each detector when a text first triggers it. Saves memory and time where few
+    /// texts do, and costs the first such text about a millisecond.
     pub(super) fn when_needed(chosen: impl Iterator<Item = &'static Detector>) -> Compiled {
         let detectors: Vec<_> = chosen.map(|detector| (detector, OnceLock::new())).collect();
         let triggers = RegexSetBuilder::new(detectors.iter().map(|(detector, _)| detector.trigger))
