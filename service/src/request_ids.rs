@@ -1,6 +1,7 @@
 //! The identifiers of the request that is being handled. They are attached to a span, so that every line that is logged
 //! inside of the span carries them, also on other threads ([`in_span`]).
 
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use engine_core::trace_context::{TraceParent, accepted_request_id};
@@ -28,7 +29,6 @@ pub struct RequestIds(Arc<Ids>);
 #[derive(Debug, PartialEq, Eq)]
 struct Ids {
     request: String,
-    trace: String,
     /// What requests to other services carry: the trace, and the span that made them.
     parent: TraceParent,
     /// Whether a caller sent the trace context.
@@ -39,18 +39,13 @@ impl RequestIds {
     /// Takes the identifiers that a caller sent, and makes those that are absent or may not be logged.
     #[must_use]
     pub fn received(request_id: Option<&[u8]>, traceparent: Option<&[u8]>) -> RequestIds {
-        let mut random = [0; 32];
-        // Without random numbers the ids are useless, and the request is served all the same.
-        let _without = getrandom::fill(&mut random);
-        let [mut trace_id, mut span_id] = [[0; 16], [0; 16]];
-        trace_id.copy_from_slice(&random[..16]);
-        span_id.copy_from_slice(&random[16..]);
-        let (span_id, request) = (span_id[..8].try_into().unwrap_or_default(), &random[24..]);
         let parent = traceparent.and_then(TraceParent::parse);
         let has_caller = parent.is_some();
-        let parent = parent.unwrap_or(TraceParent { trace_id, span_id, sampled: false });
-        let request = request_id.and_then(accepted_request_id).map_or_else(|| hex(request), str::to_owned);
-        RequestIds(Arc::new(Ids { request, trace: parent.trace(), parent, has_caller }))
+        let made = || TraceParent { trace_id: random(), span_id: random(), sampled: false };
+        let parent = parent.unwrap_or_else(made);
+        let request =
+            request_id.and_then(accepted_request_id).map_or_else(|| hex(&random::<8>()), str::to_owned);
+        RequestIds(Arc::new(Ids { request, parent, has_caller }))
     }
 
     /// Makes identifiers for work that nobody requested.
@@ -67,8 +62,8 @@ impl RequestIds {
 
     /// The id of the trace, in hex digits.
     #[must_use]
-    pub fn trace(&self) -> &str {
-        &self.0.trace
+    pub fn trace(&self) -> String {
+        self.0.parent.trace()
     }
 
     /// The trace context for requests to other services.
@@ -93,12 +88,7 @@ impl RequestIds {
     /// The same request, with another span as the parent of requests to other services.
     #[must_use]
     pub fn with_parent(&self, parent: TraceParent) -> RequestIds {
-        RequestIds(Arc::new(Ids {
-            request: self.0.request.clone(),
-            trace: parent.trace(),
-            parent,
-            has_caller: self.0.has_caller,
-        }))
+        RequestIds(Arc::new(Ids { request: self.0.request.clone(), parent, has_caller: self.0.has_caller }))
     }
 
     /// Attaches the identifiers to a span. Does nothing if nobody records the span.
@@ -121,6 +111,30 @@ impl RequestIds {
     }
 }
 
+/// Random bytes that are taken from the operating system at once. A call for each request would cost as much as the
+/// rest of its ids.
+const RANDOM_BYTES: usize = 1 << 10;
+
+thread_local! {
+    /// Random bytes, and how many of them are used.
+    static RANDOM: RefCell<([u8; RANDOM_BYTES], usize)> = const { RefCell::new(([0; RANDOM_BYTES], RANDOM_BYTES)) };
+}
+
+/// Random bytes, which no other id has.
+fn random<const N: usize>() -> [u8; N] {
+    RANDOM.with_borrow_mut(|(bytes, used)| {
+        if *used + N > RANDOM_BYTES {
+            // Without random numbers the ids are useless, and the request is served all the same.
+            let _without = getrandom::fill(bytes);
+            *used = 0;
+        }
+        let mut taken = [0; N];
+        taken.copy_from_slice(&bytes[*used..*used + N]);
+        *used += N;
+        taken
+    })
+}
+
 fn hex(bytes: &[u8]) -> String {
     engine_core::digest::hex(bytes)
 }
@@ -141,7 +155,7 @@ mod tests {
     fn what_a_caller_sent_is_kept_and_the_rest_is_made() {
         let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let ids = RequestIds::received(Some(b"a-7"), Some(trace.as_bytes()));
-        assert_eq!((ids.request(), ids.trace()), ("a-7", "4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!((ids.request(), ids.trace().as_str()), ("a-7", "4bf92f3577b34da6a3ce929d0e0e4736"));
         assert_eq!(ids.parent().to_string(), trace);
         let [one, other] = [RequestIds::received(Some(b"a b"), Some(b"00-")), RequestIds::made()];
         assert_eq!((one.request().len(), one.trace().len()), (16, 32));

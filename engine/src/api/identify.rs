@@ -1,8 +1,10 @@
 //! Gives every request its identifiers: taken from the caller, or made. They are in every line that is logged for the
 //! request, and the answer repeats the id of the request.
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine_core::trace_context::{REQUEST_ID_HEADER, TRACEPARENT_HEADER};
@@ -10,6 +12,7 @@ use engine_projection::ClientAddress;
 use service::{AUDIT, RequestIds};
 use tracing::{Instrument, Span};
 
+use crate::engine::Engine;
 use crate::spans;
 
 /// Name of the header with the id of a request, in answers.
@@ -19,15 +22,33 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_HEA
 #[derive(Debug, Clone)]
 pub(crate) struct RequestSpan(pub(crate) Span);
 
-/// Handles a request in a span with its identifiers, and adds the id of the request to the answer.
-pub(super) async fn identify(mut request: Request, next: Next) -> Response {
+/// Handles a request in a span with its identifiers and the address of its client, and adds the id of the request to
+/// the answer.
+pub(super) async fn identify(
+    State(engine): State<Arc<Engine>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let headers = request.headers();
     let ids = RequestIds::received(only(headers, REQUEST_ID_HEADER), only(headers, TRACEPARENT_HEADER));
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let is_mcp = route.starts_with("/mcp");
     let (span, ids) = spans::of_request(ids, method(request.method()), route);
-    request.extensions_mut().insert(RequestSpan(span.clone()));
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let address = request.extensions().get::<ClientAddress>().copied();
+    if is_mcp {
+        request.extensions_mut().insert(RequestSpan(span.clone()));
+    }
+    let handled = next.run(request).instrument(span.clone());
+    let mut response = match address {
+        Some(address) => address.scope(handled).await,
+        None => handled.await,
+    };
     spans::answered(&span, response.status().as_u16());
+    if engine.is_stopping() {
+        // A client that opens a connection for its next request then reaches another process, instead of sending the
+        // request on a connection that is being closed.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Ok(id) = HeaderValue::from_str(ids.request()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -42,7 +42,6 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
@@ -57,7 +56,6 @@ use crate::mcp::Access;
 use crate::operations::Operations;
 use crate::refusal::Refusal;
 use body_budget::BodyBudget;
-use engine_projection::ClientAddress;
 use state::Api;
 
 /// Maximum time from the last byte of the head to the first byte of the response. It includes the arrival of the body.
@@ -122,9 +120,7 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, buckets: Buckets) -> 
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn_with_state(buckets, rate::bound))
         .layer(middleware::from_fn_with_state(api.clone(), count))
-        .layer(middleware::from_fn_with_state(api.clone(), leave_when_stopping))
-        .layer(middleware::from_fn(scope_client_address))
-        .layer(middleware::from_fn(identify::identify))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api.engine), identify::identify))
         .with_state(api)
 }
 
@@ -155,16 +151,8 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn(identify::audit))
-        .layer(middleware::from_fn(identify::identify))
+        .layer(middleware::from_fn_with_state(Arc::clone(&engine), identify::identify))
         .with_state(engine)
-}
-
-/// Makes the client address available to all code that handles the request.
-async fn scope_client_address(request: Request, next: Next) -> Response {
-    match request.extensions().get::<ClientAddress>().copied() {
-        Some(address) => address.scope(next.run(request)).await,
-        None => next.run(request).await,
-    }
 }
 
 /// Refuses a request that takes longer than [`REQUEST_TIMEOUT`].
@@ -177,16 +165,6 @@ async fn limit_time(request: Request, next: Next) -> Response {
             )
             .into_response(),
     }
-}
-
-/// Asks clients to close their connections once the process was told to stop. A client that opens a connection for its
-/// next request then reaches another process, instead of sending the request on a connection that is being closed.
-async fn leave_when_stopping(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if api.engine.is_stopping() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 /// Counts requests by route. The path is not used, because it may contain ids.

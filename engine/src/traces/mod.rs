@@ -1,7 +1,7 @@
 //! Traces: the spans of requests and of their parts are sent to a collector, in OTLP over HTTP.
 //!
-//! Nothing waits for the collector. Finished spans are put into a bounded queue ([`queue`]), from which a thread
-//! sends them in batches ([`sender`]). If the collector is slow or gone, spans are dropped and counted. [`ids`] makes the
+//! Nothing waits for the collector. Finished spans are put into a bounded queue ([`queue`]), from which a thread sends
+//! them in batches ([`sender`]). If the collector is slow or gone, spans are dropped and counted. [`mod@ids`] makes the
 //! ids of traces equal to those in the log.
 
 mod ids;

@@ -38,9 +38,21 @@ impl Default for Policy {
 impl Policy {
     /// Validates the configuration; returns all of its faults.
     pub fn new(settings: &Settings) -> Result<Policy, Vec<PolicyFault>> {
+        Policy::compiled(settings, |chosen| Compiled::new(chosen.into_iter()))
+    }
+
+    /// Like [`Policy::new`], but compiles a detector when a text first triggers it.
+    pub(super) fn compiled_when_needed(settings: &Settings) -> Result<Policy, Vec<PolicyFault>> {
+        Policy::compiled(settings, |chosen| Compiled::when_needed(chosen.into_iter()))
+    }
+
+    fn compiled(
+        settings: &Settings,
+        compile: fn(Vec<&'static Detector>) -> Compiled,
+    ) -> Result<Policy, Vec<PolicyFault>> {
         let (chosen, exceptions) = settings.check()?;
         Ok(Policy {
-            compiled: Compiled::new(chosen.into_iter()),
+            compiled: compile(chosen),
             descriptive_keys: descriptive_keys(),
             exceptions,
             identifiers: settings.identifiers,

@@ -1,6 +1,7 @@
 //! All detectors, and how they are run over a text.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
@@ -24,7 +25,7 @@ pub fn detectors() -> impl Iterator<Item = &'static Detector> {
 /// Compiled detectors.
 pub(super) struct Compiled {
     triggers: RegexSet,
-    detectors: Vec<(&'static Detector, Regex)>,
+    detectors: Vec<(&'static Detector, OnceLock<Regex>)>,
 }
 
 /// A detector, and the range of its match in the text passed to [`Compiled::run`].
@@ -32,7 +33,17 @@ pub(super) type Found = (&'static Detector, Range<usize>);
 
 impl Compiled {
     pub(super) fn new(chosen: impl Iterator<Item = &'static Detector>) -> Compiled {
-        let detectors: Vec<_> = chosen.map(|detector| (detector, compile(detector))).collect();
+        let compiled = Compiled::when_needed(chosen);
+        for (detector, regex) in &compiled.detectors {
+            regex.get_or_init(|| compile(detector));
+        }
+        compiled
+    }
+
+    /// Compiles the triggers now, and each detector when a text first triggers it. Saves memory and time where few
+    /// texts do, and costs the first such text about a millisecond.
+    pub(super) fn when_needed(chosen: impl Iterator<Item = &'static Detector>) -> Compiled {
+        let detectors: Vec<_> = chosen.map(|detector| (detector, OnceLock::new())).collect();
         let triggers = RegexSetBuilder::new(detectors.iter().map(|(detector, _)| detector.trigger))
             .unicode(false)
             .size_limit(TRIGGERS_BYTES_MAX)
@@ -45,6 +56,7 @@ impl Compiled {
     pub(super) fn run(&self, text: &[u8], mut visit: impl FnMut(Found)) {
         for index in &self.triggers.matches(text) {
             let (detector, regex) = &self.detectors[index];
+            let regex = regex.get_or_init(|| compile(detector));
             match detector.how {
                 How::Pattern(_, check) => matches(text, regex, check, |found| visit((detector, found))),
                 How::Scan(_, scan) => {

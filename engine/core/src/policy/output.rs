@@ -18,11 +18,12 @@ const SECRET: &str = "[SECRET]";
 /// What replaces a text that still changes after [`ROUNDS_MAX`] rounds.
 const WITHHELD: &str = "[WITHHELD]";
 
-/// Compiled when the first text leaves the program. Addresses and URLs of machines stay: they are what a log is about.
+/// Made when the first text leaves the program. Addresses and URLs of machines stay: they are what a log is about.
 static DETECTORS: LazyLock<Policy> = LazyLock::new(|| {
     let kinds = Kind::ALL.iter().filter(|kind| kind.by_default() || **kind == Kind::Name);
     let redact = Some(kinds.map(|kind| kind.name()).collect());
-    Policy::new(&Settings { redact, ..Settings::default() }).expect("every kind has a detector")
+    Policy::compiled_when_needed(&Settings { redact, ..Settings::default() })
+        .expect("every kind has a detector")
 });
 
 /// Replaces secrets and personal data in a text by the names of their kinds.
