@@ -11,7 +11,7 @@ use engine_core::format::{Body, EventLine};
 use engine_core::guard::{Guard, Input, Record, Replay, replay};
 use engine_core::wire::Transition;
 use engine_log::storage::DiskStorage;
-use engine_log::write_lines;
+use engine_log::{WriteState, write_lines};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -85,7 +85,7 @@ impl Engine {
     /// Writes the transitions that are not in the log yet. What cannot be written now stays for the next time.
     pub(super) async fn record_transitions(&self) {
         // An engine whose log is not open, or accepts nothing, has to try later.
-        while self.health().storage.writable
+        while self.published.store() == WriteState::Writable
             && let Some(record) = self.modes.take_record()
         {
             let Ok(payload) = serde_json::value::to_raw_value(&record) else { continue };

@@ -1,5 +1,6 @@
 //! The tool `memory_status`: the state of the engine.
 
+use engine_core::mode::Mode;
 use engine_core::wire::{Health, IntegrityHealth, LogHealth, ProjectionHealth, StorageHealth};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,8 @@ struct Status {
     applied_seq: u64,
     /// `ready`, `rebuilding` or `failed`.
     projection: String,
+    /// What is allowed now: `read_write`, `read_only`, `write_only` or `off`. Without reads, go on without memories.
+    mode: String,
     /// Whether memories can be saved.
     writable: bool,
     /// Why memories cannot be saved.
@@ -64,8 +67,12 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
             Some(reason) => format!("memories cannot be saved: {reason}"),
             None => "memories cannot be saved yet".to_owned(),
         };
+        let reads = match status.mode.as_str() {
+            "write_only" | "off" => "; memories cannot be read now, because the mode does not allow it",
+            _ => "",
+        };
         let text = format!(
-            "{}: {writes}; {} events, {} of them searchable, verified through {}.",
+            "{}: {writes}{reads}; {} events, {} of them searchable, verified through {}.",
             status.status, status.head_seq, status.applied_seq, status.verified_through
         );
         let fault = status.fault.as_deref().map(|fault| format!("\n{fault}")).unwrap_or_default();
@@ -75,7 +82,8 @@ fn call(operations: Operations, arguments: Arguments) -> Answering {
 
 /// Returns the part of the health report that clients may see. It contains nothing about the volume or the process.
 fn status(health: Health) -> Status {
-    let Health { version, status, log, projection, storage, .. } = health;
+    let Health { version, status, log, projection, storage, mode, .. } = health;
+    let mode = mode.map_or(Mode::ReadWrite, |mode| mode.effective);
     let LogHealth { id, seq, hash, integrity, .. } = log;
     let ProjectionHealth { applied_seq, state, .. } = projection;
     let StorageHealth { writable, reason, .. } = storage;
@@ -88,8 +96,12 @@ fn status(health: Health) -> Status {
         head_hash: hash,
         applied_seq,
         projection: word(&state),
-        writable,
-        reason: reason.map(|reason| word(&reason)),
+        writable: writable && mode.writes(),
+        mode: mode.as_str().to_owned(),
+        reason: match mode.writes() {
+            true => reason.map(|reason| word(&reason)),
+            false => Some(format!("the mode is {mode}")),
+        },
         verified_through,
         fault: fault.map(|fault| fault.message),
     }
