@@ -101,7 +101,7 @@ fn what_only_a_newer_version_knows_is_left_out_and_reported() {
     };
     let file = json!({
         "engine": {"namespace": "team", "name": "notes"},
-        "tracing": {"endpoint": "secret"},
+        "federation": {"endpoint": "secret"},
         "limits": {"requestsPerSecond": 50, "bytesPerSecond": 1},
         "log": {"level": "notice"},
         "embedding": {"provider": "remote", "url": "secret"},
@@ -115,7 +115,7 @@ fn what_only_a_newer_version_knows_is_left_out_and_reported() {
     let (configuration, not_applied) = read(&file, Author::Operator).unwrap();
     let found: Vec<_> = not_applied.iter().map(|one| (one.key.as_str(), one.unknown)).collect();
     let expected = [
-        ("tracing", Unknown::Section),
+        ("federation", Unknown::Section),
         ("log.level", Unknown::Value),
         ("policy.block", Unknown::Value),
         ("policy.redact", Unknown::Value),
