@@ -29,7 +29,7 @@ fn the_committed_table_of_keys_is_that_of_the_schema() {
 /// Parts of a configuration that no version knows.
 const NEWER: &str = "engine: {namespace: team, name: notes}\n\
     saving: {sameText: SaveOnce, sameMeaning: secret}\n\
-    tracing: {endpoint: secret}\n";
+    federation: {endpoint: secret}\n";
 
 /// Only an operator passes an anchor. An operator may be newer than the engine, because the engine's image is pinned.
 #[test]
@@ -45,7 +45,7 @@ fn an_operators_file_may_have_what_an_engine_does_not_know_and_a_persons_may_not
         .unwrap();
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{text}");
-    for fault in ["the file has an unknown key \"tracing\"", "saving has an unknown key \"sameMeaning\""] {
+    for fault in ["the file has an unknown key \"federation\"", "saving has an unknown key \"sameMeaning\""] {
         assert!(text.contains(fault), "{text}");
     }
 
@@ -59,12 +59,12 @@ fn an_operators_file_may_have_what_an_engine_does_not_know_and_a_persons_may_not
     assert_eq!(engine.save("The kettle is blue").status, 200);
     let health = engine.health();
     let expected = json!([
-        {"key": "tracing", "unknown": "section"},
+        {"key": "federation", "unknown": "section"},
         {"key": "saving.sameMeaning", "unknown": "key"},
     ]);
     assert_eq!(health["not_applied"], expected, "{health}");
     let log = engine.said();
-    assert!(log.contains("saving.sameMeaning") && log.contains("tracing"), "{log}");
+    assert!(log.contains("saving.sameMeaning") && log.contains("federation"), "{log}");
     assert!(!log.contains("secret") && !health.to_string().contains("secret"), "{log}");
     drop(engine);
 

@@ -13,7 +13,7 @@ fn person(file: &Value) -> Result<Configuration, Vec<String>> {
 /// A value that a key accepts.
 fn example(key: &Key) -> Value {
     match (key.kind, key.name) {
-        (Kind::Text, "url") => json!("https://models.example/v1"),
+        (Kind::Text, "url" | "endpoint") => json!("https://models.example/v1"),
         (Kind::Text, _) => json!("example"),
         (Kind::Bool, _) => json!(true),
         (Kind::Integer { max, .. }, _) => json!(max),
@@ -69,7 +69,8 @@ fn numbers_beyond_their_bounds_are_refused() {
     for (section, key) in keys() {
         let Some((min, max)) = key.bounds() else { continue };
         let word = key.needs.map(|(other, word)| (other.to_owned(), json!(word)));
-        for beyond in [json!(min - 1), json!(max + 1), json!("1"), json!(1.5), json!(null)] {
+        let below = i64::try_from(min).expect("minimums are small") - 1;
+        for beyond in [json!(below), json!(max + 1), json!("1"), json!(1.5), json!(null)] {
             let mut file = json!({section: {key.name: beyond}});
             file[section].as_object_mut().unwrap().extend(word.clone());
             let faults = person(&file).unwrap_err();
@@ -101,7 +102,7 @@ fn what_only_a_newer_version_knows_is_left_out_and_reported() {
     };
     let file = json!({
         "engine": {"namespace": "team", "name": "notes"},
-        "tracing": {"endpoint": "secret"},
+        "federation": {"endpoint": "secret"},
         "limits": {"requestsPerSecond": 50, "bytesPerSecond": 1},
         "log": {"level": "notice"},
         "embedding": {"provider": "remote", "url": "secret"},
@@ -115,7 +116,7 @@ fn what_only_a_newer_version_knows_is_left_out_and_reported() {
     let (configuration, not_applied) = read(&file, Author::Operator).unwrap();
     let found: Vec<_> = not_applied.iter().map(|one| (one.key.as_str(), one.unknown)).collect();
     let expected = [
-        ("tracing", Unknown::Section),
+        ("federation", Unknown::Section),
         ("log.level", Unknown::Value),
         ("policy.block", Unknown::Value),
         ("policy.redact", Unknown::Value),
