@@ -208,7 +208,7 @@ pub(crate) struct ModeMetrics {
 
 impl ModeMetrics {
     fn new(registry: &Registry) -> Result<ModeMetrics, MetricsError> {
-        Ok(ModeMetrics {
+        let metrics = ModeMetrics {
             mode: registry.gauges(table::MODE)?,
             wanted: registry.gauges(table::MODE_WANTED)?,
             state: registry.gauges(table::GUARD_STATE)?,
@@ -219,7 +219,18 @@ impl ModeMetrics {
             probes: registry.counters(table::GUARD_PROBES)?,
             refused: registry.counters(table::MODE_REFUSED)?,
             records_lost: registry.counter(table::GUARD_RECORDS_LOST)?,
-        })
+        };
+        // What has not happened yet is shown as 0, so that its first time is seen as an increase.
+        for outcome in ["passed", "failed"] {
+            metrics.probes.with_label_values(&[outcome]);
+        }
+        for access in ["read", "write"] {
+            metrics.refused.with_label_values(&[access]);
+        }
+        for mode in Mode::ALL {
+            metrics.changes.with_label_values(&[mode.as_str()]);
+        }
+        Ok(metrics)
     }
 
     /// Sets the gauges to a state.

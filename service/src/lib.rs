@@ -1,6 +1,6 @@
 //! Code shared by the engine and the operator: [`listen()`] listens on IPv4 and IPv6, [`Registry`] registers metrics
-//! from a table, [`Timed`] measures durations, [`LogLines`] writes the log, and [`RequestIds`] connects the lines of one
-//! request.
+//! from a table, [`Timed`] measures durations, [`LogLines`] writes the log, and [`RequestIds`] connects the lines of
+//! one request.
 
 mod listen;
 mod log_lines;

@@ -30,6 +30,8 @@ const NO_MESSAGE: &[u8] = b"fail to deserialize";
 
 /// Header with the negotiated protocol revision.
 const VERSION_HEADER: &str = "mcp-protocol-version";
+/// The header as the library spells it in its messages.
+const VERSION_NAME: &str = "MCP-Protocol-Version";
 
 /// Answers an HTTP request to `/mcp`.
 pub(super) async fn endpoint(State((api, endpoint)): State<(Api, Endpoint)>, request: Request) -> Response {
@@ -185,7 +187,9 @@ fn explained(status: StatusCode, text: &str) -> String {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "; send one JSON-RPC request or notification",
         _ => "",
     };
-    format!("{}{hint}", scrubbed(text))
+    // The library quotes the value of this header.
+    let known = text.split_inclusive(VERSION_NAME).next().filter(|known| known.ends_with(VERSION_NAME));
+    format!("{}{hint}", scrubbed(known.unwrap_or(text)))
 }
 
 /// Converts an error of this API to an error of the protocol.

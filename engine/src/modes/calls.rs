@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use engine_core::guard::{Dependency, Fault, Input, Outcome};
-use engine_projection::Unreadable;
+use engine_projection::{Unreadable, is_damage};
 use engine_retrieval::providers::CallObserver;
 use rusqlite::ErrorCode;
 
@@ -77,6 +77,8 @@ fn outcome(fault: &Unreadable) -> Outcome {
         // The projection is being built, or has not caught up: both are reported and refused by themselves, and both
         // end by themselves. Turning reads off for minutes would only make it longer.
         Unreadable::NotReady | Unreadable::Behind { .. } => Outcome::Unjudged,
+        // A damaged projection is rebuilt at once, so the same holds for it.
+        Unreadable::Failed(fault) if is_damage(fault) => Outcome::Unjudged,
         Unreadable::Failed(fault) => match fault.sqlite_error_code() {
             // The statement is at fault, not the database.
             None | Some(ErrorCode::Unknown | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {

@@ -51,7 +51,10 @@ fn an_operators_file_may_have_what_an_engine_does_not_know_and_a_persons_may_not
 
     let anchor = data.path().join("anchor.json");
     fs::write(&anchor, json!({"state": "new"}).to_string()).unwrap();
-    let arguments = ["--config".as_ref(), config.as_os_str(), "--anchor".as_ref(), anchor.as_os_str()];
+    // With this mode, readiness waits for the projection, in which texts are looked up.
+    let mode = ["--mode".as_ref(), "read-write".as_ref()];
+    let anchor = ["--anchor".as_ref(), anchor.as_os_str()];
+    let arguments = [["--config".as_ref(), config.as_os_str()], anchor, mode].concat();
     let engine = Running::spawn_with(data.path(), &arguments);
     eventually("ready", || engine.admin("/readyz").status == 200);
     assert_eq!(engine.save("The kettle is blue").status, 201);

@@ -16,7 +16,7 @@ fn each_check_has_a_line_and_a_failed_one_its_reason() {
         let answer = engine.admin(path);
         assert_eq!(
             (answer.status, answer.body.as_str()),
-            (200, "[+]log ok\n[+]projection ok\nreadyz check passed\n")
+            (200, "[+]shutdown ok\n[+]log ok\n[+]projection ok\nreadyz check passed\n")
         );
     }
     assert_eq!(engine.admin("/readyz").body, "ok\n");
@@ -54,7 +54,8 @@ fn a_service_that_fails_degrades_an_engine_that_serves() {
     let address = service.address;
     let config = format!(
         "embedding: {{provider: http, url: 'http://{address}/v1/embeddings', model: small, queryTimeoutMillis: 5000}}\n\
-         rerank: {{url: 'http://{address}/v1/rerank', model: cross, timeoutSeconds: 10}}\n"
+         rerank: {{url: 'http://{address}/v1/rerank', model: cross, timeoutSeconds: 10}}\n\
+         guard: {{enabled: false}}\n"
     );
     fs::write(&path, config).unwrap();
     let engine = Running::spawn_with(data.path(), &["--config".as_ref(), path.as_os_str()]);

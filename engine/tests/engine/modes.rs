@@ -367,7 +367,8 @@ fn a_service_that_hangs_costs_a_reader_its_time_limit_only() {
     }
     service.hold(Some("small"));
     let mut hung = Duration::MAX;
-    for number in 0..3 {
+    // The fastest of several shows the cost without that of a busy machine.
+    for number in 0..10 {
         let started = Instant::now();
         engine.get(&format!("/v1/search?q=florpish+{number}"));
         hung = hung.min(started.elapsed());

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use crate::process::{Running, eventually};
 use crate::services::Service;
 
-/// Rows that the workload does not reach, because they need a failing disk. Every other row is in the scrape.
-const UNREACHED: [&Metric; 1] = [table::STORAGE_FAILURES];
+/// Rows that the workload does not reach, because they need a failing disk or a collector of traces. Every other row is
+/// in the scrape.
+const UNREACHED: [&Metric; 2] = [table::STORAGE_FAILURES, table::TRACE_SPANS];
 
 /// One line of a scrape.
 struct Sample {

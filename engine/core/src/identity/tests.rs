@@ -60,6 +60,12 @@ fn payloads() -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["from_root", "to_root", "reason"],
         ),
         (LOG_PSEUDONYMS_KEYED, json!({"check": "0123"}), &["check"]),
+        // Its other texts are words of the program; who set a hold is not a name in the sense of these rules.
+        (
+            GUARD_TRANSITION,
+            json!({"input": {"hold": {"reason": "r", "by": "b"}}}),
+            &["input.hold.reason", "input.hold.by"],
+        ),
         (
             ITEM_PUT,
             json!({"namespace": ["NAME"], "key": "NAME", "value": {"v": "v"}, "expires_at": at, "ttl_ms": 1, "index": ["v"]}),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use engine_core::embedding::DIMENSION_MAX;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Bounds, Client, Failure, json};
+use super::client::{Bounds, Client, json};
+use super::failure::Failure;
 use super::limits::Purpose;
 use crate::token_count;
 

@@ -2,13 +2,15 @@
 //! service.
 //!
 //! [`client`] sends requests with bounds on time and size; [`limits`] is the rate limit, [`breaker`] the circuit
-//! breaker, [`backoff`] the retry delay; [`observer`] tells the guard how requests end; [`secret`] is the API key.
+//! breaker, [`backoff`] the retry delay; [`observer`] tells the guard how requests end; [`secret`] is the API key, [`failure`] why a request
+//! failed.
 //! [`mod@embed`] and [`rerank`] are the two request formats. No error contains a text or a key.
 
 mod backoff;
 mod breaker;
 mod client;
 mod embed;
+mod failure;
 #[cfg(test)]
 pub mod fake;
 mod limits;
@@ -23,8 +25,9 @@ use std::time::Duration;
 use hyper::Uri;
 
 pub use backoff::wait_before;
-pub use client::{Client, ClientError, Failure, HttpClient, Provider, ProviderReport, http_client};
+pub use client::{Client, ClientError, HttpClient, Provider, ProviderReport, http_client};
 pub use embed::{Batch, embed};
+pub use failure::Failure;
 pub use limits::Purpose;
 pub(crate) use observer::PROBE_TEXT;
 pub use observer::{CallObserver, Unobserved};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine_core::guard::{Dependency, Fault, Outcome};
 
-use super::client::Failure;
+use super::failure::Failure;
 use super::limits::Purpose;
 
 /// Text of a probe. It contains nothing of a user.

@@ -7,7 +7,8 @@ use engine_core::guard::Dependency;
 use serde::{Deserialize, Serialize};
 
 use super::RerankService;
-use super::client::{Bounds, Client, ClientError, Failure, Provider, json};
+use super::client::{Bounds, Client, ClientError, Provider, json};
+use super::failure::Failure;
 use super::limits::Purpose;
 use super::observer::{CallObserver, PROBE_TEXT};
 use crate::metrics::ProviderMetrics;
