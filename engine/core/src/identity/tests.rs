@@ -60,7 +60,6 @@ fn payloads() -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["from_root", "to_root", "reason"],
         ),
         (LOG_PSEUDONYMS_KEYED, json!({"check": "0123"}), &["check"]),
-        // Its other texts are words of the program; who set a hold is not a name in the sense of these rules.
         (
             GUARD_TRANSITION,
             json!({"input": {"hold": {"reason": "r", "by": "b"}}}),
