@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     draft::{Plan, plan_child, plan_release},
+    progress::holds,
     step::Write,
 };
 use crate::{
@@ -159,11 +160,11 @@ pub(super) fn push_anchor(observed: &Observed, expected: &ExpectedHistory) -> Op
     // the claim.
     in_status(observed).filter(|status| status.age() == newest.age())?;
     let known = integrity.anchor.as_ref();
-    let older = known.is_none_or(|known| record::age(known) < newest.age());
+    let given = newest.given();
     let known_rollbacks = known.map_or(0, |known| known.rollbacks);
     let push = match &integrity.fault {
-        None => older && health.log.checkpoint.is_some(),
+        None => !holds(known, &given) && health.log.checkpoint.is_some(),
         Some(_) => newest.rollbacks() > known_rollbacks,
     };
-    push.then(|| newest.given())
+    push.then_some(given)
 }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use engine_core::wire::{IntegrityHealth, StorageReason};
+use engine_core::wire::{Anchor, GivenAnchor, IntegrityHealth, StorageReason};
 use jiff::Timestamp;
 use kube_core::{DynamicObject, Status};
 
 use super::{Done, Problem, Step, Write};
 use crate::{
+    anchor::record,
     applied::Applied,
     names::ChildKey,
     observed::{EngineReport, Observed},
@@ -164,10 +165,15 @@ fn is_changed(observed: &Observed, key: &ChildKey, after: Option<&DynamicObject>
     observed.children.get(key).map(|before| version(before)) != after.map(version)
 }
 
-/// Handles the engine's response to a pushed anchor. The engine has compared its log with the anchor. `found` replaces
+/// Handles the engine's response to a pushed anchor. If the engine has compared its log with the anchor, `found` replaces
 /// the integrity in the engine's report, so that the status of this reconcile is based on it. If the engine refused
-/// writes only because of a fault that no longer exists, it now accepts writes again.
-pub fn acknowledge_anchor(observed: &mut Observed, found: IntegrityHealth) {
+/// writes only because of a fault that no longer exists, it now accepts writes again. A response without a fault that
+/// does not name the anchor clears nothing: it may come from another engine.
+pub fn acknowledge_anchor(observed: &mut Observed, given: &GivenAnchor, found: IntegrityHealth) {
+    if found.fault.is_none() && !holds(found.anchor.as_ref(), given) {
+        observed.anchor_refusal = Some("its answer names another anchor".to_owned());
+        return;
+    }
     observed.anchor_acknowledged = true;
     if let EngineReport::Answered(health) = &mut observed.writer_mut().report {
         let fault = found.fault.is_some();
@@ -176,4 +182,13 @@ pub fn acknowledge_anchor(observed: &mut Observed, found: IntegrityHealth) {
             (health.storage.writable, health.storage.reason) = (true, None);
         }
     }
+}
+
+/// Whether an engine that holds `held` has taken over the anchor `given`, or has a newer one of the same log.
+pub(super) fn holds(held: Option<&Anchor>, given: &GivenAnchor) -> bool {
+    let GivenAnchor::Known { anchor, .. } = given else { return true };
+    held.is_some_and(|held| {
+        let is_newer = record::age(held) > record::age(anchor);
+        held.origin == anchor.origin && (is_newer || held == anchor)
+    })
 }
