@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::{
     draft::{Plan, plan_child, plan_release},
-    progress::holds,
     step::Write,
 };
 use crate::{
@@ -163,7 +162,7 @@ pub(super) fn push_anchor(observed: &Observed, expected: &ExpectedHistory) -> Op
     let given = newest.given();
     let known_rollbacks = known.map_or(0, |known| known.rollbacks);
     let push = match &integrity.fault {
-        None => !holds(known, &given) && health.log.checkpoint.is_some(),
+        None => !record::holds(known, &given) && health.log.checkpoint.is_some(),
         Some(_) => newest.rollbacks() > known_rollbacks,
     };
     push.then_some(given)

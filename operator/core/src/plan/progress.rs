@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use engine_core::wire::{Anchor, GivenAnchor, IntegrityHealth, StorageReason};
+use engine_core::wire::{GivenAnchor, IntegrityHealth, StorageReason};
 use jiff::Timestamp;
 use kube_core::{DynamicObject, Status};
 
@@ -170,7 +170,7 @@ fn is_changed(observed: &Observed, key: &ChildKey, after: Option<&DynamicObject>
 /// writes only because of a fault that no longer exists, it now accepts writes again. A response without a fault that
 /// does not name the anchor clears nothing: it may come from another engine.
 pub fn acknowledge_anchor(observed: &mut Observed, given: &GivenAnchor, found: IntegrityHealth) {
-    if found.fault.is_none() && !holds(found.anchor.as_ref(), given) {
+    if found.fault.is_none() && !record::holds(found.anchor.as_ref(), given) {
         observed.anchor_refusal = Some("its answer names another anchor".to_owned());
         return;
     }
@@ -182,13 +182,4 @@ pub fn acknowledge_anchor(observed: &mut Observed, given: &GivenAnchor, found: I
             (health.storage.writable, health.storage.reason) = (true, None);
         }
     }
-}
-
-/// Whether an engine that holds `held` has taken over the anchor `given`, or has a newer one of the same log.
-pub(super) fn holds(held: Option<&Anchor>, given: &GivenAnchor) -> bool {
-    let GivenAnchor::Known { anchor, .. } = given else { return true };
-    held.is_some_and(|held| {
-        let is_newer = record::age(held) > record::age(anchor);
-        held.origin == anchor.origin && (is_newer || held == anchor)
-    })
 }
