@@ -29,6 +29,8 @@ use tokio::{
 pub(crate) const MARKER: &str = "s3cret-of-the-engine";
 /// Pause between two bytes of a slow answer. The answer would take minutes.
 const DRIP: Duration = Duration::from_millis(200);
+/// Longest time in which a port opens or closes. It needs a millisecond; a busy machine may need more.
+const SWITCH_MAX: Duration = Duration::from_secs(5);
 /// Larger than any answer that the operator reads.
 const TOO_LARGE: usize = 70_000;
 
@@ -177,9 +179,12 @@ impl Shared {
     /// Opens or closes the port, and waits until connections are accepted or refused.
     async fn listen(&self, listening: bool) {
         self.listening.send_replace(listening);
-        while TcpStream::connect(self.address).await.is_ok() != listening {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let switched = async {
+            while TcpStream::connect(self.address).await.is_ok() != listening {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SWITCH_MAX, switched).await.expect("the port opens or closes");
     }
 }
 

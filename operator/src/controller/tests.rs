@@ -24,6 +24,8 @@ const RESOURCE: &str = "/apis/memoryengine.io/v1alpha1/namespaces/team/memoryeng
 const RECONCILE_TIME_MAX: Duration = Duration::from_secs(6);
 /// Reconciles in a row with a fault.
 const TURNS: usize = 3;
+/// Reconciles in which a new engine is anchored and has its mode: each record needs the status before it.
+const SETTLE_TURNS_MAX: usize = 8;
 /// Reconciles in which an engine that is well again must have recovered.
 const RECOVERY_TURNS_MAX: usize = 4;
 
@@ -64,8 +66,8 @@ fn cause(call: Call, fault: Fault) -> &'static str {
     }
 }
 
-/// The conditions while a call fails, and those afterwards: type and `Status/Reason`. The message of the first one names
-/// the cause.
+/// The conditions while a call fails, and those afterwards: type and `Status/Reason`. The message of the first one
+/// names the cause.
 type Conditions = [(&'static str, &'static str); 2];
 
 fn while_failing(call: Call) -> Conditions {
@@ -174,7 +176,7 @@ impl World {
 
     /// Reconciles until nothing is left to do.
     async fn settle(&self) {
-        for _ in 0..8 {
+        for _ in 0..SETTLE_TURNS_MAX {
             self.server.take_writes();
             let status = self.reconcile().await;
             let is_done = is(&status, &afterwards(Call::Health)) && self.server.take_writes().is_empty();

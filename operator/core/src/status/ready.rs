@@ -41,8 +41,8 @@ pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
             Truth::Unknown,
             Reason::EngineUnreachable,
             format!(
-                "the pod is up but its administration port gives the operator no report: {how}. Check the network policies, \
-                 and whether something else answers in its place"
+                "the pod is up but its administration port gives the operator no report: {how}. Check the network \
+                 policies, and whether something else answers in its place"
             ),
         )),
         EngineReport::NotQueried => {
