@@ -97,10 +97,11 @@ fn address(observed: &Observed) -> String {
 /// Sends the engine the anchor that its log must extend. If this fails, the next reconcile plans the same call again.
 async fn push_anchor(observed: &mut Observed, given: &GivenAnchor, context: &Context) {
     match context.engines.push_anchor(&address(observed), given).await {
-        Ok(found) => acknowledge_anchor(observed, found),
+        Ok(found) => acknowledge_anchor(observed, given, found),
         Err(error) => {
             context.metrics.report_failures.inc();
             tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "the anchor could not be pushed to the engine");
+            observed.anchor_refusal = Some(error.to_string());
         }
     }
 }
@@ -156,4 +157,4 @@ fn preconditions(expectation: Expectation<'_>) -> Preconditions {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -117,6 +117,17 @@ impl Cache {
         })
     }
 
+    /// Replaces the cache of pods by one that contains only this pod.
+    #[cfg(test)]
+    pub(crate) fn show_pod(&mut self, pod: DynamicObject) {
+        let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Pod"), "pods");
+        let mut writer = reflector::store::Writer::new(kind);
+        self.pods = writer.as_reader();
+        for event in [watcher::Event::Init, watcher::Event::InitApply(pod), watcher::Event::InitDone] {
+            writer.apply_watcher_event(&event);
+        }
+    }
+
     /// Stores the object that the API server returned for a write.
     pub(crate) fn remember(&self, namespace: &str, key: &ChildKey, object: Arc<DynamicObject>) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);

@@ -251,3 +251,6 @@ fn on_error(engine: Arc<Guarded>, _: &Error, context: Arc<Context>) -> Action {
     // The error was logged with the ids of the reconcile.
     Action::requeue(context.failed(&identity(engine.as_ref())))
 }
+
+#[cfg(test)]
+mod tests;

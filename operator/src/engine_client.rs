@@ -14,6 +14,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use operator_core::report::{self, Unusable, quoted};
 use serde::de::DeserializeOwned;
 use service::RequestIds;
 
@@ -22,6 +23,8 @@ use service::RequestIds;
 const REPORT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Maximum size of a report in bytes.
 const REPORT_BYTES_MAX: usize = 64 * 1024;
+/// Longest text of a fault of parsing, characters. It may quote the answer, whose author is not known.
+const QUOTED_CHARS_MAX: usize = 200;
 
 /// A client for administration ports.
 pub(crate) struct EngineClient {
@@ -40,8 +43,10 @@ pub(crate) enum ReportError {
     Request(#[from] hyper::http::Error),
     #[error("the answer was cut off or is larger than {REPORT_BYTES_MAX} bytes")]
     Body,
-    #[error("the answer cannot be parsed: {0}")]
+    #[error("the answer cannot be parsed: {}", quoted(&.0.to_string(), QUOTED_CHARS_MAX))]
     Format(#[from] serde_json::Error),
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
     #[error("the answer has status {0}")]
     Status(StatusCode),
 }
@@ -65,8 +70,8 @@ impl EngineClient {
     /// # Errors
     /// The engine does not respond in time, or the response is not a report.
     pub(crate) async fn report(&self, ip: &str) -> Result<Health, ReportError> {
-        self.exchange(Request::get(self.address(ip, "/health")).body(Full::default())?, &[StatusCode::OK])
-            .await
+        let request = Request::get(self.address(ip, "/health")).body(Full::default())?;
+        Ok(report::health(self.exchange(request, &[StatusCode::OK]).await?)?)
     }
 
     /// Requests the engine's newest checkpoint, with a proof that the checkpoint extends the tree of the given size.
@@ -81,7 +86,8 @@ impl EngineClient {
     ) -> Result<CheckpointAnswer, ReportError> {
         let path =
             extends.map_or_else(|| "/checkpoint".to_owned(), |size| format!("/checkpoint?extends={size}"));
-        self.exchange(Request::get(self.address(ip, &path)).body(Full::default())?, &[StatusCode::OK]).await
+        let request = Request::get(self.address(ip, &path)).body(Full::default())?;
+        Ok(report::checkpoint(self.exchange(request, &[StatusCode::OK]).await?)?)
     }
 
     /// Sends the engine the anchor that its log must extend. The response contains what the engine found when it
@@ -97,7 +103,7 @@ impl EngineClient {
         let request = Request::post(self.address(ip, "/anchor"))
             .header("content-type", "application/json")
             .body(Full::from(serde_json::to_vec(given)?))?;
-        self.exchange(request, &[StatusCode::OK, StatusCode::CONFLICT]).await
+        Ok(report::integrity(self.exchange(request, &[StatusCode::OK, StatusCode::CONFLICT]).await?)?)
     }
 
     /// Sends the engine the wanted mode. The response contains the mode in effect.
@@ -125,7 +131,7 @@ impl EngineClient {
             .header("content-type", "application/json")
             .body(Full::from(body))?;
         let report: ModeReport = self.exchange(request, &[StatusCode::OK]).await?;
-        Ok(report.mode)
+        Ok(report::mode(report.mode))
     }
 
     /// Sends a request with the ids of the reconcile, so that the lines which the engine logs for it can be found.

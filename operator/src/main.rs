@@ -16,6 +16,8 @@ mod controller;
 mod engine_client;
 mod error;
 mod failures;
+#[cfg(test)]
+mod fake_engine;
 mod http;
 mod leader;
 mod metrics;

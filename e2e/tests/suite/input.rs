@@ -9,6 +9,7 @@ use e2e::wait::condition;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::audit::OPERATOR;
 use crate::world::{READY_LIMIT, World, in_namespace, refusal, small};
 
 /// How long an engine that cannot start is watched for writes of the operator.
@@ -329,12 +330,11 @@ fn operator_writes(world: &World) -> Result<Option<usize>> {
         return Ok(None);
     }
     let namespace = world.namespace.as_str();
-    let operator = "system:serviceaccount:memory-system:memory-operator";
     let log = std::fs::read_to_string(cluster::audit_log_path()?)?;
-    let ours = log.lines().filter(|line| line.contains(operator) && line.contains(namespace));
+    let ours = log.lines().filter(|line| line.contains(OPERATOR) && line.contains(namespace));
     let events = ours.filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let is_write = |event: &Value| {
-        event["user"]["username"] == operator
+        event["user"]["username"] == OPERATOR
             && event["objectRef"]["namespace"] == namespace
             && event["stage"] == "ResponseComplete"
             && !matches!(event["verb"].as_str(), Some("get" | "list" | "watch"))

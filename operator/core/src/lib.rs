@@ -11,7 +11,8 @@
 //!
 //! Modules:
 //! * `validate` checks a spec, `settings` has the operator's own options, `role` and `names` name pods and objects;
-//! * `observed` and `pod` hold what one reconcile observed, `applied` what the operator last wrote;
+//! * `observed` and `pod` hold what one reconcile observed, `report` checks what engines answer, `applied` holds what
+//!   the operator last wrote;
 //! * `anchor` verifies the log against its record outside of the volume;
 //! * `children` lists the objects of an engine, `build` builds them, `ownership` and `drift` compare them with
 //!   live objects;
@@ -38,6 +39,7 @@ pub mod ownership;
 pub mod plan;
 pub mod pod;
 pub mod refusal;
+pub mod report;
 pub mod retry;
 pub mod role;
 pub mod settings;

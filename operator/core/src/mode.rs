@@ -90,8 +90,7 @@ pub fn calls(observed: &Observed, wanted: Mode) -> Vec<Call> {
         generation: engine.metadata.generation.unwrap_or_default(),
     };
     let mut calls = Vec::new();
-    let is_told = mode.told_by.as_ref().is_some_and(|told| told.uid == told_by.uid);
-    if mode.wanted != wanted || !is_told {
+    if mode.wanted != wanted || !is_told(mode, engine) {
         calls.push(Call::PushMode(WantMode { mode: wanted, told_by }));
     }
     // An annotation that is not valid leaves the hold that there is.
@@ -101,6 +100,20 @@ pub fn calls(observed: &Observed, wanted: Mode) -> Vec<Call> {
         calls.push(Call::PushHold(hold));
     }
     calls
+}
+
+/// Whether the engine was told its mode by this resource. A volume that was kept may come with the mode of an earlier
+/// resource.
+fn is_told(mode: &ModeHealth, engine: &MemoryEngine) -> bool {
+    let uid = engine.metadata.uid.as_deref().unwrap_or_default();
+    mode.told_by.as_ref().is_some_and(|told| told.uid == uid)
+}
+
+/// Whether the engine has taken over the wanted mode. An answer to a call counts only if it says so: the engine may
+/// have kept another mode, heard another resource, or allow more than what is wanted.
+#[must_use]
+pub fn is_taken_over(mode: &ModeHealth, engine: &MemoryEngine, wanted: Mode) -> bool {
+    mode.wanted == wanted && is_told(mode, engine) && mode.effective.intersect(wanted) == mode.effective
 }
 
 /// Whether the engine holds what is declared.

@@ -34,6 +34,8 @@ pub struct Observed {
     pub checkpoints: CheckpointReport,
     /// Whether the engine has acknowledged the anchor that was pushed to it in this reconcile.
     pub anchor_acknowledged: bool,
+    /// Why the engine has not taken over the anchor that was pushed to it in this reconcile.
+    pub anchor_refusal: Option<String>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
     pub mode_refusal: Option<String>,
     /// When this was observed.
@@ -130,6 +132,7 @@ impl Observed {
             storage_class: StorageClassView::NotQueried,
             checkpoints: CheckpointReport::NotQueried,
             anchor_acknowledged: false,
+            anchor_refusal: None,
             mode_refusal: None,
             now,
         }

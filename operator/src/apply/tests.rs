@@ -29,7 +29,7 @@ use crate::{
     options::Options,
 };
 
-fn engine() -> MemoryEngine {
+pub(crate) fn engine() -> MemoryEngine {
     let mut engine = MemoryEngine::new("notes", MemoryEngineSpec::default());
     engine.metadata.namespace = Some("team".into());
     engine.metadata.uid = Some("uid-of-notes".into());
@@ -38,7 +38,7 @@ fn engine() -> MemoryEngine {
 }
 
 /// The context of a leading operator just after its start.
-fn context(client: Client) -> (Context, watch::Sender<Leadership>) {
+pub(crate) fn context(client: Client) -> (Context, watch::Sender<Leadership>) {
     let options = Options {
         watch_namespace: String::new(),
         engine_image: Some("registry.example/engine:1".into()),
@@ -379,7 +379,10 @@ async fn an_anchor_is_pushed_until_the_engine_acknowledges_it() {
     assert_eq!(applied.expect("the operator leads").1.problem, None);
     server.take_writes();
 
-    let healthy = json!(IntegrityHealth::default());
+    let mut healthy = json!(IntegrityHealth::default());
+    healthy["anchor"] = json!({"origin": "memory-engine/log-1", "size": 5, "root": "ab".repeat(32)});
+    let mut another = healthy.clone();
+    another["anchor"]["origin"] = json!("memory-engine/log-2");
     let mut faulty = healthy.clone();
     faulty["fault"] = json!({"kind": "truncated", "message": "shorter", "seq": 0});
     let checks = [
@@ -388,6 +391,8 @@ async fn an_anchor_is_pushed_until_the_engine_acknowledges_it() {
         ("403", Some(http("403 Forbidden", &json!({}))), false),
         ("404", Some(http("404 Not Found", &json!({}))), false),
         ("another form", Some(http("200 OK", &json!([]))), false),
+        ("no anchor", Some(http("200 OK", &json!(IntegrityHealth::default()))), false),
+        ("another anchor", Some(http("200 OK", &another)), false),
         ("409", Some(http("409 Conflict", &faulty)), true),
         ("200", Some(http("200 OK", &healthy)), true),
     ];
@@ -414,5 +419,5 @@ async fn an_anchor_is_pushed_until_the_engine_acknowledges_it() {
     let (_, applied) = reconcile(&context, &engine, runs).await;
     assert!(!applied.expect("the operator leads").0.anchor_acknowledged);
     assert_eq!(context.metrics.report_failures.get(), 6);
-    assert_eq!((pushed, server.take_writes()), (7, vec![]), "nothing is written because of it");
+    assert_eq!((pushed, server.take_writes()), (9, vec![]), "nothing is written because of it");
 }

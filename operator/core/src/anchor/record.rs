@@ -99,6 +99,16 @@ pub fn age(anchor: &Anchor) -> (u64, u64) {
     (anchor.rollbacks, anchor.size)
 }
 
+/// Whether an engine that holds `held` has taken over the anchor `given`, or has a newer one of the same log.
+#[must_use]
+pub fn holds(held: Option<&Anchor>, given: &GivenAnchor) -> bool {
+    let GivenAnchor::Known { anchor, .. } = given else { return true };
+    held.is_some_and(|held| {
+        let is_newer = age(held) > age(anchor);
+        held.origin == anchor.origin && (is_newer || held == anchor)
+    })
+}
+
 /// The content of the claim's annotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]

@@ -159,11 +159,11 @@ pub(super) fn push_anchor(observed: &Observed, expected: &ExpectedHistory) -> Op
     // the claim.
     in_status(observed).filter(|status| status.age() == newest.age())?;
     let known = integrity.anchor.as_ref();
-    let older = known.is_none_or(|known| record::age(known) < newest.age());
+    let given = newest.given();
     let known_rollbacks = known.map_or(0, |known| known.rollbacks);
     let push = match &integrity.fault {
-        None => older && health.log.checkpoint.is_some(),
+        None => !record::holds(known, &given) && health.log.checkpoint.is_some(),
         Some(_) => newest.rollbacks() > known_rollbacks,
     };
-    push.then(|| newest.given())
+    push.then_some(given)
 }

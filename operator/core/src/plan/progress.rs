@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use engine_core::wire::{IntegrityHealth, StorageReason};
+use engine_core::wire::{GivenAnchor, IntegrityHealth, StorageReason};
 use jiff::Timestamp;
 use kube_core::{DynamicObject, Status};
 
 use super::{Done, Problem, Step, Write};
 use crate::{
+    anchor::record,
     applied::Applied,
     names::ChildKey,
     observed::{EngineReport, Observed},
@@ -164,10 +165,15 @@ fn is_changed(observed: &Observed, key: &ChildKey, after: Option<&DynamicObject>
     observed.children.get(key).map(|before| version(before)) != after.map(version)
 }
 
-/// Handles the engine's response to a pushed anchor. The engine has compared its log with the anchor. `found` replaces
-/// the integrity in the engine's report, so that the status of this reconcile is based on it. If the engine refused
-/// writes only because of a fault that no longer exists, it now accepts writes again.
-pub fn acknowledge_anchor(observed: &mut Observed, found: IntegrityHealth) {
+/// Handles the engine's response to a pushed anchor. If the engine has compared its log with the anchor, `found`
+/// replaces the integrity in the engine's report, so that the status of this reconcile is based on it. If the engine
+/// refused writes only because of a fault that no longer exists, it now accepts writes again. A response without a
+/// fault that does not name the anchor clears nothing: it may come from another engine.
+pub fn acknowledge_anchor(observed: &mut Observed, given: &GivenAnchor, found: IntegrityHealth) {
+    if found.fault.is_none() && !record::holds(found.anchor.as_ref(), given) {
+        observed.anchor_refusal = Some("its answer names another anchor".to_owned());
+        return;
+    }
     observed.anchor_acknowledged = true;
     if let EngineReport::Answered(health) = &mut observed.writer_mut().report {
         let fault = found.fault.is_some();

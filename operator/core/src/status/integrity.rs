@@ -39,11 +39,24 @@ pub(super) fn integrity(
     match judge(expected, health, &observed.checkpoints) {
         Judgement::Fault(found) => fault(observed, essentials, expected, health, &found),
         Judgement::Proved(record) => Integrity {
-            verdict: anchored(&record, Some(observed.now), observed),
+            verdict: with_unanswered(anchored(&record, Some(observed.now), observed), observed),
             new_anchor: new_anchor(observed, record),
         },
         Judgement::Nothing => Integrity { verdict: no_contradiction(observed, expected), new_anchor: None },
     }
+}
+
+/// Adds to a verdict what the engine did not answer, so that an anchor that does not move on has a visible reason.
+fn with_unanswered(mut verdict: Verdict, observed: &Observed) -> Verdict {
+    let checkpoint = match &observed.checkpoints {
+        CheckpointReport::NoAnswer(why) => Some(("gives no checkpoint", why)),
+        _ => None,
+    };
+    let anchor = observed.anchor_refusal.as_ref().map(|why| ("has not taken over the anchor", why));
+    for (what, why) in checkpoint.into_iter().chain(anchor) {
+        verdict.message += &format!("; the engine {what}: {why}");
+    }
+    verdict
 }
 
 /// The verdict while the engine cannot be queried: the last one, or `NotYetAnchored` if there is none.
@@ -65,8 +78,8 @@ fn not_yet() -> Verdict {
 fn no_contradiction(observed: &Observed, expected: &ExpectedHistory) -> Verdict {
     match in_status(observed) {
         _ if expected.newest().is_some() && integrity_was_false(observed) => last_verdict(observed),
-        Some(record) => anchored(&record, None, observed),
-        None => not_yet(),
+        Some(record) => with_unanswered(anchored(&record, None, observed), observed),
+        None => with_unanswered(not_yet(), observed),
     }
 }
 

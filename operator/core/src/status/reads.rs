@@ -6,7 +6,7 @@ use engine_core::wire::{HoldView, ModeHealth};
 use super::facts::Facts;
 use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict},
-    mode::{declared, is_same},
+    mode::{declared, is_same, is_taken_over},
 };
 
 fn off(reason: Reason, message: String) -> Verdict {
@@ -39,7 +39,7 @@ pub(super) fn not_taken_over(facts: &Facts<'_>) -> Option<Verdict> {
     let wanted = facts.outcome.essentials().mode;
     let hold = declared(engine, facts.observed.now).ok();
     let is_held = hold.is_none_or(|hold| is_same(mode.declared.as_ref(), hold.as_ref()));
-    if mode.wanted == wanted && is_held {
+    if is_taken_over(mode, engine, wanted) && is_held {
         return None;
     }
     let why = facts.observed.mode_refusal.as_deref();

@@ -41,7 +41,8 @@ pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
             Truth::Unknown,
             Reason::EngineUnreachable,
             format!(
-                "the pod is up but its administration port does not answer the operator: {how}. Check the network policies"
+                "the pod is up but its administration port gives the operator no report: {how}. Check the network \
+                 policies, and whether something else answers in its place"
             ),
         )),
         EngineReport::NotQueried => {

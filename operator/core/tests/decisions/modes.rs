@@ -115,6 +115,39 @@ fn an_engine_without_modes_or_without_a_report_is_told_nothing() {
     assert_eq!(calls(&world), []);
 }
 
+/// What an engine says, and whether it is believed to have taken over the mode.
+type Lie = (&'static str, fn(&mut ModeHealth), bool);
+
+/// The engine has taken over a mode when its answer says so; nothing else counts.
+#[test]
+fn an_answer_with_another_mode_is_not_taken_for_the_wanted_one() {
+    let told =
+        |mode: &mut ModeHealth, effective| (mode.wanted, mode.effective) = (Mode::WriteOnly, effective);
+    let lies: [Lie; 5] = [
+        ("the truth", |_| (), true),
+        ("another mode", |mode| mode.wanted = Mode::ReadWrite, false),
+        ("more than is wanted", |mode| mode.effective = Mode::ReadWrite, false),
+        ("nobody told it", |mode| mode.told_by = None, false),
+        ("another resource told it", |mode| mode.told_by.as_mut().expect("one").uid.push('x'), false),
+    ];
+    for (what, lie, is_believed) in lies {
+        let mut world = world(|mode| {
+            told(mode, Mode::WriteOnly);
+            lie(mode);
+        });
+        spec(&mut world, EngineMode::WriteOnly);
+        let expected = if is_believed { "False/ModeWithoutReads" } else { "False/ModePending" };
+        assert_eq!(condition(&status_of(&world), "ReadsEnabled"), expected, "{what}");
+    }
+    let mut narrower = world(|mode| told(mode, Mode::Off));
+    spec(&mut narrower, EngineMode::WriteOnly);
+    assert_eq!(
+        condition(&status_of(&narrower), "ReadsEnabled"),
+        "False/ModeWithoutReads",
+        "a hold narrows it"
+    );
+}
+
 #[test]
 fn a_declared_hold_is_sent_kept_and_taken_back() {
     let mut world = world(|_| ());

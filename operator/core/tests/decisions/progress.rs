@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use engine_core::wire::{GivenAnchor, IntegrityFault, IntegrityFaultKind, IntegrityHealth, StorageReason};
+use engine_core::wire::{
+    Anchor, GivenAnchor, IntegrityFault, IntegrityFaultKind, IntegrityHealth, StorageReason,
+};
 use kube_core::{DynamicObject, Status};
 use operator_core::{
     names::{ChildKey, ChildKind},
@@ -286,14 +288,31 @@ fn an_acknowledged_anchor_rewrites_the_report() {
         let EngineReport::Answered(health) = &world.writer().report else { panic!("no report") };
         (health.storage.writable, health.storage.reason)
     };
+    let anchor =
+        Anchor { origin: "memory-engine/log-1".into(), size: 5, root: "ab".repeat(32), rollbacks: 0 };
+    let given = GivenAnchor::Known { anchor: anchor.clone(), accepted: None };
+    let says = |anchor| IntegrityHealth { anchor, ..IntegrityHealth::default() };
     let mut world = refusing();
-    acknowledge_anchor(&mut world, IntegrityHealth::default());
+    acknowledge_anchor(&mut world, &given, says(Some(anchor.clone())));
     assert!(world.anchor_acknowledged);
     assert_eq!(storage(&world), (true, None));
+
+    for another in [
+        None,
+        Some(Anchor { origin: "memory-engine/log-2".into(), ..anchor.clone() }),
+        Some(Anchor { root: "cd".repeat(32), ..anchor.clone() }),
+        Some(Anchor { size: 4, ..anchor.clone() }),
+    ] {
+        let mut world = refusing();
+        acknowledge_anchor(&mut world, &given, says(another.clone()));
+        assert!(!world.anchor_acknowledged && world.anchor_refusal.is_some(), "{another:?}");
+        assert_eq!(storage(&world), (false, Some(StorageReason::LogCorrupt)), "{another:?}");
+    }
 
     let mut world = refusing();
     acknowledge_anchor(
         &mut world,
+        &given,
         IntegrityHealth { fault: Some(fault.clone()), ..IntegrityHealth::default() },
     );
     assert_eq!(storage(&world), (false, Some(StorageReason::LogCorrupt)), "the fault is still there");
@@ -301,7 +320,7 @@ fn an_acknowledged_anchor_rewrites_the_report() {
     let mut world = settled();
     let EngineReport::Answered(health) = &mut world.writer_mut().report else { panic!("no report") };
     (health.storage.writable, health.storage.reason) = (false, Some(StorageReason::VolumeFull));
-    acknowledge_anchor(&mut world, IntegrityHealth::default());
+    acknowledge_anchor(&mut world, &given, says(Some(anchor)));
     assert_eq!(storage(&world), (false, Some(StorageReason::VolumeFull)), "no anchor empties a volume");
 }
 

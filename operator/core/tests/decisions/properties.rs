@@ -1,10 +1,13 @@
 //! Properties that hold in every world, tested with generated worlds.
 
+use std::sync::Arc;
+
+use crds::Quantity;
 use engine_core::wire::StorageReason;
 use operator_core::{
-    names::ChildKind,
+    names::{ChildKey, ChildKind},
     observed::{EngineReport, Observed, StorageClassView},
-    plan::Write,
+    plan::Request,
     pod::OtherContainer,
 };
 use proptest::prelude::*;
@@ -106,19 +109,33 @@ proptest! {
         let first = status_of(&world);
         let mut engine = world.engine.as_ref().clone();
         engine.status = Some(first.clone());
-        let again = Observed { engine: std::sync::Arc::new(engine), ..world };
+        let again = Observed { engine: Arc::new(engine), ..world };
         // Excludes worlds whose claim is missing although the log had events: only the second reconcile can detect this
         // loss.
         prop_assume!(again.children.keys().any(|key| key.kind == ChildKind::PersistentVolumeClaim));
         prop_assert_eq!(status_of(&again), first);
     }
 
-    /// No plan deletes a claim.
+    /// No plan deletes a claim, or requests less storage than the claim does.
     #[test]
-    fn no_plan_touches_memories(world in worlds()) {
-        for write in planned(&world).writes() {
-            if let Write::Delete { key, .. } = write {
-                prop_assert_ne!(key.kind, ChildKind::PersistentVolumeClaim);
+    fn no_plan_touches_memories(mut world in worlds(), size in 1..40_u32, wanted in 1..40_u32) {
+        Arc::make_mut(&mut world.engine).spec.writer.storage.size = Quantity(format!("{wanted}Gi"));
+        let claim = ChildKey { kind: ChildKind::PersistentVolumeClaim, name: "notes-data".into() };
+        let exists = world.children.contains_key(&claim);
+        if exists {
+            let path = "/spec/resources/requests/storage";
+            edit(&mut world, claim.kind, &claim.name, path, json!(format!("{size}Gi")));
+        }
+        for write in planned(&world).writes().filter(|write| write.key().kind == claim.kind) {
+            match write.request() {
+                Request::Delete => prop_assert!(false, "{write:?}"),
+                Request::Apply(object) => {
+                    let requested = object.pointer("/spec/resources/requests/storage");
+                    let requested = requested.and_then(|size| size.as_str()).expect("a size").to_owned();
+                    let floor = Quantity(format!("{}Gi", if exists { size } else { 0 }));
+                    prop_assert!(Quantity(requested).milli().ok() >= floor.milli().ok(), "{write:?}");
+                }
+                Request::Merge(patch) => prop_assert!(patch.get("spec").is_none(), "{write:?}"),
             }
         }
     }

@@ -1,0 +1,146 @@
+//! What an engine answers, checked before anything is decided from it. An engine may be broken, or something else may
+//! answer in its place. One text that is longer than the CRD allows would make the API server refuse the complete
+//! status, and a text with control characters would garble the terminal of whoever reads it.
+//!
+//! Identifiers that are not valid make the answer unusable: a shortened identifier would be another one. Texts for
+//! people are shortened.
+
+use engine_core::wire::{CheckpointAnswer, CheckpointView, Health, HoldView, IntegrityHealth, ModeHealth};
+
+/// Longest identifiers, characters: the bounds of the CRD.
+const LOG_ID_CHARS_MAX: usize = 64;
+const HASH_CHARS_MAX: usize = 64;
+const ORIGIN_CHARS_MAX: usize = 128;
+const KEY_CHARS_MAX: usize = 256;
+/// Longest texts, characters: the bounds of the CRD.
+const VERSION_CHARS_MAX: usize = 64;
+const REBUILD_REASON_CHARS_MAX: usize = 256;
+/// Longest texts of a hold, characters: the limits of the engine. A valid hold is never shortened.
+const HOLD_REASON_CHARS_MAX: usize = 500;
+const HOLD_BY_CHARS_MAX: usize = 128;
+/// Longest description of a fault, characters. It leaves room for the remedy in the message of a condition.
+const FAULT_CHARS_MAX: usize = 1024;
+/// Longest name of a part of the configuration, characters, and largest number of names: together they fit into the
+/// message of a condition.
+const NAME_CHARS_MAX: usize = 80;
+const NAMES_MAX: usize = 24;
+
+/// An answer that cannot be used. It does not quote the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} in the answer is not a valid identifier")]
+pub struct Unusable {
+    field: &'static str,
+}
+
+/// Returns `text` without control characters, with at most `max` characters.
+#[must_use]
+pub fn quoted(text: &str, max: usize) -> String {
+    let plain = |character: char| if character.is_control() { ' ' } else { character };
+    if text.chars().count() <= max {
+        return text.chars().map(plain).collect();
+    }
+    text.chars().map(plain).take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn shorten(text: &mut String, max: usize) {
+    *text = quoted(text, max);
+}
+
+fn identifier(field: &'static str, text: &str, max: usize) -> Result<(), Unusable> {
+    let valid = text.len() <= max && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if valid { Ok(()) } else { Err(Unusable { field }) }
+}
+
+/// Checks the report of an engine.
+///
+/// # Errors
+/// An identifier is not valid.
+pub fn health(mut health: Health) -> Result<Health, Unusable> {
+    identifier("log.id", &health.log.id, LOG_ID_CHARS_MAX)?;
+    identifier("log.hash", &health.log.hash, HASH_CHARS_MAX)?;
+    if let Some(view) = &health.log.checkpoint {
+        view_is_valid(view)?;
+    }
+    shorten(&mut health.version, VERSION_CHARS_MAX);
+    if let Some(rebuild) = &mut health.projection.rebuild {
+        shorten(&mut rebuild.reason, REBUILD_REASON_CHARS_MAX);
+    }
+    health.not_applied.truncate(NAMES_MAX);
+    for part in &mut health.not_applied {
+        shorten(&mut part.key, NAME_CHARS_MAX);
+    }
+    if let Some(configuration) = &mut health.configuration {
+        configuration.restart_required.truncate(NAMES_MAX);
+        for key in &mut configuration.restart_required {
+            shorten(key, NAME_CHARS_MAX);
+        }
+    }
+    health.log.integrity = integrity(health.log.integrity)?;
+    health.mode = health.mode.map(mode);
+    Ok(health)
+}
+
+/// Checks the integrity of a log as an engine reports it.
+///
+/// # Errors
+/// An identifier is not valid.
+pub fn integrity(mut integrity: IntegrityHealth) -> Result<IntegrityHealth, Unusable> {
+    if let Some(anchor) = &integrity.anchor {
+        identifier("anchor.origin", &anchor.origin, ORIGIN_CHARS_MAX)?;
+        identifier("anchor.root", &anchor.root, HASH_CHARS_MAX)?;
+    }
+    if let Some(fault) = &mut integrity.fault {
+        shorten(&mut fault.message, FAULT_CHARS_MAX);
+    }
+    Ok(integrity)
+}
+
+/// Checks an engine's mode.
+#[must_use]
+pub fn mode(mut mode: ModeHealth) -> ModeHealth {
+    for hold in [&mut mode.direct, &mut mode.declared].into_iter().flatten() {
+        let HoldView { reason, by, .. } = hold;
+        shorten(reason, HOLD_REASON_CHARS_MAX);
+        shorten(by, HOLD_BY_CHARS_MAX);
+    }
+    mode
+}
+
+/// Checks the form of a checkpoint. Its signature and its proof are verified when it is judged.
+///
+/// # Errors
+/// An identifier is not valid.
+pub fn checkpoint(answer: CheckpointAnswer) -> Result<CheckpointAnswer, Unusable> {
+    view_is_valid(&answer.checkpoint)?;
+    Ok(answer)
+}
+
+fn view_is_valid(view: &CheckpointView) -> Result<(), Unusable> {
+    identifier("checkpoint.origin", &view.origin, ORIGIN_CHARS_MAX)?;
+    identifier("checkpoint.root", &view.root, HASH_CHARS_MAX)?;
+    identifier("checkpoint.key", &view.key, KEY_CHARS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_bounded_and_plain() {
+        assert_eq!(quoted("fine – ünï", 10), "fine – ünï");
+        assert_eq!(quoted("a\u{1b}[31mb\r\nc\0", 64), "a [31mb  c ");
+        assert_eq!(quoted("abcdef", 5), "abcd…");
+        assert_eq!(quoted("abcdef", 0), "…");
+        assert_eq!(quoted(&"ü".repeat(100_000), 200).chars().count(), 200);
+    }
+
+    #[test]
+    fn an_identifier_is_short_and_visible() {
+        for good in ["", "log-1", &"a".repeat(64)] {
+            assert_eq!(identifier("log.id", good, 64), Ok(()), "{good}");
+        }
+        for bad in ["a b", "a\n", "ä", &"a".repeat(65)] {
+            assert!(identifier("log.id", bad, 64).is_err(), "{bad}");
+        }
+    }
+}
