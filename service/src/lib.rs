@@ -2,6 +2,7 @@
 //! from a table, [`Timed`] measures durations, [`LogLines`] writes the log, and [`RequestIds`] connects the lines of
 //! one request.
 
+mod history;
 mod listen;
 mod log_lines;
 mod panics;
@@ -9,9 +10,10 @@ mod registry;
 mod request_ids;
 mod timed;
 
+pub use history::WINDOW;
 pub use listen::listen;
 pub use log_lines::{AUDIT, LogLines, ScrubbedStderr, selected};
 pub use panics::log_panics;
 pub use registry::{Family, MetricsError, Registry, Sample};
 pub use request_ids::{REQUEST_SPAN, RequestIds, STAGE_SPAN, in_span, set_span_parent};
-pub use timed::{Percentiles, Timed, Timer, WINDOW, Window};
+pub use timed::{Percentiles, Timed, Timer, Window};

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use engine_core::metrics::Metric;
 use prometheus::HistogramVec;
 
+use super::history::{History, WINDOW};
 use super::registry::{Family, MetricsError, Registry};
 
-/// Age of the oldest sample that counts for percentiles.
-pub const WINDOW: Duration = Duration::from_secs(300);
 /// Maximum number of samples kept for each label value: enough that the 99th percentile is not a single sample, and 24
 /// KiB of memory.
 const SAMPLES_MAX: usize = 1_024;
@@ -28,18 +27,30 @@ pub struct Percentiles {
     pub p99: Duration,
 }
 
-/// The newest samples.
+/// The newest samples, and the means of the last time slices.
 #[derive(Debug, Default)]
-pub struct Window(Mutex<VecDeque<(Instant, Duration)>>);
+pub struct Window(Mutex<Samples>);
+
+#[derive(Debug, Default)]
+struct Samples {
+    newest: VecDeque<(Instant, Duration)>,
+    history: History,
+}
 
 impl Window {
     /// Adds a sample that ended at `now`.
     pub fn observe(&self, now: Instant, elapsed: Duration) {
         let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if samples.len() == SAMPLES_MAX {
-            samples.pop_front();
+        if samples.newest.len() == SAMPLES_MAX {
+            samples.newest.pop_front();
         }
-        samples.push_back((now, elapsed));
+        samples.newest.push_back((now, elapsed));
+        samples.history.observe(now, elapsed);
+    }
+
+    /// The mean of each time slice of the last [`WINDOW`], oldest first; `None` for a slice without a sample.
+    pub fn means(&self, now: Instant) -> Vec<Option<Duration>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).history.means(now)
     }
 
     /// Percentiles of the samples of the last [`WINDOW`]; none without a sample.
@@ -47,7 +58,7 @@ impl Window {
         let mut recent: Vec<Duration> = {
             let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let is_recent = |(at, _): &&(Instant, Duration)| now.saturating_duration_since(*at) <= WINDOW;
-            samples.iter().filter(is_recent).map(|(_, elapsed)| *elapsed).collect()
+            samples.newest.iter().filter(is_recent).map(|(_, elapsed)| *elapsed).collect()
         };
         recent.sort_unstable();
         // The smallest sample that at least this share of the samples does not exceed.
@@ -90,6 +101,13 @@ impl Timed {
         let now = Instant::now();
         let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         windows.iter().filter_map(|(label, window)| Some((*label, window.percentiles(now)?))).collect()
+    }
+
+    /// The mean of each time slice of the last [`WINDOW`], oldest first, for each label value.
+    pub fn means(&self) -> Vec<(&'static str, Vec<Option<Duration>>)> {
+        let now = Instant::now();
+        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.iter().map(|(label, window)| (*label, window.means(now))).collect()
     }
 }
 

@@ -16,7 +16,8 @@
 //!   [`retention`] decide what is removed.
 //! * Requests: [`request`] is the only code that handles unvalidated requests, [`arguments`] adapts a model's input to
 //!   a tool, [`parts`] splits large tool results, and [`rpc`] recovers the id of an unreadable request.
-//! * Observation: [`trace_context`] parses the identifiers that connect the log lines and traces of one request.
+//! * Observation: [`trace_context`] parses the identifiers that connect the log lines and traces of one request, and
+//!   [`status_page`] shows the state of an engine to people.
 //! * Import: [`zaxy`] and [`peers`] read the stores of other products.
 
 pub mod anchor;
@@ -56,6 +57,7 @@ pub mod retention;
 pub mod retrieval;
 pub mod row;
 pub mod rpc;
+pub mod status_page;
 pub mod strict;
 pub mod tags;
 pub mod tokens;

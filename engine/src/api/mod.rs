@@ -2,7 +2,7 @@
 //! ([`admin_routes`]).
 //!
 //! Handlers: [`memories`], [`entries`], [`retrieval`], [`events`], [`log`], [`forget`], [`retention`], [`items`],
-//! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`] and [`admin`].
+//! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`], [`admin`] and [`status_page`].
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
 //! use, [`identify`] gives them identifiers, and [`refusals`] builds error responses.
@@ -35,6 +35,7 @@ mod retention;
 mod retrieval;
 mod server;
 mod state;
+mod status_page;
 mod stream;
 
 use std::sync::Arc;
@@ -127,6 +128,7 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, buckets: Buckets) -> 
 /// Routes of the admin port.
 pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
     Router::new()
+        .route("/", get(status_page::serve))
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
         .route("/health", get(admin::health))

@@ -1,13 +1,14 @@
 //! One running engine: its threads, and the calls that requests make to it.
 //!
 //! [`settings`] is the configuration an engine starts with, [`start`] starts it, [`threads`] runs its threads,
-//! [`health`], [`checks`] and [`diagnostics`] report its state.
+//! [`health`], [`checks`], [`diagnostics`] and [`status_facts`] report its state.
 
 pub(crate) mod checks;
 mod diagnostics;
 mod health;
 mod settings;
 mod start;
+mod status_facts;
 mod threads;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

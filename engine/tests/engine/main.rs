@@ -43,6 +43,7 @@ mod scripts;
 mod scrubbing;
 mod services;
 mod statistics;
+mod status_page;
 mod stdio;
 mod stopping;
 mod tags;
