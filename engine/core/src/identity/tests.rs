@@ -60,11 +60,7 @@ fn payloads() -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["from_root", "to_root", "reason"],
         ),
         (LOG_PSEUDONYMS_KEYED, json!({"check": "0123"}), &["check"]),
-        (
-            GUARD_TRANSITION,
-            json!({"input": {"hold": {"reason": "r", "by": "b"}}}),
-            &["input.hold.reason", "input.hold.by"],
-        ),
+        (GUARD_TRANSITION, json!({"input": {"by": "b"}}), &["input.by"]),
         (
             ITEM_PUT,
             json!({"namespace": ["NAME"], "key": "NAME", "value": {"v": "v"}, "expires_at": at, "ttl_ms": 1, "index": ["v"]}),
