@@ -20,7 +20,11 @@ fn busy(data: &Path) -> Running {
     }
     let body = json!({"mode": "write_only", "reason": HOSTILE, "by": "a \"tester\"", "ttl_seconds": 3600});
     assert_eq!(engine.admin_post("/mode/force", &body.to_string()).status, 200);
-    eventually("applied", || engine.health()["projection"]["lag"] == 0);
+    // The hold is recorded in the log after the request for it is answered.
+    eventually("the hold is recorded and applied", || {
+        let health = engine.health();
+        health["log"]["seq"] == 4 && health["projection"]["lag"] == 0
+    });
     engine
 }
 

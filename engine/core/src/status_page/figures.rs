@@ -38,11 +38,12 @@ pub(super) fn sparkline(html: &mut Html, means: &[Option<f64>], slice_s: u64) {
 fn path(means: &[Option<f64>], high: f64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a few dozen slices")]
     let step = (WIDTH - 2.0 * MARGIN) / (means.len().max(2) - 1) as f64;
-    let scale = (HEIGHT - 2.0 * MARGIN) / high.max(f64::MIN_POSITIVE);
     let (mut drawn, mut x, mut is_open) = (String::new(), MARGIN, false);
     for mean in means {
         if let Some(mean) = mean {
-            let y = HEIGHT - MARGIN - mean * scale;
+            // Divided first: the quotient is between 0 and 1, also if both are 0.
+            let share = mean / high.max(f64::MIN_POSITIVE);
+            let y = HEIGHT - MARGIN - share * (HEIGHT - 2.0 * MARGIN);
             // A line of no length: its round ends show a slice between two gaps as a dot.
             let (command, dot) = if is_open { ('L', "") } else { ('M', "h0") };
             drawn.push_str(&format!("{command}{x:.1} {y:.1}{dot}"));
