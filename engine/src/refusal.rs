@@ -7,7 +7,6 @@ use engine_core::policy::scrubbed;
 use engine_core::request::Refused;
 use engine_core::wire::{ErrorBody, ErrorCode, ErrorDetail, ReadsOff};
 
-use crate::modes::writes_off;
 use crate::policy_gate::WriteError;
 use crate::pseudonyms::KeyFault;
 use engine_log::CommitError;
@@ -111,7 +110,10 @@ impl From<WriteError> for Refusal {
         match fault {
             WriteError::Commit(fault) => fault.into(),
             WriteError::Pseudonyms(fault) => fault.into(),
-            WriteError::ModeOff(mode) => writes_off(mode),
+            WriteError::ModeOff(mode) => {
+                Refusal::new(ErrorCode::WritesOff, format!("writes are off: the mode is {mode}"))
+                    .hint("nothing was written; the mode of the engine says why; docs/guide/modes.md")
+            }
             WriteError::Blocked(blocked) => Refusal::new(ErrorCode::PolicyBlocked, blocked.to_string())
                 .hint("nothing was written; docs/guide/policy.md describes what is blocked and how to allow an exception"),
         }

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use engine_core::guard::{Effect, Guard, GuardSettings, Input, Now, Record};
 use engine_core::mode::Mode;
-use engine_core::wire::{ErrorCode, ModeHealth, ModeReport, ReadsOff, Teller, Transition};
+use engine_core::wire::{ModeHealth, ModeReport, ReadsOff, Teller, Transition};
 use engine_log::storage::Storage;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
@@ -226,10 +226,4 @@ impl Modes {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The error of a request that the mode does not allow.
-pub(crate) fn writes_off(mode: Mode) -> Refusal {
-    Refusal::new(ErrorCode::WritesOff, format!("writes are off: the mode is {mode}"))
-        .hint("nothing was written; the mode of the engine says why; docs/guide/modes.md")
 }
