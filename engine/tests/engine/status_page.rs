@@ -55,7 +55,7 @@ fn the_status_page_shows_the_state_and_no_text_becomes_markup() {
         &format!("<td>{seq} events, hash <code>{}…</code>", &health["log"]["hash"].as_str().unwrap()[..12]),
         &format!("<td>event {seq}</td>"),
         "<td>0 events</td>",
-        "<code>append</code></th><td class=\"number\">3</td>",
+        "<code>append</code></th><td class=\"number\">4</td>",
         "<code>total</code></th><td class=\"number\">3</td>",
         "<title>Mean of each 10 seconds: lowest ",
         "<code>search</code></th><td>0 % hits of 3 lookups",

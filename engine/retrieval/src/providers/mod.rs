@@ -3,7 +3,8 @@
 //!
 //! [`client`] sends requests with bounds on time and size; [`limits`] is the rate limit, [`breaker`] the circuit
 //! breaker, [`backoff`] the retry delay; [`observer`] tells the guard how requests end; [`secret`] is the API key,
-//! [`failure`] why a request failed. [`mod@embed`] and [`rerank`] are the two request formats. No error contains a text or a key.
+//! [`failure`] why a request failed. [`mod@embed`] and [`rerank`] are the two request formats. No error contains a text
+//! or a key.
 
 mod backoff;
 mod breaker;
