@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 E2E := cargo run --locked --package e2e --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint lint-files doc fmt generate images cluster-up cluster-down clean-cluster
+.PHONY: help setup demo drill test check lint lint-files doc fmt generate images cluster-up cluster-down clean-cluster
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,13 @@ generate: ## Write the generated files anew
 	cp crds/generated/memoryengines.yaml charts/memory-operator/files/memoryengines.yaml
 	cp crds/generated/memoryengines.yaml config/crd/memoryengines.yaml
 	UPDATE=1 cargo test --quiet --locked --workspace --test engine --test decisions the_committed_
+
+drill: ## On the local cluster, an embedding service fails in every way; prints when reads go off and come back
+	@.ci/setup demo
+	@$(E2E) images
+	@$(E2E) cluster up
+	cargo test --quiet --locked --workspace --test suite -- --exact --nocapture \
+	  modes::a_drill_turns_reads_off_and_on_and_loses_no_write
 
 images: ## Build the container images, and load them if the local cluster is up
 	@.ci/setup demo
