@@ -78,9 +78,8 @@ pub(super) fn is_temporary(fault: &rusqlite::Error) -> bool {
 /// Describes an error without the data that the statement was about, which SQLite's messages may quote.
 #[must_use]
 pub fn without_data(fault: &rusqlite::Error) -> String {
-    // These two name a part of the schema.
-    let is_about_schema =
-        |text: &str| text.starts_with("no such table") || text.starts_with("no such column");
+    // This names a part of the schema. A column may be a word of a full-text query.
+    let is_about_schema = |text: &str| text.starts_with("no such table");
     match fault {
         rusqlite::Error::SqliteFailure(_, Some(text)) | rusqlite::Error::SqlInputError { msg: text, .. }
             if is_about_schema(text) =>

@@ -1,6 +1,7 @@
 //! The requests that change the mode. Each is durable before it is answered, if the volume works.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use engine_core::guard::{HOLD_SECONDS_MAX, Hold, Input, Now};
 use engine_core::request::Refused;
@@ -32,9 +33,11 @@ impl Modes {
             {
                 return Err(outdated(last, &told_by));
             }
-            if state.told_by.as_ref() != Some(&told_by) {
+            // What the file said no longer matters.
+            let was_unread = self.unread.swap(false, Ordering::AcqRel);
+            if state.told_by.as_ref() != Some(&told_by) || was_unread {
                 state.told_by = Some(told_by);
-                self.unsaved.store(true, std::sync::atomic::Ordering::Release);
+                self.unsaved.store(true, Ordering::Release);
             }
         }
         self.step(&Input::Want { mode });

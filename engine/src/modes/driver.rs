@@ -25,6 +25,7 @@ pub(crate) async fn drive(engine: Arc<Engine>) {
         tokio::select! {
             _ = ticks.tick() => {
                 engine.modes.step(&Input::Tick);
+                read_again(&engine.modes).await;
                 if saved_at.elapsed() >= SAVE_INTERVAL {
                     saved_at = Instant::now();
                     engine.modes.mark_if_held();
@@ -48,6 +49,15 @@ async fn probe(engine: Arc<Engine>, number: u64) {
     engine.modes.step(&Input::ProbeEnded { number, passed });
 }
 
+/// Tries again to read the file, if it could not be read at the start.
+async fn read_again(modes: &Arc<Modes>) {
+    if modes.unread.load(std::sync::atomic::Ordering::Acquire) {
+        let modes = Arc::clone(modes);
+        // Its fault was logged at the start.
+        let _read = tokio::task::spawn_blocking(move || modes.read_again()).await;
+    }
+}
+
 async fn save(modes: &Arc<Modes>) {
     let modes = Arc::clone(modes);
     if modes.unsaved.load(std::sync::atomic::Ordering::Acquire) {
@@ -60,7 +70,7 @@ async fn save(modes: &Arc<Modes>) {
 
 impl Modes {
     /// Makes the next save write the time that is left, if there is a hold.
-    fn mark_if_held(&self) {
+    pub(super) fn mark_if_held(&self) {
         let state = self.state();
         let guard = &state.guard;
         if guard.direct.is_some() || guard.declared.is_some() || !guard.automatic.allowed().reads() {

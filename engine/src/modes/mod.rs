@@ -55,6 +55,11 @@ pub(crate) struct Modes {
     to_run: Mutex<Option<mpsc::Receiver<Effect>>>,
     /// Whether the file differs from the state.
     unsaved: AtomicBool,
+    /// The mode that is wanted if there is no file.
+    initial: Mode,
+    /// Whether the file could not be read yet. Until then, or until a mode is set, reads are off and the file is left
+    /// alone: it may hold reads off.
+    unread: AtomicBool,
     /// Wakes the driver.
     changed: Notify,
 }
@@ -80,7 +85,17 @@ impl Modes {
         let started = Instant::now();
         let file = mode_file::ModeFile::new(storage);
         let now = Now { ms: 0, wall: Timestamp::now(), random: 0 };
-        let (guard, told_by) = file.read(now, &settings, initial);
+        let (read, unread) = match file.read(now, &settings, initial) {
+            Ok(read) => (read, false),
+            Err(fault) => {
+                tracing::error!(
+                    %fault,
+                    "mode/mode.json cannot be read: reads are off until it can be, a mode is set, or it is removed"
+                );
+                ((Guard::new(initial.intersect(Mode::WriteOnly), now), None), true)
+            }
+        };
+        let (guard, told_by) = read;
         let (effects, to_run) = mpsc::channel(EFFECTS_MAX);
         Modes {
             state: Mutex::new(State { guard, told_by, records: VecDeque::new(), shown: VecDeque::new() }),
@@ -92,6 +107,8 @@ impl Modes {
             effects,
             to_run: Mutex::new(Some(to_run)),
             unsaved: AtomicBool::new(false),
+            initial,
+            unread: AtomicBool::new(unread),
             changed: Notify::new(),
         }
     }
@@ -199,7 +216,7 @@ impl Modes {
     /// # Errors
     /// The volume fails.
     fn save(&self) -> std::io::Result<()> {
-        if !self.unsaved.swap(false, Ordering::AcqRel) {
+        if self.unread.load(Ordering::Acquire) || !self.unsaved.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         let now = self.now();
@@ -210,9 +227,27 @@ impl Modes {
         self.file.write(&saved, told_by.as_ref()).inspect_err(|_| self.unsaved.store(true, Ordering::Release))
     }
 
+    /// Reads the file again that could not be read at the start. Blocks. Holds that were set meanwhile stay.
+    ///
+    /// # Errors
+    /// It still cannot be read.
+    fn read_again(&self) -> std::io::Result<()> {
+        let now = self.now();
+        let (mut guard, told_by) = self.file.read(now, &self.settings, self.initial)?;
+        let mut state = self.state();
+        // Somebody may have set a mode meanwhile.
+        if self.unread.swap(false, Ordering::AcqRel) {
+            guard.direct = state.guard.direct.take().or(guard.direct);
+            guard.declared = state.guard.declared.take().or(guard.declared);
+            (state.guard, state.told_by) = (guard, told_by);
+            tracing::info!(mode = %state.guard.effective(now.ms), "mode/mode.json is read");
+        }
+        Ok(())
+    }
+
     /// Writes the time that is left of holds before the engine stops. Blocks.
     pub(crate) fn save_before_stop(&self) {
-        self.unsaved.store(true, Ordering::Release);
+        self.mark_if_held();
         if let Err(fault) = self.save() {
             tracing::warn!(%fault, "the mode was not written before the stop; the last one that was written holds");
         }

@@ -40,17 +40,20 @@ impl ModeFile {
         ModeFile { storage }
     }
 
-    /// The state after a start. Without a file `initial` is wanted. If the file cannot be read, reads stay off until
-    /// somebody says what is wanted: the file may have held them off.
-    pub(super) fn read(&self, now: Now, settings: &GuardSettings, initial: Mode) -> (Guard, Option<Teller>) {
-        match self.stored() {
-            Ok(Some(Stored { saved, told_by })) => (Guard::resume(saved, now, settings), told_by),
-            Ok(None) => (Guard::new(initial, now), None),
-            Err(fault) => {
-                tracing::error!(%fault, "{DIRECTORY}/{FILE} cannot be read: reads are off until a mode is set");
-                (Guard::new(initial.intersect(Mode::WriteOnly), now), None)
-            }
-        }
+    /// The state that the file holds. Without a file `initial` is wanted.
+    ///
+    /// # Errors
+    /// The file cannot be read now, or its content is not valid (`InvalidData`).
+    pub(super) fn read(
+        &self,
+        now: Now,
+        settings: &GuardSettings,
+        initial: Mode,
+    ) -> std::io::Result<(Guard, Option<Teller>)> {
+        Ok(match self.stored()? {
+            Some(Stored { saved, told_by }) => (Guard::resume(saved, now, settings), told_by),
+            None => (Guard::new(initial, now), None),
+        })
     }
 
     fn stored(&self) -> std::io::Result<Option<Stored>> {
@@ -58,7 +61,9 @@ impl ModeFile {
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes?,
         };
-        Ok(Some(serde_json::from_slice(&bytes)?))
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| {
+            std::io::Error::new(std::io::ErrorKind::InvalidData, "the content is not that of a mode")
+        })
     }
 
     pub(super) fn write(&self, saved: &Saved, told_by: Option<&Teller>) -> std::io::Result<()> {

@@ -200,6 +200,31 @@ fn a_hold_ends_by_itself_and_survives_a_crash() {
     assert_eq!(engine.admin_post("/mode/clear", "").json()["effective"], "read_write");
 }
 
+/// A file that cannot be read may have held reads off. It is not overwritten, and removing it is enough.
+#[test]
+fn a_damaged_mode_file_keeps_reads_off_and_is_left_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    engine.save("x");
+    force(&engine, "read_only", 60);
+    assert!(engine.terminate().success());
+    let file = data.path().join("mode/mode.json");
+    let good = fs::read(&file).unwrap();
+    fs::write(&file, &good[..good.len() / 2]).unwrap();
+    let engine = Running::spawn(data.path());
+    eventually("ready", || engine.admin("/readyz").status == 200);
+    assert_eq!((engine.get("/v1/search?q=x").code(), engine.save("y").status), ("READS_OFF".to_owned(), 201));
+    assert!(engine.said().contains("mode/mode.json cannot be read"));
+    assert!(engine.terminate().success());
+    assert_eq!(fs::read(&file).unwrap(), &good[..good.len() / 2], "it was overwritten");
+
+    let engine = Running::spawn(data.path());
+    eventually("ready", || engine.admin("/readyz").status == 200);
+    fs::write(&file, &good).unwrap();
+    eventually("it is read", || mode(&engine)["effective"] == "read_only");
+    assert_eq!(engine.total("q=x"), 1);
+}
+
 #[test]
 fn a_hold_that_is_not_valid_changes_nothing() {
     let data = tempfile::tempdir().unwrap();

@@ -88,12 +88,13 @@ pub fn masked_url(text: &str) -> String {
 }
 
 /// Variables that an engine reads besides those of keys: its flags, and the settings of libraries.
-const OTHER_VARIABLES: [&str; 8] = [
+const OTHER_VARIABLES: [&str; 9] = [
     "MEMORY_ENGINE_ADMIN_LISTEN",
     "MEMORY_ENGINE_ANCHOR",
     "MEMORY_ENGINE_CONFIG",
     "MEMORY_ENGINE_DATA",
     "MEMORY_ENGINE_LISTEN",
+    "MEMORY_ENGINE_MODE",
     "RUST_BACKTRACE",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
