@@ -8,8 +8,8 @@ use engine_core::request::Refused;
 use engine_core::wire::{DeclareHold, DeclaredHold, ErrorCode, ForceMode, ModeReport, Teller, WantMode};
 use jiff::SignedDuration;
 
-use super::Modes;
 use super::recorder::own_event;
+use super::{Modes, Recorded};
 use crate::engine::Engine;
 use crate::refusal::{Refusal, ended, internal};
 use service::in_span;
@@ -25,7 +25,7 @@ impl Modes {
     /// A newer generation of the same resource has already said something else.
     pub(crate) async fn want(self: &Arc<Self>, request: WantMode) -> Result<ModeReport, Refusal> {
         let WantMode { mode, told_by } = request;
-        {
+        let recorded = {
             let mut state = self.state();
             if let Some(last) = &state.told_by
                 && last.uid == told_by.uid
@@ -33,14 +33,16 @@ impl Modes {
             {
                 return Err(outdated(last, &told_by));
             }
+            let is_first = state.told_by.is_none();
             // What the file said no longer matters.
             let was_unread = self.unread.swap(false, Ordering::AcqRel);
             if state.told_by.as_ref() != Some(&told_by) || was_unread {
                 state.told_by = Some(told_by);
                 self.unsaved.store(true, Ordering::Release);
             }
-        }
-        self.step(&Input::Want { mode });
+            if is_first { Recorded::Nowhere } else { Recorded::InTheLog }
+        };
+        self.step_and(&Input::Want { mode }, recorded);
         self.durable().await
     }
 

@@ -64,6 +64,14 @@ pub(crate) struct Modes {
     changed: Notify,
 }
 
+/// Where a transition is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    InTheLog,
+    /// The first word about the mode ends the wait for it. A log that has no memory yet stays empty.
+    Nowhere,
+}
+
 #[derive(Debug)]
 struct State {
     guard: Guard,
@@ -172,15 +180,19 @@ impl Modes {
         self.metrics.set(&state.guard, now);
     }
 
-    /// Applies an input to the guard, and starts what follows from it.
+    /// Applies an input to the guard, records a transition, and starts what follows from it.
     fn step(&self, input: &Input) {
+        self.step_and(input, Recorded::InTheLog);
+    }
+
+    fn step_and(&self, input: &Input, recorded: Recorded) {
         let now = self.now();
         let mut state = self.state();
         // Only a transition is recorded, and most steps are none, so the state before is cloned only if needed.
         let before = state.guard.clone();
         let effects = state.guard.step(input, now, &self.settings);
         if let Some(record) = Record::of(&before, input, now, &self.settings, &state.guard) {
-            self.note(&mut state, record);
+            self.note(&mut state, record, recorded);
         }
         drop(state);
         for effect in effects {
@@ -189,7 +201,7 @@ impl Modes {
         }
     }
 
-    fn note(&self, state: &mut State, record: Record) {
+    fn note(&self, state: &mut State, record: Record, recorded: Recorded) {
         let transition = recorder::transition(&record, &state.guard);
         // The reason of a hold is a person's text and stays out of the log output.
         tracing::warn!(
@@ -202,13 +214,16 @@ impl Modes {
         self.metrics.count(&record);
         state.shown.push_front(transition);
         state.shown.truncate(TRANSITIONS_SHOWN);
+        self.unsaved.store(true, Ordering::Release);
+        self.changed.notify_one();
+        if recorded == Recorded::Nowhere {
+            return;
+        }
         if state.records.len() >= RECORDS_WAITING_MAX {
             state.records.pop_front();
             self.metrics.records_lost.inc();
         }
         state.records.push_back(record);
-        self.unsaved.store(true, Ordering::Release);
-        self.changed.notify_one();
     }
 
     /// Writes the state to the volume, if it differs from the file. Blocks.

@@ -170,6 +170,7 @@ fn the_first_start_under_an_operator_accepts_writes_until_a_mode_is_said() {
     };
     readable(&engine);
     assert_eq!(engine.total("q=x"), 1);
+    assert_eq!(engine.health()["log"]["seq"], 1, "the first word about the mode is no event");
     assert_eq!(want(&engine, "off", 1).status, 409, "an older generation");
     engine.kill();
     let engine = start(data.path(), "{}", &["--anchor", anchor]);
