@@ -4,14 +4,14 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use engine_core::event::{Draft, GUARD_TRANSITION, LOG_PROJECT};
 use engine_core::format::{Body, EventLine};
 use engine_core::guard::{Guard, Input, Record, Replay, replay};
 use engine_core::wire::Transition;
 use engine_log::storage::DiskStorage;
-use engine_log::{WriteState, write_lines};
+use engine_log::{WriteState, list_segments, write_lines};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -104,8 +104,13 @@ impl Engine {
 /// The log cannot be read, or an event of the guard is not valid.
 pub(crate) fn replay_log(data: &Path, at: Timestamp) -> anyhow::Result<Replay> {
     let mut found = FoundRecords::default();
-    write_lines(&DiskStorage::new(data.to_owned()), 0, u64::MAX, &mut found)
-        .context("cannot read the log")?;
+    let storage = DiskStorage::new(data.to_owned());
+    // A mistyped directory must not look like a log without transitions.
+    ensure!(
+        !list_segments(&storage).context("cannot read the log")?.is_empty(),
+        "there is no log in {data:?}"
+    );
+    write_lines(&storage, 0, u64::MAX, &mut found).context("cannot read the log")?;
     Ok(replay(found.records, at))
 }
 

@@ -273,6 +273,10 @@ fn the_command_line_has_five_verbs() {
     assert_eq!(run(&["clear"])["effective"], "read_write");
     let failures = run(&["reset"])["consecutive_failures"].clone();
     assert!(failures.as_object().unwrap().values().all(|count| count == 0), "{failures}");
+    let nowhere = data.path().join("no-such-directory");
+    let at = "2026-01-01T00:00:00Z";
+    let replay = binary().args(["guard", "replay", "--at", at, "--data"]).arg(nowhere).output().unwrap();
+    assert_eq!(replay.status.code(), Some(2), "{replay:?}");
     let ask = |session: &str| {
         let body = json!({"query": "kettle", "session": session}).to_string();
         assert_eq!(engine.post("/v1/checkout", "", &body).status, 200);
