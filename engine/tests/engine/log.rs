@@ -141,7 +141,10 @@ fn a_log_that_contradicts_its_anchor_is_read_and_not_written() {
     let ahead = anchor(9, &checkpoint["root"]);
     let file = data.path().join("anchor.json");
     fs::write(&file, ahead.to_string()).unwrap();
-    let engine = Running::spawn_with(data.path(), &["--anchor".as_ref(), file.as_os_str()]);
+    let engine = Running::spawn_with(
+        data.path(),
+        &["--mode".as_ref(), "read-write".as_ref(), "--anchor".as_ref(), file.as_os_str()],
+    );
     eventually("a fault", || engine.health()["log"]["integrity"]["fault"]["kind"] == "truncated");
     assert_eq!(engine.save("x").code(), "LOG_CORRUPT");
     eventually("reads continue", || engine.get("/v1/search?q=number").status == 200);
