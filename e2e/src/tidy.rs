@@ -52,7 +52,7 @@ const OURS: [&str; 10] = [
 ];
 /// All dependencies that a pure crate may use. None of them contains a runtime, client, database, clock or random
 /// source. `regex` searches in linear time for any text.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "base64",
     "ed25519-dalek",
     "hmac",
@@ -72,6 +72,7 @@ const PURE: [&str; 19] = [
     "thiserror",
     "unicode-normalization",
     "unicode-properties",
+    "x509-parser",
 ];
 
 fn read(path: &str) -> String {

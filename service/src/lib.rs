@@ -9,6 +9,7 @@ mod panics;
 mod registry;
 mod request_ids;
 mod timed;
+pub mod tls;
 
 pub use history::WINDOW;
 pub use listen::listen;

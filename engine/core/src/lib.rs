@@ -18,10 +18,12 @@
 //!   a tool, [`parts`] splits large tool results, and [`rpc`] recovers the id of an unreadable request.
 //! * Observation: [`trace_context`] parses the identifiers that connect the log lines and traces of one request, and
 //!   [`status_page`] shows the state of an engine to people.
+//! * Trust: [`certificate`] reads what a certificate says.
 //! * Import: [`zaxy`] and [`peers`] read the stores of other products.
 
 pub mod anchor;
 pub mod arguments;
+pub mod certificate;
 pub mod checkpoint;
 pub mod configuration;
 pub mod content;

@@ -1,0 +1,132 @@
+//! A certificate with its key, and the authorities that are trusted, as files in one directory.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use engine_core::certificate::Certificate;
+use engine_core::digest::Hash;
+use jiff::Timestamp;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// File with the certificate and the intermediate ones, PEM: the name of the key in a Secret of type kubernetes.io/tls.
+pub const CERTIFICATE_FILE: &str = "tls.crt";
+/// File with the private key, PEM.
+pub const KEY_FILE: &str = "tls.key";
+/// File with the trusted authorities, PEM.
+pub const AUTHORITIES_FILE: &str = "ca.crt";
+
+/// Maximum size of one of these files, bytes: a chain and a bundle have a few certificates of 2 KiB.
+const FILE_BYTES_MAX: u64 = 256 << 10;
+/// A kubelet replaces a directory by swapping this symbolic link. Files that are read below its target belong together.
+const KUBELET_LINK: &str = "..data";
+
+/// Why an identity cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {path:?}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file contains no certificate, or something that is none.
+    #[error("{0:?} contains no valid certificate in PEM")]
+    Certificate(PathBuf),
+    /// The file contains no private key.
+    #[error("{0:?} contains no private key in PEM")]
+    Key(PathBuf),
+    /// The library refuses the certificate or the key.
+    #[error("the certificate cannot be used: {0}")]
+    Refused(#[from] rustls::Error),
+    /// The authorities cannot verify clients.
+    #[error("the authorities cannot verify clients: {0}")]
+    Authorities(#[from] rustls::client::VerifierBuilderError),
+}
+
+/// A certificate with its key, and the authorities that are trusted.
+#[derive(Debug)]
+pub struct Identity {
+    /// The certificate, then the intermediate ones.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The private key of the first certificate. Its `Debug` form shows no secret.
+    pub key: PrivateKeyDer<'static>,
+    /// The trusted authorities; empty if the directory has no such file.
+    pub authorities: RootCertStore,
+    /// What of it is shown.
+    pub served: Served,
+}
+
+/// What a port serves, for a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Serial number of the certificate, lower-case hexadecimal digits.
+    pub serial: String,
+    /// SHA-256 of the certificate.
+    pub sha256: Hash,
+    /// Last moment at which the certificate is valid.
+    pub not_after: Timestamp,
+    /// SHA-256 of the file with the trusted authorities; none without the file.
+    pub authorities_sha256: Option<Hash>,
+}
+
+impl Identity {
+    /// Reads the three files of a directory. The file with the authorities may be missing.
+    ///
+    /// # Errors
+    /// A file cannot be read, or does not contain what it has to.
+    pub fn read(directory: &Path) -> Result<Identity, TlsError> {
+        let link = directory.join(KUBELET_LINK);
+        let place = std::fs::canonicalize(&link).unwrap_or_else(|_| directory.to_owned());
+        let chain_file = place.join(CERTIFICATE_FILE);
+        let chain = certificates(&bounded(&chain_file)?);
+        let chain = chain.filter(|chain| !chain.is_empty()).ok_or(TlsError::Certificate(chain_file.clone()))?;
+        let first = chain.first().and_then(|der| Certificate::of_der(der).ok());
+        let first = first.ok_or(TlsError::Certificate(chain_file))?;
+        let key_file = place.join(KEY_FILE);
+        let key =
+            PrivateKeyDer::from_pem_slice(&bounded(&key_file)?).map_err(|_| TlsError::Key(key_file))?;
+        let (authorities, authorities_sha256) = authorities(&place.join(AUTHORITIES_FILE))?;
+        let served = Served {
+            serial: first.serial,
+            sha256: first.sha256,
+            not_after: first.not_after,
+            authorities_sha256,
+        };
+        Ok(Identity { chain, key, authorities, served })
+    }
+}
+
+/// Every certificate of a text in PEM; none if a part of it is not a certificate.
+#[must_use]
+pub fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().ok()
+}
+
+fn authorities(file: &Path) -> Result<(RootCertStore, Option<Hash>), TlsError> {
+    let mut store = RootCertStore::empty();
+    let text = match bounded(file) {
+        Err(TlsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok((store, None)),
+        text => text?,
+    };
+    let found = certificates(&text).filter(|found| !found.is_empty());
+    for authority in found.ok_or_else(|| TlsError::Certificate(file.to_owned()))? {
+        store.add(authority).map_err(|_| TlsError::Certificate(file.to_owned()))?;
+    }
+    Ok((store, Some(Hash::of(&text))))
+}
+
+fn bounded(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let failed = |source| TlsError::Read { path: path.to_owned(), source };
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(failed(io::Error::other(format!("the file has more than {FILE_BYTES_MAX} bytes"))));
+    }
+    Ok(text)
+}

@@ -1,0 +1,132 @@
+//! The TLS of a port. The whole configuration is swapped when the files change: every later handshake uses the new one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use engine_core::digest::Hash;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::version::TLS13;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::identity::{Identity, Served, TlsError};
+use super::provider;
+use super::socket::Socket;
+
+/// Maximum time of a handshake: two round trips and two signatures.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether clients have to present a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clients {
+    /// A client presents no certificate.
+    Anonymous,
+    /// A client needs a certificate of one of the trusted authorities.
+    Verified,
+}
+
+/// The TLS of one port.
+#[derive(Debug)]
+pub struct ServerTls {
+    directory: PathBuf,
+    clients: Clients,
+    current: RwLock<Current>,
+    /// The authorities that the current configuration trusts. Connections that were accepted under others have to end.
+    trust: watch::Sender<Option<Hash>>,
+}
+
+#[derive(Debug, Clone)]
+struct Current {
+    config: Arc<ServerConfig>,
+    served: Served,
+    /// Why the newest files are not in force.
+    fault: Option<String>,
+}
+
+impl ServerTls {
+    /// Reads the identity of a port from a directory.
+    ///
+    /// # Errors
+    /// The files cannot be read or used.
+    pub fn open(directory: &Path, clients: Clients) -> Result<ServerTls, TlsError> {
+        let (config, served) = load(directory, clients)?;
+        let trust = watch::Sender::new(served.authorities_sha256);
+        let current = RwLock::new(Current { config, served, fault: None });
+        Ok(ServerTls { directory: directory.to_owned(), clients, current, trust })
+    }
+
+    /// Reads the files again. If they cannot be used, those before stay in force. Returns whether something changed.
+    ///
+    /// # Errors
+    /// The files cannot be read or used.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        let loaded = load(&self.directory, self.clients);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let (config, served) = match loaded {
+            Ok(loaded) => loaded,
+            Err(fault) => {
+                current.fault = Some(fault.to_string());
+                return Err(fault);
+            }
+        };
+        let changed = current.served != served;
+        if changed {
+            *current = Current { config, served: served.clone(), fault: None };
+        }
+        current.fault = None;
+        drop(current);
+        self.trust.send_if_modified(|trust| std::mem::replace(trust, served.authorities_sha256) != *trust);
+        Ok(changed)
+    }
+
+    /// What the port serves, and why it is not what the files contain now.
+    #[must_use]
+    pub fn served(&self) -> (Served, Option<String>) {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        (current.served.clone(), current.fault.clone())
+    }
+
+    /// Completes the handshake of a connection.
+    ///
+    /// # Errors
+    /// The client does not complete it in time, or has no right to connect.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<Socket> {
+        let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config);
+        let handshake = TlsAcceptor::from(config).accept(stream);
+        let accepted = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await;
+        let accepted = accepted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        Ok(Socket::Tls(Box::new(accepted)))
+    }
+
+    /// Watches the authorities that are trusted.
+    #[must_use]
+    pub fn trust(&self) -> watch::Receiver<Option<Hash>> {
+        self.trust.subscribe()
+    }
+}
+
+fn load(directory: &Path, clients: Clients) -> Result<(Arc<ServerConfig>, Served), TlsError> {
+    let Identity { chain, key, authorities, served } = Identity::read(directory)?;
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
+    let builder = match clients {
+        Clients::Anonymous => builder.with_no_client_auth(),
+        Clients::Verified => builder.with_client_cert_verifier(verifier(authorities)?),
+    };
+    let mut config = builder.with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A resumed session would not look at the client's certificate again: a client whose authority was removed could
+    // resume its sessions for a day.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok((Arc::new(config), served))
+}
+
+fn verifier(
+    authorities: RootCertStore,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
+    Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider()).build()?)
+}
