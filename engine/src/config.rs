@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine_core::configuration::{Configuration, Limits, LogLevel, Tracing};
+use engine_core::configuration::{Configuration, Limits, LogLevel, Tls, Tracing};
 use engine_core::guard::GuardSettings;
 use engine_core::policy;
 use engine_core::wire::NotApplied;
@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) guard: GuardSettings,
     /// Where traces are sent to.
     pub(crate) tracing: Tracing,
+    /// Certificates of the ports.
+    pub(crate) tls: Tls,
     /// Parts of the file that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,
 }
@@ -112,6 +114,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         limits: file.limits,
         guard: file.guard.settings(),
         tracing: file.tracing,
+        tls: file.tls,
         not_applied: Vec::new(),
     }
 }

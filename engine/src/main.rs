@@ -16,6 +16,7 @@ mod admin_client;
 mod api;
 mod bench;
 mod cache;
+mod certificates;
 mod cli;
 mod config;
 mod config_command;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use axum::Router;
+use engine_core::configuration::Limits;
 use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
 use engine_core::mode::Mode;
 use engine_core::policy::Policy;
@@ -16,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, Buckets};
+use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Watch};
 use crate::engine::{Engine, Settings};
 use crate::mcp::Access;
@@ -33,6 +36,8 @@ pub(crate) struct ServeOptions {
     pub(crate) data: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
+    /// Address of the probes alone, without TLS.
+    pub(crate) probe_listen: Option<SocketAddr>,
     /// File with the anchor: the state that the log must extend.
     pub(crate) anchor: Option<PathBuf>,
     /// The mode that is wanted on a volume that has none.
@@ -55,8 +60,8 @@ pub(crate) async fn serve(
     let config = loaded.config;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let listener = listen_on(places.listen)?;
-    let admin_listener = listen_on(places.admin_listen)?;
+    let listeners = Listeners::bind(&places)?;
+    let certificates = Arc::new(Certificates::open(&config.tls)?);
     let settings = Settings {
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),
@@ -71,38 +76,28 @@ pub(crate) async fn serve(
         initial_mode: Some(places.mode),
         live: config.live.clone(),
         configuration: watch.state(),
+        certificates: Arc::clone(&certificates),
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = config.engine,
         data = %places.data.display(),
-        listen = %listener.local_addr()?,
-        admin_listen = %admin_listener.local_addr()?,
+        listen = %listeners.api.local_addr()?,
+        admin_listen = %listeners.admin.local_addr()?,
+        probe_listen = listeners.probe_address()?,
         "serving"
     );
     report_not_applied(&config.not_applied);
     tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
+    tokio::spawn(Arc::clone(&certificates).follow());
     let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
     let buckets = Buckets::new(config.limits.rate());
     tokio::spawn(follow_configuration(watch, Arc::clone(&engine), buckets.clone(), set_level));
-    let keep_alive = Duration::from_secs(config.limits.keep_alive_seconds());
-    let clients = api::serve(
-        listener,
-        api::routes(
-            Arc::clone(&engine),
-            &Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref()),
-            buckets,
-        ),
-        config.limits.connections_per_address(),
-        keep_alive,
-    );
-    let platform = api::serve(
-        admin_listener,
-        api::admin_routes(Arc::clone(&engine)),
-        CONNECTIONS_PER_ADDRESS_DEFAULT,
-        keep_alive,
-    );
+    let limits = (config.limits.clone(), Duration::from_secs(config.limits.keep_alive_seconds()));
+    let access = Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref());
+    let routes = api::routes(Arc::clone(&engine), &access, buckets);
+    let ports = listeners.serve(&engine, routes, &certificates, &limits);
     let mut told = async || {
         tokio::select! {
             _ = terminate.recv() => true,
@@ -117,7 +112,56 @@ pub(crate) async fn serve(
     // The endpoints of a Service and the state of load balancers change after they have seen that the engine is not
     // ready. Until then they send new connections, which would be refused.
     let _by_a_second_signal = tokio::time::timeout(delay, told()).await;
-    stop(engine, guard, (clients, platform), config.drain).await
+    stop(engine, guard, ports, config.drain).await
+}
+
+/// The ports before they are served.
+struct Listeners {
+    api: TcpListener,
+    admin: TcpListener,
+    probes: Option<TcpListener>,
+}
+
+/// The ports that are served.
+struct Ports {
+    clients: api::Serving,
+    /// The ports of the platform, which are closed last.
+    platform: Vec<api::Serving>,
+}
+
+impl Listeners {
+    fn bind(places: &ServeOptions) -> anyhow::Result<Listeners> {
+        Ok(Listeners {
+            api: listen_on(places.listen)?,
+            admin: listen_on(places.admin_listen)?,
+            probes: places.probe_listen.map(listen_on).transpose()?,
+        })
+    }
+
+    /// The address of the probes, for the log.
+    fn probe_address(&self) -> std::io::Result<Option<String>> {
+        self.probes.as_ref().map(|probes| Ok(probes.local_addr()?.to_string())).transpose()
+    }
+
+    fn serve(
+        self,
+        engine: &Arc<Engine>,
+        routes: Router,
+        certificates: &Certificates,
+        (limits, keep_alive): &(Limits, Duration),
+    ) -> Ports {
+        let Listeners { api, admin, probes } = self;
+        let clients = (api, certificates.api.clone());
+        let platform = |listener, tls, routes| {
+            api::serve((listener, tls), routes, CONNECTIONS_PER_ADDRESS_DEFAULT, *keep_alive)
+        };
+        let admin = platform(admin, certificates.admin.clone(), api::admin_routes(Arc::clone(engine)));
+        let probes = probes.map(|probes| platform(probes, None, api::probe_routes(Arc::clone(engine))));
+        Ports {
+            clients: api::serve(clients, routes, limits.connections_per_address(), *keep_alive),
+            platform: [admin].into_iter().chain(probes).collect(),
+        }
+    }
 }
 
 /// Applies changes of the configuration files.
@@ -180,6 +224,9 @@ fn read_anchor(path: &Path) -> anyhow::Result<GivenAnchor> {
     Ok(given)
 }
 
+/// Time for requests of probes and scrapes that are running when everything else has stopped.
+const LAST_DRAIN: Duration = Duration::from_millis(100);
+
 fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listen(address).with_context(|| format!("cannot listen on {address}"))
 }
@@ -187,15 +234,17 @@ fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
 async fn stop(
     engine: Arc<Engine>,
     guard: JoinHandle<()>,
-    (clients, platform): (api::Serving, api::Serving),
+    ports: Ports,
     drain: Duration,
 ) -> anyhow::Result<()> {
     tracing::info!("stopping: no new connections");
-    if !clients.drain(drain).await {
+    if !ports.clients.drain(drain).await {
         tracing::warn!("requests were still running at the end of the drain; they are aborted");
     }
     // The admin port is drained last, so that probes still reach the process while it stops.
-    platform.drain(Duration::from_millis(100)).await;
+    for port in ports.platform {
+        port.drain(LAST_DRAIN).await;
+    }
     // Until here the guard judges the calls of requests that are still running.
     guard.abort();
     let _aborted = guard.await;

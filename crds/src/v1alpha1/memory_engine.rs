@@ -22,6 +22,7 @@ mod scheduling;
 mod security;
 mod service;
 mod status;
+mod tls;
 mod writer;
 
 pub use embedding::{Embedding, EmbeddingProvider, EmbeddingService};
@@ -45,6 +46,7 @@ pub use scheduling::{
 pub use security::{FsGroupChangePolicy, PodSecurity, SeLinux, SeLinuxType, Seccomp, SeccompType};
 pub use service::ServiceMetadata;
 pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};
+pub use tls::{Tls, TlsRotation, TlsStatus};
 pub use writer::{
     AccessMode, ResourceList, Resources, Storage, Toleration, TolerationEffect, TolerationOperator, Writer,
 };
@@ -191,6 +193,10 @@ pub struct MemoryEngineSpec {
     /// How the engine is observed. Defaults to metrics and logs, without traces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
+
+    /// TLS 1.3 on the memory API and on the administration port, `{}` for the defaults. Defaults to no TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 /// When an image is pulled.

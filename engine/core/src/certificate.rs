@@ -127,7 +127,9 @@ impl Certificate {
     pub fn is_for(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         self.dns_names.iter().any(|pattern| match pattern.strip_prefix("*.") {
-            Some(domain) => name.split_once('.').is_some_and(|(first, rest)| !first.is_empty() && rest == domain),
+            Some(domain) => {
+                name.split_once('.').is_some_and(|(first, rest)| !first.is_empty() && rest == domain)
+            }
             None => *pattern == name,
         })
     }

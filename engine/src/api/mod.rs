@@ -157,6 +157,18 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .with_state(engine)
 }
 
+/// Routes of the port for probes.
+pub(crate) fn probe_routes(engine: Arc<Engine>) -> Router {
+    Router::new()
+        .route("/livez", get(admin::livez))
+        .route("/readyz", get(admin::readyz))
+        .fallback(refusals::not_found)
+        .method_not_allowed_fallback(refusals::method_not_allowed)
+        .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn_with_state(Arc::clone(&engine), identify::identify))
+        .with_state(engine)
+}
+
 /// Refuses a request that takes longer than [`REQUEST_TIMEOUT`].
 async fn limit_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {

@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::CONNECTION;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use engine_core::wire::ErrorCode;
@@ -23,7 +25,20 @@ use super::admission::{ConnectionLimiter, ConnectionSlot};
 use super::connection_timeouts::{ConnectionTimeouts, HEAD_TIMEOUT, Watched};
 use super::stream::{HEAD_BYTES_MAX, Stream, close_gracefully, refusal_response};
 use crate::refusal::Refusal;
+use engine_core::digest::Hash;
 use engine_projection::ClientAddress;
+use service::tls::{ServerTls, Socket};
+
+/// A listener, and its TLS if it has one.
+pub(crate) type Port = (TcpListener, Option<Arc<ServerTls>>);
+type Stopped = watch::Receiver<bool>;
+/// The authorities that a port trusts.
+type Trust = watch::Receiver<Option<Hash>>;
+
+/// How long a connection may be used after the trusted authorities have changed, and how long its last request may take
+/// after that. Together less than a minute: then only clients are connected that the new authorities vouch for.
+const DISTRUSTED_IDLE_MAX: Duration = Duration::from_secs(25);
+const DISTRUSTED_REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// A port that is being served.
 #[derive(Debug)]
@@ -46,20 +61,15 @@ impl Serving {
 
 /// Serves a router until the returned [`Serving`] is drained. Limits the number of connections per address, and the
 /// time that a connection may be idle between two requests.
-pub(crate) fn serve(
-    listener: TcpListener,
-    router: Router,
-    per_address_max: usize,
-    rest: Duration,
-) -> Serving {
+pub(crate) fn serve(port: Port, router: Router, per_address_max: usize, rest: Duration) -> Serving {
     let (stop, stopped) = watch::channel(false);
     let limiter = Arc::new(ConnectionLimiter::new(per_address_max));
-    let accepting = tokio::spawn(accept(listener, router, Arc::clone(&limiter), rest, stopped));
+    let accepting = tokio::spawn(accept(port, router, Arc::clone(&limiter), rest, stopped));
     Serving { stop, accepting, limiter }
 }
 
 async fn accept(
-    listener: TcpListener,
+    (listener, tls): Port,
     router: Router,
     limiter: Arc<ConnectionLimiter>,
     rest: Duration,
@@ -80,18 +90,41 @@ async fn accept(
         match limiter.admit(address) {
             Ok(slot) => {
                 let connection = Connection { address, slot, limiter: Arc::clone(&limiter), rest };
-                tokio::spawn(connection.serve(stream, router.clone(), stopped.clone()));
+                let (router, stopped, tls) = (router.clone(), stopped.clone(), tls.clone());
+                tokio::spawn(async move {
+                    // The authorities are read before the handshake, so that no change of them is missed.
+                    let trust = tls.as_ref().map(|tls| tls.trust());
+                    if let Some(socket) = greeted(stream, tls).await {
+                        connection.serve(socket, router, (stopped, trust)).await;
+                    }
+                });
             }
             // The connection is refused at once, so that the client learns the reason instead of waiting in a queue. If
             // no slot is free for sending the refusal, the connection is closed without one.
             Err(refusal) => {
                 if let Some(leaving) = limiter.leave() {
+                    let tls = tls.clone();
                     tokio::spawn(async move {
-                        close_gracefully(stream, Some(refusal_response(refusal))).await;
+                        if let Some(socket) = greeted(stream, tls).await {
+                            close_gracefully(socket, Some(refusal_response(refusal))).await;
+                        }
                         drop(leaving);
                     });
                 }
             }
+        }
+    }
+}
+
+/// Completes the handshake of a port with TLS. `None` if the client does not complete it.
+async fn greeted(stream: TcpStream, tls: Option<Arc<ServerTls>>) -> Option<Socket> {
+    // Nagle's algorithm would delay small responses, so it is disabled.
+    let _best_effort = stream.set_nodelay(true);
+    match tls {
+        None => Some(Socket::Plain(stream)),
+        Some(tls) => {
+            let greeted = tls.accept(stream).await;
+            greeted.inspect_err(|fault| tracing::debug!(%fault, "a handshake failed")).ok()
         }
     }
 }
@@ -106,12 +139,11 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+    async fn serve(self, stream: Socket, router: Router, (mut stopped, trust): (Stopped, Option<Trust>)) {
         let Connection { address, slot, limiter, rest } = self;
         let timeouts = Arc::new(ConnectionTimeouts::new(rest));
-        // Nagle's algorithm would delay small responses, so it is disabled.
-        let _best_effort = stream.set_nodelay(true);
-        let router = paced(router, address, Arc::clone(&timeouts), rest);
+        let is_last = Arc::new(AtomicBool::new(false));
+        let router = paced(router, address, (Arc::clone(&timeouts), Arc::clone(&is_last)), rest);
         let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
             // The HTTP library has one timeout for both a head and the idle time before it. `ConnectionTimeouts` has
@@ -125,6 +157,10 @@ impl Connection {
         let ended = tokio::select! {
             ended = &mut serving => Some(ended),
             () = timeouts.over() => None,
+            () = distrusted(trust, &is_last) => {
+                std::pin::Pin::new(&mut serving).graceful_shutdown();
+                tokio::time::timeout(DISTRUSTED_REQUEST_MAX, &mut serving).await.ok()
+            }
             () = told_to_stop(&mut stopped) => {
                 std::pin::Pin::new(&mut serving).graceful_shutdown();
                 tokio::select! {
@@ -153,7 +189,7 @@ impl Connection {
 fn paced(
     router: Router,
     address: ClientAddress,
-    timeouts: Arc<ConnectionTimeouts>,
+    (timeouts, is_last): (Arc<ConnectionTimeouts>, Arc<AtomicBool>),
     rest: Duration,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
 {
@@ -169,6 +205,9 @@ fn paced(
             if let Some(announced) = &announced {
                 response.headers_mut().insert(KEEP_ALIVE, announced.clone());
             }
+            if is_last.load(Ordering::Relaxed) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             response.map(|body| Body::new(Watched::new(body, Arc::clone(&timeouts))))
         })
 }
@@ -179,6 +218,18 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 fn head_timeout() -> Refusal {
     let rule = format!("the request line and headers did not arrive within {} s", HEAD_TIMEOUT.as_secs());
     Refusal::new(ErrorCode::RequestTimeout, rule).hint("send the complete head at once; nothing was done")
+}
+
+/// Returns some time after the trusted authorities have changed since the connection was accepted. From the change on,
+/// each response announces that the connection ends, so that no client sends a request on a connection that is closing.
+async fn distrusted(trust: Option<Trust>, is_last: &AtomicBool) {
+    let Some(mut trust) = trust else { return std::future::pending().await };
+    if trust.changed().await.is_err() {
+        // The port ends, which the connection learns in another way.
+        return std::future::pending().await;
+    }
+    is_last.store(true, Ordering::Relaxed);
+    tokio::time::sleep(DISTRUSTED_IDLE_MAX).await;
 }
 
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {

@@ -1,4 +1,4 @@
-//! The TCP stream of a client. It can send an error before there is a request, and closes without cutting off the
+//! The stream of a client. It can send an error before there is a request, and closes without cutting off the
 //! error.
 
 use std::io;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use engine_core::wire::ErrorCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::connection_timeouts::ConnectionTimeouts;
 use crate::refusal::Refusal;
 use service::RequestIds;
+use service::tls::Socket;
 
 /// Maximum size of a request head, bytes: enough for the longest query string and ordinary headers.
 pub(super) const HEAD_BYTES_MAX: usize = 96 << 10;
@@ -52,7 +52,7 @@ pub(super) fn refusal_response(refusal: Refusal) -> Vec<u8> {
 }
 
 /// Sends a last response, if there is one, and closes the connection gracefully.
-pub(super) async fn close_gracefully(mut stream: TcpStream, words: Option<Vec<u8>>) {
+pub(super) async fn close_gracefully(mut stream: Socket, words: Option<Vec<u8>>) {
     let leave = async {
         if let Some(words) = words {
             stream.write_all(&words).await?;
@@ -68,19 +68,19 @@ pub(super) async fn close_gracefully(mut stream: TcpStream, words: Option<Vec<u8
 /// message and a hint.
 #[derive(Debug)]
 pub(super) struct Stream {
-    inner: TcpStream,
+    inner: Socket,
     /// Replacement for a response of the library; these bytes are not sent yet.
     pending: Vec<u8>,
     timeouts: Arc<ConnectionTimeouts>,
 }
 
 impl Stream {
-    pub(super) fn new(inner: TcpStream, timeouts: Arc<ConnectionTimeouts>) -> Stream {
+    pub(super) fn new(inner: Socket, timeouts: Arc<ConnectionTimeouts>) -> Stream {
         Stream { inner, pending: Vec::new(), timeouts }
     }
 
-    /// Returns the TCP stream, without the replacement.
-    pub(super) fn into_inner(self) -> TcpStream {
+    /// Returns the connection, without the replacement.
+    pub(super) fn into_inner(self) -> Socket {
         self.inner
     }
 

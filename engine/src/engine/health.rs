@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use engine_core::wire::{
     ConfigurationFile, DegradedReason, EngineStatus, Health, LogHealth, ModeHealth, ProjectionHealth,
-    ProjectionState, StorageHealth, StorageReason,
+    ProjectionState, StorageHealth, StorageReason, TlsHealth,
 };
 use engine_log::WriteState;
 use engine_retrieval::embeddings::EmbeddingStatus;
@@ -43,7 +43,8 @@ impl Engine {
         let projection = self.projection_health();
         let mode = self.modes.health();
         let (configuration, not_applied) = self.configuration.report();
-        let reasons = self.degraded(&storage, projection.state, configuration.file, &mode);
+        let tls = self.certificates.health();
+        let reasons = self.degraded(&storage, projection.state, configuration.file, &mode, tls.as_ref());
         let head = self.published.head();
         Health {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,6 +64,7 @@ impl Engine {
             mode: Some(mode),
             not_applied,
             configuration: Some(configuration),
+            tls,
         }
     }
 
@@ -73,6 +75,7 @@ impl Engine {
         projection: ProjectionState,
         file: ConfigurationFile,
         mode: &ModeHealth,
+        tls: Option<&TlsHealth>,
     ) -> Vec<DegradedReason> {
         let log = match storage.reason {
             Some(StorageReason::VolumeFull) => Some(DegradedReason::VolumeFull),
@@ -86,6 +89,7 @@ impl Engine {
             ProjectionState::Failed => Some(DegradedReason::ProjectionFailed),
         };
         let is_bad = matches!(file, ConfigurationFile::Invalid | ConfigurationFile::Unreadable);
+        let mut ports = tls.into_iter().flat_map(|tls| [&tls.api, &tls.admin]).flatten();
         let others = [
             (
                 is_down(self.embeddings.as_ref().map(|one| one.provider())),
@@ -94,6 +98,7 @@ impl Engine {
             (is_down(self.reranker.as_ref().map(Reranker::provider)), DegradedReason::RerankUnavailable),
             (self.pseudonyms.is_lost(), DegradedReason::PseudonymKeyLost),
             (is_bad, DegradedReason::ConfigurationInvalid),
+            (ports.any(|port| port.fault.is_some()), DegradedReason::CertificateInvalid),
             (mode.effective != mode.wanted, DegradedReason::ModeForced),
         ];
         let others = others.into_iter().filter_map(|(found, reason)| found.then_some(reason));

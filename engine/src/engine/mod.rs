@@ -30,6 +30,7 @@ use jiff::Timestamp;
 use tracing::Instrument;
 
 use crate::cache::AnswerCache;
+use crate::certificates::Certificates;
 use crate::config::{ConfigurationState, LiveSettings};
 use crate::forget_listeners::Listeners;
 use crate::metrics::{CountedEvent, Metrics};
@@ -72,6 +73,7 @@ pub(crate) struct Engine {
     /// Settings that can change while the engine runs. The lock is held for a copy only.
     live: RwLock<LiveSettings>,
     configuration: Arc<ConfigurationState>,
+    certificates: Arc<Certificates>,
     /// Whether the process was told to stop.
     stopping: AtomicBool,
     /// Locks for writes that depend on the stored state.

@@ -12,6 +12,7 @@ use engine_retrieval::BadModel;
 use engine_retrieval::providers::{ClientError, RerankService};
 use thiserror::Error;
 
+use crate::certificates::Certificates;
 use crate::config::{ConfigurationState, Embedding, LiveSettings};
 
 /// The settings an engine starts with.
@@ -40,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) live: LiveSettings,
     /// State of the configuration, for the health report.
     pub(crate) configuration: Arc<ConfigurationState>,
+    /// The certificates of the ports, for the health report.
+    pub(crate) certificates: Arc<Certificates>,
 }
 
 /// Why an engine does not start.

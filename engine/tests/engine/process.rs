@@ -20,6 +20,8 @@ pub(crate) struct Running {
     said: Arc<Mutex<String>>,
     pub(crate) api: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The port of the probes, if the engine was started with one.
+    pub(crate) probes: Option<SocketAddr>,
 }
 
 /// A response of the engine.
@@ -100,7 +102,8 @@ impl Running {
             lines.for_each(|line| *heard.lock().unwrap() += &format!("{}\n", line.unwrap_or_default()));
         });
         let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
-        Running { child, said, api: address("listen"), admin: address("admin_listen") }
+        let probes = serving["probe_listen"].as_str().map(|address| address.parse().unwrap());
+        Running { child, said, api: address("listen"), admin: address("admin_listen"), probes }
     }
 
     /// Starts an engine and waits until it is ready.
@@ -199,7 +202,7 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// One keep-alive connection.
-pub(crate) struct Client(BufReader<TcpStream>);
+pub(crate) struct Client<S = TcpStream>(BufReader<S>);
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Client> {
@@ -221,6 +224,13 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Client(BufReader::new(stream)))
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Uses an open connection.
+    pub(crate) fn over(stream: S) -> Client<S> {
+        Client(BufReader::new(stream))
     }
 
     /// Returns everything that is received until the connection is closed.

@@ -16,7 +16,7 @@
 //! * `anchor` verifies the log against its record outside of the volume;
 //! * `children` lists the objects of an engine, `build` builds them, `ownership` and `drift` compare them with
 //!   live objects;
-//! * `storage` decides about the volume, `plan` about all steps, and `retry`, `backoff` about repetitions
+//! * `storage` decides about the volume, `tls` about certificates, `plan` about all steps, and `retry`, `backoff` about repetitions
 //!   and intervals;
 //! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`
 //!   lists metrics.
@@ -45,4 +45,5 @@ pub mod role;
 pub mod settings;
 pub mod status;
 pub mod storage;
+pub mod tls;
 pub mod validate;

@@ -20,6 +20,8 @@ pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 
 /// Annotation of a MemoryEngine with a hold of its mode, in JSON.
 pub const FORCE_MODE_ANNOTATION: &str = "memoryengine.io/force-mode";
+/// Annotation of a MemoryEngine: a time, RFC 3339. An authority that is older is replaced.
+pub const ROTATE_AUTHORITY_ANNOTATION: &str = "memoryengine.io/rotate-authority";
 /// Annotation of the claim: the record of the log on its volume, in JSON.
 pub const ANCHOR_ANNOTATION: &str = "memoryengine.io/anchor";
 /// Key in the anchor's ConfigMap, and name of the file that the engine reads at its start.
@@ -32,6 +34,11 @@ pub const ENGINE_CONTAINER: &str = "engine";
 pub const API_PORT: u16 = 8080;
 /// Port of probes, metrics and the engine's report.
 pub const ADMIN_PORT: u16 = 8081;
+
+/// Port of the probes of an engine with TLS.
+pub const PROBE_PORT: u16 = 8082;
+/// Name of that port in the pod. A pod that has it serves its administration port with TLS.
+pub const PROBE_PORT_NAME: &str = "probes";
 
 /// The kinds of the operator's objects. [`crate::children`] lists the objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +57,8 @@ pub enum ChildKind {
     PodDisruptionBudget,
     /// The StatefulSet of the writer.
     StatefulSet,
+    /// The Secrets of the certificates. They are neither watched nor cached.
+    Secret,
 }
 
 impl ChildKind {
@@ -64,6 +73,7 @@ impl ChildKind {
             Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Self::Secret => ("", "v1", "Secret", "secrets"),
         }
     }
 
@@ -111,6 +121,24 @@ pub fn anchor_config_map(engine: &str) -> String {
 #[must_use]
 pub fn headless_service(engine: &str) -> String {
     format!("{engine}-headless")
+}
+
+/// The Secret of the engine's authority, which no pod mounts.
+#[must_use]
+pub fn authority_secret(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Secret, name: format!("{engine}-authority") }
+}
+
+/// The Secret of the certificate, which the pod mounts.
+#[must_use]
+pub fn certificate_secret(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Secret, name: format!("{engine}-tls") }
+}
+
+/// Name of an engine under which the operator verifies its certificate.
+#[must_use]
+pub fn server_name(engine: &str, namespace: &str) -> String {
+    format!("{engine}.{namespace}.svc")
 }
 
 /// Labels that select the pods of one engine. They never change: a StatefulSet's selector is immutable.

@@ -13,6 +13,7 @@ use crate::{
     names::{ChildKey, ChildKind},
     pod::PodView,
     role::Role,
+    tls::TlsView,
 };
 
 /// Everything that one reconcile observed.
@@ -36,6 +37,8 @@ pub struct Observed {
     pub anchor_acknowledged: bool,
     /// Why the engine has not taken over the anchor that was pushed to it in this reconcile.
     pub anchor_refusal: Option<String>,
+    /// The Secrets of the certificates; `None` if the engine has none and wants none.
+    pub tls: Option<TlsView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
     pub mode_refusal: Option<String>,
     /// When this was observed.
@@ -133,6 +136,7 @@ impl Observed {
             checkpoints: CheckpointReport::NotQueried,
             anchor_acknowledged: false,
             anchor_refusal: None,
+            tls: None,
             mode_refusal: None,
             now,
         }

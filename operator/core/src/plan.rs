@@ -2,6 +2,7 @@
 //! interrupted after any step, and the next reconcile plans the rest.
 
 mod anchor;
+pub(crate) mod certificates;
 mod draft;
 mod problem;
 mod progress;
@@ -13,9 +14,9 @@ use serde_json::Value;
 pub use draft::Plan;
 pub use problem::Problem;
 pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
-pub use step::{Call, Expectation, Request, Step, Write};
+pub use step::{Call, Expectation, Issue, Request, Step, Write};
 
-use draft::{plan_child, state};
+use draft::{plan_child, plan_removal_of};
 
 use crate::{
     anchor::expected::ExpectedHistory,
@@ -24,7 +25,6 @@ use crate::{
     mode,
     names::ChildKey,
     observed::Observed,
-    ownership::is_ours,
     storage::{self, ClaimDecision, ClaimHold},
     validate::{Essentials, Valid},
 };
@@ -65,11 +65,15 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     }
     plan_claim(observed, valid, expected, &mut plan);
     anchor::plan_config_map(observed, valid, expected, &mut plan);
+    let has_certificate = certificates::plan_secrets(observed, valid, &mut plan);
     for (key, object) in CHILDREN.wanted(valid) {
-        plan_child(observed, &key, &object, &mut plan);
+        // A pod whose volume names a missing Secret does not start: the pod before stays until there is one.
+        if has_certificate || !certificates::NEED_CERTIFICATE.contains(&key.kind) {
+            plan_child(observed, &key, &object, &mut plan);
+        }
     }
     for key in CHILDREN.unwanted(valid) {
-        plan_removal(observed, key, &mut plan);
+        plan_removal_of(observed, key, &mut plan);
     }
     hold_creations(observed, &mut plan);
     plan.steps
@@ -127,14 +131,5 @@ fn keep_immutable(live: &DynamicObject, spec: &mut serde_json::Map<String, Value
                 spec.remove(field);
             }
         }
-    }
-}
-
-fn plan_removal(observed: &Observed, key: ChildKey, plan: &mut Plan) {
-    let Some(live) = observed.children.get(&key) else { return };
-    if let (true, None, Some((uid, resource_version))) =
-        (is_ours(observed, &key, live), &live.metadata.deletion_timestamp, state(live))
-    {
-        plan.write(Write::Delete { key, uid, resource_version });
     }
 }

@@ -6,7 +6,7 @@
 use kube_core::DynamicObject;
 use serde_json::Value;
 
-use crate::names::ENGINE_CONTAINER;
+use crate::names::{ENGINE_CONTAINER, PROBE_PORT_NAME};
 
 /// Label with the revision of the template from which the StatefulSet's controller created the pod.
 const REVISION_LABEL: &str = "controller-revision-hash";
@@ -27,6 +27,8 @@ pub struct PodView {
     pub engine_ready: bool,
     /// Whether the engine's process is running.
     pub running: bool,
+    /// Whether the engine was started with TLS.
+    pub has_tls: bool,
     /// Whether the pod is being deleted.
     pub deleting: bool,
     /// The scheduler's message, if it finds no node for the pod.
@@ -72,6 +74,7 @@ impl PodView {
             ready: is_true(pod, "Ready"),
             engine_ready: engine["ready"] == true,
             running: engine.pointer("/state/running").is_some(),
+            has_tls: has_tls(pod),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             unschedulable,
             waiting: waiting(&engine),
@@ -81,6 +84,13 @@ impl PodView {
             gates: gates(pod),
         }
     }
+}
+
+/// Only the pod shows how its engine was started: while the spec changes, it may still have the template before.
+fn has_tls(pod: &DynamicObject) -> bool {
+    let engine = list(pod, "/spec/containers").iter().find(|container| is_engine(container));
+    let ports = engine.and_then(|engine| engine["ports"].as_array());
+    ports.is_some_and(|ports| ports.iter().any(|port| port["name"] == PROBE_PORT_NAME))
 }
 
 fn text(value: Option<&Value>) -> Option<String> {

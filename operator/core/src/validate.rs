@@ -20,6 +20,7 @@ pub use essentials::Essentials;
 pub use fault::Fault;
 
 use crate::settings::Settings;
+use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};
 
 mod essentials;
 mod external_service;
@@ -100,6 +101,8 @@ pub struct Valid {
     pub limits: Option<Limits>,
     /// When the engine turns its reads off.
     pub guard: Option<Guard>,
+    /// TLS of the ports; `None` for no TLS.
+    pub tls: Option<crds::Tls>,
     /// Namespace of the operator.
     pub operator_namespace: String,
 }
@@ -133,6 +136,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     check_integrity(&spec.integrity, &mut faults);
     let max_segment_bytes = check_rotation(&spec.rotation, &mut faults);
     check_sections(spec, &mut faults);
+    check_tls(spec.tls.as_ref(), &mut faults);
     pod::check_shape(spec, &mut faults);
     let (Some(image), true) = (image, faults.is_empty()) else { return Err(faults) };
     Ok(Valid {
@@ -170,6 +174,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         mcp: spec.mcp.clone(),
         limits: spec.limits.clone(),
         guard: spec.guard.clone(),
+        tls: spec.tls.clone(),
         operator_namespace: settings.operator_namespace.clone(),
     })
 }
@@ -196,6 +201,13 @@ fn check_size(size: &Quantity, faults: &mut Vec<Fault>) {
 fn check_range(field: &'static str, value: i64, (min, max): (i64, i64), faults: &mut Vec<Fault>) {
     if !(min..=max).contains(&value) {
         faults.push(Fault::OutOfRange { field, value, min, max });
+    }
+}
+
+fn check_tls(tls: Option<&crds::Tls>, faults: &mut Vec<Fault>) {
+    if let Some(seconds) = tls.and_then(|tls| tls.certificate_lifetime_seconds) {
+        let bounds = (CERTIFICATE_SECONDS_MIN, CERTIFICATE_SECONDS_MAX);
+        check_range("spec.tls.certificateLifetimeSeconds", seconds.into(), bounds, faults);
     }
 }
 

@@ -84,12 +84,12 @@ impl Identity {
         let place = std::fs::canonicalize(&link).unwrap_or_else(|_| directory.to_owned());
         let chain_file = place.join(CERTIFICATE_FILE);
         let chain = certificates(&bounded(&chain_file)?);
-        let chain = chain.filter(|chain| !chain.is_empty()).ok_or(TlsError::Certificate(chain_file.clone()))?;
+        let chain =
+            chain.filter(|chain| !chain.is_empty()).ok_or(TlsError::Certificate(chain_file.clone()))?;
         let first = chain.first().and_then(|der| Certificate::of_der(der).ok());
         let first = first.ok_or(TlsError::Certificate(chain_file))?;
         let key_file = place.join(KEY_FILE);
-        let key =
-            PrivateKeyDer::from_pem_slice(&bounded(&key_file)?).map_err(|_| TlsError::Key(key_file))?;
+        let key = PrivateKeyDer::from_pem_slice(&bounded(&key_file)?).map_err(|_| TlsError::Key(key_file))?;
         let (authorities, authorities_sha256) = authorities(&place.join(AUTHORITIES_FILE))?;
         let served = Served {
             serial: first.serial,
@@ -110,7 +110,9 @@ pub fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
 fn authorities(file: &Path) -> Result<(RootCertStore, Option<Hash>), TlsError> {
     let mut store = RootCertStore::empty();
     let text = match bounded(file) {
-        Err(TlsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok((store, None)),
+        Err(TlsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok((store, None));
+        }
         text => text?,
     };
     let found = certificates(&text).filter(|found| !found.is_empty());

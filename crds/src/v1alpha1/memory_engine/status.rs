@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{integrity::LogStatus, mode::EngineMode};
+use super::{integrity::LogStatus, mode::EngineMode, tls::TlsStatus};
 
 /// Observed state of the engine. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +44,10 @@ pub struct MemoryEngineStatus {
     /// State of the log's volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageStatus>,
+
+    /// Certificates of the ports. Absent without `spec.tls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStatus>,
 
     #[serde(default)]
     #[schemars(schema_with = "conditions")]

@@ -32,6 +32,7 @@ mod sources_test;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tracing;
 mod variables;
 
@@ -61,6 +62,7 @@ pub use shown::{MASK, ShownValue, differing, explain, masked_url, shown, shown_v
 pub use shutdown::Shutdown;
 pub use sources::{Origin, Resolved, Setting, find, resolve, unknown_key};
 pub use table::table;
+pub use tls::Tls;
 pub use tracing::{SAMPLES_MAX, Tracing};
 pub use variables::{FILE_SUFFIX, VARIABLE_PREFIX, variable};
 
@@ -111,6 +113,7 @@ sections! {
     limits: Limits,
     guard: Guard,
     tracing: Tracing,
+    tls: Tls,
 }
 
 fn is_unset<S: Default + PartialEq>(section: &S) -> bool {

@@ -120,6 +120,9 @@ fn explained(reason: DegradedReason) -> &'static str {
         DegradedReason::ConfigurationInvalid => {
             "The configuration file is invalid or cannot be read; what was read before is in force."
         }
+        DegradedReason::CertificateInvalid => {
+            "The files of a certificate have changed and cannot be used; the certificate before is served."
+        }
         DegradedReason::ModeForced => "The guard or a person allows less than is wanted.",
         DegradedReason::Unknown => "Something else does not work.",
     }

@@ -57,6 +57,7 @@ fn empty() -> StatusFacts {
             mode: Some(mode.clone()),
             not_applied: Vec::new(),
             configuration: None,
+            tls: None,
         },
         mode: ModeReport { mode, consecutive_failures: BTreeMap::new(), transitions: Vec::new() },
         metrics: MetricsReport {

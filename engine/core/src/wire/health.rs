@@ -35,6 +35,37 @@ pub struct Health {
     /// The configuration that is in force; absent in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<ConfigurationHealth>,
+    /// The certificates of the ports; absent if no port has TLS, and in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsHealth>,
+}
+
+/// The certificates of the ports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsHealth {
+    /// Certificate of the memory API; absent if the API is served without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<PortCertificate>,
+    /// Certificate of the admin port; absent if the port is served without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<PortCertificate>,
+}
+
+/// The certificate that a port serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortCertificate {
+    /// Serial number, lower-case hexadecimal digits.
+    pub serial: String,
+    /// SHA-256 of the certificate, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Last moment at which the certificate is valid, RFC 3339.
+    pub not_after: Timestamp,
+    /// SHA-256 of the file with the trusted authorities, 64 lower-case hexadecimal digits; absent without the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities_sha256: Option<String>,
+    /// Why the newest files are not in force; absent if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// Why an engine is degraded. A version may add reasons: a client treats one that it does not know as any other.
@@ -61,6 +92,8 @@ pub enum DegradedReason {
     PseudonymKeyLost,
     /// The configuration file cannot be read or is invalid; the configuration that was read before is in force.
     ConfigurationInvalid,
+    /// The files of a certificate have changed and cannot be used; the certificate before is served.
+    CertificateInvalid,
     /// The guard or a hold of a person allows less than the wanted mode; `mode` says why and until when.
     ModeForced,
     /// A reason of a later version.

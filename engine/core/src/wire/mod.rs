@@ -48,7 +48,8 @@ pub use graph::{
 };
 pub use health::{
     ConfigurationFile, ConfigurationHealth, DegradedReason, EngineStatus, Health, LogHealth, NotApplied,
-    ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth, StorageReason, Unknown,
+    PortCertificate, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth, StorageReason,
+    TlsHealth, Unknown,
 };
 pub use integrity::{
     AcceptedRollback, Anchor, CheckpointAnswer, CheckpointView, GivenAnchor, IntegrityFault,

@@ -6,11 +6,13 @@ use crds::PolicyException;
 use engine_core::{
     configuration::{
         Configuration, Embedding, Exception, Guard, Identifiers, Identity, Integrity, Limits, LogLevel,
-        Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving, Shutdown, Tracing,
+        Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving, Shutdown, Tls,
+        Tracing,
     },
     digest::Hash,
 };
 
+use super::TLS_PATH;
 use super::external_service::{embedding_key_path, embedding_service, rerank_key_path};
 use crate::validate::Valid;
 
@@ -45,6 +47,7 @@ fn configuration(valid: &Valid) -> Configuration {
         mcp: valid.mcp.as_ref().map(mcp).unwrap_or_default(),
         limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
         guard: valid.guard.as_ref().map(guard).unwrap_or_default(),
+        tls: valid.tls.as_ref().map(|_| tls()).unwrap_or_default(),
         tracing: valid.tracing.as_ref().map(tracing).unwrap_or_default(),
         ..Configuration::default()
     }
@@ -190,6 +193,12 @@ fn mcp(mcp: &crds::Mcp) -> Mcp {
         server_memory_tools: server_memory_tools.then_some(true),
         server_memory_project,
     }
+}
+
+/// Both ports have the same certificate.
+fn tls() -> Tls {
+    let directory = Some(TLS_PATH.to_owned());
+    Tls { api_directory: directory.clone(), admin_directory: directory }
 }
 
 fn tracing(tracing: &crds::Tracing) -> Tracing {

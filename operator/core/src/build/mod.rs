@@ -35,6 +35,9 @@ use crate::{
     validate::Valid,
 };
 
+/// Directory in the pod with the certificate of the ports.
+pub(crate) const TLS_PATH: &str = "/etc/memory-engine/tls";
+
 /// Adds an annotation with the hash of everything that is applied. If a field is no longer wanted, comparing the wanted
 /// object with the live one does not show this, because someone else may own the field. The changed hash shows it, and
 /// applying again removes the field.

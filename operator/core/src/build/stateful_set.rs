@@ -6,7 +6,7 @@ use k8s_openapi::{
         core::v1::{
             Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, HTTPGetAction,
             LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Probe,
-            ResourceRequirements, SecurityContext, Volume, VolumeMount,
+            ResourceRequirements, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -18,14 +18,17 @@ use k8s_openapi::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    engine_config,
+    TLS_PATH, engine_config,
     external_service::external_services,
     hex, owned,
     pod_settings::{affinity, security_context, toleration, topology_spread},
     value,
 };
 use crate::{
-    names::{self, ADMIN_PORT, ANCHOR_FILE, API_PORT, CONFIG_HASH_ANNOTATION, ENGINE_CONTAINER},
+    names::{
+        self, ADMIN_PORT, ANCHOR_FILE, API_PORT, CONFIG_HASH_ANNOTATION, ENGINE_CONTAINER, PROBE_PORT,
+        PROBE_PORT_NAME,
+    },
     validate::Valid,
 };
 
@@ -123,12 +126,17 @@ fn container(valid: &Valid) -> Container {
         "--listen=[::]:8080",
         "--admin-listen=[::]:8081",
     ];
+    // A kubelet presents no certificate.
+    let probe_listen = valid.tls.is_some().then_some("--probe-listen=[::]:8082");
+    let ports = [port("http", API_PORT), port("admin", ADMIN_PORT)];
+    let probe_port = valid.tls.is_some().then(|| port(PROBE_PORT_NAME, PROBE_PORT));
+    let probed = if valid.tls.is_some() { PROBE_PORT_NAME } else { "admin" };
     Container {
         name: ENGINE_CONTAINER.to_owned(),
         image: Some(valid.image.clone()),
         image_pull_policy: value(&valid.image_pull_policy).as_str().map(str::to_owned),
-        args: Some(args.map(str::to_owned).to_vec()),
-        ports: Some(vec![port("http", API_PORT), port("admin", ADMIN_PORT)]),
+        args: Some(args.into_iter().chain(probe_listen).map(str::to_owned).collect()),
+        ports: Some(ports.into_iter().chain(probe_port).collect()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -148,18 +156,18 @@ fn container(valid: &Valid) -> Container {
             value_from: None,
         }]),
         // A start may take long. Once the engine has started, a process that does not respond is restarted soon.
-        startup_probe: Some(probe("/livez", 1, START_SECONDS_MAX)),
-        liveness_probe: Some(probe("/livez", 10, 6)),
-        readiness_probe: Some(probe("/readyz", 2, 2)),
+        startup_probe: Some(probe(probed, "/livez", 1, START_SECONDS_MAX)),
+        liveness_probe: Some(probe(probed, "/livez", 10, 6)),
+        readiness_probe: Some(probe(probed, "/readyz", 2, 2)),
         ..Container::default()
     }
 }
 
-fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
+fn probe(port: &str, path: &str, period_seconds: i32, failures: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),
-            port: IntOrString::String("admin".to_owned()),
+            port: IntOrString::String(port.to_owned()),
             scheme: Some("HTTP".to_owned()),
             ..HTTPGetAction::default()
         }),
@@ -190,6 +198,7 @@ fn volume_mounts(valid: &Valid) -> Vec<VolumeMount> {
         mount("config", "/etc/memory-engine", Some(true)),
         mount("anchor", ANCHOR_PATH, Some(true)),
     ];
+    mounts.extend(valid.tls.as_ref().map(|_| mount("tls", TLS_PATH, Some(true))));
     mounts.extend(external_services(valid).iter().filter_map(|service| service.key_mount()));
     mounts
 }
@@ -224,6 +233,16 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
             ..Volume::default()
         },
     ];
+    volumes.extend(valid.tls.as_ref().map(|_| Volume {
+        name: "tls".to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(names::certificate_secret(&valid.name).name),
+            // Readable for the group of the volume, which is the engine's.
+            default_mode: Some(0o440),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }));
     volumes.extend(external_services(valid).iter().filter_map(|service| service.key_volume()));
     volumes
 }

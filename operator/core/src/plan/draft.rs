@@ -35,14 +35,15 @@ impl Plan {
     pub fn pushed_anchor(&self) -> Option<&GivenAnchor> {
         self.steps.iter().find_map(|step| match step {
             Step::Call(Call::PushAnchor(given)) => Some(given),
-            Step::Write(_) | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
+            Step::Write(_) | Step::Issue(_) | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
         })
     }
 
     /// Whether the plan changes an object. Recording a newer anchor does not count.
     #[must_use]
     pub fn is_changing(&self) -> bool {
-        self.writes().any(|write| !matches!(write, Write::Record { .. }))
+        let is_issuing = self.steps.iter().any(|step| matches!(step, Step::Issue(_)));
+        is_issuing || self.writes().any(|write| !matches!(write, Write::Record { .. }))
     }
 
     pub(super) fn write(&mut self, write: Write) {
@@ -86,4 +87,14 @@ pub(super) fn plan_release(observed: &Observed, key: &ChildKey, live: &DynamicOb
 /// state.
 pub(super) fn state(live: &DynamicObject) -> Option<(String, String)> {
     Some((live.metadata.uid.clone()?, live.metadata.resource_version.clone()?))
+}
+
+/// Plans the deletion of an object that is no longer wanted.
+pub(super) fn plan_removal_of(observed: &Observed, key: ChildKey, plan: &mut Plan) {
+    let Some(live) = observed.children.get(&key) else { return };
+    if let (true, None, Some((uid, resource_version))) =
+        (is_ours(observed, &key, live), &live.metadata.deletion_timestamp, state(live))
+    {
+        plan.write(Write::Delete { key, uid, resource_version });
+    }
 }

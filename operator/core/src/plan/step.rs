@@ -1,10 +1,11 @@
 //! The steps of a plan: writes to the API server and calls to the engine, each with its precondition.
 
 use engine_core::wire::{DeclaredHold, GivenAnchor, WantMode};
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
-use crate::{names::ChildKey, retry::Bound};
+use crate::{names::ChildKey, retry::Bound, tls::Issuance};
 
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,28 @@ pub enum Step {
     Write(Write),
     /// A call to an engine.
     Call(Call),
+    /// A change of a Secret with a certificate.
+    Issue(Issue),
+}
+
+/// A change of a Secret with a certificate. A plan can be printed, so it has no key: whoever carries it out makes the
+/// certificate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Issue {
+    /// What is issued.
+    pub issuance: Issuance,
+    /// The Secret.
+    pub key: ChildKey,
+    /// The Secret without its data.
+    pub object: Value,
+    /// Whether the Secret exists.
+    pub exists: bool,
+    /// DNS names of the certificate.
+    pub names: Vec<String>,
+    /// Lifetime of the certificate or of the authority.
+    pub lifetime: SignedDuration,
+    /// Why it is issued, for logs.
+    pub because: &'static str,
 }
 
 impl Step {
@@ -21,7 +44,7 @@ impl Step {
     pub fn write(&self) -> Option<&Write> {
         match self {
             Self::Write(write) => Some(write),
-            Self::Call(_) => None,
+            Self::Call(_) | Self::Issue(_) => None,
         }
     }
 
@@ -32,6 +55,7 @@ impl Step {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }),
             Self::Call(_) => true,
+            Self::Issue(_) => false,
         }
     }
 }

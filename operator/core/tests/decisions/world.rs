@@ -198,6 +198,7 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
         not_applied: Vec::new(),
         reasons: Vec::new(),
         configuration: None,
+        tls: None,
     }
 }
 

@@ -1,0 +1,81 @@
+//! The certificates of both ports, which are read again while the engine runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use engine_core::configuration::Tls;
+use engine_core::wire::{PortCertificate, TlsHealth};
+use service::tls::{Clients, ServerTls};
+
+/// Time between two looks at the files. They are a few kilobytes.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The certificates of the ports that have one.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates {
+    /// Of the memory API, whose clients present no certificate.
+    pub(crate) api: Option<Arc<ServerTls>>,
+    /// Of the admin port, whose clients present a certificate.
+    pub(crate) admin: Option<Arc<ServerTls>>,
+}
+
+impl Certificates {
+    /// Reads the certificates.
+    ///
+    /// # Errors
+    /// The files of a directory cannot be used. A port that should have TLS is never served without it.
+    pub(crate) fn open(tls: &Tls) -> anyhow::Result<Certificates> {
+        let open = |directory: &Option<String>, clients| {
+            let open = |directory: &String| ServerTls::open(Path::new(directory), clients).map(Arc::new);
+            directory.as_ref().map(open).transpose()
+        };
+        Ok(Certificates {
+            api: open(&tls.api_directory, Clients::Anonymous).context("tls.apiDirectory")?,
+            admin: open(&tls.admin_directory, Clients::Verified).context("tls.adminDirectory")?,
+        })
+    }
+
+    /// Looks at the files until the process ends, and puts changed ones in force.
+    pub(crate) async fn follow(self: Arc<Certificates>) {
+        let ports = [("api", self.api.clone()), ("admin", self.admin.clone())];
+        let ports: Vec<_> = ports.into_iter().filter_map(|(port, tls)| Some((port, tls?))).collect();
+        let mut reported: Vec<Option<String>> = vec![None; ports.len()];
+        while !ports.is_empty() {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            for ((port, tls), reported) in ports.iter().zip(&mut reported) {
+                let outcome = tokio::task::block_in_place(|| tls.reload());
+                let fault = outcome.as_ref().err().map(ToString::to_string);
+                if outcome.is_ok_and(|changed| changed) {
+                    let (served, _) = tls.served();
+                    tracing::info!(port, serial = served.serial, not_after = %served.not_after, "a new certificate is served");
+                }
+                if let Some(fault) = fault.as_ref().filter(|_| fault != *reported) {
+                    tracing::error!(
+                        port,
+                        fault,
+                        "the changed certificate cannot be used; the one before is served"
+                    );
+                }
+                *reported = fault;
+            }
+        }
+    }
+
+    /// What the ports serve; `None` if no port has TLS.
+    pub(crate) fn health(&self) -> Option<TlsHealth> {
+        let shown = |tls: &Option<Arc<ServerTls>>| {
+            let (served, fault) = tls.as_ref()?.served();
+            Some(PortCertificate {
+                serial: served.serial,
+                sha256: served.sha256.to_string(),
+                not_after: served.not_after,
+                authorities_sha256: served.authorities_sha256.map(|hash| hash.to_string()),
+                fault,
+            })
+        };
+        let health = TlsHealth { api: shown(&self.api), admin: shown(&self.admin) };
+        (health != TlsHealth::default()).then_some(health)
+    }
+}

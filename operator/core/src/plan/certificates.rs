@@ -1,0 +1,105 @@
+//! Plans the changes of the Secrets with the certificates.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Issue, Plan, Step, draft::plan_removal_of};
+use crate::{
+    build::{owned, value},
+    names::{self, ChildKey, ChildKind, ROTATE_AUTHORITY_ANNOTATION},
+    observed::{EngineReport, Observed},
+    ownership::is_ours,
+    tls::{AUTHORITY_LIFETIMES, CERTIFICATE_SECONDS_MAX, Decision, Issuance, TlsView, Wanted, decide},
+    validate::Valid,
+};
+
+/// Kinds whose wanted objects need the certificate: the ConfigMap names its directory, and the pod mounts it.
+pub(super) const NEED_CERTIFICATE: [ChildKind; 2] = [ChildKind::ConfigMap, ChildKind::StatefulSet];
+
+/// Plans the changes. Returns whether the certificate that the spec wants exists, or is issued by this plan.
+pub(super) fn plan_secrets(observed: &Observed, valid: &Valid, plan: &mut Plan) -> bool {
+    let secrets = [names::authority_secret(&valid.name), names::certificate_secret(&valid.name)];
+    let Some(tls) = &valid.tls else {
+        let is_used = observed.writer().pod.as_ref().is_some_and(|pod| pod.has_tls);
+        for key in secrets.into_iter().filter(|_| !is_used) {
+            plan_removal_of(observed, key, plan);
+        }
+        return true;
+    };
+    let foreign =
+        |key: &&ChildKey| observed.children.get(*key).is_some_and(|live| !is_ours(observed, key, live));
+    let conflicts: Vec<ChildKey> = secrets.iter().filter(foreign).cloned().collect();
+    if !conflicts.is_empty() {
+        plan.conflicts.extend(conflicts);
+        return false;
+    }
+    let Some(view) = &observed.tls else { return false };
+    let lifetime = tls.certificate_lifetime_seconds.map_or(CERTIFICATE_SECONDS_MAX, i64::from);
+    let lifetime = SignedDuration::from_secs(lifetime);
+    let decision = decision(observed, view, &valid.name, &valid.namespace);
+    let issues = decision.issue.iter().any(|(issuance, _)| *issuance == Issuance::Certificate);
+    for (issuance, because) in decision.issue {
+        let key = match issuance {
+            Issuance::Certificate | Issuance::Authorities => names::certificate_secret(&valid.name),
+            Issuance::Authority | Issuance::NewAuthority | Issuance::KeepTrusted | Issuance::Retire => {
+                names::authority_secret(&valid.name)
+            }
+        };
+        let lifetime = match issuance {
+            Issuance::Authority | Issuance::NewAuthority => lifetime * AUTHORITY_LIFETIMES,
+            _ => lifetime,
+        };
+        plan.steps.push(Step::Issue(Issue {
+            issuance,
+            exists: observed.children.contains_key(&key),
+            object: value(&k8s_openapi::api::core::v1::Secret {
+                metadata: owned(valid, key.name.clone()),
+                ..Default::default()
+            }),
+            key,
+            names: wanted_names(&valid.name, &valid.namespace),
+            lifetime,
+            because,
+        }));
+    }
+    issues || view.certificate.present().is_some()
+}
+
+/// What has to be issued for an engine.
+pub(crate) fn decision(observed: &Observed, view: &TlsView, name: &str, namespace: &str) -> Decision {
+    let served = match &observed.writer().report {
+        EngineReport::Answered(health) => health.tls.as_ref().and_then(|tls| tls.admin.as_ref()),
+        EngineReport::Unreachable(_) | EngineReport::NotQueried => None,
+    };
+    let engine = &observed.engine;
+    let wanted = Wanted {
+        names: wanted_names(name, namespace),
+        authority_not_before: rotate_before(engine),
+        jitter_per_mille: jitter(engine.metadata.uid.as_deref().unwrap_or_default()),
+    };
+    decide(view, served, &wanted, observed.now)
+}
+
+/// The moment before which an authority is too old. A moment that is not one, or is in the future, is ignored.
+fn rotate_before(engine: &crds::MemoryEngine) -> Option<Timestamp> {
+    let annotations = engine.metadata.annotations.as_ref()?;
+    annotations.get(ROTATE_AUTHORITY_ANNOTATION)?.parse().ok()
+}
+
+/// Names under which clients reach the engine: those of its Services, with the usual forms of the cluster's domain.
+fn wanted_names(name: &str, namespace: &str) -> Vec<String> {
+    let headless = names::headless_service(name);
+    let mut wanted = vec![name.to_owned(), format!("{name}.{namespace}")];
+    for service in [name.to_owned(), headless.clone(), format!("*.{headless}")] {
+        for domain in ["svc", "svc.cluster.local"] {
+            wanted.push(format!("{service}.{namespace}.{domain}"));
+        }
+    }
+    wanted.push("localhost".to_owned());
+    wanted
+}
+
+/// A number from 0 to 1000 that depends on the engine alone.
+fn jitter(uid: &str) -> u16 {
+    let bytes = engine_core::digest::Hash::of(uid.as_bytes()).0;
+    u16::from_be_bytes([bytes[0], bytes[1]]) % 1001
+}

@@ -1,0 +1,9 @@
+//! The certificates of engines: reads them from their Secrets, issues them, and connects with them.
+
+mod clients;
+mod issue;
+mod material;
+
+pub(crate) use clients::Clients;
+pub(crate) use issue::{IssueError, issued};
+pub(crate) use material::{Material, material};
