@@ -10,19 +10,21 @@ use kube::{
 };
 use operator_core::{
     mode::acknowledge_mode,
-    names::{ChildKey, FIELD_MANAGER},
+    names::{ChildKey, FIELD_MANAGER, authority_secret, certificate_secret},
     observed::Observed,
     plan::{
-        Call, Done, Expectation, Failure, NamespaceEnding, Plan, Progress, Request, Step, Write, Written,
-        acknowledge_anchor,
+        Call, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Request, Step, Write,
+        Written, acknowledge_anchor,
     },
 };
 
 use crate::{
     cache::{api, api_resource, slim},
     context::{Context, identity},
-    engine_client::ReportError,
+    engine_client::{ReportError, Target},
     error::{CallError, Error, call},
+    observe::target,
+    tls::{IssueError, issued, material},
 };
 
 /// Carries out the steps that [`Progress`] allows. Returns `observed`, updated with the results of the writes, and the
@@ -54,9 +56,40 @@ pub(crate) async fn apply(
                 record_result(context, &namespace, write, written);
             }
             Step::Call(call) => carry_out(&mut observed, call, context).await,
+            Step::Issue(issue) => {
+                let write = match certificate_write(&observed, issue) {
+                    Ok(write) => write,
+                    Err(error) => {
+                        tracing::error!(engine, %error, because = issue.because, "nothing was issued");
+                        continue;
+                    }
+                };
+                let api = api(&context.client, &api_resource(write.key().kind), Some(&namespace));
+                let answer = send(&api, &write).await.map_err(|error| failure(&error));
+                let written = progress.written(&mut observed, &write, answer, jiff::Timestamp::now());
+                written.map_err(|NamespaceEnding| Error::NamespaceEnding)?;
+                context.metrics.writes.with_label_values(&[write.key().kind.kind(), write.verb()]).inc();
+                tracing::info!(%namespace, object = %write.key(), issued = ?issue.issuance, because = issue.because, "wrote");
+            }
         }
     }
     Ok((observed, progress.done()))
+}
+
+/// The write of a Secret. Neither the write nor its object is logged or kept, because it contains a key.
+fn certificate_write(observed: &Observed, issue: &Issue) -> Result<Write, IssueError> {
+    let engine = &observed.engine.metadata;
+    let (name, namespace) =
+        (engine.name.clone().unwrap_or_default(), engine.namespace.clone().unwrap_or_default());
+    let [authority, certificate] = [authority_secret(&name), certificate_secret(&name)]
+        .map(|key| observed.children.get(&key).map(AsRef::as_ref));
+    let now = jiff::Timestamp::now();
+    let (material, _) = material(authority, certificate, (&name, &namespace), now);
+    let (key, object) = (issue.key.clone(), issued(issue, &material, now)?);
+    Ok(match observed.children.contains_key(&key) {
+        true => Write::Update { key, object, because: issue.because.to_owned() },
+        false => Write::Create { key, object },
+    })
 }
 
 fn failure(error: &CallError) -> Failure {
@@ -67,12 +100,16 @@ async fn carry_out(observed: &mut Observed, call: &Call, context: &Context) {
     match call {
         Call::PushAnchor(given) => push_anchor(observed, given, context).await,
         Call::PushMode(wanted) => {
-            let answer = context.engines.push_mode(&address(observed), wanted).await;
+            let answer =
+                called(observed, context, async |target| context.engines.push_mode(target, wanted).await)
+                    .await;
             mode_answered(observed, answer, context);
         }
         Call::PushHold(hold) => {
             let declared = DeclareHold { hold: hold.clone() };
-            let answer = context.engines.push_hold(&address(observed), &declared).await;
+            let answer =
+                called(observed, context, async |target| context.engines.push_hold(target, &declared).await)
+                    .await;
             mode_answered(observed, answer, context);
         }
     }
@@ -90,13 +127,19 @@ fn mode_answered(observed: &mut Observed, answer: Result<ModeHealth, ReportError
     }
 }
 
-fn address(observed: &Observed) -> String {
-    observed.writer().pod.as_ref().and_then(|pod| pod.ip.clone()).unwrap_or_default()
+/// Calls the engine of the writer.
+async fn called<T>(
+    observed: &Observed,
+    context: &Context,
+    call: impl AsyncFnOnce(&Target) -> Result<T, ReportError>,
+) -> Result<T, ReportError> {
+    let engine = identity(observed.engine.as_ref());
+    call(&target(context, &engine, observed.writer().pod.as_ref())?).await
 }
 
 /// Sends the engine the anchor that its log must extend. If this fails, the next reconcile plans the same call again.
 async fn push_anchor(observed: &mut Observed, given: &GivenAnchor, context: &Context) {
-    match context.engines.push_anchor(&address(observed), given).await {
+    match called(observed, context, async |target| context.engines.push_anchor(target, given).await).await {
         Ok(found) => acknowledge_anchor(observed, given, found),
         Err(error) => {
             context.metrics.report_failures.inc();

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::{
     anchoring::Anchoring, attempts::Attempts, bounds::Bounds, cache::Cache, engine_client::EngineClient,
-    error::Error, failures::Failures, leader::Leadership, metrics::Metrics, options::Options,
+    error::Error, failures::Failures, leader::Leadership, metrics::Metrics, options::Options, tls::Clients,
 };
 
 /// Clients, caches and settings.
@@ -27,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) cache: Cache,
     pub(crate) engines: EngineClient,
+    pub(crate) tls_clients: Clients,
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Recorder,
@@ -51,6 +52,7 @@ impl Context {
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             engines: EngineClient::new(ADMIN_PORT),
+            tls_clients: Clients::default(),
             settings: options.settings(),
             bounds: Bounds::default(),
             anchoring: Anchoring::new(options.anchor_writes_per_second, jiff::Timestamp::now()),
@@ -106,6 +108,7 @@ impl Context {
     pub(crate) fn forget(&self, engine: &str) {
         self.failures.clear(engine);
         self.anchoring.forget(engine);
+        self.tls_clients.forget(engine);
         if let Some((namespace, name)) = engine.split_once('/') {
             self.attempts.forget(namespace, name);
         }

@@ -1,6 +1,6 @@
 //! Client of the engines' administration API.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use engine_core::{
     trace_context::{REQUEST_ID_HEADER, TRACEPARENT_HEADER},
@@ -11,12 +11,17 @@ use engine_core::{
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, StatusCode, body::Bytes};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{
+        Client,
+        connect::{Connect, HttpConnector},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use operator_core::report::{self, Unusable, quoted};
 use serde::de::DeserializeOwned;
 use service::RequestIds;
+
+use crate::tls::TlsClient;
 
 /// Timeout of a request for a report. An engine needs more time only if it has a problem, and a slow engine delays the
 /// reconciles of others.
@@ -32,9 +37,40 @@ pub(crate) struct EngineClient {
     port: u16,
 }
 
+/// An engine to talk to.
+#[derive(Clone)]
+pub(crate) struct Target {
+    /// Address of its pod.
+    pub(crate) ip: String,
+    /// The client for an engine that has TLS.
+    pub(crate) tls: Option<Arc<TlsClient>>,
+}
+
+/// Opens connections to pods.
+pub(crate) fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(REPORT_TIMEOUT));
+    connector
+}
+
+/// A client that keeps connections for a while.
+pub(crate) fn pooled<C>(connector: C) -> Client<C, Full<Bytes>>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        // Shorter than the time after which an engine closes an idle connection (75 s; 10 s in earlier versions; at
+        // least 5 s if configured). A request on a connection that the engine is closing would fail.
+        .pool_idle_timeout(Duration::from_secs(4))
+        .build(connector)
+}
+
 /// Why a request to an engine failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReportError {
+    #[error("the operator has no certificate for it: its Secrets cannot be read or used")]
+    NoCertificate,
     #[error("no answer within {REPORT_TIMEOUT:?}")]
     TimedOut,
     #[error("no connection: {0}")]
@@ -54,24 +90,16 @@ pub(crate) enum ReportError {
 impl EngineClient {
     /// A client for engines with this administration port.
     pub(crate) fn new(port: u16) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(REPORT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            // Shorter than the time after which an engine closes an idle connection (75 s; 10 s in earlier versions; at
-            // least 5 s if configured). A request on a connection that the engine is closing would fail.
-            .pool_idle_timeout(Duration::from_secs(4))
-            .build(connector);
-        Self { client, port }
+        Self { client: pooled(connector()), port }
     }
 
-    /// Requests the report of the engine at the address `ip`.
+    /// Requests the report of the engine .
     ///
     /// # Errors
     /// The engine does not respond in time, or the response is not a report.
-    pub(crate) async fn report(&self, ip: &str) -> Result<Health, ReportError> {
-        let request = Request::get(self.address(ip, "/health")).body(Full::default())?;
-        Ok(report::health(self.exchange(request, &[StatusCode::OK]).await?)?)
+    pub(crate) async fn report(&self, target: &Target) -> Result<Health, ReportError> {
+        let request = Request::get(self.address(target, "/health")).body(Full::default())?;
+        Ok(report::health(self.exchange(target, request, &[StatusCode::OK]).await?)?)
     }
 
     /// Requests the engine's newest checkpoint, with a proof that the checkpoint extends the tree of the given size.
@@ -81,13 +109,13 @@ impl EngineClient {
     /// shorter.
     pub(crate) async fn checkpoint(
         &self,
-        ip: &str,
+        target: &Target,
         extends: Option<u64>,
     ) -> Result<CheckpointAnswer, ReportError> {
         let path =
             extends.map_or_else(|| "/checkpoint".to_owned(), |size| format!("/checkpoint?extends={size}"));
-        let request = Request::get(self.address(ip, &path)).body(Full::default())?;
-        Ok(report::checkpoint(self.exchange(request, &[StatusCode::OK]).await?)?)
+        let request = Request::get(self.address(target, &path)).body(Full::default())?;
+        Ok(report::checkpoint(self.exchange(target, request, &[StatusCode::OK]).await?)?)
     }
 
     /// Sends the engine the anchor that its log must extend. The response contains what the engine found when it
@@ -97,21 +125,25 @@ impl EngineClient {
     /// The engine does not respond in time, or its version does not accept anchors.
     pub(crate) async fn push_anchor(
         &self,
-        ip: &str,
+        target: &Target,
         given: &GivenAnchor,
     ) -> Result<IntegrityHealth, ReportError> {
-        let request = Request::post(self.address(ip, "/anchor"))
+        let request = Request::post(self.address(target, "/anchor"))
             .header("content-type", "application/json")
             .body(Full::from(serde_json::to_vec(given)?))?;
-        Ok(report::integrity(self.exchange(request, &[StatusCode::OK, StatusCode::CONFLICT]).await?)?)
+        Ok(report::integrity(self.exchange(target, request, &[StatusCode::OK, StatusCode::CONFLICT]).await?)?)
     }
 
     /// Sends the engine the wanted mode. The response contains the mode in effect.
     ///
     /// # Errors
     /// The engine does not respond in time, or refuses the mode.
-    pub(crate) async fn push_mode(&self, ip: &str, wanted: &WantMode) -> Result<ModeHealth, ReportError> {
-        self.put_mode(ip, "/mode/wanted", serde_json::to_vec(wanted)?).await
+    pub(crate) async fn push_mode(
+        &self,
+        target: &Target,
+        wanted: &WantMode,
+    ) -> Result<ModeHealth, ReportError> {
+        self.put_mode(target, "/mode/wanted", serde_json::to_vec(wanted)?).await
     }
 
     /// Sends the engine the hold that the resource declares. The response contains the mode in effect.
@@ -120,23 +152,24 @@ impl EngineClient {
     /// The engine does not respond in time, or refuses the hold.
     pub(crate) async fn push_hold(
         &self,
-        ip: &str,
+        target: &Target,
         declared: &DeclareHold,
     ) -> Result<ModeHealth, ReportError> {
-        self.put_mode(ip, "/mode/declared", serde_json::to_vec(declared)?).await
+        self.put_mode(target, "/mode/declared", serde_json::to_vec(declared)?).await
     }
 
-    async fn put_mode(&self, ip: &str, path: &str, body: Vec<u8>) -> Result<ModeHealth, ReportError> {
-        let request = Request::put(self.address(ip, path))
+    async fn put_mode(&self, target: &Target, path: &str, body: Vec<u8>) -> Result<ModeHealth, ReportError> {
+        let request = Request::put(self.address(target, path))
             .header("content-type", "application/json")
             .body(Full::from(body))?;
-        let report: ModeReport = self.exchange(request, &[StatusCode::OK]).await?;
+        let report: ModeReport = self.exchange(target, request, &[StatusCode::OK]).await?;
         Ok(report::mode(report.mode))
     }
 
     /// Sends a request with the ids of the reconcile, so that the lines which the engine logs for it can be found.
     async fn exchange<T: DeserializeOwned>(
         &self,
+        target: &Target,
         mut request: Request<Full<Bytes>>,
         good: &[StatusCode],
     ) -> Result<T, ReportError> {
@@ -147,7 +180,10 @@ impl EngineClient {
             request.headers_mut().insert(name, value.try_into().map_err(hyper::http::Error::from)?);
         }
         let exchange = async {
-            let answer = self.client.request(request).await?;
+            let answer = match &target.tls {
+                Some(client) => client.request(request).await?,
+                None => self.client.request(request).await?,
+            };
             let status = answer.status();
             let body = Limited::new(answer.into_body(), REPORT_BYTES_MAX);
             let bytes = body.collect().await.map_err(|_| ReportError::Body)?.to_bytes();
@@ -160,9 +196,11 @@ impl EngineClient {
         tokio::time::timeout(REPORT_TIMEOUT, exchange).await.map_err(|_| ReportError::TimedOut)?
     }
 
-    fn address(&self, ip: &str, path: &str) -> String {
-        let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-        format!("http://{host}:{}{path}", self.port)
+    fn address(&self, target: &Target, path: &str) -> String {
+        let Target { ip, tls } = target;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let host = if ip.contains(':') { format!("[{ip}]") } else { ip.clone() };
+        format!("{scheme}://{host}:{}{path}", self.port)
     }
 }
 
@@ -196,9 +234,10 @@ mod tests {
         let span = tracing::error_span!(target: REQUEST_SPAN, "reconcile");
         ids.attach_to(&span);
         let client = EngineClient::new(port);
+        let target = Target { ip: "127.0.0.1".to_owned(), tls: None };
         for _ in 0..2 {
             // The answer is not a checkpoint, which does not matter here.
-            let answered = client.checkpoint("127.0.0.1", None).instrument(span.clone()).await;
+            let answered = client.checkpoint(&target, None).instrument(span.clone()).await;
             assert!(matches!(answered, Err(ReportError::Format(_))), "{answered:?}");
         }
         let seen = seen.lock().unwrap();

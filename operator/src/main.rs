@@ -26,6 +26,7 @@ mod mock_api;
 mod observe;
 mod options;
 mod refusals;
+mod tls;
 mod write_status;
 
 use std::{sync::Arc, time::Duration};

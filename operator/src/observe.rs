@@ -11,11 +11,12 @@ use operator_core::{
         expected::{ExpectedHistory, expected_history},
     },
     children::CHILDREN,
-    names::ChildKey,
+    names::{ChildKey, authority_secret, certificate_secret},
     observed::{CheckpointReport, EngineReport, Instance, Observed, StorageClassView},
     pod::PodView,
     role::Role,
     status, storage,
+    tls::{TlsView, Unread},
     validate::Essentials,
 };
 
@@ -23,8 +24,10 @@ use crate::{
     anchoring::AnchorSlot,
     cache::{api, api_resource, slim},
     context::{Context, identity},
+    engine_client::{ReportError, Target},
     error::{CALL_TIMEOUT, CallError, call},
     refusals::pod_refusal,
+    tls::material,
 };
 
 /// Reads the children, pods and reports of an engine. If a read fails, the error is stored for the status, and the log
@@ -55,10 +58,11 @@ pub(crate) async fn observe(
             }
         }
     }
+    observed.tls = secrets(context, &mut observed, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
         let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));
-        let report = report(context, pod.as_ref()).await;
+        let report = report(context, &identity(observed.engine.as_ref()), pod.as_ref()).await;
         observed.instances.insert(role, Instance { pod, report, ..Instance::default() });
     }
     observed.now = jiff::Timestamp::now();
@@ -83,7 +87,7 @@ async fn checkpoints(
         context.anchoring.forget(&engine);
         return CheckpointReport::NotQueried;
     };
-    let ip = observed.writer().pod.as_ref().and_then(|pod| pod.ip.as_deref()).unwrap_or_default();
+    let target = target(context, &engine, observed.writer().pod.as_ref());
     if query.records
         && let AnchorSlot::After { wait, first } = context.anchoring.request_slot(&engine, observed.now)
     {
@@ -96,7 +100,11 @@ async fn checkpoints(
     };
     let mut answers = Vec::new();
     for size in sizes {
-        match context.engines.checkpoint(ip, size).await {
+        let answer = match &target {
+            Ok(target) => context.engines.checkpoint(target, size).await,
+            Err(_) => Err(ReportError::NoCertificate),
+        };
+        match answer {
             Ok(answer) => answers.push((size, answer)),
             Err(error) => {
                 context.metrics.report_failures.inc();
@@ -157,11 +165,57 @@ async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity
     }
 }
 
-async fn report(context: &Context, pod: Option<&PodView>) -> EngineReport {
-    let Some(ip) = pod.filter(|pod| pod.running && !pod.deleting).and_then(|pod| pod.ip.as_deref()) else {
+/// Reads the Secrets of the certificates. They are read in each reconcile, and neither watched nor cached: the operator
+/// has no permission to list Secrets. Returns `None` if the engine has no certificates and wants none.
+async fn secrets(context: &Context, observed: &mut Observed, silent: bool) -> Option<TlsView> {
+    let engine = Arc::clone(&observed.engine);
+    if engine.spec.tls.is_none() && engine.status.as_ref().is_none_or(|status| status.tls.is_none()) {
+        return None;
+    }
+    let namespace = engine.metadata.namespace.clone().unwrap_or_default();
+    let name = engine.metadata.name.clone().unwrap_or_default();
+    let keys = [authority_secret(&name), certificate_secret(&name)];
+    for key in keys.clone() {
+        match child(context, &namespace, &key, silent).await {
+            Ok(Some(object)) => {
+                observed.children.insert(key, object);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%namespace, object = %key, %error, "a Secret could not be read");
+                let is_forbidden = error.api().is_some_and(|status| status.code == 403);
+                let unread = Some(Unread { is_forbidden, text: error.to_string() });
+                return Some(TlsView { unread, ..TlsView::default() });
+            }
+        }
+    }
+    let [authority, certificate] = keys.map(|key| observed.children.get(&key).map(AsRef::as_ref));
+    let (material, view) = material(authority, certificate, (&name, &namespace), observed.now);
+    // Keeps the client for the calls of this reconcile.
+    let _kept = context.tls_clients.of((&namespace, &name), &material, observed.now);
+    Some(view)
+}
+
+/// The engine in a pod. A pod that was started with TLS is never called without it.
+pub(crate) fn target(context: &Context, engine: &str, pod: Option<&PodView>) -> Result<Target, ReportError> {
+    let ip = pod.and_then(|pod| pod.ip.clone()).unwrap_or_default();
+    let tls = pod.is_some_and(|pod| pod.has_tls).then(|| context.tls_clients.known(engine));
+    match tls {
+        None => Ok(Target { ip, tls: None }),
+        Some(Some(client)) => Ok(Target { ip, tls: Some(client) }),
+        Some(None) => Err(ReportError::NoCertificate),
+    }
+}
+
+async fn report(context: &Context, engine: &str, pod: Option<&PodView>) -> EngineReport {
+    if pod.is_none_or(|pod| !pod.running || pod.deleting || pod.ip.is_none()) {
         return EngineReport::NotQueried;
+    }
+    let answer = match target(context, engine, pod) {
+        Ok(target) => context.engines.report(&target).await,
+        Err(error) => Err(error),
     };
-    match context.engines.report(ip).await {
+    match answer {
         Ok(health) => EngineReport::Answered(Box::new(health)),
         Err(error) => {
             context.metrics.report_failures.inc();

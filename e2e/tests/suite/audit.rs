@@ -53,7 +53,21 @@ struct Annotations {
     decision: Option<String>,
 }
 
+/// Begin of the names of namespaces without permission on Secrets at their beginning or at their end.
+const TLS_NAMESPACES: &str = "t-tls";
+/// Namespace of the test that gives the permission late.
+pub(crate) const FORBIDDEN: &str = "tls-forbidden";
+
 impl Entry {
+    /// Returns true if a test wants the API server to deny this request.
+    pub(crate) fn is_denied_on_purpose(&self) -> bool {
+        let object = self.object_ref.as_ref();
+        object.is_some_and(|object| {
+            let namespace = object.namespace.as_deref().unwrap_or_default();
+            object.resource == "secrets" && namespace.starts_with(TLS_NAMESPACES)
+        })
+    }
+
     /// Returns true if the API server denied the request to the user.
     pub(crate) fn denied(&self) -> bool {
         self.annotations.decision.as_deref() == Some("forbid")

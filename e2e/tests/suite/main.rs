@@ -20,4 +20,5 @@ mod repair;
 mod restore;
 mod shape;
 mod storage;
+mod tls;
 mod world;

@@ -22,11 +22,13 @@ pub enum ConditionType {
     ReadsEnabled,
     /// The engine knows and applies every part of its configuration.
     ConfigurationApplied,
+    /// The ports serve the certificate that they should.
+    TLSReady,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -35,6 +37,7 @@ impl ConditionType {
         Self::ProjectionReady,
         Self::ReadsEnabled,
         Self::ConfigurationApplied,
+        Self::TLSReady,
     ];
 
     /// Spelling in the status.
@@ -49,6 +52,7 @@ impl ConditionType {
             Self::ProjectionReady => "ProjectionReady",
             Self::ReadsEnabled => "ReadsEnabled",
             Self::ConfigurationApplied => "ConfigurationApplied",
+            Self::TLSReady => "TLSReady",
         }
     }
 }
@@ -173,11 +177,25 @@ pub enum Reason {
     DependencySlow,
     /// The annotation that forces the mode is not valid.
     ForceModeInvalid,
+    /// The spec wants no TLS.
+    TlsDisabled,
+    /// The operator has no permission on Secrets in the namespace.
+    SecretsForbidden,
+    /// The Secrets with the certificates could not be read.
+    SecretsUnreadable,
+    /// There is no certificate yet.
+    CertificatePending,
+    /// A port does not serve the certificate that it should.
+    CertificateNotServed,
+    /// A renewed certificate is on its way to the pod.
+    CertificateRenewing,
+    /// The ports serve the certificate.
+    CertificateServed,
 }
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 65] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -236,6 +254,13 @@ impl Reason {
         Self::DependencyFailing,
         Self::DependencySlow,
         Self::ForceModeInvalid,
+        Self::TlsDisabled,
+        Self::SecretsForbidden,
+        Self::SecretsUnreadable,
+        Self::CertificatePending,
+        Self::CertificateNotServed,
+        Self::CertificateRenewing,
+        Self::CertificateServed,
     ];
 
     /// The reason with this spelling.

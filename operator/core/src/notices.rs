@@ -17,13 +17,14 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 6] = [
+const WATCHED: [(ConditionType, &str); 7] = [
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::LogIntegrity, "True"),
     (ConditionType::ReadsEnabled, "True"),
     (ConditionType::Ready, "True"),
     (ConditionType::Stalled, "False"),
     (ConditionType::StorageReady, "True"),
+    (ConditionType::TLSReady, "True"),
 ];
 
 /// The events for the change from `before` to `after`. Conditions that changed with the same reason cause only one
@@ -43,8 +44,9 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
         };
         // A change to the normal status or to `Unknown` causes no event, except for Ready and for reads that return.
         let returned = kind == ConditionType::ReadsEnabled && is_end_of_force(old.as_ref(), &new);
-        let silent =
-            kind != ConditionType::Ready && !returned && (new.status == good || new.status == "Unknown");
+        let wants_none = new.reason == Reason::TlsDisabled.as_str();
+        let silent = wants_none
+            || kind != ConditionType::Ready && !returned && (new.status == good || new.status == "Unknown");
         let changed = old.is_none_or(|old| (old.status, old.reason) != (new.status, new.reason));
         if changed && !silent && notices.iter().all(|said| said.reason != notice.reason) {
             notices.push(notice);
@@ -85,8 +87,9 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 10] = [
+    const EXPECTED: [&str; 11] = [
         "Applying",
+        "CertificatePending",
         "ModePending",
         "ModeWithoutReads",
         "PodStarting",
@@ -106,6 +109,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::ProjectionReady
         | ConditionType::ReadsEnabled
         | ConditionType::ConfigurationApplied
+        | ConditionType::TLSReady
         | ConditionType::Reconciling => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())

@@ -15,6 +15,7 @@ mod reconciling;
 mod report;
 mod stalled;
 mod table;
+mod tls;
 mod volume;
 
 use crds::{Endpoints, MemoryEngineStatus, Phase};
@@ -60,13 +61,15 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         projection: projection_status(observed, log.as_ref()),
         log,
         storage: storage_status(observed).or(before.storage),
+        tls: tls::tls_status(observed),
         conditions: conditions.to_vec(),
     }
 }
 
 fn endpoints(observed: &Observed) -> Endpoints {
     let namespace = observed.engine.metadata.namespace.as_deref().unwrap_or_default();
-    Endpoints { api: format!("http://{}.{namespace}.svc:{API_PORT}", name(observed)) }
+    let scheme = if observed.engine.spec.tls.is_some() { "https" } else { "http" };
+    Endpoints { api: format!("{scheme}://{}.{namespace}.svc:{API_PORT}", name(observed)) }
 }
 
 /// Summarises the state in one word, derived from the three kstatus conditions.

@@ -69,6 +69,12 @@ impl Clients {
         Some(client)
     }
 
+    /// The client of an engine that the last reading of its Secrets has given.
+    pub(crate) fn known(&self, engine: &str) -> Option<Arc<TlsClient>> {
+        let clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.get(engine).map(|known| Arc::clone(&known.client))
+    }
+
     /// Removes the client of an engine that no longer exists.
     pub(crate) fn forget(&self, engine: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
@@ -108,7 +114,9 @@ fn client(
         .with_tls_config(config)
         .https_only()
         // The operator connects to the address of a pod, and verifies the name of its Service.
-        .with_server_name_resolver(FixedServerNameResolver::new(ServerName::try_from(server.to_owned()).ok()?))
+        .with_server_name_resolver(FixedServerNameResolver::new(
+            ServerName::try_from(server.to_owned()).ok()?,
+        ))
         .enable_http1()
         .wrap_connector(http);
     Some(pooled(https))

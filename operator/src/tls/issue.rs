@@ -36,31 +36,29 @@ pub(super) struct Pair {
     pub(super) key: String,
 }
 
-/// Carries out an issuance: returns the Secret, and updates `material` to its content.
+/// Carries out an issuance: returns the Secret.
 ///
 /// # Errors
 /// The library fails, or the Secrets have changed since the plan was made.
-pub(crate) fn issued(issue: &Issue, material: &mut Material, now: Timestamp) -> Result<Value, IssueError> {
+pub(crate) fn issued(issue: &Issue, material: &Material, now: Timestamp) -> Result<Value, IssueError> {
     let mut object = issue.object.clone();
     let (kind, data) = match issue.issuance {
         Issuance::Certificate | Issuance::Authorities => {
             let texts = certificate(issue, material, now)?;
             let data = [
-                (CERTIFICATE_FILE, texts.certificate.clone()),
-                (KEY_FILE, texts.key.clone()),
-                (AUTHORITIES_FILE, texts.authorities.clone()),
+                (CERTIFICATE_FILE, texts.certificate),
+                (KEY_FILE, texts.key),
+                (AUTHORITIES_FILE, texts.authorities),
             ];
-            material.certificate = Some(texts);
             ("kubernetes.io/tls", encoded(data))
         }
         Issuance::Authority | Issuance::NewAuthority | Issuance::KeepTrusted | Issuance::Retire => {
             let texts = authority(issue, material, now)?;
-            let data = [(AUTHORITY, texts.certificate.clone()), (AUTHORITY_KEY, texts.key.clone())];
-            let retired = (!texts.retired.is_empty()).then(|| (RETIRED, texts.retired.clone()));
-            let retired_key = texts.retired_key.clone().map(|key| (RETIRED_KEY, key));
-            let data = encoded(data.into_iter().chain(retired).chain(retired_key));
-            material.authority = Some(texts);
-            ("Opaque", data)
+            let data = [(AUTHORITY, texts.certificate), (AUTHORITY_KEY, texts.key)];
+            let retired = Some(texts.retired).filter(|retired| !retired.is_empty());
+            let retired = retired.map(|retired| (RETIRED, retired));
+            let retired_key = texts.retired_key.map(|key| (RETIRED_KEY, key));
+            ("Opaque", encoded(data.into_iter().chain(retired).chain(retired_key)))
         }
     };
     object["type"] = kind.into();
@@ -92,7 +90,11 @@ fn authority(issue: &Issue, material: &Material, now: Timestamp) -> Result<Autho
         }
         Issuance::KeepTrusted => {
             let trusted = material.certificate.as_ref().ok_or(IssueError::Changed)?.authorities.clone();
-            AuthorityTexts { retired: trusted, retired_key: None, ..before.ok_or(IssueError::Changed)?.clone() }
+            AuthorityTexts {
+                retired: trusted,
+                retired_key: None,
+                ..before.ok_or(IssueError::Changed)?.clone()
+            }
         }
         Issuance::Retire => {
             let before = before.ok_or(IssueError::Changed)?.clone();

@@ -118,7 +118,8 @@ fn parsed(pem: &str, name: &str) -> Result<Vec<Certificate>, String> {
 }
 
 fn first(pem: &str, key: &str, name: &str) -> Result<Certificate, String> {
-    let certificate = parsed(pem, name)?.into_iter().next().ok_or_else(|| format!("{name} has no certificate"))?;
+    let certificate =
+        parsed(pem, name)?.into_iter().next().ok_or_else(|| format!("{name} has no certificate"))?;
     let pair = KeyPair::from_pem(key).map_err(|_| format!("the key of {name} is not a private key"))?;
     let public = rcgen::PublicKeyData::subject_public_key_info(&pair);
     if Hash::of(&public) == certificate.key_sha256 {
@@ -159,9 +160,14 @@ fn certificate_view(
 
 /// Whether one of these authorities vouches for a certificate under this name.
 fn is_signed(certificate: &str, authorities: &str, name: &str, now: jiff::Timestamp) -> bool {
-    let (Some(chain), Some(roots)) = (certificates(certificate.as_bytes()), roots([authorities])) else { return false };
-    let (Some((first, rest)), Ok(name)) = (chain.split_first(), ServerName::try_from(name)) else { return false };
-    let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build() else {
+    let (Some(chain), Some(roots)) = (certificates(certificate.as_bytes()), roots([authorities])) else {
+        return false;
+    };
+    let (Some((first, rest)), Ok(name)) = (chain.split_first(), ServerName::try_from(name)) else {
+        return false;
+    };
+    let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()
+    else {
         return false;
     };
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();

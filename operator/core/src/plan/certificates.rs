@@ -50,7 +50,6 @@ pub(super) fn plan_secrets(observed: &Observed, valid: &Valid, plan: &mut Plan) 
         };
         plan.steps.push(Step::Issue(Issue {
             issuance,
-            exists: observed.children.contains_key(&key),
             object: value(&k8s_openapi::api::core::v1::Secret {
                 metadata: owned(valid, key.name.clone()),
                 ..Default::default()

@@ -28,8 +28,6 @@ pub struct Issue {
     pub key: ChildKey,
     /// The Secret without its data.
     pub object: Value,
-    /// Whether the Secret exists.
-    pub exists: bool,
     /// DNS names of the certificate.
     pub names: Vec<String>,
     /// Lifetime of the certificate or of the authority.

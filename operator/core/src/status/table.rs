@@ -7,12 +7,12 @@ use super::{
     facts::Facts,
     integrity,
     projection::{self, is_failed},
-    reads, ready, reconciling, report, stalled, volume,
+    reads, ready, reconciling, report, stalled, tls, volume,
 };
 use crate::conditions::{
     ConditionType::{
         self, ConfigurationApplied, LogIntegrity, ProjectionReady, ReadsEnabled, Ready, Reconciling, Stalled,
-        StorageReady,
+        StorageReady, TLSReady,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -73,7 +73,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 8] = [
+pub(super) const TABLE: [Row; 9] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -161,12 +161,38 @@ pub(super) const TABLE: [Row; 8] = [
         ],
     },
     Row {
+        kind: TLSReady,
+        rules: &[
+            Decides(&[TlsDisabled], tls::disabled),
+            Decides(&[SecretsForbidden, SecretsUnreadable], tls::unread),
+            Decides(&[CertificatePending], tls::pending),
+            Decides(&[PodStarting], report::of_an_old_pod),
+            Decides(
+                &[
+                    TlsDisabled,
+                    SecretsForbidden,
+                    SecretsUnreadable,
+                    CertificatePending,
+                    CertificateNotServed,
+                    CertificateRenewing,
+                    CertificateServed,
+                    EngineStarting,
+                    PodStarting,
+                ],
+                |facts| report::missing(facts, TLSReady),
+            ),
+            Decides(&[CertificateNotServed, CertificateRenewing], tls::not_served),
+            Decides(&[CertificateServed], tls::served),
+        ],
+    },
+    Row {
         kind: Stalled,
         rules: &[
             Decides(&[InvalidSpec], stalled::invalid),
             Decides(&[NameConflict], stalled::name_conflict),
             Decides(&[ApplyRefused, Contested], stalled::not_applied),
             Follows(Truth::True, StorageReady, Reasons::These(STORAGE_OBSTACLES), always),
+            Follows(Truth::True, TLSReady, Reasons::These(&[SecretsForbidden]), always),
             Decides(&[ForceModeInvalid], stalled::bad_annotation),
             Follows(Truth::True, LogIntegrity, Reasons::Any, stalled::is_log_known_bad),
             Decides(

@@ -5,6 +5,8 @@
 //! both, then the certificate is issued again, and at last the old authority is removed.
 
 mod decide;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use decide::{Decision, Issuance, RotationPhase, Wanted, decide};
