@@ -1,12 +1,11 @@
 //! `memory-engine serve`: starts an engine, serves both ports until a signal arrives, and shuts down gracefully.
 
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
 use engine_core::mode::Mode;
 use engine_core::policy::Policy;
@@ -22,6 +21,7 @@ use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::modes;
 use crate::pseudonyms::KeyFault;
+use crate::regular_file;
 use service::listen;
 
 /// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
@@ -87,19 +87,16 @@ pub(crate) async fn serve(
     let buckets = Buckets::new(config.limits.rate());
     tokio::spawn(follow_configuration(watch, Arc::clone(&engine), buckets.clone(), set_level));
     let keep_alive = Duration::from_secs(config.limits.keep_alive_seconds());
+    let access = Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref());
     let clients = api::serve(
         listener,
-        api::routes(
-            Arc::clone(&engine),
-            &Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref()),
-            buckets,
-        ),
+        api::routes(Arc::clone(&engine), &access, buckets),
         config.limits.connections_per_address(),
         keep_alive,
     );
     let platform = api::serve(
         admin_listener,
-        api::admin_routes(Arc::clone(&engine)),
+        api::admin_routes(Arc::clone(&engine), Arc::new(access)),
         CONNECTIONS_PER_ADDRESS_DEFAULT,
         keep_alive,
     );
@@ -166,13 +163,8 @@ async fn look_at_pseudonym_key(engine: Arc<Engine>) {
 /// Reads the anchor. An anchor that cannot be read prevents the start, because without an anchor a log that lost its
 /// tail looks complete.
 fn read_anchor(path: &Path) -> anyhow::Result<GivenAnchor> {
-    let file = std::fs::File::open(path).with_context(|| format!("cannot read the anchor {path:?}"))?;
-    let mut text = Vec::new();
-    file.take(ANCHOR_BYTES_MAX + 1).read_to_end(&mut text).context("cannot read the anchor")?;
-    ensure!(
-        text.len() as u64 <= ANCHOR_BYTES_MAX,
-        "the anchor {path:?} is too large: an anchor has at most {ANCHOR_BYTES_MAX} bytes"
-    );
+    let text = regular_file::read(path, ANCHOR_BYTES_MAX)
+        .with_context(|| format!("cannot read the anchor {path:?}"))?;
     let given =
         engine_core::request::parse(&text).with_context(|| format!("the anchor {path:?} cannot be read"))?;
     engine_core::anchor::check_form(&given)
