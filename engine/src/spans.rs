@@ -2,6 +2,7 @@
 //! databases and the Model Context Protocol. They have names, numbers and codes of the program, never a text of a
 //! client.
 
+use engine_core::trace_context::TraceParent;
 use service::{REQUEST_SPAN, RequestIds, STAGE_SPAN};
 use tracing::Span;
 use tracing::field::Empty;
@@ -26,9 +27,10 @@ pub(crate) fn of_request(ids: RequestIds, method: &'static str, route: &str) -> 
     (span, ids)
 }
 
-/// Begins the span of a call that comes over standard input.
-pub(crate) fn of_call() -> Span {
+/// Begins the span of a call that comes over standard input, or from a caller that sent its trace context.
+pub(crate) fn of_call(caller: Option<TraceParent>) -> Span {
     let ids = RequestIds::made();
+    let ids = caller.map_or(ids.clone(), |caller| ids.called_by(caller));
     let span = tracing::error_span!(
         target: REQUEST_SPAN,
         "request",
@@ -86,15 +88,26 @@ pub(crate) fn of_invalidation() -> Span {
     )
 }
 
-/// Begins the span of a call of a tool. `tool` is a name of the table of tools.
-pub(crate) fn of_tool(tool: &'static str) -> Span {
-    tracing::info_span!(
-        target: STAGE_SPAN,
-        "tool",
-        otel.kind = "server",
-        otel.name = format_args!("tools/call {tool}"),
-        mcp.method.name = "tools/call",
-        gen_ai.operation.name = "execute_tool",
-        gen_ai.tool.name = tool,
-    )
+/// Begins the span of a call of a tool. `tool` is a name of the table of tools. A caller that sent its trace context in
+/// the message is the parent of the span, whoever sent the request that the message was in.
+pub(crate) fn of_tool(tool: &'static str, caller: Option<TraceParent>) -> Span {
+    macro_rules! span {
+        ($target:expr, $level:ident) => {
+            tracing::$level!(
+                target: $target,
+                "tool",
+                otel.kind = "server",
+                otel.name = format_args!("tools/call {tool}"),
+                mcp.method.name = "tools/call",
+                gen_ai.operation.name = "execute_tool",
+                gen_ai.tool.name = tool,
+            )
+        };
+    }
+    let Some(caller) = caller else { return span!(STAGE_SPAN, info_span) };
+    let ids = RequestIds::current().unwrap_or_else(RequestIds::made).called_by(caller);
+    // A span of a request, so that the log has the caller's trace also if no traces are sent.
+    let span = span!(REQUEST_SPAN, error_span);
+    join(&span, ids).attach_to(&span);
+    span
 }

@@ -91,6 +91,12 @@ impl RequestIds {
         RequestIds(Arc::new(Ids { request: self.0.request.clone(), parent, has_caller: self.0.has_caller }))
     }
 
+    /// The same request, as a part of a trace that another caller sent.
+    #[must_use]
+    pub fn called_by(&self, parent: TraceParent) -> RequestIds {
+        RequestIds(Arc::new(Ids { request: self.0.request.clone(), parent, has_caller: true }))
+    }
+
     /// Attaches the identifiers to a span. Does nothing if nobody records the span.
     pub fn attach_to(&self, span: &Span) {
         span.with_subscriber(|(id, subscriber)| {
