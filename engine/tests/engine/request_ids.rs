@@ -62,6 +62,24 @@ fn every_answer_has_the_id_of_its_request() {
 }
 
 #[test]
+fn a_head_that_cannot_be_read_has_the_id_of_its_answer_in_the_log() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::spawn_with(data.path(), &["--set".as_ref(), "log.level=debug".as_ref()]);
+    for head in
+        ["GET / HTTP/1.1 what is this\r\n\r\n", "GET /\u{1} HTTP/1.1\r\n\r\n", "\r\nno request\r\n\r\n"]
+    {
+        let mut broken = engine.connect();
+        broken.raw(head.as_bytes()).unwrap();
+        let answer = broken.answer().unwrap();
+        assert_eq!(answer.status, 400, "{head}");
+        let id = id_of(&answer);
+        let refused = line(&engine, "a connection is refused or ended", &id);
+        let why = line(&engine, "the head of a request cannot be read", &id);
+        assert!(why["fault"].is_string() && why["trace_id"] == refused["trace_id"], "{why} {refused}");
+    }
+}
+
+#[test]
 fn lines_of_other_threads_and_audit_lines_have_the_ids() {
     let data = tempfile::tempdir().unwrap();
     let engine = Running::start(data.path());
