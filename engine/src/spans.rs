@@ -7,39 +7,38 @@ use service::{REQUEST_SPAN, RequestIds, STAGE_SPAN};
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::traces::join;
+use crate::traces::begin;
 
 /// Begins the span of an HTTP request. `method` and `route` are words of the program, never texts of a client.
-pub(crate) fn of_request(ids: RequestIds, method: &'static str, route: &str) -> (Span, RequestIds) {
-    let span = tracing::error_span!(
-        target: REQUEST_SPAN,
-        "request",
-        otel.kind = "server",
-        otel.name = format_args!("{method} {route}"),
-        http.request.method = method,
-        http.route = route,
-        http.response.status_code = Empty,
-        otel.status_code = Empty,
-        request_id = ids.request(),
-    );
-    let ids = join(&span, ids);
-    ids.attach_to(&span);
-    (span, ids)
+pub(crate) fn of_request(ids: &RequestIds, method: &'static str, route: &str) -> Span {
+    begin(ids, || {
+        tracing::error_span!(
+            target: REQUEST_SPAN,
+            "request",
+            otel.kind = "server",
+            otel.name = format_args!("{method} {route}"),
+            http.request.method = method,
+            http.route = route,
+            http.response.status_code = Empty,
+            otel.status_code = Empty,
+            request_id = ids.request(),
+        )
+    })
 }
 
 /// Begins the span of a call that comes over standard input, or from a caller that sent its trace context.
 pub(crate) fn of_call(caller: Option<TraceParent>) -> Span {
     let ids = RequestIds::made();
     let ids = caller.map_or(ids.clone(), |caller| ids.called_by(caller));
-    let span = tracing::error_span!(
-        target: REQUEST_SPAN,
-        "request",
-        otel.kind = "server",
-        otel.name = "call",
-        request_id = ids.request(),
-    );
-    join(&span, ids).attach_to(&span);
-    span
+    begin(&ids, || {
+        tracing::error_span!(
+            target: REQUEST_SPAN,
+            "request",
+            otel.kind = "server",
+            otel.name = "call",
+            request_id = ids.request(),
+        )
+    })
 }
 
 /// Records how a request was answered.
@@ -107,7 +106,5 @@ pub(crate) fn of_tool(tool: &'static str, caller: Option<TraceParent>) -> Span {
     let Some(caller) = caller else { return span!(STAGE_SPAN, info_span) };
     let ids = RequestIds::current().unwrap_or_else(RequestIds::made).called_by(caller);
     // A span of a request, so that the log has the caller's trace also if no traces are sent.
-    let span = span!(REQUEST_SPAN, error_span);
-    join(&span, ids).attach_to(&span);
-    span
+    begin(&ids, || span!(REQUEST_SPAN, error_span))
 }
