@@ -18,6 +18,7 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::bench::{BenchArgs, bench};
+use crate::causes::with_causes;
 use crate::config::{ConfigArgs, Sources, Watch};
 use crate::config_command::{self, ConfigCommandArgs};
 use crate::doctor;
@@ -160,7 +161,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|fault| {
-        eprintln!("memory-engine: {}", scrubbed(&format!("{fault:#}")));
+        eprintln!("memory-engine: {}", scrubbed(&with_causes(&fault)));
         ExitCode::from(CANNOT_RUN)
     })
 }

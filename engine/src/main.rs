@@ -9,13 +9,14 @@
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] converts faults to
 //! errors for clients.
 //!
-//! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forget_listeners`],
-//! [`memory_limit`], [`metrics`], [`modes`], [`spans`] and [`traces`].
+//! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`causes`],
+//! [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`regular_file`], [`spans`] and [`traces`].
 
 mod admin_client;
 mod api;
 mod bench;
 mod cache;
+mod causes;
 mod certificates;
 mod cli;
 mod config;
@@ -35,6 +36,7 @@ mod policy_gate;
 mod pseudonyms;
 mod rebuild;
 mod refusal;
+mod regular_file;
 mod serve;
 mod spans;
 mod traces;

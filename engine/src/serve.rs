@@ -1,12 +1,11 @@
 //! `memory-engine serve`: starts an engine, serves both ports until a signal arrives, and shuts down gracefully.
 
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use axum::Router;
 use engine_core::configuration::Limits;
 use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
@@ -25,6 +24,7 @@ use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::modes;
 use crate::pseudonyms::KeyFault;
+use crate::regular_file;
 use service::listen;
 
 /// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
@@ -96,7 +96,10 @@ pub(crate) async fn serve(
     tokio::spawn(follow_configuration(watch, Arc::clone(&engine), buckets.clone(), set_level));
     let limits = (config.limits.clone(), Duration::from_secs(config.limits.keep_alive_seconds()));
     let access = Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref());
-    let routes = api::routes(Arc::clone(&engine), &access, buckets);
+    let routes = (
+        api::routes(Arc::clone(&engine), &access, buckets),
+        api::admin_routes(Arc::clone(&engine), Arc::new(access)),
+    );
     let ports = listeners.serve(&engine, routes, &certificates, &limits);
     let mut told = async || {
         tokio::select! {
@@ -146,7 +149,7 @@ impl Listeners {
     fn serve(
         self,
         engine: &Arc<Engine>,
-        routes: Router,
+        (routes, admin_routes): (Router, Router),
         certificates: &Certificates,
         (limits, keep_alive): &(Limits, Duration),
     ) -> Ports {
@@ -155,7 +158,7 @@ impl Listeners {
         let platform = |listener, tls, routes| {
             api::serve((listener, tls), routes, CONNECTIONS_PER_ADDRESS_DEFAULT, *keep_alive)
         };
-        let admin = platform(admin, certificates.admin.clone(), api::admin_routes(Arc::clone(engine)));
+        let admin = platform(admin, certificates.admin.clone(), admin_routes);
         let probes = probes.map(|probes| platform(probes, None, api::probe_routes(Arc::clone(engine))));
         Ports {
             clients: api::serve(clients, routes, limits.connections_per_address(), *keep_alive),
@@ -210,13 +213,8 @@ async fn look_at_pseudonym_key(engine: Arc<Engine>) {
 /// Reads the anchor. An anchor that cannot be read prevents the start, because without an anchor a log that lost its
 /// tail looks complete.
 fn read_anchor(path: &Path) -> anyhow::Result<GivenAnchor> {
-    let file = std::fs::File::open(path).with_context(|| format!("cannot read the anchor {path:?}"))?;
-    let mut text = Vec::new();
-    file.take(ANCHOR_BYTES_MAX + 1).read_to_end(&mut text).context("cannot read the anchor")?;
-    ensure!(
-        text.len() as u64 <= ANCHOR_BYTES_MAX,
-        "the anchor {path:?} is too large: an anchor has at most {ANCHOR_BYTES_MAX} bytes"
-    );
+    let text = regular_file::read(path, ANCHOR_BYTES_MAX)
+        .with_context(|| format!("cannot read the anchor {path:?}"))?;
     let given =
         engine_core::request::parse(&text).with_context(|| format!("the anchor {path:?} cannot be read"))?;
     engine_core::anchor::check_form(&given)

@@ -85,10 +85,10 @@ impl RequestIds {
         recorded.or_else(|| RequestIds::current().map(|ids| ids.parent()))
     }
 
-    /// The same request, with another span as the parent of requests to other services.
+    /// The same request, as a part of a trace that another caller sent.
     #[must_use]
-    pub fn with_parent(&self, parent: TraceParent) -> RequestIds {
-        RequestIds(Arc::new(Ids { request: self.0.request.clone(), parent, has_caller: self.0.has_caller }))
+    pub fn called_by(&self, parent: TraceParent) -> RequestIds {
+        RequestIds(Arc::new(Ids { request: self.0.request.clone(), parent, has_caller: true }))
     }
 
     /// Attaches the identifiers to a span. Does nothing if nobody records the span.

@@ -40,14 +40,14 @@ impl Connection {
     }
 
     pub(super) fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: engine\r\n\r\n"), b"")
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"), b"")
     }
 
     /// Posts JSON; `key` is the `Idempotency-Key`.
     pub(super) fn post(&mut self, path: &str, key: Option<&str>, body: &[u8]) -> io::Result<Answer> {
         let key = key.map_or_else(String::new, |key| format!("idempotency-key: {key}\r\n"));
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: engine\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{key}\r\n",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{key}\r\n",
             body.len()
         );
         self.send(&head, body)

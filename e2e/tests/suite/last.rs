@@ -21,8 +21,11 @@ async fn the_operator_used_every_permission_and_was_denied_nothing() -> Result<(
         return Ok(());
     }
     let requests = audit::requests_of(OPERATOR, BEGINNING)?;
-    let denied: Vec<String> =
-        requests.iter().filter(|entry| entry.denied() && !entry.is_denied_on_purpose()).map(ToString::to_string).collect();
+    let denied: Vec<String> = requests
+        .iter()
+        .filter(|entry| entry.denied() && !entry.is_denied_on_purpose())
+        .map(ToString::to_string)
+        .collect();
     let granted = granted(&cluster.client()).await?;
     let used = audit::permissions_used(BEGINNING)?;
     let unused: Vec<_> = granted.difference(&used).collect();

@@ -92,7 +92,8 @@ async fn an_engine_has_tls_and_a_new_authority_fails_no_request() {
         ensure!(refused.contains("curl"), "a client without a certificate: {refused}");
 
         let pod = world.pod_uid("notes").await?;
-        let moment = json!({"metadata": {"annotations": {"memoryengine.io/rotate-authority": Timestamp::now()}}});
+        let moment =
+            json!({"metadata": {"annotations": {"memoryengine.io/rotate-authority": Timestamp::now()}}});
         world.api::<MemoryEngine>().patch("notes", &PatchParams::default(), &Patch::Merge(&moment)).await?;
         rotated(world, &head, &first).await?;
         ensure!(world.pod_uid("notes").await? == pod, "the pod was replaced");

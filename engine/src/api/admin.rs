@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Limited};
 
 use super::parameters::Parameters;
 use crate::engine::Engine;
-use crate::engine::checks::{LIVENESS, READINESS, READS, WRITES, report};
+use crate::engine::checks::{Check, LIVENESS, READINESS, READS, WRITES, report};
 use crate::operations::{not_open, texts};
 use crate::refusal::{Refusal, ended, internal};
 use engine_log::{KeyRotated, Rotated};
@@ -42,14 +42,11 @@ pub(super) async fn livez(State(engine): State<Arc<Engine>>, RawQuery(query): Ra
 }
 
 /// Responds with 200 if the engine can serve requests; with `for=reads` or `for=writes`, if exactly that is possible
-/// now. With the parameter `verbose`, lists the checks.
+/// now. With the parameter `verbose`, lists the checks. Another value of `for` is refused: a program that waits for
+/// something else must not be told that it is there.
 pub(super) async fn readyz(State(engine): State<Arc<Engine>>, RawQuery(query): RawQuery) -> Probe {
-    let has =
-        |wanted: &str| query.as_deref().is_some_and(|query| query.split('&').any(|pair| pair == wanted));
-    let checks = match (has("for=reads"), has("for=writes")) {
-        (true, _) => READS,
-        (_, true) => WRITES,
-        _ => READINESS,
+    let Some(checks) = wanted_checks(query.as_deref().unwrap_or_default()) else {
+        return (StatusCode::BAD_REQUEST, "the parameter `for` must be reads or writes, once\n".into());
     };
     let (holds, lines) = report(&engine, "readyz", checks);
     match (is_verbose(query), holds) {
@@ -63,10 +60,22 @@ pub(super) async fn readyz(State(engine): State<Arc<Engine>>, RawQuery(query): R
     }
 }
 
+/// The checks that a query selects; none if the parameter `for` has an unknown value or occurs twice.
+fn wanted_checks(query: &str) -> Option<&'static [Check]> {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut values = pairs.filter(|(name, _)| *name == "for").map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (None, _) => Some(READINESS),
+        (Some("reads"), None) => Some(READS),
+        (Some("writes"), None) => Some(WRITES),
+        _ => None,
+    }
+}
+
 type Probe = (StatusCode, Cow<'static, str>);
 
-/// Whether a query has the parameter `verbose`, with a value or without. Other parameters are ignored, because a probe
-/// must not fail on them.
+/// Whether a query has the parameter `verbose`, with a value or without. Parameters of another name are ignored,
+/// because a probe must not fail on them.
 fn is_verbose(query: Option<String>) -> bool {
     let query = query.unwrap_or_default();
     query.split('&').any(|pair| pair.split('=').next() == Some("verbose"))

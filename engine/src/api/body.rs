@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use engine_core::limits::BODY_BYTES_MAX;
 use engine_core::request::{Refused, idempotency_key, parse};
 use engine_core::wire::ErrorCode;
@@ -77,11 +77,8 @@ pub(super) async fn admit(
 
 /// Checks the headers and returns the maximum size that the body may have, bytes.
 fn check_head(headers: &HeaderMap) -> Result<usize, Refusal> {
-    let json = |kind: &str| {
-        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-    };
     // A browser can send a form to any site without a CORS preflight, but not JSON.
-    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| !kind.to_str().is_ok_and(json)) {
+    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| !is_json(kind)) {
         return Err(Refusal::new(ErrorCode::UnsupportedMediaType, "the body must be application/json")
             .hint("send the header Content-Type: application/json"));
     }
@@ -90,6 +87,12 @@ fn check_head(headers: &HeaderMap) -> Result<usize, Refusal> {
         Some(length) => Ok(length),
         None => Ok(BODY_BYTES_MAX),
     }
+}
+
+/// Whether a content type is JSON.
+pub(super) fn is_json(kind: &HeaderValue) -> bool {
+    let name = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    name.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// The declared length of the body, bytes.

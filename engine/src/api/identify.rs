@@ -33,7 +33,7 @@ pub(super) async fn identify(
     let ids = RequestIds::received(only(headers, REQUEST_ID_HEADER), only(headers, TRACEPARENT_HEADER));
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let is_mcp = route.starts_with("/mcp");
-    let (span, ids) = spans::of_request(ids, method(request.method()), route);
+    let span = spans::of_request(&ids, method(request.method()), route);
     let address = request.extensions().get::<ClientAddress>().copied();
     if is_mcp {
         request.extensions_mut().insert(RequestSpan(span.clone()));

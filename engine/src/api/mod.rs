@@ -5,7 +5,8 @@
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`], [`admin`] and [`status_page`].
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
-//! use, [`identify`] gives them identifiers, and [`refusals`] builds error responses.
+//! use, [`identify`] gives them identifiers, [`callers`] keeps web pages of other sites away from the admin port, and
+//! [`refusals`] builds error responses.
 //!
 //! Connections: [`server`] accepts them, [`admission`] and [`rate`] limit them per address, [`connection_timeouts`]
 //! limits their duration, and [`stream`] refuses and closes them.
@@ -16,6 +17,7 @@ mod admission;
 mod blocking;
 mod body;
 mod body_budget;
+mod callers;
 mod connection_timeouts;
 mod entries;
 mod events;
@@ -125,8 +127,8 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, buckets: Buckets) -> 
         .with_state(api)
 }
 
-/// Routes of the admin port.
-pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
+/// Routes of the admin port. It answers only to the hosts of `access`, and to addresses.
+pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>) -> Router {
     Router::new()
         .route("/", get(status_page::serve))
         .route("/livez", get(admin::livez))
@@ -152,6 +154,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>) -> Router {
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn_with_state(access, callers::check))
         .layer(middleware::from_fn(identify::audit))
         .layer(middleware::from_fn_with_state(Arc::clone(&engine), identify::identify))
         .with_state(engine)

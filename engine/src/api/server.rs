@@ -170,8 +170,15 @@ impl Connection {
             }
         };
         let parts = serving.into_parts();
-        if let Some(Err(fault)) = &ended {
-            tracing::debug!(%fault, "a connection ended early");
+        let stream = parts.io.into_inner();
+        match (&ended, stream.unreadable()) {
+            // The line has the ids of the answer, so that a client that shows them leads to what is wrong.
+            (Some(Err(fault)), Some(ids)) => {
+                let (request_id, trace_id) = (ids.request(), ids.trace());
+                tracing::debug!(request_id, trace_id, %fault, "the head of a request cannot be read");
+            }
+            (Some(Err(fault)), None) => tracing::debug!(%fault, "a connection ended early"),
+            _ => {}
         }
         // A client that sent part of a head waits for a response; a client that sent nothing does not.
         let half = ended.is_none() && !parts.read_buf.is_empty();
@@ -179,7 +186,7 @@ impl Connection {
         let leaving = limiter.leave().filter(|_| !*stopped.borrow());
         drop(slot);
         if leaving.is_some() {
-            close_gracefully(parts.io.into_inner().into_inner(), words).await;
+            close_gracefully(stream.into_inner(), words).await;
         }
     }
 }

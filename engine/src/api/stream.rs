@@ -27,12 +27,15 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 /// Maximum number of bytes that are discarded. A client that sends more is faulty.
 const LINGER_BYTES_MAX: u64 = 1 << 20;
 
-/// Converts an error to an HTTP response for a connection that is closed afterwards.
+/// Converts an error to an HTTP response for a connection that is closed afterwards. The ids are made: such a request
+/// has no head that could name them.
 pub(super) fn refusal_response(refusal: Refusal) -> Vec<u8> {
+    response_with_ids(refusal, &RequestIds::made())
+}
+
+fn response_with_ids(refusal: Refusal, ids: &RequestIds) -> Vec<u8> {
     let status = StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
     let retry_after = refusal.retry_after_s().map(|seconds| format!("retry-after: {seconds}\r\n"));
-    // Such a request has no head that could name its ids.
-    let ids = RequestIds::made();
     tracing::debug!(
         request_id = ids.request(),
         trace_id = ids.trace(),
@@ -72,11 +75,18 @@ pub(super) struct Stream {
     /// Replacement for a response of the library; these bytes are not sent yet.
     pending: Vec<u8>,
     timeouts: Arc<ConnectionTimeouts>,
+    /// Ids of the request that was refused because its head cannot be read.
+    unreadable: Option<RequestIds>,
 }
 
 impl Stream {
     pub(super) fn new(inner: Socket, timeouts: Arc<ConnectionTimeouts>) -> Stream {
-        Stream { inner, pending: Vec::new(), timeouts }
+        Stream { inner, pending: Vec::new(), timeouts, unreadable: None }
+    }
+
+    /// Ids of the request that was refused because its head cannot be read.
+    pub(super) fn unreadable(&self) -> Option<&RequestIds> {
+        self.unreadable.as_ref()
     }
 
     /// Returns the connection, without the replacement.
@@ -148,7 +158,9 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_pending(context))?;
         if let Some(refusal) = instead_of(bytes) {
-            self.pending = refusal_response(refusal);
+            let ids = RequestIds::made();
+            self.pending = response_with_ids(refusal, &ids);
+            self.unreadable = Some(ids);
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);

@@ -5,6 +5,7 @@
 //! append            durable appends, over HTTP and in process
 //! store             a large log: start, verification, rebuild, memory use, reads after writes
 //! search            searches and reads
+//! traces            cost of traces and of the ids of requests
 //! limits            limits of the disk, of SHA-256 and of SQLite, without the engine
 //! limits_of_search  limits of a search: the full-text index alone, and vector scans
 //! process           runs the engine as a separate process
@@ -26,6 +27,7 @@ mod row;
 mod search;
 mod store;
 mod text;
+mod traces;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,6 +59,9 @@ pub(crate) struct BenchArgs {
     /// 10000 a small log is searched too
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
+    /// Measure only what traces and the ids of requests cost a read from the cache
+    #[arg(long)]
+    traces: bool,
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -68,7 +73,7 @@ pub(crate) struct BenchArgs {
 /// Measures everything and prints the table.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let bench = prepare(args)?;
-    let measured = measure(&bench);
+    let measured = if args.traces { traces::measure(&bench) } else { measure(&bench) };
     bench.progress.finish_and_clear();
     let removed = std::fs::remove_dir_all(&bench.directory);
     let report = Report::new(&args.dir, args.events, measured?);
@@ -105,11 +110,12 @@ fn prepare(args: &BenchArgs) -> anyhow::Result<Bench> {
 }
 
 /// Number of calls of [`Bench::step`] in one run with three rounds. It determines only the length of the progress bar.
-const STEPS: u64 = 3 * 12 + 22;
+const STEPS: u64 = 3 * (12 + 3) + 23;
 
 fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut rows = append::measure(bench, &runtime)?;
     rows.extend(store::measure(bench, &runtime)?);
+    rows.extend(traces::measure(bench)?);
     Ok(rows)
 }

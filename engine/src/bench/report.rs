@@ -124,6 +124,8 @@ const NOTES: &str = "\
 * *rows with FTS5*: inserts the same columns from memory in transactions of 4,096 rows.
 * *FTS5 alone*: queries the engine's own index from another process for the same two words, ranked by `bm25`, and
   returns 20 numbers. The engine also counts the matches, creates 20 hits with snippets and sends them.
+* *the same without traces*: the same read of another engine, whose turns alternate with those of this one. All engines
+  give ids to requests. The collector runs on the same machine and throws everything away.
 * *f32 scan* and *i8 scan*: compare one vector of 256 numbers with as many vectors as there are memories, on one core,
   and keep the best 20. The engine also computes the vector of the query, ranks 250 candidates and sends 20 hits.
 

@@ -1,9 +1,9 @@
 //! Reads the configuration from its sources: the file, the environment with the files that its variables name, and the
 //! flags of the command line.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use engine_core::configuration::{
@@ -13,6 +13,7 @@ use engine_core::configuration::{
 use engine_core::digest::Hash;
 
 use super::{Config, ConfigError, converted};
+use crate::regular_file::read_text;
 
 /// Maximum size of the configuration file, bytes. Most of it are exceptions of the policy: 256 with a reason each.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -26,8 +27,21 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Set a key of the configuration, for example log.level=debug; overrides environment and file
-    #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::of_flag)]
-    pub(crate) set: Vec<Setting>,
+    // Not parsed here: the parser of the command line would quote the value in its error.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<Flag>,
+}
+
+/// A flag `KEY=VALUE`, or what is wrong with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Flag(Result<Setting, String>);
+
+impl FromStr for Flag {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Flag, Infallible> {
+        Ok(Flag(Setting::of_flag(text)))
+    }
 }
 
 /// The sources of the configuration.
@@ -66,7 +80,15 @@ impl Sources {
             .filter(|(name, _)| is_ours(name))
             .collect();
         let variables = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Sources { file: args.config, flags: args.set, environment: environment(variables, author), author }
+        let mut environment = environment(variables, author);
+        let mut flags = Vec::new();
+        for Flag(flag) in args.set {
+            match flag {
+                Ok(setting) => flags.push(setting),
+                Err(fault) => environment.faults.push(fault),
+            }
+        }
+        Sources { file: args.config, flags, environment, author }
     }
 
     /// Variables that have no effect, or that have a new name.
@@ -93,11 +115,11 @@ impl Sources {
     /// The configuration file cannot be read.
     pub(crate) fn read(&self) -> Result<Texts, ConfigError> {
         let read = |path: &PathBuf| {
-            bounded(path, FILE_BYTES_MAX).map_err(|source| ConfigError::Read { path: path.clone(), source })
+            read_text(path, FILE_BYTES_MAX).map_err(|source| ConfigError::Read { path: path.clone(), source })
         };
         let value = |variable: &FileVariable| {
             let FileVariable { key, variable, path } = variable;
-            bounded(path.as_ref(), VALUE_BYTES_MAX).map_err(|fault| {
+            read_text(path.as_ref(), VALUE_BYTES_MAX).map_err(|fault| {
                 format!("{key} cannot be read from {path:?}: {fault} (environment {variable})")
             })
         };
@@ -149,13 +171,4 @@ impl Sources {
         let settings = self.environment.settings.iter().cloned();
         settings.chain(of_files).chain(self.flags.iter().cloned()).collect()
     }
-}
-
-fn bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > bytes_max {
-        return Err(io::Error::other(format!("the file has more than {bytes_max} bytes")));
-    }
-    Ok(text)
 }

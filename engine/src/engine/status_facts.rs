@@ -9,7 +9,7 @@ use super::Engine;
 
 impl Engine {
     /// What the status page shows now.
-    pub(crate) fn status_facts(&self, is_refreshing: bool) -> StatusFacts {
+    pub(crate) fn status_facts(&self) -> StatusFacts {
         let metrics = &self.metrics;
         let append = ("append", metrics.append_window.means(Instant::now()));
         StatusFacts {
@@ -19,7 +19,6 @@ impl Engine {
             operation_means: means(metrics.query_seconds.means().into_iter().chain([append])),
             stage_means: means(metrics.retrieval.stages.means().into_iter()),
             now: Timestamp::now(),
-            is_refreshing,
         }
     }
 }

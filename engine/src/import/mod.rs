@@ -33,6 +33,8 @@ use clap::{Args, Subcommand};
 use engine_core::limits::PROJECT_DEFAULT;
 use engine_core::request;
 
+use crate::causes::with_causes;
+
 use arguments::{PeerArgs, REFUSED, TargetArgs, publish};
 use imported::Imported;
 use peers::product::Product;
@@ -122,7 +124,7 @@ async fn zaxy(args: &ZaxyArgs) -> anyhow::Result<ExitCode> {
     if let Some(target) = target {
         target.close();
     }
-    report.unfinished = outcome.err().map(|fault| format!("{fault:#}"));
+    report.unfinished = outcome.err().map(|fault| with_causes(&fault));
     report.conclude();
     publish(&report, args.report.as_deref())?;
     match &report.unfinished {

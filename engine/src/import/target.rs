@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use crate::api;
+use crate::causes::with_causes;
 use crate::engine::{Engine, Settings};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
@@ -173,7 +174,7 @@ impl Target {
             let why = match outcome {
                 Ok(Ok((status, answer))) if !is_passing(status, &answer) => return Ok((status, answer)),
                 Ok(Ok((status, answer))) => format!("{status}: {}", String::from_utf8_lossy(&answer)),
-                Ok(Err(fault)) => format!("{fault:#}"),
+                Ok(Err(fault)) => with_causes(&fault),
                 Err(_) => format!("no answer in {CALL_LIMIT:?}"),
             };
             if started.elapsed() > self.patience {

@@ -13,10 +13,13 @@ use super::Server;
 use super::headers::authority;
 use crate::operations::Operations;
 
+/// What the operator adds to the name of an engine for the Service that names its pod.
+const HEADLESS_SUFFIX: &str = "-headless";
 /// Names of the local machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Allowed hosts of requests to `/mcp`, and the project of the tools of the MCP server `memory`, if they are enabled.
+/// Allowed hosts of requests to `/mcp` and to the admin port, and the project of the tools of the MCP server `memory`,
+/// if they are enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {
     hosts: Vec<String>,
@@ -24,22 +27,29 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Allows the names of the local machine, the engine's Service in its cluster (`engine` is `namespace/name`, or
+    /// Allows the names of the local machine, the engine's Services in its cluster (`engine` is `namespace/name`, or
     /// empty), and the hosts in `more`.
     pub(crate) fn new(engine: &str, more: &[String], server_memory: Option<&str>) -> Access {
         let mut hosts: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
         if let Some((namespace, name)) = engine.split_once('/') {
-            for name in [
-                name.to_owned(),
-                format!("{name}.{namespace}"),
-                format!("{name}.{namespace}.svc"),
-                format!("{name}.{namespace}.svc.cluster.local"),
-            ] {
-                hosts.push(name);
+            for service in [name.to_owned(), format!("{name}{HEADLESS_SUFFIX}")] {
+                for domain in ["", ".svc", ".svc.cluster.local"] {
+                    hosts.push(format!("{service}.{namespace}{domain}"));
+                }
+                hosts.push(service);
             }
         }
         hosts.extend(more.iter().map(|host| authority(host)));
         Access { hosts, server_memory: server_memory.map(Arc::from) }
+    }
+
+    /// Whether a host with an optional port, as a request names it, is one of the allowed ones. An allowed host without
+    /// a port allows every port.
+    pub(crate) fn allows(&self, host: &str) -> bool {
+        let host = authority(host);
+        let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        let name = name.map_or(host.as_str(), |(name, _)| name);
+        self.hosts.iter().any(|allowed| *allowed == host || allowed == name)
     }
 
     /// Creates the HTTP transport. It keeps no sessions, so every response is one JSON object and a restart loses
@@ -81,13 +91,29 @@ mod tests {
             "localhost",
             "127.0.0.1",
             "[::1]",
-            "notes",
             "notes.team-a",
             "notes.team-a.svc",
             "notes.team-a.svc.cluster.local",
+            "notes",
+            "notes-headless.team-a",
+            "notes-headless.team-a.svc",
+            "notes-headless.team-a.svc.cluster.local",
+            "notes-headless",
             "memory.example.org",
         ];
         assert_eq!(access.hosts, expected);
         assert_eq!(Access::new("", &[], None).hosts, LOOPBACK);
+        let ported = Access::new("", &["proxy.example.org:8443".to_owned()], None);
+        for (host, allowed) in [
+            ("LOCALHOST.:1", true),
+            ("[::1]:8081", true),
+            ("proxy.example.org:8443", true),
+            ("proxy.example.org", false),
+            ("localhost.example.org", false),
+            ("localhost:x", false),
+            ("", false),
+        ] {
+            assert_eq!(ported.allows(host), allowed, "{host}");
+        }
     }
 }

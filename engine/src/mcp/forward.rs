@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::http::HeaderValue;
+use engine_core::trace_context::{TRACEPARENT_HEADER, TraceParent};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, Uri};
@@ -81,13 +82,21 @@ impl Forward {
         self.ask("tools/list", None, json!({})).await.map(|list: ListToolsResult| list.tools)
     }
 
-    pub(super) async fn call(&self, request: CallToolRequestParams) -> Result<CallToolResult, ErrorData> {
+    /// Calls a tool. The engine continues the trace of `caller`.
+    pub(super) async fn call(
+        &self,
+        request: CallToolRequestParams,
+        caller: Option<TraceParent>,
+    ) -> Result<CallToolResult, ErrorData> {
         // The name is also sent in a header. All names of this server's tools are valid header values, so any other
         // name is unknown.
         let plain = request.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         let name = HeaderValue::from_str(&request.name).ok().filter(|_| plain);
         let name = name.ok_or_else(|| ErrorData::invalid_params("there is no such tool", None))?;
-        let params = json!({ "name": request.name, "arguments": request.arguments.unwrap_or_default() });
+        let mut params = json!({ "name": request.name, "arguments": request.arguments.unwrap_or_default() });
+        if let Some(caller) = caller {
+            params["_meta"][TRACEPARENT_HEADER] = caller.to_string().into();
+        }
         self.ask("tools/call", Some(name), params).await
     }
 
@@ -98,11 +107,11 @@ impl Forward {
         mut params: Value,
     ) -> Result<T, ErrorData> {
         let version = ProtocolVersion::V_2026_07_28;
-        params["_meta"] = json!({
-            "io.modelcontextprotocol/protocolVersion": version,
-            "io.modelcontextprotocol/clientInfo": { "name": "memory-engine mcp", "version": env!("CARGO_PKG_VERSION") },
-            "io.modelcontextprotocol/clientCapabilities": {},
-        });
+        let meta = &mut params["_meta"];
+        meta["io.modelcontextprotocol/protocolVersion"] = json!(version);
+        meta["io.modelcontextprotocol/clientInfo"] =
+            json!({ "name": "memory-engine mcp", "version": env!("CARGO_PKG_VERSION") });
+        meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let mut request = Request::post(&self.endpoint)

@@ -6,7 +6,7 @@
 //! tool         the type of a tool: description, schemas, annotations, and how answers are written
 //! tools        the tools, one file each
 //! schema       JSON Schemas of arguments and answers
-//! access       checks of `Host` and `Origin`, and the HTTP service
+//! access       names of the engine, checks of `Host` and `Origin`, and the HTTP service
 //! headers      normalises `Accept`, `Content-Type`, `Host` and `Origin`
 //! stdio        the command `memory-engine mcp`
 //! lines        the stdio transport: one message per line
@@ -26,7 +26,7 @@ mod tools;
 mod unreadable;
 
 pub(crate) use access::Access;
-pub(crate) use headers::{Form, settle};
+pub(crate) use headers::{Form, authority, settle};
 pub(crate) use lines::BYTE_ORDER_MARK;
 pub(crate) use server::Server;
 pub(crate) use stdio::{McpArgs, mcp};

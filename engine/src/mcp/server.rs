@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use engine_core::policy::scrubbed;
 use engine_core::strict;
+use engine_core::trace_context::TraceParent;
 use engine_projection::ClientAddress;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode,
@@ -119,9 +120,12 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         // The library runs a call in a task of its own, which knows neither the span nor the client of the request.
         let head = context.extensions.get::<Parts>().map(|head| &head.extensions);
-        let span =
-            head.and_then(|head| head.get::<RequestSpan>()).map_or_else(of_call, |span| span.0.clone());
-        let called = self.called(request).instrument(span);
+        let sent = context.meta.get_traceparent();
+        let sent = sent.or_else(|| request.meta.as_ref().and_then(|meta| meta.get_traceparent()));
+        let caller = sent.and_then(|sent| TraceParent::parse(sent.as_bytes()));
+        let span = head.and_then(|head| head.get::<RequestSpan>());
+        let span = span.map_or_else(|| of_call(caller), |span| span.0.clone());
+        let called = self.called(request, caller).instrument(span);
         match head.and_then(|head| head.get::<ClientAddress>()).copied() {
             Some(address) => address.scope(called).await,
             None => called.await,
@@ -154,7 +158,12 @@ impl ServerHandler for Server {
 }
 
 impl Server {
-    async fn called(&self, request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
+    /// `caller` is the trace context in the message, if it has one.
+    async fn called(
+        &self,
+        request: CallToolRequestParams,
+        caller: Option<TraceParent>,
+    ) -> Result<CallToolResponse, ErrorData> {
         let result = match &self.engine {
             Reached::Here { operations, server_memory } => {
                 let operations = operations.clone();
@@ -162,12 +171,12 @@ impl Server {
                 let given = given(server_memory.as_ref());
                 if let Some(tool) = tools::ALL.iter().find(|tool| tool.name == request.name) {
                     tool.run(operations, tools::fitted_arguments(tool, arguments))
-                        .instrument(of_tool(tool.name))
+                        .instrument(of_tool(tool.name, caller))
                         .await
                 } else if let Some(tool) = given.iter().find(|tool| tool.name == request.name) {
                     arguments.insert(server_memory::PROJECT.to_owned(), json!(server_memory));
                     let called = tool.run_as_given(operations, tools::fitted_arguments(tool, arguments));
-                    called.instrument(of_tool(tool.name)).await
+                    called.instrument(of_tool(tool.name, caller)).await
                 } else {
                     let names: Vec<&str> = tools::ALL.iter().chain(given).map(|tool| tool.name).collect();
                     let names = names.join(", ");
@@ -177,7 +186,7 @@ impl Server {
                     ));
                 }
             }
-            Reached::Running(engine) => engine.call(request).await?,
+            Reached::Running(engine) => engine.call(request, caller).await?,
         };
         Ok(CallToolResponse::Complete(result))
     }

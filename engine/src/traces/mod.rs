@@ -1,32 +1,29 @@
 //! Traces: the spans of requests and of their parts are sent to a collector, in OTLP over HTTP.
 //!
 //! Nothing waits for the collector. Finished spans are put into a bounded queue ([`queue`]), from which a thread sends
-//! them in batches ([`sender`]). If the collector is slow or gone, spans are dropped and counted. [`mod@ids`] makes the
-//! ids of traces equal to those in the log.
+//! them in batches ([`sender`]). If the collector is slow or gone, spans are dropped and counted. [`mod@ids`] decides
+//! the trace of a request, and whether it is recorded, before its span begins; [`mod@layer`] makes the spans.
 
 mod ids;
+mod layer;
 mod queue;
 mod sender;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use engine_core::configuration::Tracing;
-use engine_core::trace_context::TraceParent;
-use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
-};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanProcessor};
 use service::{REQUEST_SPAN, STAGE_SPAN, set_span_parent};
-use tracing::{Level, Span, Subscriber};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-pub(crate) use ids::join;
+pub(crate) use ids::begin;
 pub(crate) use queue::TraceMetrics;
 
 /// Maximum number of spans in one request, and the longest time that a span waits for others.
@@ -39,7 +36,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(2);
 /// Traces that are being sent. [`Traces::stop`] sends the rest.
 #[derive(Debug)]
 pub(crate) struct Traces {
-    provider: SdkTracerProvider,
+    processor: Arc<queue::Admitting<BatchSpanProcessor>>,
 }
 
 impl Traces {
@@ -69,18 +66,12 @@ impl Traces {
             .with_max_export_batch_size(BATCH_SPANS)
             .with_scheduled_delay(BATCH_DELAY)
             .build();
-        let processor =
-            BatchSpanProcessor::builder(queue.exporter(exporter)).with_batch_config(batches).build();
-        let share = f64::from(section.sampling_rate_per_million()) / 1e6;
-        let provider = SdkTracerProvider::builder()
-            .with_span_processor(queue.processor(processor))
-            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share))))
-            .with_id_generator(ids::Ids)
-            .with_resource(resource(engine))
-            .build();
-        ids::enable();
-        set_span_parent(parent_of);
-        Ok(Some(Traces { provider }))
+        let batches = BatchSpanProcessor::builder(queue.exporter(exporter)).with_batch_config(batches);
+        let mut processor = queue.processor(batches.build());
+        processor.set_resource(&resource(engine));
+        ids::enable(f64::from(section.sampling_rate_per_million()) / 1e6);
+        set_span_parent(layer::parent_of);
+        Ok(Some(Traces { processor: Arc::new(processor) }))
     }
 
     /// The layer that turns spans into those of the trace.
@@ -88,24 +79,17 @@ impl Traces {
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
     {
-        let tracer: SdkTracer = self.provider.tracer("memory-engine");
-        // Messages of the log are not copied into spans, and neither are places in the source.
+        // Messages of the log are not copied into spans.
         let wanted =
             Targets::new().with_target(REQUEST_SPAN, Level::ERROR).with_target(STAGE_SPAN, Level::INFO);
         let spans_only = tracing_subscriber::filter::filter_fn(|metadata| metadata.is_span());
-        tracing_opentelemetry::layer()
-            .with_tracer(tracer)
-            .with_location(false)
-            .with_threads(false)
-            .with_target(false)
-            .with_tracked_inactivity(false)
-            .with_context_activation(false)
+        layer::Spans::new(Arc::clone(&self.processor), "memory-engine")
             .with_filter(tracing_subscriber::filter::FilterExt::and(wanted, spans_only))
     }
 
     /// Sends the queued spans, for at most [`FLUSH_MAX`].
     pub(crate) fn stop(&self) {
-        if let Err(fault) = self.provider.shutdown_with_timeout(FLUSH_MAX) {
+        if let Err(fault) = self.processor.shutdown_with_timeout(FLUSH_MAX) {
             tracing::warn!(%fault, "the last spans may not have reached the collector");
         }
     }
@@ -121,16 +105,4 @@ fn resource(engine: &str) -> Resource {
     }
     // Without the detectors of the environment, which read variables that nobody set for this program.
     Resource::builder_empty().with_attributes(attributes).build()
-}
-
-/// The trace context for a request to another service that is made in a span.
-fn parent_of(span: &Span) -> Option<TraceParent> {
-    let context = span.context();
-    let current = context.span();
-    let known = current.span_context();
-    known.is_valid().then(|| TraceParent {
-        trace_id: known.trace_id().to_bytes(),
-        span_id: known.span_id().to_bytes(),
-        sampled: known.is_sampled(),
-    })
 }

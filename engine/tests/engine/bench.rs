@@ -33,6 +33,9 @@ fn each_figure_of_the_benchmark_stands_beside_its_limit() {
         "hybrid search",
         "vector search",
         "checkout",
+        "cached read over HTTP",
+        "cached read over HTTP, traces on, all recorded",
+        "ids and span of a request, in process",
     ] {
         assert!(rows.iter().any(|row| row["work"].as_str().unwrap().starts_with(part)), "{part}: {rows:?}");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// How the receiver treats requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,19 +34,42 @@ pub(crate) struct Collector {
     manner: Arc<Mutex<Manner>>,
     spans: Arc<Mutex<Vec<Span>>>,
     faults: Arc<Mutex<Vec<String>>>,
+    heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Collector {
     pub(crate) fn start(manner: Manner) -> Collector {
+        Collector::start_as(manner, None)
+    }
+
+    /// A receiver that speaks TLS.
+    pub(crate) fn start_with_tls(tls: ServerConfig) -> Collector {
+        Collector::start_as(Manner::Takes, Some(Arc::new(tls)))
+    }
+
+    fn start_as(manner: Manner, tls: Option<Arc<ServerConfig>>) -> Collector {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let manner = Arc::new(Mutex::new(manner));
-        let collector = Collector { address, manner, spans: Arc::default(), faults: Arc::default() };
+        let collector = Collector {
+            address,
+            manner,
+            spans: Arc::default(),
+            faults: Arc::default(),
+            heads: Arc::default(),
+        };
         let serving = collector.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let collector = serving.clone();
-                thread::spawn(move || while collector.answer(&stream).is_some() {});
+                let (collector, tls) = (serving.clone(), tls.clone());
+                thread::spawn(move || match tls {
+                    None => while collector.answer(&mut &stream).is_some() {},
+                    Some(tls) => {
+                        let connection = ServerConnection::new(tls).unwrap();
+                        let mut stream = StreamOwned::new(connection, stream);
+                        while collector.answer(&mut stream).is_some() {}
+                    }
+                });
             }
         });
         collector
@@ -63,6 +87,11 @@ impl Collector {
         self.spans.lock().unwrap().clone()
     }
 
+    /// Request lines and headers so far.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+
     /// All names and attributes of the spans so far, as one text.
     pub(crate) fn text(&self) -> String {
         // Encoded, because texts stay as they are, and most of the attributes are the same in many spans.
@@ -76,10 +105,10 @@ impl Collector {
         encoded.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect()
     }
 
-    fn answer(&self, stream: &TcpStream) -> Option<()> {
+    fn answer(&self, stream: &mut (impl Read + Write)) -> Option<()> {
         let (head, body) = request(stream)?;
+        self.heads.lock().unwrap().push(head.clone());
         let manner = *self.manner.lock().unwrap();
-        let mut stream = stream;
         match manner {
             Manner::Hangs => {
                 thread::sleep(Duration::from_secs(600));
@@ -130,7 +159,7 @@ fn decode(head: &str, body: &[u8]) -> Result<Vec<Span>, String> {
     Ok(spans)
 }
 
-fn request(stream: &TcpStream) -> Option<(String, Vec<u8>)> {
+fn request(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

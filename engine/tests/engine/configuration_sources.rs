@@ -57,7 +57,26 @@ fn check_names_every_fault_at_once_and_ends_with_2() {
     assert_eq!((code, stdout.as_str()), (Some(0), "the configuration is valid\n"), "{stderr}");
     assert!(stderr.contains("RAG_TOP_K is an old name of retrieval.searchLimit"), "{stderr}");
     let missing = command(&["config", "check", "/no/such/file"]).output().unwrap();
-    assert_eq!(missing.status.code(), Some(2));
+    let (code, _, stderr) = texts(&missing);
+    assert_eq!(code, Some(2));
+    assert_eq!(stderr.matches("No such file or directory").count(), 1, "the cause is said once: {stderr}");
+}
+
+#[test]
+fn a_flag_with_a_mistake_is_reported_without_its_value() {
+    for (flag, says) in [
+        ("limits.bust=hidden", "known are limits.requestsPerSecond"),
+        ("rerank.apiKey=hidden", "there is no key \"rerank.apiKey\""),
+        ("hidden-9", "--set needs KEY=VALUE"),
+        ("hidden-9=", "there is no key"),
+        ("limits.burst=hidden", "limits.burst must be an integer from 1 to 1000000 (flag)"),
+    ] {
+        let (code, stdout, stderr) =
+            texts(&command(&["config", "check", "--set", flag, "--set", "x=1"]).output().unwrap());
+        assert_eq!(code, Some(2), "{flag}: {stdout}");
+        assert!(stderr.contains(says) && !stderr.contains("hidden"), "{flag}: {stderr}");
+        assert!(stderr.contains("there is no key \"x\""), "every fault is named: {stderr}");
+    }
 }
 
 #[test]
@@ -168,4 +187,45 @@ fn the_number_of_results_has_a_default_that_an_old_variable_sets_too() {
     }
     let found = |query: &str| engine.get(query).json()["items"].as_array().unwrap().len();
     assert_eq!((found("/v1/search?q=kettle"), found("/v1/search?q=kettle&limit=3")), (2, 3));
+}
+
+#[test]
+fn what_is_no_regular_file_neither_blocks_the_engine_nor_stops_later_changes() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("config.yaml");
+    fs::write(&path, "log: {level: info}\n").unwrap();
+    let engine = Running::spawn_with(data.path(), &["--config".as_ref(), path.as_os_str()]);
+    eventually("ready", || engine.admin("/readyz").status == 200);
+    let large = "#".repeat((1 << 20) + 1);
+    let pipe = data.path().join("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_bits_truncate(0o600),
+        0,
+    )
+    .unwrap();
+    let directory = data.path().join("directory");
+    fs::create_dir(&directory).unwrap();
+    for (put, says) in [
+        (&(|| fs::rename(&pipe, &path).unwrap()) as &dyn Fn(), "it is a pipe, a socket or a device"),
+        (&|| replace(&path, &large), "it has more than 1048576 bytes"),
+        (
+            &|| {
+                fs::remove_file(&path).unwrap();
+                fs::rename(&directory, &path).unwrap();
+            },
+            "it is a directory, not a regular file",
+        ),
+    ] {
+        put();
+        eventually(says, || engine.said().contains(says));
+        eventually("reported", || configuration(&engine)["file"] == "unreadable");
+    }
+    fs::remove_dir(&path).unwrap();
+    replace(&path, "log: {level: debug}\n");
+    eventually("in force", || configuration(&engine) == json!({"sha256": hash(&path), "file": "in_force"}));
+    let (code, _, stderr) = texts(&command(&["config", "check", "/dev/zero"]).output().unwrap());
+    assert!(code == Some(2) && stderr.contains("it is a pipe, a socket or a device"), "{stderr}");
 }

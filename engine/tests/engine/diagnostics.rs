@@ -20,6 +20,14 @@ fn each_check_has_a_line_and_a_failed_one_its_reason() {
         );
     }
     assert_eq!(engine.admin("/readyz").body, "ok\n");
+    for query in ["for=reads", "for=writes", "x=y&for=reads", "verbose&for=writes"] {
+        assert_eq!(engine.admin(&format!("/readyz?{query}")).status, 200, "{query}");
+    }
+    for query in ["for=bogus", "for", "for=", "for=reads&for=writes", "for=READS", "verbose&for=bogus"] {
+        let answer = engine.admin(&format!("/readyz?{query}"));
+        assert_eq!(answer.status, 400, "{query}");
+        assert_eq!(answer.body, "the parameter `for` must be reads or writes, once\n");
+    }
     let alive = engine.admin("/livez?verbose");
     assert_eq!(
         (alive.status, alive.body.as_str()),
@@ -136,6 +144,7 @@ fn variables_are_shown_without_secrets_and_only_those_of_the_engine() {
         ("MEMORY_ENGINE_LIMITS_KEEP_ALIVE_SECONDS", "80"),
         ("MEMORY_ENGINE_RERANK_URL", "http://127.0.0.1:1/?key=hidden"),
         ("MEMORY_ENGINE_RERANK_MODEL", "cross"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer hidden"),
         ("DATABASE_URL", "postgres://user:hidden@db/x"),
     ];
     let engine = Running::spawn_in(data.path(), "127.0.0.1:0", &[], &variables);
@@ -145,6 +154,7 @@ fn variables_are_shown_without_secrets_and_only_those_of_the_engine() {
     let shown: Value = answer.json();
     assert_eq!(shown["MEMORY_ENGINE_LIMITS_KEEP_ALIVE_SECONDS"], 80);
     assert_eq!(shown["MEMORY_ENGINE_RERANK_URL"], "http://127.0.0.1:1/?***");
+    assert_eq!(shown["OTEL_EXPORTER_OTLP_HEADERS"], "***");
     assert_eq!(engine.get("/config/env").status, 404, "the clients' port does not have it");
     assert!(!engine.said().contains("hidden"));
 }

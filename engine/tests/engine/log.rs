@@ -9,10 +9,10 @@ use engine_core::merkle::{leaf, verify_consistency, verify_inclusion};
 use engine_core::note::VerifierKey;
 use serde_json::{Value, json};
 
-use crate::process::{Answer, Client, Running, binary, eventually, segment, verify};
+use crate::process::{Answer, Client, JSON, Running, binary, eventually, segment, verify};
 
 fn ask(engine: &Running, method: &str, path: &str, body: &str) -> Answer {
-    Client::connect(engine.admin).unwrap().request(method, path, "", body).unwrap()
+    Client::connect(engine.admin).unwrap().request(method, path, JSON, body).unwrap()
 }
 
 fn log(data: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {

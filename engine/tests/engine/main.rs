@@ -6,6 +6,7 @@ mod answer_size;
 mod api;
 mod arguments;
 mod bench;
+mod callers;
 mod clients;
 mod collector;
 mod configuration;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::mcp::call;
-use crate::process::{Answer, Client, Running, binary, eventually};
+use crate::process::{Answer, Client, JSON, Running, binary, eventually};
 use crate::services::Service;
 
 /// A guard whose holds are short enough for a test.
@@ -31,7 +31,7 @@ fn embedding(service: &Service) -> String {
 }
 
 fn put(engine: &Running, path: &str, body: &Value) -> Answer {
-    Client::connect(engine.admin).unwrap().request("PUT", path, "", &body.to_string()).unwrap()
+    Client::connect(engine.admin).unwrap().request("PUT", path, JSON, &body.to_string()).unwrap()
 }
 
 fn force(engine: &Running, mode: &str, ttl: u64) -> Answer {

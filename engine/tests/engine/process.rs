@@ -14,6 +14,9 @@ use serde_json::Value;
 /// Time limit of waits. No operation takes this long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Header that the admin port requires of every request with a body.
+pub(crate) const JSON: &str = "content-type: application/json\r\n";
+
 /// A running engine. Dropping the value kills the process.
 pub(crate) struct Running {
     child: Child,
@@ -139,7 +142,7 @@ impl Running {
     }
 
     pub(crate) fn admin_post(&self, path: &str, body: &str) -> Answer {
-        Client::connect(self.admin).unwrap().request("POST", path, "", body).unwrap()
+        Client::connect(self.admin).unwrap().request("POST", path, JSON, body).unwrap()
     }
 
     pub(crate) fn health(&self) -> Value {
@@ -255,7 +258,7 @@ impl<S: Read + Write> Client<S> {
     pub(crate) fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> io::Result<()> {
         let length =
             if method == "GET" { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: engine\r\n{length}{headers}\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{length}{headers}\r\n");
         self.raw(&[head.as_bytes(), body.as_bytes()].concat())
     }
 

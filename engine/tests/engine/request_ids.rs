@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{Answer, Running, eventually};
+use crate::process::{Answer, JSON, Running, eventually};
 use crate::services::Service;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -37,19 +37,10 @@ fn call(engine: &Running, id: &str, tool: &str, arguments: &Value) -> Answer {
     engine.post("/mcp", &format!("{accept}{}", headers(id)), &message.to_string())
 }
 
-/// Starts an engine whose `/mcp` knows the host that the test's client names.
-fn start(data: &std::path::Path) -> Running {
-    let config = data.join("config.yaml");
-    std::fs::write(&config, "mcp: {allowedHosts: [engine]}").unwrap();
-    let engine = Running::spawn_with(data, &["--config".as_ref(), config.as_os_str()]);
-    eventually("ready", || engine.admin("/readyz").status == 200);
-    engine
-}
-
 #[test]
 fn every_answer_has_the_id_of_its_request() {
     let data = tempfile::tempdir().unwrap();
-    let engine = start(data.path());
+    let engine = Running::start(data.path());
     let get = |path: &str, headers: &str| engine.connect().request("GET", path, headers, "").unwrap();
     assert_eq!(id_of(&get("/v1/log/head", &headers("a-7"))), "a-7");
     assert_eq!(id_of(&get("/nowhere", &headers("a-7"))), "a-7", "a refusal too");
@@ -71,9 +62,27 @@ fn every_answer_has_the_id_of_its_request() {
 }
 
 #[test]
+fn a_head_that_cannot_be_read_has_the_id_of_its_answer_in_the_log() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::spawn_with(data.path(), &["--set".as_ref(), "log.level=debug".as_ref()]);
+    for head in
+        ["GET / HTTP/1.1 what is this\r\n\r\n", "GET /\u{1} HTTP/1.1\r\n\r\n", "\r\nno request\r\n\r\n"]
+    {
+        let mut broken = engine.connect();
+        broken.raw(head.as_bytes()).unwrap();
+        let answer = broken.answer().unwrap();
+        assert_eq!(answer.status, 400, "{head}");
+        let id = id_of(&answer);
+        let refused = line(&engine, "a connection is refused or ended", &id);
+        let why = line(&engine, "the head of a request cannot be read", &id);
+        assert!(why["fault"].is_string() && why["trace_id"] == refused["trace_id"], "{why} {refused}");
+    }
+}
+
+#[test]
 fn lines_of_other_threads_and_audit_lines_have_the_ids() {
     let data = tempfile::tempdir().unwrap();
-    let engine = start(data.path());
+    let engine = Running::start(data.path());
     let saved = engine.save("something to forget").json()["id"].as_str().unwrap().to_owned();
     let kept = engine.save("something else").json()["id"].as_str().unwrap().to_owned();
 
@@ -99,7 +108,8 @@ fn lines_of_other_threads_and_audit_lines_have_the_ids() {
         ("POST", "/mode/reset", "", "h-6", 200),
         ("POST", "/mode/clear", "", "h-7", 200),
     ] {
-        assert_eq!(admin.request(method, action, &headers(id), body).unwrap().status, status, "{action}");
+        let headers = format!("{JSON}{}", headers(id));
+        assert_eq!(admin.request(method, action, &headers, body).unwrap().status, status, "{action}");
         let audited = line(&engine, "an administrative request was answered", id);
         assert_eq!((&audited["action"], &audited["status"]), (&action.into(), &status.into()));
         assert_eq!(audited["client"], "127.0.0.1");

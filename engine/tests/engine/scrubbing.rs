@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::collector::{Collector, Manner};
-use crate::process::{Answer, Client, Running, binary, eventually};
+use crate::process::{Answer, Client, JSON, Running, binary, eventually};
 
 #[path = "../../core/src/policy/tests/example_texts.rs"]
 mod example_texts;
@@ -112,7 +112,7 @@ fn get(path: String) -> Option<Sent> {
 }
 
 fn admin(sent: Option<Sent>) -> Option<Sent> {
-    sent.map(|sent| Sent { admin: true, ..sent })
+    sent.map(|sent| Sent { admin: true, headers: format!("{JSON}{}", sent.headers), ..sent })
 }
 
 fn header(name: &str, text: &str) -> Option<Sent> {
@@ -284,12 +284,11 @@ fn send(engine: &Running, sent: &Sent) -> Option<Answer> {
 fn engine(data: &std::path::Path, collector: &Collector) -> Running {
     let config = data.join("config.yaml");
     // Nothing listens on the port of the reranker, so that its failures are logged too; the guard would turn reads off
-    // because of them. The test's client is called `engine`, which `/mcp` has to know.
+    // because of them.
     std::fs::write(
         &config,
         collector.configuration()
-            + "log: {level: trace}\nguard: {enabled: false}\nrerank: {url: 'http://127.0.0.1:9/v1/rerank', model: m}\n\
-                mcp: {allowedHosts: [engine]}",
+            + "log: {level: trace}\nguard: {enabled: false}\nrerank: {url: 'http://127.0.0.1:9/v1/rerank', model: m}\n",
     )
     .unwrap();
     let engine = Running::spawn_with(data, &["--config".as_ref(), config.as_os_str()]);

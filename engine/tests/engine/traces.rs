@@ -20,7 +20,7 @@ fn headers(sampled: bool) -> String {
 
 fn start(data: &Path, config: &str) -> Running {
     let file = data.join("config.yaml");
-    std::fs::write(&file, format!("{config}mcp: {{allowedHosts: [engine]}}\n")).unwrap();
+    std::fs::write(&file, config).unwrap();
     let engine = Running::spawn_with(data, &["--config".as_ref(), file.as_os_str()]);
     eventually("ready", || engine.admin("/readyz").status == 200);
     engine
@@ -211,4 +211,94 @@ fn the_last_spans_are_sent_before_the_process_ends() {
     assert_eq!(engine.wait().code(), Some(0));
     let heads = collector.spans().iter().filter(|span| span.name == "GET /v1/log/head").count();
     assert_eq!(heads, 2_000);
+}
+
+/// A certificate for 127.0.0.1, and the authority that signed it, in PEM.
+fn certificate() -> (rustls::ServerConfig, String) {
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let pem = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let signed = params.signed_by(&key, &issuer).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config =
+        rustls::ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.der().clone()], key)
+            .unwrap();
+    (config, pem)
+}
+
+#[test]
+fn traces_are_sent_over_tls_to_a_collector_that_the_engine_can_verify() {
+    let (tls, pem) = certificate();
+    let collector = Collector::start_with_tls(tls);
+    let start = |data: &Path, variables: &[(&str, &str)]| {
+        let file = data.join("config.yaml");
+        let config = collector.configuration().replace("http://", "https://");
+        std::fs::write(&file, config).unwrap();
+        let arguments = ["--config".as_ref(), file.as_os_str()];
+        let engine = Running::spawn_in(data, "127.0.0.1:0", &arguments, variables);
+        eventually("ready", || engine.admin("/readyz").status == 200);
+        engine
+    };
+    let data = tempfile::tempdir().unwrap();
+    let engine = start(data.path(), &[]);
+    make_spans(&engine, 10);
+    eventually("the certificate is refused", || dropped(&engine, "export_failed") >= 10);
+    assert_eq!(engine.save("a memory").status, 201, "memories do not depend on traces");
+    drop(engine);
+    assert!(collector.spans().is_empty(), "nothing is sent to a server that cannot be verified");
+
+    let data = tempfile::tempdir().unwrap();
+    let bundle = data.path().join("ca.pem");
+    std::fs::write(&bundle, pem).unwrap();
+    let variables = [
+        ("SSL_CERT_FILE", bundle.to_str().unwrap()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer hidden"),
+    ];
+    let engine = start(data.path(), &variables);
+    make_spans(&engine, 10);
+    eventually("the spans arrive", || {
+        collector.spans().iter().filter(|span| span.name == "GET /v1/log/head").count() == 10
+    });
+    assert!(collector.heads().iter().all(|head| head.contains("authorization: Bearer hidden")));
+    assert!(!engine.said().contains("hidden"), "{}", engine.said());
+}
+
+#[test]
+fn a_call_of_a_tool_is_a_child_of_the_caller_in_its_message() {
+    let (data, collector) = (tempfile::tempdir().unwrap(), Collector::start(Manner::Takes));
+    let engine = start(data.path(), &format!("{}log: {{level: debug}}\n", collector.configuration()));
+    let (trace, caller) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let call = |id: u32, traceparent: &str| {
+        let arguments = json!({"content": "a private blue kettle"});
+        let params =
+            json!({"name": "memory_save", "arguments": arguments, "_meta": {"traceparent": traceparent}});
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+        let accept = "content-type: application/json\r\naccept: application/json, text/event-stream\r\n";
+        assert_eq!(engine.post("/mcp", &format!("{accept}{}", headers(true)), &body.to_string()).status, 200);
+    };
+    call(1, &format!("00-{trace}-{caller}-01"));
+    call(2, "not a trace context");
+    let calls = || {
+        let spans = collector.spans();
+        spans.into_iter().filter(|span| span.name == "tools/call memory_save").collect::<Vec<_>>()
+    };
+    eventually("both calls", || calls().len() == 2);
+    let (of_message, of_header): (Vec<Span>, Vec<Span>) =
+        calls().into_iter().partition(|span| hex(&span.trace_id) == trace);
+    assert_eq!(hex(&of_message[0].parent_span_id), caller);
+    assert_eq!(hex(&of_header[0].trace_id), TRACE, "a context that is not valid is ignored");
+    let spans = collector.spans();
+    let below = spans.iter().find(|span| span.name == "append" && hex(&span.trace_id) == trace);
+    assert_eq!(below.expect("what the call does is below it").parent_span_id, of_message[0].span_id);
+    let http = named(&spans, "POST /mcp");
+    assert_eq!(hex(&http.parent_span_id), CALLER, "the HTTP request has the caller of its header");
 }

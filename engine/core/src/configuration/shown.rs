@@ -34,7 +34,8 @@ pub fn shown(resolved: &Resolved) -> Vec<ShownValue> {
         let name = format!("{section}.{}", key.name);
         let set = values.get(section).and_then(|section| section.get(key.name)).cloned();
         let value = set.or_else(|| key.default.map(|default| default())).unwrap_or_default();
-        ShownValue { value: masked(value), origin: resolved.origin(&name).to_string(), key: name }
+        let value = if names_secret(key.name) { Value::from(MASK) } else { masked(value) };
+        ShownValue { value, origin: resolved.origin(&name).to_string(), key: name }
     };
     keys().map(of_key).collect()
 }
@@ -54,20 +55,56 @@ pub fn differing(one: &Configuration, other: &Configuration) -> Vec<(&'static st
     keys().filter(|(section, key)| of(&one, section, key) != of(&other, section, key)).collect()
 }
 
-/// Masks the texts of exceptions, and what may be secret in URLs. Keys of services are never part of a configuration,
-/// only the paths of their files.
+/// Masks the texts of exceptions, what has the name of a secret, and what may be secret in URLs. Keys of services are
+/// never part of a configuration, only the paths of their files.
 fn masked(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(masked_url(&text)),
         Value::Array(items) => items.into_iter().map(masked).collect(),
         Value::Object(mut fields) => {
             for (name, field) in &mut fields {
-                *field = if name == "value" { Value::from(MASK) } else { masked(field.take()) };
+                let is_secret = name == "value" || names_secret(name);
+                *field = if is_secret { Value::from(MASK) } else { masked(field.take()) };
             }
             Value::Object(fields)
         }
         other => other,
     }
+}
+
+/// Words of names whose values are not shown.
+const SECRET_WORDS: [&str; 12] = [
+    "authorization",
+    "credential",
+    "credentials",
+    "headers",
+    "key",
+    "keys",
+    "passwd",
+    "password",
+    "passwords",
+    "secret",
+    "secrets",
+    "token",
+];
+
+/// Whether the name of a variable or of a key says that its value is a secret. The path of a file with a secret is not
+/// one.
+fn names_secret(name: &str) -> bool {
+    let mut words = vec![String::new()];
+    let mut is_after_capital = true;
+    for letter in name.chars() {
+        // A word begins at a capital after a small letter, as in `apiKey`, and after a separator, as in `API_KEY`.
+        if !letter.is_ascii_alphanumeric() || (letter.is_ascii_uppercase() && !is_after_capital) {
+            words.push(String::new());
+        }
+        is_after_capital = letter.is_ascii_uppercase();
+        if let Some(word) = words.last_mut().filter(|_| letter.is_ascii_alphanumeric()) {
+            word.push(letter.to_ascii_lowercase());
+        }
+    }
+    let is_path = words.last().is_some_and(|word| word == "file");
+    !is_path && words.iter().any(|word| SECRET_WORDS.contains(&word.as_str()))
 }
 
 /// Masks user, password and query of every URL in a text. A query is masked too, because some services expect their key
@@ -88,13 +125,15 @@ pub fn masked_url(text: &str) -> String {
 }
 
 /// Variables that an engine reads besides those of keys: its flags, and the settings of libraries.
-const OTHER_VARIABLES: [&str; 9] = [
+const OTHER_VARIABLES: [&str; 11] = [
     "MEMORY_ENGINE_ADMIN_LISTEN",
     "MEMORY_ENGINE_ANCHOR",
     "MEMORY_ENGINE_CONFIG",
     "MEMORY_ENGINE_DATA",
     "MEMORY_ENGINE_LISTEN",
     "MEMORY_ENGINE_MODE",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "RUST_BACKTRACE",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
@@ -104,13 +143,14 @@ const OTHER_VARIABLES: [&str; 9] = [
 #[must_use]
 pub fn shown_variable(name: &str, text: &str) -> Option<Value> {
     if let Some((_, key)) = keys().find(|(section, key)| variable(section, key.name) == name) {
-        return Some(masked(parsed(key.kind, text)));
+        let value = masked(parsed(key.kind, text));
+        return Some(if names_secret(name) { Value::from(MASK) } else { value });
     }
     let of_file = name.strip_suffix(FILE_SUFFIX).unwrap_or_default();
     let is_known = OTHER_VARIABLES.contains(&name)
         || old_names().any(|old| old == name)
         || keys().any(|(section, key)| variable(section, key.name) == of_file);
-    is_known.then(|| Value::from(masked_url(text)))
+    is_known.then(|| Value::from(if names_secret(name) { MASK.to_owned() } else { masked_url(text) }))
 }
 
 /// Describes a key.
@@ -152,4 +192,35 @@ fn plain(markdown: &str) -> String {
     }
     text.push_str(rest);
     text.replace('`', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_secret;
+
+    #[test]
+    fn a_name_says_that_its_value_is_a_secret() {
+        for name in [
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "MEMORY_ENGINE_RERANK_API_KEY",
+            "apiKey",
+            "token",
+            "accessToken",
+            "DB_PASSWORD",
+            "clientSecret",
+        ] {
+            assert!(names_secret(name), "{name}");
+        }
+        for name in [
+            "apiKeyFile",
+            "MEMORY_ENGINE_RERANK_API_KEY_FILE",
+            "maxTokensPerMinute",
+            "MEMORY_ENGINE_LIMITS_KEEP_ALIVE_SECONDS",
+            "monkey",
+            "url",
+            "",
+        ] {
+            assert!(!names_secret(name), "{name}");
+        }
+    }
 }

@@ -60,12 +60,17 @@ impl Setting {
     /// Parses a flag `KEY=VALUE`.
     ///
     /// # Errors
-    /// There is no `=`, or no key has this name.
+    /// There is no `=`, or no key has this name. The text of the error does not contain the value, which may be
+    /// confidential.
     pub fn of_flag(text: &str) -> Result<Setting, String> {
         let Some((key, value)) = text.split_once('=') else {
             return Err("--set needs KEY=VALUE, for example --set log.level=debug".to_owned());
         };
-        let key = known(key).ok_or_else(|| unknown_key(key))?;
+        let key = known(key).ok_or_else(|| {
+            // What has no form of a name may be a value that was passed in the place of a name.
+            let is_name = key.chars().all(|letter| letter.is_ascii_alphabetic() || letter == '.');
+            format!("{} (flag)", unknown_key(if is_name { key } else { "…" }))
+        })?;
         Ok(Setting { key, text: value.to_owned(), origin: Origin::Flag })
     }
 }

@@ -80,9 +80,10 @@ fn every_fault_is_named_with_its_origin() {
         ("limits.burst", "--set needs KEY=VALUE"),
         ("limits.bust=1", "known are limits.requestsPerSecond, limits.burst"),
         ("bust=1", "its section must be one of engine, log"),
+        ("sk-9hidden=1", "there is no key \"…\""),
     ] {
         let fault = Setting::of_flag(flag).unwrap_err();
-        assert!(fault.contains(says), "{fault}");
+        assert!(fault.contains(says) && !fault.contains("hidden"), "{fault}");
     }
 }
 
@@ -173,6 +174,11 @@ fn variables_are_shown_by_an_allow_list() {
     let exceptions = json!([{"detector": "email", "value": "secret@example.org"}]).to_string();
     let shown = shown_variable("MEMORY_ENGINE_POLICY_EXCEPTIONS", &exceptions).unwrap();
     assert_eq!(shown, json!([{"detector": "email", "value": "***"}]));
+    for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
+        assert_eq!(shown_variable(name, "authorization=Bearer secret"), Some(json!("***")), "{name}");
+    }
+    let key_file = shown_variable("MEMORY_ENGINE_RERANK_API_KEY_FILE", "/run/key");
+    assert_eq!(key_file, Some(json!("/run/key")), "the path of a file is no secret");
     for name in ["PATH", "DATABASE_URL", "MEMORY_ENGINE_", "MEMORY_ENGINE_API_KEY", "MEMORY_ENGINE_DATA_FILE"]
     {
         assert_eq!(shown_variable(name, "secret"), None, "{name}");

@@ -25,6 +25,4 @@ pub struct StatusFacts {
     pub stage_means: Means,
     /// Now.
     pub now: Timestamp,
-    /// Whether a browser loads the page again by itself.
-    pub is_refreshing: bool,
 }

@@ -1,4 +1,5 @@
-//! The status page of an engine: one HTML document without scripts, for people. It is a function of [`StatusFacts`].
+//! The status page of an engine: one HTML document for people. It is a function of [`StatusFacts`]. Its only script
+//! loads the same page again; without scripts the page is complete, and does not change by itself.
 //!
 //! [`html`] escapes, [`rows`], [`shown`] and [`figures`] are the parts, and each file of sections shows some facts.
 
@@ -15,13 +16,28 @@ mod tests;
 
 pub use facts::{Means, StatusFacts};
 
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
 use crate::wire::{DegradedReason, EngineStatus};
 use html::Html;
 
-/// What a browser may load for the page: nothing, except the style and the icon that are inside of it. It may not be
-/// framed by another page either.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
-                                           base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What a browser may load for the page: nothing, except the style, the icon and the script that are inside of it, and
+/// the reports of the same port. No other script can run, because the policy has the hash of this one. The page may not
+/// be framed by another page either.
+pub static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(SCRIPT));
+    format!(
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{hash}'; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+});
+
+/// Loads the page again every ten seconds, until a person pauses it.
+const SCRIPT: &str = include_str!("refresh.js");
 
 /// How the page looks, light and dark.
 const STYLE: &str = include_str!("style.css");
@@ -43,7 +59,7 @@ pub fn status_page(shown: &StatusFacts) -> String {
     head(&mut html, shown);
     html.raw("<body>\n");
     header(&mut html, shown);
-    html.raw("<main>\n");
+    html.raw("<main id=\"content\">\n");
     mode_section::add(&mut html, shown);
     data_sections::add(&mut html, shown);
     activity_sections::add(&mut html, shown);
@@ -51,7 +67,7 @@ pub fn status_page(shown: &StatusFacts) -> String {
     for (path, what) in LINKS {
         html.raw("<li><a href=\"").raw(path).raw("\">").raw(what).raw("</a></li>\n");
     }
-    html.raw("</ul></nav></footer>\n</body>\n</html>\n");
+    html.raw("</ul></nav></footer>\n<script>").raw(SCRIPT).raw("</script>\n</body>\n</html>\n");
     html.finish()
 }
 
@@ -59,9 +75,6 @@ fn head(html: &mut Html, shown: &StatusFacts) {
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n");
-    if shown.is_refreshing {
-        html.raw("<meta http-equiv=\"refresh\" content=\"10\">\n");
-    }
     // A browser would ask for /favicon.ico otherwise.
     html.raw("<link rel=\"icon\" href=\"data:,\">\n<title>").text(word(shown.health.status)).raw(", ");
     html.text(shown.mode.mode.effective.as_str()).raw(" – memory engine</title>\n<style>\n").raw(STYLE);
@@ -70,7 +83,7 @@ fn head(html: &mut Html, shown: &StatusFacts) {
 
 fn header(html: &mut Html, shown: &StatusFacts) {
     let (status, mode) = (shown.health.status, &shown.mode.mode);
-    html.raw("<header>\n<h1>Memory engine</h1>\n<p>Status: <strong class=\"");
+    html.raw("<header>\n<h1>Memory engine</h1>\n<div id=\"summary\">\n<p>Status: <strong class=\"");
     html.raw(if status == EngineStatus::Ok { "good" } else { "bad" }).raw("\">").text(word(status));
     html.raw("</strong>. Mode: ").code(mode.effective.as_str());
     if mode.effective != mode.wanted {
@@ -85,14 +98,10 @@ fn header(html: &mut Html, shown: &StatusFacts) {
         html.raw("</ul>\n");
     }
     html.raw("<p class=\"made\">As of <time datetime=\"").text(&shown.now.to_string()).raw("\">");
-    html.text(&shown.now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).raw("</time>. ");
-    // Whoever reads slowly, or with a screen reader, can stop the page from changing.
-    html.raw(if shown.is_refreshing {
-        "Refreshes every 10 seconds. <a href=\"/?refresh=off\">Stop refreshing</a>"
-    } else {
-        "Does not refresh. <a href=\"/\">Refresh every 10 seconds</a>"
-    });
-    html.raw("</p>\n</header>\n");
+    html.text(&shown.now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).raw("</time>.</p>\n</div>\n");
+    // Whoever reads slowly, or with a screen reader, can stop the page from changing. The script shows the button.
+    html.raw("<p class=\"made\"><span id=\"note\">Load the page again for newer figures.</span> ");
+    html.raw("<button type=\"button\" id=\"refresh\" hidden>Pause refreshing</button></p>\n</header>\n");
 }
 
 fn word(status: EngineStatus) -> &'static str {

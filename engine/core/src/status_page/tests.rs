@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{StatusFacts, status_page};
+use super::{CONTENT_SECURITY_POLICY, SCRIPT, StatusFacts};
 use crate::guard::{Cause, Dependency, Reason};
 use crate::mode::Mode;
 use crate::wire::{
@@ -71,7 +71,6 @@ fn empty() -> StatusFacts {
         operation_means: BTreeMap::new(),
         stage_means: BTreeMap::new(),
         now: now(),
-        is_refreshing: true,
     }
 }
 
@@ -88,6 +87,14 @@ fn assert_says(page: &str, wanted: &[&str]) {
     for wanted in wanted {
         assert!(text.contains(wanted), "{wanted} is not in: {text}");
     }
+}
+
+/// The page without its script, which is in it once.
+fn status_page(facts: &StatusFacts) -> String {
+    let page = super::status_page(facts);
+    let script = format!("<script>{SCRIPT}</script>");
+    assert_eq!(page.matches(&script).count(), 1);
+    page.replace(&script, "")
 }
 
 /// Elements are closed in the order in which they were opened.
@@ -127,16 +134,13 @@ fn an_empty_engine_has_a_page() {
             "All no lookups yet",
             "Version 1.2.3",
             "Up 1 h 1 min",
-            "Refreshes every 10 seconds.",
+            "Load the page again for newer figures.",
         ],
     );
-    assert!(page.contains("<meta http-equiv=\"refresh\" content=\"10\">"));
-    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("http://"), "{page}");
+    assert!(!page.contains("http-equiv") && !page.contains("src=") && !page.contains("http://"), "{page}");
     for link in ["/health", "/mode", "/metrics", "/metrics/json", "/readyz?verbose"] {
         assert!(page.contains(&format!("href=\"{link}\"")), "{link}");
     }
-    let still = status_page(&StatusFacts { is_refreshing: false, ..empty() });
-    assert!(!still.contains("http-equiv") && still.contains("<a href=\"/\">"));
 }
 
 #[test]
@@ -245,4 +249,12 @@ fn durations_have_their_numbers_as_text_and_a_line() {
         &["append 1,024 1.00 ms 20.00 ms 1.50 s", "highest 29.00 ms", "Stages of searches: none."],
     );
     assert!(page.contains("<title>Mean of each 10 seconds: lowest 1.00 ms, highest 29.00 ms, last 29.00 ms"));
+}
+
+#[test]
+fn only_the_script_of_the_page_may_run() {
+    let allowed = CONTENT_SECURITY_POLICY.split("; ").find(|rule| rule.starts_with("script-src")).unwrap();
+    // Computed by `openssl dgst -sha256 -binary refresh.js | base64`.
+    assert_eq!(allowed, "script-src 'sha256-w7WF54SCaTuEy0WhGb9B4qpBjCZbwANRRuxcL4ROhQI='");
+    assert!(!SCRIPT.contains("</") && !SCRIPT.contains("<!--"), "the script ends where the element ends");
 }

@@ -54,6 +54,8 @@ macro_rules! error_codes {
 error_codes! {
     /// The request breaks a rule, which the message names.
     InvalidArgument = "INVALID_ARGUMENT", 400;
+    /// The admin port does not answer web pages of other sites, nor requests for a host that is not the engine.
+    Forbidden = "FORBIDDEN", 403;
     /// No memory has this id.
     EntryNotFound = "ENTRY_NOT_FOUND", 404;
     /// The memory is not valid at the requested time.

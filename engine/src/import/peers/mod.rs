@@ -28,6 +28,8 @@ use engine_core::peers::{Record, Refused, basic_memory, mem0, server_memory};
 use engine_core::request;
 use serde_json::Value;
 
+use crate::causes::with_causes;
+
 use self::files::{Kind, Source};
 use self::product::Product;
 use self::report::{FileReport, Report};
@@ -55,7 +57,7 @@ pub(super) async fn import(product: Product, args: &PeerArgs) -> anyhow::Result<
     if let Some(target) = target {
         target.close();
     }
-    report.unfinished = outcome.err().map(|fault| format!("{fault:#}"));
+    report.unfinished = outcome.err().map(|fault| with_causes(&fault));
     report.conclude();
     publish(&report, args.report.as_deref())?;
     match &report.unfinished {
