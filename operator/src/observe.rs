@@ -58,7 +58,7 @@ pub(crate) async fn observe(
             }
         }
     }
-    observed.tls = secrets(context, &mut observed, silent).await;
+    observed.tls = secrets(context, &mut observed, essentials.tls, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
         let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));
@@ -167,9 +167,9 @@ async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity
 
 /// Reads the Secrets of the certificates. They are read in each reconcile, and neither watched nor cached: the operator
 /// has no permission to list Secrets. Returns `None` if the engine has no certificates and wants none.
-async fn secrets(context: &Context, observed: &mut Observed, silent: bool) -> Option<TlsView> {
+async fn secrets(context: &Context, observed: &mut Observed, wanted: bool, silent: bool) -> Option<TlsView> {
     let engine = Arc::clone(&observed.engine);
-    if engine.spec.tls.is_none() && engine.status.as_ref().is_none_or(|status| status.tls.is_none()) {
+    if !wanted && engine.status.as_ref().is_none_or(|status| status.tls.is_none()) {
         return None;
     }
     let namespace = engine.metadata.namespace.clone().unwrap_or_default();

@@ -57,7 +57,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
             .and_then(|health| health.mode.as_ref())
             .map(|mode| crate::mode_word::shown(mode.effective))
             .or(before.effective_mode),
-        endpoints: Some(endpoints(observed)),
+        endpoints: Some(endpoints(observed, outcome.essentials().tls)),
         projection: projection_status(observed, log.as_ref()),
         log,
         storage: storage_status(observed).or(before.storage),
@@ -66,9 +66,9 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
     }
 }
 
-fn endpoints(observed: &Observed) -> Endpoints {
+fn endpoints(observed: &Observed, has_tls: bool) -> Endpoints {
     let namespace = observed.engine.metadata.namespace.as_deref().unwrap_or_default();
-    let scheme = if observed.engine.spec.tls.is_some() { "https" } else { "http" };
+    let scheme = if has_tls { "https" } else { "http" };
     Endpoints { api: format!("{scheme}://{}.{namespace}.svc:{API_PORT}", name(observed)) }
 }
 

@@ -21,7 +21,7 @@ fn not_ready(reason: Reason, message: impl Into<String>) -> Option<Verdict> {
 
 /// The verdict on an engine that wants no TLS.
 pub(super) fn disabled(facts: &Facts<'_>) -> Option<Verdict> {
-    if facts.observed.engine.spec.tls.is_some() {
+    if facts.outcome.essentials().tls {
         return None;
     }
     not_ready(Reason::TlsDisabled, "the ports are served without TLS; spec.tls: {} turns it on")

@@ -24,6 +24,8 @@ pub struct Essentials {
     pub access_mode: AccessMode,
     /// The wanted mode of the engine.
     pub mode: Mode,
+    /// Whether the ports have TLS.
+    pub tls: bool,
 }
 
 impl Essentials {
@@ -38,6 +40,7 @@ impl Essentials {
             size: spec.writer.storage.size.clone(),
             access_mode: spec.writer.storage.access_mode,
             mode: wanted(spec.mode),
+            tls: spec.tls.is_some(),
         }
     }
 }
