@@ -10,7 +10,8 @@
 //! errors for clients.
 //!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`forget_listeners`],
-//! [`memory_limit`], [`metrics`], [`modes`], [`spans`] and [`traces`].
+//! [`memory_limit`], [`metrics`], [`modes`], [`spans`], [`stdout`] and
+//! [`traces`].
 
 mod admin_client;
 mod api;
@@ -36,6 +37,7 @@ mod rebuild;
 mod refusal;
 mod serve;
 mod spans;
+mod stdout;
 mod traces;
 mod verify;
 mod write_locks;

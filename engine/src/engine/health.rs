@@ -95,6 +95,7 @@ impl Engine {
             (self.pseudonyms.is_lost(), DegradedReason::PseudonymKeyLost),
             (is_bad, DegradedReason::ConfigurationInvalid),
             (mode.effective != mode.wanted, DegradedReason::ModeForced),
+            (mode.unreadable, DegradedReason::ModeUnreadable),
         ];
         let others = others.into_iter().filter_map(|(found, reason)| found.then_some(reason));
         log.into_iter().chain(projection).chain(others).collect()

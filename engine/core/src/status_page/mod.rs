@@ -121,6 +121,10 @@ fn explained(reason: DegradedReason) -> &'static str {
             "The configuration file is invalid or cannot be read; what was read before is in force."
         }
         DegradedReason::ModeForced => "The guard or a person allows less than is wanted.",
+        DegradedReason::ModeUnreadable => {
+            "The file mode/mode.json cannot be read, so that reads are refused. Set a mode with `memory-engine mode want`, \
+             or repair or remove the file."
+        }
         DegradedReason::Unknown => "Something else does not work.",
     }
 }
