@@ -11,7 +11,6 @@ use clap::{Args, Parser, Subcommand};
 use engine_core::configuration::Author;
 use engine_core::mode::Mode;
 use engine_core::policy::scrubbed;
-use serde::Serialize;
 use service::{LogLines, ScrubbedStderr, log_panics, selected};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::reload;
@@ -27,8 +26,10 @@ use crate::log_command::{self, LogArgs, verify_log};
 use crate::mcp::{McpArgs, mcp};
 use crate::metrics::Metrics;
 use crate::mode_command::{GuardArgs, ModeArgs, ModeWord, run_guard, run_mode};
+use crate::modes::InitialMode;
 use crate::rebuild::rebuild;
 use crate::serve::{ServeOptions, serve};
+use crate::stdout::print_json;
 use crate::traces::Traces;
 
 /// Exit code: the check ran and found something broken.
@@ -140,6 +141,7 @@ struct ServeArgs {
     anchor: Option<PathBuf>,
     /// Mode on a volume that has none yet: what clients may do until somebody sets another mode
     ///
+    /// On a volume that has one it is not used, and the log says so; `memory-engine mode want` changes the mode then.
     /// Without it: write-only with --anchor, because then an operator will say what is wanted, otherwise read-write.
     #[arg(long, value_name = "MODE", value_enum, env = "MEMORY_ENGINE_MODE")]
     mode: Option<ModeWord>,
@@ -172,7 +174,7 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let author = if args.anchor.is_some() { Author::Operator } else { Author::Person };
     let ServeArgs { data, sources, listen, admin_listen, probe_listen, anchor, mode } = args;
     let default = if anchor.is_some() { Mode::WriteOnly } else { Mode::ReadWrite };
-    let mode = mode.map_or(default, Mode::from);
+    let mode = InitialMode { is_named: mode.is_some(), mode: mode.map_or(default, Mode::from) };
     let sources = Sources::new(sources, author);
     let loaded = sources.load()?;
     let config = &loaded.config;
@@ -209,7 +211,7 @@ fn exit_code(ok: bool) -> ExitCode {
 
 fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {
     log_to_stderr(tracing::Level::WARN);
-    print(&rebuild(data)?)?;
+    print_json(&rebuild(data)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -223,12 +225,6 @@ fn run_doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let report = doctor::doctor(&args.data.data, args.repair)?;
     doctor::print(&report, args.json)?;
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
-}
-
-fn print(report: &impl Serialize) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(io::stdout().lock(), report)?;
-    println!();
-    Ok(())
 }
 
 /// Crates whose messages are logged at the configured level.

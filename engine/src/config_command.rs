@@ -1,12 +1,12 @@
 //! `memory-engine config`: checks, shows and explains the configuration.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use engine_core::configuration::{Author, explain, shown};
 
 use crate::config::{ConfigArgs, Sources};
+use crate::stdout::print;
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigCommandArgs {
@@ -75,12 +75,4 @@ fn show(args: ConfigArgs, json: bool) -> anyhow::Result<()> {
     }
     let lines = values.iter().map(|one| format!("{} = {}  # {}\n", one.key, one.value, one.origin));
     print(&lines.collect::<String>())
-}
-
-/// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
-fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(fault) if fault.kind() != io::ErrorKind::BrokenPipe => Err(fault.into()),
-        _ => Ok(()),
-    }
 }

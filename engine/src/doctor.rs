@@ -1,7 +1,8 @@
 //! `memory-engine doctor`: checks everything in a data directory and reports what to do about each fault.
 
+use std::fmt::Write;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::rebuild::rebuild;
+use crate::stdout::{self, print_json};
 use crate::verify::verify;
 use engine_log::storage::space;
 use engine_log::{LogDirectory, OpenError};
@@ -244,12 +246,10 @@ fn repair_data(data: &Path, checks: &mut Vec<Check>) -> anyhow::Result<()> {
 
 /// Prints lines on a terminal, and JSON everywhere else or if `json` is set.
 pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    if json || !out.is_terminal() {
-        serde_json::to_writer_pretty(&mut out, report)?;
-        writeln!(out)?;
-        return Ok(());
+    if json || !io::stdout().is_terminal() {
+        return print_json(report);
     }
+    let mut out = String::new();
     for check in &report.checks {
         let mark = match check.outcome {
             Outcome::Ok => "ok      ",
@@ -263,5 +263,6 @@ pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
         }
     }
     let verdict = if report.ok { "nothing is broken" } else { "something is broken" };
-    Ok(writeln!(out, "{verdict}")?)
+    writeln!(out, "{verdict}")?;
+    stdout::print(&out)
 }

@@ -2,7 +2,7 @@
 //! payloads.
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -10,11 +10,11 @@ use clap::{Args, Subcommand};
 use engine_core::digest::Hash;
 use engine_core::format::EventLine;
 use engine_core::wire::InclusionAnswer;
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::admin_client::{Method, ask};
 use crate::rebuild::rebuild;
+use crate::stdout::{print, print_json, written};
 use crate::verify::verify;
 use engine_log::storage::DiskStorage;
 use engine_log::{
@@ -86,22 +86,22 @@ pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
         _ => None,
     };
     if let Some((address, path)) = admin {
-        return print(&ask(address, Method::Post, path, None)?).map(|()| true);
+        return print_json(&ask(address, Method::Post, path, None)?).map(|()| true);
     }
     let data = data.context("--data DIR is required")?;
     match command {
         LogCommand::Ls => ls(&data)?,
         LogCommand::Cat { after, limit } => cat(&data, after, limit)?,
         LogCommand::Verify => return verify_log(&data),
-        LogCommand::Proof { seq } => print(&receipt(&data, seq)?)?,
+        LogCommand::Proof { seq } => print_json(&receipt(&data, seq)?)?,
         LogCommand::Rotate(_) => {
             let mut log = Offline::open(&data)?;
-            print(&log.rotate()?)?;
+            print_json(&log.rotate()?)?;
             log.close();
         }
         LogCommand::RotateKey(_) => {
             let mut log = Offline::open(&data)?;
-            print(&log.rotate_key()?)?;
+            print_json(&log.rotate_key()?)?;
             log.close();
         }
         LogCommand::Erase { events, reason } => erase(&data, events, &reason)?,
@@ -112,27 +112,29 @@ pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
 /// Verifies a log and prints the report. Returns whether the log verifies.
 pub(crate) fn verify_log(data: &Path) -> anyhow::Result<bool> {
     let report = verify(data).map_err(|fault| anyhow::anyhow!("cannot read the log in {data:?}: {fault}"))?;
-    print(&report)?;
+    print_json(&report)?;
     Ok(report.ok)
 }
 
 fn ls(data: &Path) -> anyhow::Result<()> {
     let segments = list_segments(&DiskStorage::new(data.to_owned())).context("cannot read the log")?;
     if !io::stdout().is_terminal() {
-        return print(&segments);
+        return print_json(&segments);
     }
-    println!("{:<30} {:>8} {:>6} {:>12} {:>12} {:>13}", "file", "segment", "epoch", "first", "last", "bytes");
+    let mut lines = format!(
+        "{:<30} {:>8} {:>6} {:>12} {:>12} {:>13}\n",
+        "file", "segment", "epoch", "first", "last", "bytes"
+    );
     for SegmentView { file, segment, epoch, first_seq, last_seq, bytes, .. } in segments {
         let last = last_seq.map_or_else(|| "open".to_owned(), |last| last.to_string());
-        println!("{file:<30} {segment:>8} {epoch:>6} {first_seq:>12} {last:>12} {bytes:>13}");
+        lines += &format!("{file:<30} {segment:>8} {epoch:>6} {first_seq:>12} {last:>12} {bytes:>13}\n");
     }
-    Ok(())
+    print(&lines)
 }
 
 fn cat(data: &Path, after: u64, limit: u64) -> anyhow::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    write_lines(&DiskStorage::new(data.to_owned()), after, limit, &mut out).context("cannot read the log")?;
-    Ok(out.flush()?)
+    let storage = DiskStorage::new(data.to_owned());
+    written(|out| write_lines(&storage, after, limit, out).map(drop)).context("cannot read the log")
 }
 
 fn receipt(data: &Path, seq: u64) -> anyhow::Result<InclusionAnswer> {
@@ -168,11 +170,5 @@ fn erase(data: &Path, events: Vec<String>, reason: &str) -> anyhow::Result<()> {
     rebuild(data).context(
         "the payloads are gone from the log; the search index still has them: run `memory-engine rebuild`",
     )?;
-    print(&erased)
-}
-
-fn print(report: &impl Serialize) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(io::stdout().lock(), report)?;
-    println!();
-    Ok(())
+    print_json(&erased)
 }

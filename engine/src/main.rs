@@ -9,8 +9,9 @@
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] converts faults to
 //! errors for clients.
 //!
-//! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`causes`],
-//! [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`regular_file`], [`spans`] and [`traces`].
+//! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`causes`], [`certificates`],
+//! [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`regular_file`], [`spans`], [`stdout`] and
+//! [`traces`].
 
 mod admin_client;
 mod api;
@@ -39,6 +40,7 @@ mod refusal;
 mod regular_file;
 mod serve;
 mod spans;
+mod stdout;
 mod traces;
 mod verify;
 mod write_locks;

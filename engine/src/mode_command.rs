@@ -3,14 +3,16 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use engine_core::mode::Mode;
-use engine_core::wire::{ForceMode, InvalidateContexts};
+use engine_core::wire::{ForceMode, InvalidateContexts, ModeReport, PersonWantsMode};
 use jiff::Timestamp;
 use serde_json::{Value, to_value};
 
 use crate::admin_client::{Method, ask};
 use crate::modes::replay_log;
+use crate::stdout::{print, print_json};
 
 /// Default time that a hold lasts, seconds.
 const TTL_SECONDS_DEFAULT: u64 = 3_600;
@@ -32,22 +34,33 @@ pub(crate) struct ModeArgs {
 
 #[derive(Debug, Subcommand)]
 enum ModeCommand {
-    /// Show the mode, why it is what it is, and the last transitions
-    Status,
+    /// Show the mode, why it is what it is, since when and until when, and what reads depend on
+    Status {
+        /// Print everything that the engine reports, with the last transitions, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say which mode is wanted, on an engine without an operator; also when mode/mode.json cannot be read
+    Want {
+        /// The mode
+        #[arg(value_enum)]
+        mode: ModeWord,
+        #[command(flatten)]
+        person: PersonArgs,
+    },
     /// Allow only this mode for a limited time; it never allows more than what is wanted
     Force {
         /// The widest mode to allow
         #[arg(value_enum)]
         mode: ModeWord,
-        /// Why; shown to everybody who asks for the mode
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-        /// Who
-        #[arg(long, value_name = "NAME", env = "USER")]
-        by: String,
+        #[command(flatten)]
+        person: PersonArgs,
         /// How long, seconds; at most a day
         #[arg(long, value_name = "SECONDS", default_value_t = TTL_SECONDS_DEFAULT)]
         ttl: u64,
+        /// Replace the hold of somebody else
+        #[arg(long)]
+        replace: bool,
     },
     /// End a forced mode, whether a person or the guard forced it
     Clear,
@@ -58,6 +71,16 @@ enum ModeCommand {
     },
     /// Reset the counters of failures
     Reset,
+}
+
+#[derive(Debug, Args)]
+struct PersonArgs {
+    /// Why; shown to everybody who asks for the mode
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who
+    #[arg(long, value_name = "NAME", env = "USER")]
+    by: String,
 }
 
 /// A mode on the command line.
@@ -110,9 +133,21 @@ enum GuardCommand {
 pub(crate) fn run_mode(args: ModeArgs) -> anyhow::Result<()> {
     let ModeArgs { command, admin } = args;
     let answer: Value = match command {
-        ModeCommand::Status => ask(&admin, Method::Get, "/mode", None)?,
-        ModeCommand::Force { mode, reason, by, ttl } => {
-            let request = ForceMode { mode: mode.into(), reason, by, ttl_seconds: ttl };
+        ModeCommand::Status { json } => {
+            let report = ask(&admin, Method::Get, "/mode", None)?;
+            if !json {
+                let report: ModeReport =
+                    serde_json::from_value(report).context("the engine's answer is not a mode")?;
+                return print(&report.summary());
+            }
+            report
+        }
+        ModeCommand::Want { mode, person: PersonArgs { reason, by } } => {
+            let request = PersonWantsMode { mode: mode.into(), reason, by };
+            ask(&admin, Method::Post, "/mode/want", Some(&to_value(request)?))?
+        }
+        ModeCommand::Force { mode, person: PersonArgs { reason, by }, ttl, replace } => {
+            let request = ForceMode { mode: mode.into(), reason, by, ttl_seconds: ttl, replace };
             ask(&admin, Method::Post, "/mode/force", Some(&to_value(request)?))?
         }
         ModeCommand::Clear => ask(&admin, Method::Post, "/mode/clear", None)?,
@@ -122,14 +157,13 @@ pub(crate) fn run_mode(args: ModeArgs) -> anyhow::Result<()> {
         }
         ModeCommand::Reset => ask(&admin, Method::Post, "/mode/reset", None)?,
     };
-    println!("{}", serde_json::to_string_pretty(&answer)?);
-    Ok(())
+    print_json(&answer)
 }
 
 /// Runs `memory-engine guard`. Returns whether every decision came out as recorded.
 pub(crate) fn run_guard(args: &GuardArgs) -> anyhow::Result<bool> {
     let GuardCommand::Replay { at, data } = &args.command;
     let replay = replay_log(data, *at)?;
-    println!("{}", serde_json::to_string_pretty(&replay)?);
+    print_json(&replay)?;
     Ok(replay.differing.is_empty())
 }

@@ -9,7 +9,6 @@ use anyhow::Context;
 use axum::Router;
 use engine_core::configuration::Limits;
 use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
-use engine_core::mode::Mode;
 use engine_core::policy::Policy;
 use engine_core::wire::{GivenAnchor, NotApplied};
 use tokio::net::TcpListener;
@@ -22,7 +21,7 @@ use crate::config::{Config, Loaded, Watch};
 use crate::engine::{Engine, Settings};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
-use crate::modes;
+use crate::modes::{self, InitialMode};
 use crate::pseudonyms::KeyFault;
 use crate::regular_file;
 use service::listen;
@@ -41,7 +40,7 @@ pub(crate) struct ServeOptions {
     /// File with the anchor: the state that the log must extend.
     pub(crate) anchor: Option<PathBuf>,
     /// The mode that is wanted on a volume that has none.
-    pub(crate) mode: Mode,
+    pub(crate) mode: InitialMode,
 }
 
 /// Serves until SIGTERM or SIGINT, then shuts down gracefully.
@@ -73,7 +72,7 @@ pub(crate) async fn serve(
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
         guard: config.guard.clone(),
-        initial_mode: Some(places.mode),
+        initial_mode: places.mode,
         live: config.live.clone(),
         configuration: watch.state(),
         certificates: Arc::clone(&certificates),
@@ -89,6 +88,7 @@ pub(crate) async fn serve(
         "serving"
     );
     report_not_applied(&config.not_applied);
+    engine.modes.report_unused_mode();
     tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
     tokio::spawn(Arc::clone(&certificates).follow());
     let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));

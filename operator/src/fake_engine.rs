@@ -286,6 +286,7 @@ fn carry_out(call: Call, body: &[u8], health: &mut Health) -> Value {
                 mode: hold.mode,
                 reason: hold.reason,
                 by: hold.by,
+                redacted: false,
                 since,
                 until: hold.until,
             });

@@ -144,6 +144,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>) -> Router {
         .route("/anchor", post(admin::anchor))
         .route("/mode", get(mode::report))
         .route("/mode/wanted", put(mode::want))
+        .route("/mode/want", post(mode::want_for_a_person))
         .route("/mode/declared", put(mode::declare))
         .route("/mode/force", post(mode::force))
         .route("/mode/clear", post(mode::clear))

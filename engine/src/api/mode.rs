@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use engine_core::request::parse;
 use engine_core::wire::{
-    DeclareHold, ErrorCode, ForceMode, InvalidateContexts, Invalidated, ModeReport, WantMode,
+    DeclareHold, ErrorCode, ForceMode, InvalidateContexts, Invalidated, ModeReport, PersonWantsMode, WantMode,
 };
 use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
@@ -33,20 +33,29 @@ pub(super) async fn want(State(engine): State<Arc<Engine>>, body: Body) -> Answe
     engine.modes.want(request).await.map(Json)
 }
 
+/// Sets the wanted mode of an engine without an operator.
+pub(super) async fn want_for_a_person(State(engine): State<Arc<Engine>>, body: Body) -> Answer {
+    let mut request: PersonWantsMode = read(body).await?;
+    (request.reason, request.by, _) = engine.hold_texts(&request.reason, &request.by).await?;
+    engine.modes.want_for_a_person(request).await.map(Json)
+}
+
 /// Sets or removes the hold that the resource declares.
 pub(super) async fn declare(State(engine): State<Arc<Engine>>, body: Body) -> Answer {
-    let request: DeclareHold = read(body).await?;
-    if let Some(hold) = &request.hold {
-        engine.check_hold(&hold.reason, &hold.by).await?;
+    let mut request: DeclareHold = read(body).await?;
+    let mut redacted = false;
+    if let Some(hold) = &mut request.hold {
+        (hold.reason, hold.by, redacted) = engine.hold_texts(&hold.reason, &hold.by).await?;
     }
-    engine.modes.declare(request).await.map(Json)
+    engine.modes.declare(request, redacted).await.map(Json)
 }
 
 /// Sets a hold at this engine.
 pub(super) async fn force(State(engine): State<Arc<Engine>>, body: Body) -> Answer {
-    let request: ForceMode = read(body).await?;
-    engine.check_hold(&request.reason, &request.by).await?;
-    engine.modes.force(request).await.map(Json)
+    let mut request: ForceMode = read(body).await?;
+    let redacted;
+    (request.reason, request.by, redacted) = engine.hold_texts(&request.reason, &request.by).await?;
+    engine.modes.force(request, redacted).await.map(Json)
 }
 
 /// Ends the hold at this engine and the guard's own.

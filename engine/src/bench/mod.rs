@@ -78,7 +78,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let removed = std::fs::remove_dir_all(&bench.directory);
     let report = Report::new(&args.dir, args.events, measured?);
     removed.context("the files of the benchmark could not be removed")?;
-    print!("{}", report.table());
+    crate::stdout::print(&report.table().to_string())?;
     if let Some(path) = &args.json {
         write(path, &serde_json::to_string_pretty(&report)?)?;
     }

@@ -12,6 +12,9 @@ pub(crate) struct Check {
     pub(crate) fault: fn(&Engine) -> Option<&'static str>,
 }
 
+/// The mode is not known. The engine is ready all the same, because it accepts writes.
+const MODE_UNREADABLE: &str = "mode_unreadable: mode/mode.json cannot be read, and no mode was set since";
+
 const SHUTDOWN: Check = Check { name: "shutdown", fault: shutdown };
 
 /// What has to hold for requests to be served. An engine on a full volume is ready, because it still serves reads.
@@ -67,7 +70,10 @@ fn projection_in_time(engine: &Engine) -> Option<&'static str> {
 }
 
 fn mode_reads(engine: &Engine) -> Option<&'static str> {
-    (!engine.modes.effective().reads()).then_some("the mode does not allow reads")
+    if engine.modes.effective().reads() {
+        return None;
+    }
+    Some(if engine.modes.is_unreadable() { MODE_UNREADABLE } else { "the mode does not allow reads" })
 }
 
 fn mode_writes(engine: &Engine) -> Option<&'static str> {
@@ -116,6 +122,10 @@ pub(crate) fn report(engine: &Engine, name: &str, checks: &[Check]) -> (bool, St
                 lines += &format!("[-]{} failed: {fault}\n", check.name);
             }
         }
+    }
+    // Whoever looks for the reason why reads are off asks without `for=reads` first.
+    if all_hold && engine.modes.is_unreadable() {
+        lines += &format!("[i]mode {MODE_UNREADABLE}\n");
     }
     lines += &format!("{name} check {}\n", if all_hold { "passed" } else { "failed" });
     (all_hold, lines)

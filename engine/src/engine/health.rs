@@ -100,6 +100,7 @@ impl Engine {
             (is_bad, DegradedReason::ConfigurationInvalid),
             (ports.any(|port| port.fault.is_some()), DegradedReason::CertificateInvalid),
             (mode.effective != mode.wanted, DegradedReason::ModeForced),
+            (mode.unreadable, DegradedReason::ModeUnreadable),
         ];
         let others = others.into_iter().filter_map(|(found, reason)| found.then_some(reason));
         log.into_iter().chain(projection).chain(others).collect()

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine_core::guard::GuardSettings;
-use engine_core::mode::Mode;
 use engine_core::policy::Policy;
 use engine_core::wire::GivenAnchor;
 use engine_log::{OpenError, Rotation};
@@ -14,6 +13,7 @@ use thiserror::Error;
 
 use crate::certificates::Certificates;
 use crate::config::{ConfigurationState, Embedding, LiveSettings};
+use crate::modes::InitialMode;
 
 /// The settings an engine starts with.
 #[derive(Debug, Default)]
@@ -35,8 +35,8 @@ pub(crate) struct Settings {
     pub(crate) rerank: Option<RerankService>,
     /// The parameters of the guard.
     pub(crate) guard: GuardSettings,
-    /// The mode that is wanted on a volume that has none: both reads and writes if it is absent.
-    pub(crate) initial_mode: Option<Mode>,
+    /// The mode that is wanted on a volume that has none.
+    pub(crate) initial_mode: InitialMode,
     /// Settings that can change while the engine runs.
     pub(crate) live: LiveSettings,
     /// State of the configuration, for the health report.

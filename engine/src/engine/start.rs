@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use engine_core::mode::Mode;
 use engine_log::{
     AppliedKeys, Clock, Keeper, LogContext, LogDirectory, LogHandles, LogReader, OpenError, Writer,
 };
@@ -51,7 +50,7 @@ impl Engine {
         let modes = Arc::new(Modes::start(
             Arc::clone(&log_handles.context.storage),
             settings.guard.clone(),
-            settings.initial_mode.unwrap_or(Mode::ReadWrite),
+            settings.initial_mode,
             metrics.mode.clone(),
         ));
         let observer = Arc::clone(&modes) as Arc<dyn CallObserver>;

@@ -1,7 +1,6 @@
 //! Arguments that several imports share, and the output of their reports.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use engine_core::limits::PROJECT_DEFAULT;
 use serde::Serialize;
 
 use super::target::Target;
+use crate::stdout::print;
 
 /// Exit code: something was refused, or does not verify.
 pub(super) const REFUSED: u8 = 1;
@@ -65,10 +65,9 @@ impl TargetArgs {
 }
 
 pub(super) fn publish(report: &impl Serialize, file: Option<&std::path::Path>) -> anyhow::Result<()> {
-    let mut text = serde_json::to_vec_pretty(report)?;
-    text.push(b'\n');
+    let text = format!("{}\n", serde_json::to_string_pretty(report)?);
     match file {
         Some(file) => fs::write(file, text).with_context(|| format!("cannot write the report {file:?}")),
-        None => Ok(io::Write::write_all(&mut io::stdout(), &text)?),
+        None => print(&text),
     }
 }

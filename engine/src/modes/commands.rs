@@ -1,22 +1,22 @@
 //! The requests that change the mode. Each is durable before it is answered, if the volume works.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use engine_core::guard::{HOLD_SECONDS_MAX, Hold, Input, Now};
+use engine_core::guard::{HOLD_SECONDS_MAX, Hold, Input, Now, Person, check_hold_texts};
 use engine_core::request::Refused;
-use engine_core::wire::{DeclareHold, DeclaredHold, ErrorCode, ForceMode, ModeReport, Teller, WantMode};
+use engine_core::wire::{
+    DeclareHold, DeclaredHold, ErrorCode, ForceMode, ModeReport, PersonWantsMode, Teller, WantMode,
+};
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
+use super::Modes;
 use super::recorder::own_event;
-use super::{Modes, Recorded};
 use crate::engine::Engine;
 use crate::refusal::{Refusal, ended, internal};
 use service::in_span;
-
-/// Longest reason of a hold, and longest name of who set it, characters.
-const REASON_CHARS_MAX: usize = 500;
-const BY_CHARS_MAX: usize = 128;
 
 impl Modes {
     /// Sets the wanted mode, as the resource says.
@@ -25,7 +25,8 @@ impl Modes {
     /// A newer generation of the same resource has already said something else.
     pub(crate) async fn want(self: &Arc<Self>, request: WantMode) -> Result<ModeReport, Refusal> {
         let WantMode { mode, told_by } = request;
-        let recorded = {
+        let now = self.now();
+        let effects = {
             let mut state = self.state();
             if let Some(last) = &state.told_by
                 && last.uid == told_by.uid
@@ -40,19 +41,53 @@ impl Modes {
                 state.told_by = Some(told_by);
                 self.unsaved.store(true, Ordering::Release);
             }
-            if is_first { Recorded::Nowhere } else { Recorded::InTheLog }
+            self.apply(&mut state, &Input::Want { mode, person: None }, now, is_first)
         };
-        self.step_and(&Input::Want { mode }, recorded);
+        self.run(effects);
         self.durable().await
     }
 
-    /// Sets or removes the hold that the resource declares. A hold that has expired counts as none.
+    /// Sets the wanted mode, as a person says.
+    ///
+    /// # Errors
+    /// A resource says which mode is wanted, and would say so again.
+    pub(crate) async fn want_for_a_person(
+        self: &Arc<Self>,
+        request: PersonWantsMode,
+    ) -> Result<ModeReport, Refusal> {
+        let PersonWantsMode { mode, reason, by } = request;
+        let now = self.now();
+        let effects = {
+            let mut state = self.state();
+            if state.told_by.is_some() {
+                return Err(Refusal::new(
+                    ErrorCode::VersionConflict,
+                    "an operator says which mode this engine has",
+                )
+                .hint("change spec.mode of the resource, or hold a narrower mode with `memory-engine mode force`"));
+            }
+            // What the file said no longer matters.
+            if self.unread.swap(false, Ordering::AcqRel) {
+                self.unsaved.store(true, Ordering::Release);
+            }
+            self.apply(&mut state, &Input::Want { mode, person: Some(Person { by, reason }) }, now, false)
+        };
+        self.run(effects);
+        self.durable().await
+    }
+
+    /// Sets or removes the hold that the resource declares. A hold that has expired counts as none. `redacted` says
+    /// whether the policy changed its texts.
     ///
     /// # Errors
     /// The hold is not valid.
-    pub(crate) async fn declare(self: &Arc<Self>, request: DeclareHold) -> Result<ModeReport, Refusal> {
+    pub(crate) async fn declare(
+        self: &Arc<Self>,
+        request: DeclareHold,
+        redacted: bool,
+    ) -> Result<ModeReport, Refusal> {
         let now = self.now();
-        let hold = request.hold.map(|hold| declared(hold, now)).transpose()?.flatten();
+        let hold = request.hold.map(|hold| declared(hold, redacted, now)).transpose()?.flatten();
         let unchanged = {
             let state = self.state();
             same(state.guard.declared.as_ref(), hold.as_ref())
@@ -63,20 +98,32 @@ impl Modes {
         self.durable().await
     }
 
-    /// Sets a hold at this engine.
+    /// Sets a hold at this engine. `redacted` says whether the policy changed its texts.
     ///
     /// # Errors
-    /// The hold is not valid.
-    pub(crate) async fn force(self: &Arc<Self>, request: ForceMode) -> Result<ModeReport, Refusal> {
+    /// The hold is not valid, or somebody else holds the mode.
+    pub(crate) async fn force(
+        self: &Arc<Self>,
+        request: ForceMode,
+        redacted: bool,
+    ) -> Result<ModeReport, Refusal> {
         let now = self.now();
-        let ForceMode { mode, reason, by, ttl_seconds } = request;
+        let ForceMode { mode, reason, by, ttl_seconds, replace } = request;
         if !(1..=HOLD_SECONDS_MAX).contains(&ttl_seconds) {
             return Err(Refused::Range { field: "ttl_seconds", min: 1, max: HOLD_SECONDS_MAX }.into());
         }
-        check_texts(&reason, &by)?;
         let until_ms = now.ms.saturating_add(i64::try_from(ttl_seconds).unwrap_or(0) * 1_000);
-        let hold = Hold { mode, reason, by, since: now.wall, until: now.wall_at(until_ms), until_ms };
-        self.step(&Input::Force { hold });
+        let until = now.wall_at(until_ms);
+        let hold = Hold { mode, reason, by, redacted, since: now.wall, until, until_ms };
+        let effects = {
+            let mut state = self.state();
+            let held = state.guard.direct.as_ref().filter(|held| held.until_ms > now.ms);
+            if let Some(held) = held.filter(|held| held.by != hold.by && !replace) {
+                return Err(held_by_another(held));
+            }
+            self.apply(&mut state, &Input::Force { hold }, now, false)
+        };
+        self.run(effects);
         self.durable().await
     }
 
@@ -124,10 +171,15 @@ fn outdated(last: &Teller, told: &Teller) -> Refusal {
     .hint("send the mode of the newest generation")
 }
 
+fn held_by_another(held: &Hold) -> Refusal {
+    let Hold { mode, by, until, .. } = held;
+    Refusal::new(ErrorCode::VersionConflict, format!("{by} holds the mode at {mode} until {until}"))
+        .hint("ask them; to replace their hold all the same, send replace: true (--replace)")
+}
+
 /// The hold with its end on the monotonic clock; `None` if it has expired.
-fn declared(hold: DeclaredHold, now: Now) -> Result<Option<Hold>, Refusal> {
+fn declared(hold: DeclaredHold, redacted: bool, now: Now) -> Result<Option<Hold>, Refusal> {
     let DeclaredHold { mode, reason, by, until } = hold;
-    check_texts(&reason, &by)?;
     let left = until.duration_since(now.wall);
     if left > SignedDuration::from_secs(i64::try_from(HOLD_SECONDS_MAX).unwrap_or(i64::MAX)) {
         let message = format!("until is more than {HOLD_SECONDS_MAX} s away");
@@ -136,7 +188,7 @@ fn declared(hold: DeclaredHold, now: Now) -> Result<Option<Hold>, Refusal> {
     }
     let left_ms = i64::try_from(left.as_millis()).unwrap_or(0);
     let until_ms = now.ms.saturating_add(left_ms);
-    Ok((left_ms > 0).then_some(Hold { mode, reason, by, since: now.wall, until, until_ms }))
+    Ok((left_ms > 0).then_some(Hold { mode, reason, by, redacted, since: now.wall, until, until_ms }))
 }
 
 /// Whether two holds declare the same. The time at which they arrived differs.
@@ -150,28 +202,31 @@ fn same(one: Option<&Hold>, other: Option<&Hold>) -> bool {
     }
 }
 
-fn check_texts(reason: &str, by: &str) -> Result<(), Refusal> {
-    for (field, text, max) in [("reason", reason, REASON_CHARS_MAX), ("by", by, BY_CHARS_MAX)] {
-        let count = text.chars().count();
-        if text.trim().is_empty() || count > max || text.chars().any(char::is_control) {
-            let message = format!("{field} must have 1 to {max} characters, without control characters");
-            return Err(
-                Refusal::new(ErrorCode::InvalidArgument, message).hint("say who holds the mode, and why")
-            );
-        }
-    }
-    Ok(())
-}
-
 impl Engine {
-    /// Refuses a hold whose texts the policy does not allow in the log, where the transition is recorded.
+    /// Checks who changes the mode and why, and returns both as they may be stored and shown, with whether the policy
+    /// changed them. The policy is that of everything that is written, because the transition is recorded in the log.
     ///
     /// # Errors
-    /// A text contains a secret.
-    pub(crate) async fn check_hold(&self, reason: &str, by: &str) -> Result<(), Refusal> {
-        let payload = serde_json::value::to_raw_value(&serde_json::json!({"reason": reason, "by": by}))
-            .map_err(|fault| internal(&fault))?;
-        self.apply_policy(vec![own_event(payload)]).await?;
-        Ok(())
+    /// A text is not valid, or contains a secret.
+    pub(crate) async fn hold_texts(&self, reason: &str, by: &str) -> Result<(String, String, bool), Refusal> {
+        check_hold_texts(reason, by).map_err(|fault| {
+            Refusal::new(ErrorCode::InvalidArgument, fault.to_string())
+                .hint("say who changes the mode, and why")
+        })?;
+        let texts = Texts { reason: reason.into(), by: by.into() };
+        let payload = serde_json::value::to_raw_value(&texts).map_err(|fault| internal(&fault))?;
+        let passed = self.apply_policy(vec![own_event(payload)]).await?.into_drafts();
+        let Some(draft) = passed.first() else { return Err(internal(&"the policy returned no event")) };
+        let stored: Texts<'_> =
+            serde_json::from_str(draft.payload.get()).map_err(|fault| internal(&fault))?;
+        let redacted = stored.reason != reason || stored.by != by;
+        Ok((stored.reason.into_owned(), stored.by.into_owned(), redacted))
     }
+}
+
+/// The texts of a hold as fields of an event.
+#[derive(Serialize, Deserialize)]
+struct Texts<'a> {
+    reason: Cow<'a, str>,
+    by: Cow<'a, str>,
 }

@@ -7,6 +7,7 @@ use engine_core::guard::{Effect, Input};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Modes;
+use super::at_start::compare;
 use crate::engine::Engine;
 
 /// How often the guard is told the time. Holds end and slow calls are noticed this much later at most.
@@ -21,8 +22,10 @@ pub(crate) async fn drive(engine: Arc<Engine>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut saved_at = Instant::now();
+    let mut comparing = std::pin::pin!(compare(Arc::clone(&engine)));
     loop {
         tokio::select! {
+            () = &mut comparing, if !engine.modes.is_compared() => {}
             _ = ticks.tick() => {
                 engine.modes.step(&Input::Tick);
                 read_again(&engine.modes).await;

@@ -1,9 +1,10 @@
 //! The mode of this engine: the guard of `engine-core` with a clock, a file on the volume, and a recorder in the log.
 //!
 //! [`calls`] tells the guard how calls of dependencies end, [`commands`] are the requests that change the mode,
-//! [`mode_file`] keeps what survives a restart, [`probe`] asks every dependency, [`recorder`] writes transitions to the
-//! log, and [`driver`] is the task that runs all of this.
+//! [`mode_file`] keeps what survives a restart, [`at_start`] compares that with the log, [`probe`] asks every
+//! dependency, [`recorder`] writes transitions to the log, and [`driver`] is the task that runs all of this.
 
+mod at_start;
 mod calls;
 mod commands;
 mod driver;
@@ -16,7 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use engine_core::guard::{Effect, Guard, GuardSettings, Input, Now, Record};
+use engine_core::guard::{
+    Cause, Difference, Effect, Guard, GuardSettings, Input, ModeFileState, Now, Record,
+};
 use engine_core::mode::Mode;
 use engine_core::wire::{ModeHealth, ModeReport, ReadsOff, Teller, Transition};
 use engine_log::storage::Storage;
@@ -26,6 +29,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::metrics::ModeMetrics;
 use crate::policy_gate::WriteError;
 use crate::refusal::Refusal;
+use mode_file::Found;
 
 pub(crate) use calls::DependencyCall;
 pub(crate) use driver::drive;
@@ -56,7 +60,7 @@ pub(crate) struct Modes {
     /// Whether the file differs from the state.
     unsaved: AtomicBool,
     /// The mode that is wanted if there is no file.
-    initial: Mode,
+    initial: InitialMode,
     /// Whether the file could not be read yet. Until then, or until a mode is set, reads are off and the file is left
     /// alone: it may hold reads off.
     unread: AtomicBool,
@@ -64,20 +68,46 @@ pub(crate) struct Modes {
     changed: Notify,
 }
 
-/// Where a transition is recorded.
+/// The mode that is wanted on a volume that has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recorded {
-    InTheLog,
-    /// The first word about the mode ends the wait for it. A log that has no memory yet stays empty.
-    Nowhere,
+pub(crate) struct InitialMode {
+    pub(crate) mode: Mode,
+    /// Whether somebody named it, with a flag or a variable.
+    pub(crate) is_named: bool,
+}
+
+impl Default for InitialMode {
+    fn default() -> InitialMode {
+        InitialMode { mode: Mode::ReadWrite, is_named: false }
+    }
+}
+
+/// A transition that is not in the log yet.
+#[derive(Debug, Clone)]
+struct Waiting {
+    record: Record,
+    /// Whether the resource said its first word about the mode, which ends the wait for it. It is recorded only if the
+    /// log has transitions already: a log that has no memory yet stays empty.
+    is_first_word: bool,
+}
+
+/// What was found at the start, until it is compared with the log.
+#[derive(Debug, Clone)]
+struct AtStart {
+    guard: Guard,
+    file: ModeFileState,
+    now: Now,
 }
 
 #[derive(Debug)]
 struct State {
     guard: Guard,
     told_by: Option<Teller>,
+    at_start: Option<AtStart>,
+    /// Whether the log has transitions. Known once `at_start` is compared with it.
+    has_transitions: bool,
     /// Transitions that are not in the log yet, oldest first.
-    records: VecDeque<Record>,
+    waiting: VecDeque<Waiting>,
     /// The last transitions, newest first.
     shown: VecDeque<Transition>,
 }
@@ -87,26 +117,32 @@ impl Modes {
     pub(crate) fn start(
         storage: Arc<dyn Storage>,
         settings: GuardSettings,
-        initial: Mode,
+        initial: InitialMode,
         metrics: ModeMetrics,
     ) -> Modes {
         let started = Instant::now();
         let file = mode_file::ModeFile::new(storage);
         let now = Now { ms: 0, wall: Timestamp::now(), random: 0 };
-        let (read, unread) = match file.read(now, &settings, initial) {
-            Ok(read) => (read, false),
-            Err(fault) => {
-                tracing::error!(
-                    %fault,
-                    "mode/mode.json cannot be read: reads are off until it can be, a mode is set, or it is removed"
-                );
-                ((Guard::new(initial.intersect(Mode::WriteOnly), now), None), true)
-            }
-        };
-        let (guard, told_by) = read;
+        let Found { guard, told_by, file: found } = file.read(now, &settings, initial.mode).unwrap_or_else(|fault| {
+            tracing::error!(
+                %fault,
+                "mode/mode.json cannot be read: reads are off until it can be, it is removed, or a mode is set with \
+                 `memory-engine mode want`"
+            );
+            let guard = Guard::new(initial.mode.intersect(Mode::WriteOnly), now);
+            Found { guard, told_by: None, file: ModeFileState::Unreadable }
+        });
+        let at_start = Some(AtStart { guard: guard.clone(), file: found, now });
         let (effects, to_run) = mpsc::channel(EFFECTS_MAX);
         Modes {
-            state: Mutex::new(State { guard, told_by, records: VecDeque::new(), shown: VecDeque::new() }),
+            state: Mutex::new(State {
+                guard,
+                told_by,
+                at_start,
+                has_transitions: false,
+                waiting: VecDeque::new(),
+                shown: VecDeque::new(),
+            }),
             settings,
             started,
             calls: AtomicU64::new(0),
@@ -116,8 +152,21 @@ impl Modes {
             to_run: Mutex::new(Some(to_run)),
             unsaved: AtomicBool::new(false),
             initial,
-            unread: AtomicBool::new(unread),
+            unread: AtomicBool::new(found == ModeFileState::Unreadable),
             changed: Notify::new(),
+        }
+    }
+
+    /// Logs that the mode somebody named for this start is not used, because the volume has one.
+    pub(crate) fn report_unused_mode(&self) {
+        let state = self.state();
+        let at_start = state.at_start.as_ref();
+        if self.initial.is_named && at_start.is_some_and(|found| found.file == ModeFileState::Read) {
+            tracing::warn!(
+                named = %self.initial.mode,
+                wanted = %state.guard.wanted,
+                "--mode is not used: the volume has a mode already, in mode/mode.json"
+            );
         }
     }
 
@@ -158,7 +207,19 @@ impl Modes {
     pub(crate) fn health(&self) -> ModeHealth {
         let now = self.now();
         let state = self.state();
-        ModeHealth::new(&state.guard, state.told_by.clone(), now)
+        self.view(&state, now)
+    }
+
+    /// Whether the file with the mode cannot be read, and no mode was set since.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.unread.load(Ordering::Acquire)
+    }
+
+    fn view(&self, state: &State, now: Now) -> ModeHealth {
+        ModeHealth {
+            unreadable: self.is_unreadable(),
+            ..ModeHealth::new(&state.guard, state.told_by.clone(), now)
+        }
     }
 
     /// The mode, with recent transitions.
@@ -167,7 +228,7 @@ impl Modes {
         let state = self.state();
         let recent = state.guard.recent.iter();
         ModeReport {
-            mode: ModeHealth::new(&state.guard, state.told_by.clone(), now),
+            mode: self.view(&state, now),
             consecutive_failures: recent.map(|(name, recent)| (*name, recent.consecutive_failures)).collect(),
             transitions: state.shown.iter().cloned().collect(),
         }
@@ -182,48 +243,49 @@ impl Modes {
 
     /// Applies an input to the guard, records a transition, and starts what follows from it.
     fn step(&self, input: &Input) {
-        self.step_and(input, Recorded::InTheLog);
+        let now = self.now();
+        let effects = self.apply(&mut self.state(), input, now, false);
+        self.run(effects);
     }
 
-    fn step_and(&self, input: &Input, recorded: Recorded) {
-        let now = self.now();
-        let mut state = self.state();
+    /// As [`Modes::step`], for a caller that holds the state. The effects have to be run when it is released.
+    fn apply(&self, state: &mut State, input: &Input, now: Now, is_first_word: bool) -> Vec<Effect> {
         // Only a transition is recorded, and most steps are none, so the state before is cloned only if needed.
         let before = state.guard.clone();
         let effects = state.guard.step(input, now, &self.settings);
         if let Some(record) = Record::of(&before, input, now, &self.settings, &state.guard) {
-            self.note(&mut state, record, recorded);
+            let transition = recorder::transition(&record, &state.guard);
+            self.note(state, transition, record.cause);
+            self.metrics.count(&record);
+            if state.waiting.len() >= RECORDS_WAITING_MAX {
+                state.waiting.pop_front();
+                self.metrics.records_lost.inc();
+            }
+            state.waiting.push_back(Waiting { record, is_first_word });
         }
-        drop(state);
+        effects
+    }
+
+    fn run(&self, effects: Vec<Effect>) {
         for effect in effects {
             // A probe that cannot be started is lost, which counts as failed after a while.
             let _started = self.effects.try_send(effect);
         }
     }
 
-    fn note(&self, state: &mut State, record: Record, recorded: Recorded) {
-        let transition = recorder::transition(&record, &state.guard);
+    fn note(&self, state: &mut State, transition: Transition, cause: Option<Cause>) {
         // The reason of a hold is a person's text and stays out of the log output.
         tracing::warn!(
             from = %transition.from,
             to = %transition.to,
             state = transition.state,
-            cause = ?record.cause,
+            cause = cause.map(tracing::field::display),
             "the mode, the guard or a hold changed"
         );
-        self.metrics.count(&record);
         state.shown.push_front(transition);
         state.shown.truncate(TRANSITIONS_SHOWN);
         self.unsaved.store(true, Ordering::Release);
         self.changed.notify_one();
-        if recorded == Recorded::Nowhere {
-            return;
-        }
-        if state.records.len() >= RECORDS_WAITING_MAX {
-            state.records.pop_front();
-            self.metrics.records_lost.inc();
-        }
-        state.records.push_back(record);
     }
 
     /// Writes the state to the volume, if it differs from the file. Blocks.
@@ -248,14 +310,19 @@ impl Modes {
     /// It still cannot be read.
     fn read_again(&self) -> std::io::Result<()> {
         let now = self.now();
-        let (mut guard, told_by) = self.file.read(now, &self.settings, self.initial)?;
+        let Found { mut guard, told_by, .. } = self.file.read(now, &self.settings, self.initial.mode)?;
         let mut state = self.state();
         // Somebody may have set a mode meanwhile.
         if self.unread.swap(false, Ordering::AcqRel) {
             guard.direct = state.guard.direct.take().or(guard.direct);
             guard.declared = state.guard.declared.take().or(guard.declared);
-            (state.guard, state.told_by) = (guard, told_by);
+            state.told_by = told_by;
+            let input =
+                Input::Resumed { difference: Difference::FileReadAgain, start: Box::new(guard.start()) };
+            let effects = self.apply(&mut state, &input, now, false);
             tracing::info!(mode = %state.guard.effective(now.ms), "mode/mode.json is read");
+            drop(state);
+            self.run(effects);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine_core::guard::{Guard, GuardSettings, Now, Saved};
+use engine_core::guard::{Guard, GuardSettings, ModeFileState, Now, Saved};
 use engine_core::mode::Mode;
 use engine_core::wire::Teller;
 use engine_log::storage::{FilePermissions, Storage, read_small, replace};
@@ -17,6 +17,14 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 #[derive(Debug)]
 pub(super) struct ModeFile {
     storage: Arc<dyn Storage>,
+}
+
+/// What was found on the volume.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) guard: Guard,
+    pub(super) told_by: Option<Teller>,
+    pub(super) file: ModeFileState,
 }
 
 /// Content of the file, to write it and to read it.
@@ -44,15 +52,12 @@ impl ModeFile {
     ///
     /// # Errors
     /// The file cannot be read now, or its content is not valid (`InvalidData`).
-    pub(super) fn read(
-        &self,
-        now: Now,
-        settings: &GuardSettings,
-        initial: Mode,
-    ) -> std::io::Result<(Guard, Option<Teller>)> {
+    pub(super) fn read(&self, now: Now, settings: &GuardSettings, initial: Mode) -> std::io::Result<Found> {
         Ok(match self.stored()? {
-            Some(Stored { saved, told_by }) => (Guard::resume(saved, now, settings), told_by),
-            None => (Guard::new(initial, now), None),
+            Some(Stored { saved, told_by }) => {
+                Found { guard: Guard::resume(saved, now, settings), told_by, file: ModeFileState::Read }
+            }
+            None => Found { guard: Guard::new(initial, now), told_by: None, file: ModeFileState::Missing },
         })
     }
 

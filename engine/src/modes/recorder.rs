@@ -8,14 +8,14 @@ use anyhow::{Context, ensure};
 
 use engine_core::event::{Draft, GUARD_TRANSITION, LOG_PROJECT};
 use engine_core::format::{Body, EventLine};
-use engine_core::guard::{Guard, Input, Record, Replay, replay};
+use engine_core::guard::{Guard, Hold, Input, Person, Record, Replay, replay};
 use engine_core::wire::Transition;
 use engine_log::storage::DiskStorage;
 use engine_log::{WriteState, list_segments, write_lines};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::Modes;
+use super::{Modes, Waiting};
 use crate::engine::Engine;
 
 /// Actor of these events.
@@ -45,11 +45,17 @@ pub(super) fn transition(record: &Record, after: &Guard) -> Transition {
 }
 
 fn because(record: &Record, after: &Guard) -> String {
-    let hold =
-        |hold: &engine_core::guard::Hold| format!("held at {} by {}: {}", hold.mode, hold.by, hold.reason);
+    let hold = |hold: &Hold| format!("held at {} by {}: {}", hold.mode, hold.by, hold.reason);
     match &record.input {
-        Input::Want { mode } => format!("{mode} is wanted"),
-        Input::Force { hold: held } => hold(held),
+        Input::Want { mode, person: None } => format!("{mode} is wanted"),
+        Input::Want { mode, person: Some(Person { by, reason }) } => {
+            format!("{mode} is wanted by {by}: {reason}")
+        }
+        Input::Resumed { difference, .. } => difference.as_str().to_owned(),
+        Input::Force { hold: held } => match replaced(record, held) {
+            Some(before) => format!("{}, in place of the hold of {}", hold(held), before.by),
+            None => hold(held),
+        },
         Input::Declare { hold: Some(held) } => hold(held),
         Input::Declare { hold: None } => "the declared hold was removed".to_owned(),
         Input::Clear => "cleared".to_owned(),
@@ -57,27 +63,34 @@ fn because(record: &Record, after: &Guard) -> String {
         Input::ProbeEnded { passed: true, .. } => "a probe passed".to_owned(),
         Input::ProbeEnded { passed: false, .. } => "a probe failed".to_owned(),
         Input::Started { .. } | Input::Ended { .. } | Input::Tick => match after.automatic.cause() {
-            Some(cause) if record.state.from != record.state.to => {
-                let outcome = match cause.outcome {
-                    Some(engine_core::guard::Outcome::Failed(fault)) => format!(" ({})", fault.as_str()),
-                    _ => String::new(),
-                };
-                format!("{}: {}{outcome}", cause.dependency.as_str(), cause.reason.as_str())
-            }
+            Some(cause) if record.state.from != record.state.to => cause.to_string(),
             _ => "a hold expired".to_owned(),
         },
     }
 }
 
+/// The hold of another person that a new hold replaced.
+fn replaced<'a>(record: &'a Record, held: &Hold) -> Option<&'a Hold> {
+    let before = record.before.direct.as_ref();
+    before.filter(|before| before.until_ms > record.now.ms && before.by != held.by)
+}
+
 impl Modes {
-    /// Takes the oldest transition that is not in the log yet.
-    fn take_record(&self) -> Option<Record> {
-        self.state().records.pop_front()
+    /// Takes the oldest transition that has to be in the log and is not in it yet.
+    fn take_waiting(&self) -> Option<Waiting> {
+        let mut state = self.state();
+        let has_transitions = state.has_transitions;
+        while let Some(waiting) = state.waiting.pop_front() {
+            if !waiting.is_first_word || has_transitions {
+                return Some(waiting);
+            }
+        }
+        None
     }
 
     /// Puts a transition back that could not be written.
-    fn put_back(&self, record: Record) {
-        self.state().records.push_front(record);
+    fn put_back(&self, waiting: Waiting) {
+        self.state().waiting.push_front(waiting);
     }
 }
 
@@ -86,14 +99,16 @@ impl Engine {
     pub(super) async fn record_transitions(&self) {
         // An engine whose log is not open, or accepts nothing, has to try later.
         while self.published.store() == WriteState::Writable
-            && let Some(record) = self.modes.take_record()
+            && self.modes.is_compared()
+            && let Some(waiting) = self.modes.take_waiting()
         {
-            let Ok(payload) = serde_json::value::to_raw_value(&record) else { continue };
+            let Ok(payload) = serde_json::value::to_raw_value(&waiting.record) else { continue };
             if let Err(fault) = self.commit_own(own_event(payload)).await {
                 tracing::warn!(%fault, "a change of the mode was not recorded in the log yet");
-                self.modes.put_back(record);
+                self.modes.put_back(waiting);
                 return;
             }
+            self.modes.state().has_transitions = true;
         }
     }
 }

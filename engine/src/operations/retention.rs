@@ -38,6 +38,8 @@ struct Planned {
 impl Operations {
     /// Reports what the rules would remove; changes nothing.
     pub(crate) async fn plan_retention(&self, mut request: PlanRetention) -> Result<RetentionPlan, Refusal> {
+        // The plan tells which memories there are.
+        self.admit_read()?;
         let caller_names = self.stored(&mut request).await?;
         let PlanRetention { rules, as_of, offset, limit } = request;
         let limit = limit.unwrap_or(RETENTION_IDS_MAX);

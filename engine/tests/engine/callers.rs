@@ -5,8 +5,8 @@ use std::path::Path;
 
 use engine_core::mode::Mode;
 use engine_core::wire::{
-    AcceptedRollback, Anchor, DeclareHold, DeclaredHold, ForceMode, GivenAnchor, InvalidateContexts, Teller,
-    WantMode,
+    AcceptedRollback, Anchor, DeclareHold, DeclaredHold, ForceMode, GivenAnchor, InvalidateContexts,
+    PersonWantsMode, Teller, WantMode,
 };
 use serde_json::{Value, json};
 
@@ -28,6 +28,11 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
         ("POST", "/anchor", "{}".to_owned()),
         ("PUT", "/mode/wanted", wanted.to_string()),
         ("PUT", "/mode/declared", json!({"hold": null}).to_string()),
+        (
+            "POST",
+            "/mode/want",
+            json!({"mode": "read_write", "reason": "a test", "by": "a tester"}).to_string(),
+        ),
         ("POST", "/mode/force", hold.to_string()),
         ("POST", "/mode/invalidate", json!({"session": "s"}).to_string()),
     ]);
@@ -187,8 +192,11 @@ fn the_reference_page_lists_every_field_of_a_body() {
         to_root: root(),
         reason: "a test".to_owned(),
     };
+    let wants = PersonWantsMode { mode: Mode::ReadWrite, reason: reason.clone(), by: by.clone() };
+    let force = ForceMode { mode: Mode::ReadWrite, reason, by, ttl_seconds: 60, replace: true };
     for (request, body) in [
-        ("POST /mode/force", json!(ForceMode { mode: Mode::ReadWrite, reason, by, ttl_seconds: 60 })),
+        ("POST /mode/want", json!(wants)),
+        ("POST /mode/force", json!(force)),
         ("POST /mode/invalidate", json!(InvalidateContexts { session: "s".to_owned() })),
         ("PUT /mode/wanted", json!(WantMode { mode: Mode::ReadWrite, told_by })),
         ("PUT /mode/declared", json!(DeclareHold { hold: Some(hold) })),

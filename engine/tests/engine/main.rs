@@ -28,6 +28,7 @@ mod mcp;
 mod mcp_hosts;
 mod memory_budget;
 mod messages;
+mod mode_holds;
 mod modes;
 mod openapi;
 mod operations;

@@ -24,6 +24,8 @@ struct State {
     status: AtomicU16,
     /// How long every response takes, milliseconds.
     delay_ms: AtomicU64,
+    /// Whether vectors have one number too many.
+    wide: AtomicBool,
     /// Model whose requests are delayed.
     held: Mutex<Option<String>>,
     /// Model and texts of every answered request.
@@ -46,6 +48,7 @@ impl Service {
             down: AtomicBool::new(false),
             status: AtomicU16::new(0),
             delay_ms: AtomicU64::new(0),
+            wide: AtomicBool::new(false),
             held: Mutex::default(),
             heard: Mutex::default(),
             parents: Mutex::default(),
@@ -68,6 +71,11 @@ impl Service {
     /// Answers every request with this status; with 0 as usual.
     pub(crate) fn set_status(&self, status: u16) {
         self.state.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Answers with vectors of another dimension.
+    pub(crate) fn set_wide(&self, wide: bool) {
+        self.state.wide.store(wide, Ordering::SeqCst);
     }
 
     /// Delays every response.
@@ -119,7 +127,7 @@ impl Service {
         let refused = texts.iter().any(|text| text.contains(REFUSED));
         let answer = match body["query"].as_str() {
             Some(query) => ranked(query, &texts),
-            None => embedded(&model, &texts),
+            None => embedded(&model, &texts, self.state.wide.load(Ordering::SeqCst)),
         };
         self.state.heard.lock().unwrap().push((model, texts));
         let answer = answer.to_string();
@@ -141,8 +149,12 @@ pub(crate) fn meaning(model: &str, text: &str) -> Vec<f32> {
     vector
 }
 
-fn embedded(model: &str, texts: &[String]) -> Value {
-    let item = |(index, text): (usize, &String)| json!({"index": index, "embedding": meaning(model, text)});
+fn embedded(model: &str, texts: &[String], wide: bool) -> Value {
+    let item = |(index, text): (usize, &String)| {
+        let mut vector = meaning(model, text);
+        vector.extend(wide.then_some(0.5));
+        json!({"index": index, "embedding": vector})
+    };
     let data: Vec<Value> = texts.iter().enumerate().map(item).collect();
     json!({"object": "list", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
 }

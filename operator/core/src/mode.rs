@@ -2,7 +2,7 @@
 
 use crds::{EngineMode, MemoryEngine};
 use engine_core::{
-    guard::HOLD_SECONDS_MAX,
+    guard::{BadHoldText, HOLD_SECONDS_MAX, check_hold_texts},
     mode::Mode,
     wire::{DeclaredHold, HoldView, ModeHealth, Teller, WantMode},
 };
@@ -15,10 +15,6 @@ use crate::{
     observed::{EngineReport, Observed},
     plan::Call,
 };
-
-/// Longest texts in the annotation, characters. They are the limits of the engine.
-const REASON_CHARS_MAX: usize = 500;
-const BY_CHARS_MAX: usize = 128;
 
 /// The annotation's value.
 #[derive(Deserialize)]
@@ -40,13 +36,8 @@ pub enum BadAnnotation {
     )]
     Form(String),
     /// A text is empty, too long, or has control characters.
-    #[error("{FORCE_MODE_ANNOTATION}: {field} must have 1 to {max} characters, without control characters")]
-    Text {
-        /// The field.
-        field: &'static str,
-        /// The longest text.
-        max: usize,
-    },
+    #[error("{FORCE_MODE_ANNOTATION}: {0}")]
+    Text(#[from] BadHoldText),
     /// It lasts too long.
     #[error(
         "{FORCE_MODE_ANNOTATION}: until must be within {HOLD_SECONDS_MAX} s; for longer, change spec.mode"
@@ -65,12 +56,7 @@ pub fn declared(engine: &MemoryEngine, now: Timestamp) -> Result<Option<Declared
     };
     let Annotation { mode, reason, by, until } =
         serde_json::from_str(text).map_err(|fault| BadAnnotation::Form(fault.to_string()))?;
-    for (field, text, max) in [("reason", &reason, REASON_CHARS_MAX), ("by", &by, BY_CHARS_MAX)] {
-        let bad = text.trim().is_empty() || text.chars().count() > max || text.chars().any(char::is_control);
-        if bad {
-            return Err(BadAnnotation::Text { field, max });
-        }
-    }
+    check_hold_texts(&reason, &by)?;
     let longest = SignedDuration::from_secs(i64::try_from(HOLD_SECONDS_MAX).unwrap_or(i64::MAX));
     if until.duration_since(now) > longest {
         return Err(BadAnnotation::TooLong);
@@ -116,14 +102,16 @@ pub fn is_taken_over(mode: &ModeHealth, engine: &MemoryEngine, wanted: Mode) -> 
     mode.wanted == wanted && is_told(mode, engine) && mode.effective.intersect(wanted) == mode.effective
 }
 
-/// Whether the engine holds what is declared.
+/// Whether the engine holds what is declared. Texts that its policy redacted are not compared, because the operator
+/// does not know that policy. The price is that a change of such a text alone is not sent.
 #[must_use]
 pub fn is_same(held: Option<&HoldView>, declared: Option<&DeclaredHold>) -> bool {
     match (held, declared) {
         (None, None) => true,
         (Some(held), Some(declared)) => {
-            let HoldView { mode, reason, by, until, since: _ } = held;
-            (mode, reason, by, until) == (&declared.mode, &declared.reason, &declared.by, &declared.until)
+            let HoldView { mode, reason, by, redacted, until, since: _ } = held;
+            (mode, until) == (&declared.mode, &declared.until)
+                && (*redacted || (reason, by) == (&declared.reason, &declared.by))
         }
         _ => false,
     }

@@ -5,6 +5,7 @@
 //! Identifiers that are not valid make the answer unusable: a shortened identifier would be another one. Texts for
 //! people are shortened.
 
+use engine_core::guard::{HOLD_BY_CHARS_MAX, HOLD_REASON_CHARS_MAX};
 use engine_core::wire::{CheckpointAnswer, CheckpointView, Health, HoldView, IntegrityHealth, ModeHealth};
 
 /// Longest identifiers, characters: the bounds of the CRD.
@@ -15,9 +16,6 @@ const KEY_CHARS_MAX: usize = 256;
 /// Longest texts, characters: the bounds of the CRD.
 const VERSION_CHARS_MAX: usize = 64;
 const REBUILD_REASON_CHARS_MAX: usize = 256;
-/// Longest texts of a hold, characters: the limits of the engine. A valid hold is never shortened.
-const HOLD_REASON_CHARS_MAX: usize = 500;
-const HOLD_BY_CHARS_MAX: usize = 128;
 /// Longest description of a fault, characters. It leaves room for the remedy in the message of a condition.
 const FAULT_CHARS_MAX: usize = 1024;
 /// Longest name of a part of the configuration, characters, and largest number of names: together they fit into the
@@ -99,6 +97,7 @@ pub fn integrity(mut integrity: IntegrityHealth) -> Result<IntegrityHealth, Unus
 #[must_use]
 pub fn mode(mut mode: ModeHealth) -> ModeHealth {
     for hold in [&mut mode.direct, &mut mode.declared].into_iter().flatten() {
+        // A valid hold is never shortened.
         let HoldView { reason, by, .. } = hold;
         shorten(reason, HOLD_REASON_CHARS_MAX);
         shorten(by, HOLD_BY_CHARS_MAX);

@@ -65,8 +65,8 @@ pub struct Guard {
     #[schemars(range(min = 1, max = 86_400))]
     pub hold_max_seconds: Option<i32>,
 
-    /// Milliseconds within which every dependency must answer a probe, 10 to 10,000. Defaults to 150. Raise it if the
-    /// embedding service normally takes longer: reads are never turned on again by a probe that cannot pass.
+    /// Milliseconds within which every dependency must answer a probe, 10 to 10,000. Defaults to 150. If slowMillis is
+    /// longer, that time counts: what is not slow passes a probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 10_000))]
     pub probe_budget_millis: Option<i32>,

@@ -30,7 +30,7 @@ section! {
         /// longest hold; each failed probe doubles the hold up to this
         "holdMaxSeconds" hold_max_seconds: u32, or 3_600, since "0.1.0"
             => Key::integer(1, 86_400).field("spec.guard.holdMaxSeconds");
-        /// time within which all dependencies must answer a probe
+        /// time within which all dependencies must answer a probe; `slowMillis`, if that is longer
         "probeBudgetMillis" probe_budget_millis: u32, or 150, since "0.1.0"
             => Key::integer(10, 10_000).field("spec.guard.probeBudgetMillis");
         /// probes in a row that turn reads on
@@ -70,7 +70,8 @@ impl Guard {
             slow_samples_min: count(self.slow_samples_min()),
             hold_ms: seconds(self.hold_seconds()),
             hold_max_ms: seconds(self.hold_max_seconds()),
-            probe_budget_ms: self.probe_budget_millis().into(),
+            // What is not slow must pass a probe. Otherwise reads that were turned off would never come back.
+            probe_budget_ms: self.probe_budget_millis().max(self.slow_millis()).into(),
             probe_successes: self.probe_successes(),
             probe_interval_ms: self.probe_interval_millis().into(),
             idle_probe_ms: seconds(self.idle_probe_seconds()),

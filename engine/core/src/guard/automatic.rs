@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::input::{Now, ProbePurpose};
+use super::now::{Now, ProbePurpose};
 use super::outcome::{Dependency, Outcome};
 use super::settings::GuardSettings;
 use crate::mode::Mode;
@@ -15,8 +15,8 @@ use crate::mode::Mode;
 pub enum Automatic {
     /// Reads are allowed.
     Base,
-    /// Most recent calls of a dependency were slow. Reads are still allowed: a probe finds out whether the dependency
-    /// is slow, or only what clients request is expensive.
+    /// Most recent calls of a dependency were slow, or its last ones were refused as invalid. Reads are still allowed:
+    /// a probe finds out whether the dependency is at fault, or what clients request.
     Suspected {
         /// What is suspected.
         cause: Cause,
@@ -65,11 +65,16 @@ pub enum Reason {
     ConsecutiveFailures,
     /// More than half of its recent calls were slow, and so was a probe.
     Slow,
+    /// It demands not to be called for as long as a hold, or for five minutes.
+    RateLimited,
+    /// It refused several requests in a row as invalid, and a probe too.
+    RequestsRefused,
 }
 
 impl Reason {
     /// Every reason, as in metrics.
-    pub const WORDS: &'static [&'static str] = &["authentication_failed", "consecutive_failures", "slow"];
+    pub const WORDS: &'static [&'static str] =
+        &["authentication_failed", "consecutive_failures", "slow", "rate_limited", "requests_refused"];
 
     /// The word for it.
     #[must_use]
@@ -78,6 +83,19 @@ impl Reason {
             Reason::AuthenticationFailed => "authentication_failed",
             Reason::ConsecutiveFailures => "consecutive_failures",
             Reason::Slow => "slow",
+            Reason::RateLimited => "rate_limited",
+            Reason::RequestsRefused => "requests_refused",
+        }
+    }
+}
+
+impl std::fmt::Display for Cause {
+    /// Such as `embedding: consecutive_failures (timeout)`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.dependency.as_str(), self.reason.as_str())?;
+        match self.outcome {
+            Some(Outcome::Failed(fault)) => write!(formatter, " ({})", fault.as_str()),
+            _ => Ok(()),
         }
     }
 }

@@ -2,11 +2,41 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::mode::Mode;
 
 /// Longest hold, seconds. A hold is for an incident; what should last belongs into the resource or the configuration.
 pub const HOLD_SECONDS_MAX: u64 = 86_400;
+
+/// Longest reason of a hold, and longest name of who set it, characters. They fit into a line of a log and into the
+/// message of a condition.
+pub const HOLD_REASON_CHARS_MAX: usize = 500;
+/// As [`HOLD_REASON_CHARS_MAX`], for the name.
+pub const HOLD_BY_CHARS_MAX: usize = 128;
+
+/// What is wrong with a text of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{field} must have 1 to {max} characters, without control characters")]
+pub struct BadHoldText {
+    /// `reason` or `by`.
+    pub field: &'static str,
+    /// The longest text, characters.
+    pub max: usize,
+}
+
+/// Checks who sets a hold or a mode, and why.
+///
+/// # Errors
+/// A text is empty, too long, or has control characters.
+pub fn check_hold_texts(reason: &str, by: &str) -> Result<(), BadHoldText> {
+    for (field, text, max) in [("reason", reason, HOLD_REASON_CHARS_MAX), ("by", by, HOLD_BY_CHARS_MAX)] {
+        if text.trim().is_empty() || text.chars().count() > max || text.chars().any(char::is_control) {
+            return Err(BadHoldText { field, max });
+        }
+    }
+    Ok(())
+}
 
 /// A hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +47,9 @@ pub struct Hold {
     pub reason: String,
     /// Who set it.
     pub by: String,
+    /// Whether the policy redacted the reason or the name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
     /// When it was set.
     pub since: Timestamp,
     /// When it ends, on the wall clock.

@@ -5,15 +5,18 @@
 //! ([`automatic`]), a hold that a person set at the engine, and a hold that is declared in the resource ([`hold`]).
 //! Therefore the guard never allows more than what is wanted, and a person's hold never depends on a probe.
 //!
-//! [`input`] has the inputs, [`outcome`] what a call of a dependency can end with, [`recent`] the recent calls of one
-//! dependency, [`settings`] the parameters, [`record`] the recorded transitions, and [`saved`] what survives a restart.
+//! [`input`] has the inputs, [`now`] the time, [`outcome`] what a call of a dependency can end with, [`recent`] the
+//! recent calls of one dependency, [`settings`] the parameters, [`record`] the recorded transitions, [`saved`] what
+//! survives a restart, and [`resumed`] compares that with the last recorded transition.
 
 pub mod automatic;
 pub mod hold;
 pub mod input;
+pub mod now;
 pub mod outcome;
 pub mod recent;
 pub mod record;
+pub mod resumed;
 pub mod saved;
 pub mod settings;
 #[cfg(test)]
@@ -27,10 +30,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use automatic::{Automatic, Cause, Reason};
-pub use hold::{HOLD_SECONDS_MAX, Hold};
-pub use input::{Effect, Input, Now, ProbePurpose};
+pub use hold::{
+    BadHoldText, HOLD_BY_CHARS_MAX, HOLD_REASON_CHARS_MAX, HOLD_SECONDS_MAX, Hold, check_hold_texts,
+};
+pub use input::{Difference, Effect, Input, Person, Start};
+pub use now::{Now, ProbePurpose};
 pub use outcome::{Dependency, Fault, Outcome};
 pub use record::{Record, Replay, replay};
+pub use resumed::{ModeFileState, difference};
 pub use saved::Saved;
 pub use settings::GuardSettings;
 
@@ -41,6 +48,10 @@ use recent::Recent;
 /// A probe that was not answered after this time is lost, and counts as failed. It is far longer than a probe may take,
 /// so that it only ends probes whose task has ended without a word.
 pub const PROBE_LOST_MS: i64 = 10_000;
+
+/// A service that demands not to be called for this long is treated as if it had demanded the whole hold. The client of
+/// services shortens longer demands to this.
+pub const LONG_PAUSE_MS: i64 = 300_000;
 
 /// The state of the guard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +139,8 @@ impl Guard {
                 self.probe_ended(*number, *passed, now, settings);
             }
             Input::Tick => {}
-            Input::Want { mode } => {
+            Input::Resumed { start, .. } => self.restart(start, now),
+            Input::Want { mode, .. } => {
                 if self.wanted != *mode {
                     self.wanted = *mode;
                     self.wanted_since = now.wall;
@@ -172,14 +184,22 @@ impl Guard {
         if !settings.enabled || !matches!(self.automatic, Automatic::Base | Automatic::Suspected { .. }) {
             return;
         }
-        let failures = self.recent_of(dependency).consecutive_failures;
+        let recent = self.recent_of(dependency);
+        let (failures, refusals) = (recent.consecutive_failures, recent.consecutive_refusals);
+        let wait_ms = outcome.retry_after_ms().unwrap_or(0);
         let reason = match outcome {
             Outcome::AuthenticationFailed => Reason::AuthenticationFailed,
+            // The engine sends nothing for as long as a service demands. Waiting for more failures would take several
+            // times that long.
+            Outcome::Failed(_) if wait_ms >= settings.hold_ms.min(LONG_PAUSE_MS) => Reason::RateLimited,
             Outcome::Failed(_) if failures >= settings.consecutive_failures => Reason::ConsecutiveFailures,
+            Outcome::Refused if refusals >= settings.consecutive_failures => {
+                let cause = Cause { dependency, reason: Reason::RequestsRefused, outcome: Some(outcome) };
+                return self.suspect(cause, now);
+            }
             _ => return,
         };
         let cause = Cause { dependency, reason, outcome: Some(outcome) };
-        let wait_ms = outcome.retry_after_ms().unwrap_or(0);
         self.decide(Automatic::force(cause, 0, wait_ms, now, settings), now);
     }
 
@@ -216,7 +236,42 @@ impl Guard {
         if self.automatic == Automatic::Base
             && let Some(dependency) = self.slow(now, settings)
         {
-            let cause = Cause { dependency, reason: Reason::Slow, outcome: None };
+            self.suspect(Cause { dependency, reason: Reason::Slow, outcome: None }, now);
+        }
+    }
+
+    /// What a process would start with that goes on with this state.
+    #[must_use]
+    pub fn start(&self) -> Start {
+        Start {
+            wanted: self.wanted,
+            wanted_since: self.wanted_since,
+            automatic: self.automatic,
+            automatic_since: self.automatic_since,
+            direct: self.direct.clone(),
+            declared: self.declared.clone(),
+        }
+    }
+
+    /// Goes on with another state. Calls and probes of the one before no longer count.
+    fn restart(&mut self, start: &Start, now: Now) {
+        let Start { wanted, wanted_since, automatic, automatic_since, direct, declared } = start.clone();
+        let (in_effect, probes) = (self.in_effect, self.probes);
+        *self = Guard {
+            wanted_since,
+            automatic,
+            automatic_since,
+            direct,
+            declared,
+            in_effect,
+            probes,
+            ..Guard::new(wanted, now)
+        };
+    }
+
+    /// Lets a probe decide. A suspicion that is being probed already stays.
+    fn suspect(&mut self, cause: Cause, now: Now) {
+        if self.automatic == Automatic::Base {
             self.decide(Automatic::Suspected { cause }, now);
         }
     }

@@ -45,7 +45,10 @@ pub enum Outcome {
     /// The call was given up because its request needed too much. It counts as slow, not as failed: a client decides
     /// what a request needs.
     GivenUp,
-    /// The dependency was not called, or it refused this one request. Nothing follows about the dependency.
+    /// The dependency refused the request as invalid (400, 413, 422). One request may be odd; if every request is
+    /// refused, the configuration of the dependency is wrong, which a probe finds out.
+    Refused,
+    /// The dependency was not called. Nothing follows about it.
     Unjudged,
 }
 

@@ -15,6 +15,9 @@ pub const RUNNING_MAX: usize = 64;
 pub struct Recent {
     /// Failures since the last correct answer. No interval resets them.
     pub consecutive_failures: u32,
+    /// Requests in a row that were refused as invalid, since the last correct answer.
+    #[serde(default)]
+    pub consecutive_refusals: u32,
     /// The last calls that were answered or given up, oldest first.
     pub ended: VecDeque<Ended>,
     /// Calls that are running, oldest first.
@@ -50,7 +53,8 @@ impl Recent {
         let place = self.running.iter().position(|running| running.call == call);
         let started_ms = place.and_then(|place| self.running.remove(place)).map(|running| running.started_ms);
         match outcome {
-            Outcome::Answered => self.consecutive_failures = 0,
+            Outcome::Answered => (self.consecutive_failures, self.consecutive_refusals) = (0, 0),
+            Outcome::Refused => self.consecutive_refusals = self.consecutive_refusals.saturating_add(1),
             outcome if outcome.is_failure() => {
                 self.consecutive_failures = self.consecutive_failures.saturating_add(1);
             }
@@ -85,7 +89,7 @@ impl Recent {
     /// Forgets the calls that ended. Running calls begin to count anew, so that calls which hung before do not decide
     /// at once again.
     pub(super) fn forget(&mut self) {
-        self.consecutive_failures = 0;
+        (self.consecutive_failures, self.consecutive_refusals) = (0, 0);
         self.ended.clear();
         self.running.clear();
     }

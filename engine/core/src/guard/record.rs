@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Guard;
 use super::automatic::{Automatic, Cause};
-use super::input::{Input, Now};
+use super::input::{Difference, Input};
+use super::now::Now;
 use super::settings::GuardSettings;
 use crate::mode::Mode;
 
@@ -62,6 +63,29 @@ impl Record {
             settings: settings.clone(),
             before: before.clone(),
         })
+    }
+
+    /// The record of a start with another state than the last one in the log.
+    #[must_use]
+    pub fn resumed(
+        before: Guard,
+        difference: Difference,
+        found: &Guard,
+        now: Now,
+        settings: &GuardSettings,
+    ) -> Record {
+        let input = Input::Resumed { difference, start: Box::new(found.start()) };
+        let mut after = before.clone();
+        after.step(&input, now, settings);
+        Record {
+            now,
+            mode: Change { from: before.effective(now.ms), to: after.effective(now.ms) },
+            state: Change { from: before.automatic.name().to_owned(), to: after.automatic.name().to_owned() },
+            cause: after.automatic.cause(),
+            input,
+            settings: settings.clone(),
+            before,
+        }
     }
 
     /// Makes the decision again.

@@ -1,12 +1,13 @@
 //! What of the guard survives a restart. Holds are kept as the time that is left, because a monotonic clock begins anew
-//! with each process, and the wall clock may have been changed.
+//! with each process, and as the end on the wall clock, which is an upper bound: the time that is left is written at
+//! intervals only, so that each crash would otherwise make a hold longer.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::automatic::{Automatic, Cause};
 use super::hold::Hold;
-use super::input::Now;
+use super::now::Now;
 use super::settings::GuardSettings;
 use super::{Guard, InEffect};
 use crate::mode::Mode;
@@ -42,6 +43,17 @@ pub struct SavedForced {
     pub attempt: u32,
     /// Time left until probes begin, milliseconds.
     pub left_ms: i64,
+    /// When probes begin, on the wall clock. Absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// The time that is left of a hold at a start. The end on the wall clock is an upper bound, and a hold whose end has
+/// passed is over. If more time is left until that end than was left when the file was written, the wall clock was set
+/// back and says nothing.
+fn left_at_start(left_ms: i64, until: Option<Timestamp>, now: Now) -> i64 {
+    let by_wall = until.map(|until| i64::try_from(until.duration_since(now.wall).as_millis()).unwrap_or(0));
+    by_wall.map_or(left_ms, |by_wall| by_wall.min(left_ms))
 }
 
 /// A hold of a person.
@@ -61,9 +73,12 @@ impl SavedHold {
 
     fn resumed(self, now: Now) -> Option<Hold> {
         // A damaged file must not make a hold longer than a person can.
-        let left_ms = self.left_ms.min(i64::try_from(super::HOLD_SECONDS_MAX).unwrap_or(0) * 1_000);
+        let longest_ms = i64::try_from(super::HOLD_SECONDS_MAX).unwrap_or(0) * 1_000;
+        let left_ms = left_at_start(self.left_ms, Some(self.hold.until), now).min(longest_ms);
         let until_ms = now.ms.saturating_add(left_ms);
-        (left_ms > 0).then(|| Hold { until_ms, until: now.wall_at(until_ms), ..self.hold })
+        // The end stays the same, whatever is lost of a millisecond, unless the clock was set back.
+        let until = now.wall_at(until_ms.saturating_add(1)).min(self.hold.until);
+        (left_ms > 0).then_some(Hold { until_ms, until, ..self.hold })
     }
 }
 
@@ -84,7 +99,10 @@ impl Guard {
             wanted: self.wanted,
             wanted_since: self.wanted_since,
             in_effect: self.in_effect,
-            forced: forced.map(|(cause, attempt, left_ms)| SavedForced { cause, since, attempt, left_ms }),
+            forced: forced.map(|(cause, attempt, left_ms)| {
+                let until = Some(now.wall_at(now.ms.saturating_add(left_ms)));
+                SavedForced { cause, since, attempt, left_ms, until }
+            }),
             direct: self.direct.as_ref().map(|hold| SavedHold::new(hold, now)),
             declared: self.declared.as_ref().map(|hold| SavedHold::new(hold, now)),
         }
@@ -95,9 +113,10 @@ impl Guard {
     pub fn resume(saved: Saved, now: Now, settings: &GuardSettings) -> Guard {
         let Saved { wanted, wanted_since, in_effect, forced, direct, declared } = saved;
         let mut guard = Guard { wanted_since, ..Guard::new(wanted, now) };
-        if let Some(SavedForced { cause, since, attempt, left_ms }) = forced {
+        if let Some(SavedForced { cause, since, attempt, left_ms, until }) = forced {
             // Likewise, a damaged file must not keep reads off longer than the longest hold.
-            let left_ms = left_ms.clamp(0, settings.hold_max_ms.max(settings.hold_ms).saturating_mul(2));
+            let left_ms = left_at_start(left_ms, until, now)
+                .clamp(0, settings.hold_max_ms.max(settings.hold_ms).saturating_mul(2));
             let until_ms = now.ms.saturating_add(left_ms);
             guard.automatic = Automatic::Forced { cause, attempt, until_ms };
             guard.automatic_since = since;

@@ -31,6 +31,7 @@ fn event() -> impl Strategy<Value = Event> {
         Outcome::Failed(Fault::Timeout),
         Outcome::Failed(Fault::RateLimited(400_000)),
         Outcome::GivenUp,
+        Outcome::Refused,
         Outcome::Unjudged,
     ]);
     let wait = prop_oneof![0..500_i64, 500..400_000_i64];
@@ -68,7 +69,15 @@ impl World {
     fn hold(&self, mode: Mode, left_ms: i64) -> Hold {
         let until_ms = self.ms + left_ms;
         let until = self.now().wall_at(until_ms);
-        Hold { mode, reason: String::new(), by: String::new(), since: self.now().wall, until, until_ms }
+        Hold {
+            mode,
+            reason: String::new(),
+            by: String::new(),
+            redacted: false,
+            since: self.now().wall,
+            until,
+            until_ms,
+        }
     }
 
     fn input(&mut self, event: &Event) -> Option<Input> {
@@ -92,7 +101,7 @@ impl World {
             Event::EndProbe(passed) => {
                 self.guard.probe.map(|probe| Input::ProbeEnded { number: probe.number, passed: *passed })
             }
-            Event::Want(mode) => Some(Input::Want { mode: *mode }),
+            Event::Want(mode) => Some(Input::Want { mode: *mode, person: None }),
             Event::Force(mode, left_ms) => Some(Input::Force { hold: self.hold(*mode, *left_ms) }),
             Event::Declare(hold) => {
                 Some(Input::Declare { hold: hold.map(|(mode, left_ms)| self.hold(mode, left_ms)) })

@@ -39,6 +39,7 @@ fn hold(mode: Mode, until_ms: i64) -> Hold {
         mode,
         reason: "an incident".into(),
         by: "somebody".into(),
+        redacted: false,
         since: now(0).wall,
         until: now(until_ms).wall,
         until_ms,
@@ -74,7 +75,7 @@ fn every_state_takes_every_input() {
         (ended(Outcome::GivenUp), ["base", "suspected", "forced", "probing"]),
         (ended(Outcome::Unjudged), ["base", "suspected", "forced", "probing"]),
         (Input::Tick, ["base", "suspected", "forced", "probing"]),
-        (Input::Want { mode: Mode::Off }, ["base", "suspected", "forced", "probing"]),
+        (Input::Want { mode: Mode::Off, person: None }, ["base", "suspected", "forced", "probing"]),
         (Input::Force { hold: hold(Mode::Off, HOUR_MS) }, ["base", "suspected", "forced", "probing"]),
         (Input::Declare { hold: None }, ["base", "suspected", "forced", "probing"]),
         (Input::Clear, ["base", "base", "base", "base"]),
@@ -237,13 +238,47 @@ fn a_probe_that_fails_doubles_the_hold_up_to_its_maximum() {
 
 #[test]
 fn a_hold_lasts_as_long_as_a_rate_limit_demands() {
-    let mut guard = guard();
-    for at in 1..=3 {
-        let limited = Outcome::Failed(Fault::RateLimited(900_000));
-        call(&mut guard, Dependency::Embedding, limited, at * 10, 5);
+    // The engine sends nothing meanwhile, so that more answers would take three times as long.
+    for (demanded, calls, until, reason) in [
+        (300_000, 1, 300_010, Reason::RateLimited),
+        (900_000, 1, 900_010, Reason::RateLimited),
+        (299_999, 3, 300_030, Reason::ConsecutiveFailures),
+    ] {
+        let mut guard = guard();
+        for at in 1..=calls {
+            assert_eq!(guard.automatic, Automatic::Base, "{demanded}: before call {at}");
+            let limited = Outcome::Failed(Fault::RateLimited(demanded));
+            call(&mut guard, Dependency::Embedding, limited, at * 10, 5);
+        }
+        let Automatic::Forced { until_ms, cause, .. } = guard.automatic else {
+            panic!("{:?}", guard.automatic)
+        };
+        assert_eq!((until_ms, cause.reason), (until, reason), "{demanded}");
     }
-    let Automatic::Forced { until_ms, .. } = guard.automatic else { panic!("{:?}", guard.automatic) };
-    assert_eq!(until_ms, 900_030);
+}
+
+#[test]
+fn requests_that_are_all_refused_are_confirmed_by_a_probe() {
+    let mut guard = guard();
+    let refused = |guard: &mut Guard, at| call(guard, Dependency::Embedding, Outcome::Refused, at, 5);
+    let probe = |number| [Effect::Probe { number, purpose: ProbePurpose::Confirm }];
+    assert_eq!(refused(&mut guard, 10), []);
+    assert_eq!(refused(&mut guard, 20), []);
+    call(&mut guard, Dependency::Embedding, Outcome::Answered, 30, 5);
+    for at in [40, 50] {
+        assert_eq!(refused(&mut guard, at), [], "an answer between refusals begins the count anew");
+    }
+    assert_eq!(refused(&mut guard, 60), probe(1));
+    guard.step(&Input::ProbeEnded { number: 1, passed: true }, now(70), &settings());
+    assert_eq!((guard.automatic, guard.effective(70)), (Automatic::Base, Mode::ReadWrite), "odd requests");
+    for at in [80, 90] {
+        assert_eq!(refused(&mut guard, at), []);
+    }
+    assert_eq!(refused(&mut guard, 100), probe(2));
+    assert_eq!(guard.effective(100), Mode::ReadWrite, "until the probe ends");
+    guard.step(&Input::ProbeEnded { number: 2, passed: false }, now(110), &settings());
+    assert_eq!(guard.effective(110), Mode::WriteOnly);
+    assert_eq!(guard.automatic.cause().unwrap().to_string(), "embedding: requests_refused");
 }
 
 #[test]
@@ -322,6 +357,84 @@ fn a_restart_keeps_the_time_that_is_left() {
     let long = text.replace(r#""left_ms":"#, r#""left_ms":9999999"#);
     let again = Guard::resume(serde_json::from_str(&long).unwrap(), later, &settings());
     assert!(again.direct.unwrap().until_ms <= 5 + 86_400_000);
+}
+
+/// The file is written every ten seconds, so that a crash finds up to that much too much in it.
+#[test]
+fn twenty_crashes_make_a_hold_no_longer() {
+    let mut guard = guard();
+    guard.step(&Input::Force { hold: hold(Mode::ReadOnly, HOUR_MS) }, now(0), &settings());
+    call(&mut guard, Dependency::Embedding, Outcome::AuthenticationFailed, 10, 5);
+    let Automatic::Forced { until_ms: forced_until, .. } = guard.automatic else { panic!() };
+    let mut wall = 10;
+    for kill in 1..=20 {
+        // Nothing was written since the start of this process, ten seconds ago.
+        let saved = guard.saved(Now { ms: guard.last_call_ms, ..now(wall) });
+        wall += 10_000;
+        let started = Now { ms: 0, ..now(wall) };
+        guard = Guard::resume(saved, started, &settings());
+        let held = guard.direct.as_ref().unwrap();
+        assert_eq!(held.until, now(HOUR_MS).wall, "{kill} crashes");
+        assert!((held.until_ms - (HOUR_MS - wall)).abs() <= 1, "{kill} crashes: {held:?}");
+        let Automatic::Forced { until_ms, .. } = guard.automatic else { panic!("{:?}", guard.automatic) };
+        assert!((until_ms - (forced_until - wall)).abs() <= 1, "{kill} crashes");
+    }
+}
+
+#[test]
+fn a_wall_clock_that_was_set_back_makes_a_hold_no_longer_and_one_that_is_over_is_over() {
+    let mut guard = guard();
+    guard.step(&Input::Force { hold: hold(Mode::ReadOnly, HOUR_MS) }, now(0), &settings());
+    let saved = guard.saved(now(HOUR_MS / 2));
+    for (wall, left) in [(-10 * HOUR_MS, Some(HOUR_MS / 2)), (HOUR_MS - 7, Some(7)), (HOUR_MS, None)] {
+        let started = Now { ms: 0, ..now(wall) };
+        let held = Guard::resume(saved.clone(), started, &settings()).direct;
+        assert_eq!(held.map(|hold| hold.until_ms), left, "{wall}");
+    }
+}
+
+#[test]
+fn a_start_with_another_state_than_the_last_in_the_log_is_found() {
+    use ModeFileState::{Missing, Read, Unreadable};
+    let mut guard = guard();
+    let before = guard.clone();
+    let force = Input::Force { hold: hold(Mode::WriteOnly, HOUR_MS) };
+    guard.step(&force, now(0), &settings());
+    let last = Record::of(&before, &force, now(0), &settings(), &guard).unwrap();
+    let saved = guard.saved(now(5_000));
+    // Another process, a minute later.
+    let started = Now { ms: 3, ..now(60_000) };
+    let found = Guard::resume(saved, started, &settings());
+    let find = |last, found: &Guard, file, now| {
+        difference(last, found, file, Mode::ReadWrite, now).map(|(before, why)| {
+            let record = Record::resumed(before, why, found, now, &settings());
+            assert!(record.is_reproduced());
+            let text = serde_json::to_string(&record).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Record>(&text).unwrap(),
+                record,
+                "what is recorded is read back"
+            );
+            (why, record.mode.from, record.mode.to)
+        })
+    };
+    let (wide, narrow) = (Mode::ReadWrite, Mode::WriteOnly);
+    assert_eq!(find(Some(&last), &found, Read, started), None);
+    let nothing = Guard::new(wide, started);
+    assert_eq!(find(Some(&last), &nothing, Missing, started), Some((Difference::FileRemoved, narrow, wide)));
+    assert_eq!(find(Some(&last), &nothing, Read, started), Some((Difference::FileChanged, narrow, wide)));
+    let mut longer = found.clone();
+    longer.direct.as_mut().unwrap().until = now(2 * HOUR_MS).wall;
+    assert_eq!(find(Some(&last), &longer, Read, started), Some((Difference::FileChanged, narrow, narrow)));
+    let wanted = Guard { wanted: Mode::Off, ..found };
+    assert_eq!(find(Some(&last), &wanted, Read, started), Some((Difference::FileChanged, narrow, Mode::Off)));
+    let later = Now { ms: 3, ..now(2 * HOUR_MS) };
+    let over = Guard::new(wide, later);
+    assert_eq!(find(Some(&last), &over, Read, later).map(|found| found.0), Some(Difference::HoldEnded));
+    assert_eq!(find(None, &nothing, Missing, started), None);
+    assert_eq!(find(None, &Guard::new(narrow, started), Read, started), None, "the first word is no event");
+    let unreadable = find(None, &Guard::new(narrow, started), Unreadable, started);
+    assert_eq!(unreadable, Some((Difference::FileUnreadable, wide, narrow)));
 }
 
 #[test]

@@ -133,6 +133,10 @@ fn explained(reason: DegradedReason) -> &'static str {
             "The files of a certificate have changed and cannot be used; the certificate before is served."
         }
         DegradedReason::ModeForced => "The guard or a person allows less than is wanted.",
+        DegradedReason::ModeUnreadable => {
+            "The file mode/mode.json cannot be read, so that reads are refused. Set a mode with `memory-engine mode want`, \
+             or repair or remove the file."
+        }
         DegradedReason::Unknown => "Something else does not work.",
     }
 }

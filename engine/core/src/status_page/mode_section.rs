@@ -6,7 +6,6 @@ use super::facts::StatusFacts;
 use super::html::Html;
 use super::rows::{facts, row, table, text_row, wide};
 use super::shown;
-use crate::guard::{Cause, Outcome};
 use crate::mode::Mode;
 use crate::wire::{GuardHealth, HoldView, ModeHealth, Teller};
 
@@ -68,6 +67,7 @@ fn why(mode: &ModeHealth) -> String {
     let narrows = |allowed: Mode| mode.wanted.intersect(allowed) != mode.wanted;
     let guard = matches!(mode.guard.state.as_str(), "forced" | "probing") && narrows(Mode::WriteOnly);
     let reasons = [
+        (mode.unreadable, "mode/mode.json cannot be read, so that reads are off until somebody sets a mode"),
         (guard, "the guard has turned reads off"),
         (mode.direct.as_ref().is_some_and(|hold| narrows(hold.mode)), "a hold at the engine allows less"),
         (mode.declared.as_ref().is_some_and(|hold| narrows(hold.mode)), "a hold in the resource allows less"),
@@ -81,7 +81,7 @@ fn guard(html: &mut Html, guard: &GuardHealth, now: Timestamp) {
     row(html, "Guard", |html| {
         let meaning = match guard.state.as_str() {
             "base" => "reads are allowed",
-            "suspected" => "reads are allowed, and a slow dependency is being probed",
+            "suspected" => "reads are allowed, and a dependency that is suspected is being probed",
             "forced" => "reads are off, and probes begin later",
             "probing" => "reads are off, and probes are running",
             _ => "",
@@ -93,17 +93,9 @@ fn guard(html: &mut Html, guard: &GuardHealth, now: Timestamp) {
             shown::time(html, until, now);
         }
         if let Some(cause) = &guard.cause {
-            html.raw("<br>cause: ").text(&named(cause));
+            html.raw("<br>cause: ").text(&cause.to_string());
         }
     });
-}
-
-fn named(cause: &Cause) -> String {
-    let outcome = match cause.outcome {
-        Some(Outcome::Failed(fault)) => format!(" ({})", fault.as_str()),
-        _ => String::new(),
-    };
-    format!("{} {}{outcome}", cause.dependency.as_str(), cause.reason.as_str())
 }
 
 fn held(html: &mut Html, hold: &HoldView, now: Timestamp) {

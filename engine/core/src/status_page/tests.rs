@@ -27,6 +27,7 @@ fn empty() -> StatusFacts {
         told_by: None,
         effective: Mode::ReadWrite,
         since: now(),
+        unreadable: false,
         guard: GuardHealth { state: "base".to_owned(), since: now(), until: None, cause: None },
         direct: None,
         declared: None,
@@ -177,7 +178,7 @@ fn a_forced_mode_is_shown_with_its_cause_and_end() {
             "In effect write_only reads are refused, writes are accepted",
             "Why the guard has turned reads off",
             "acts next 2026-11-29 20:05:00 UTC (in 5 min 0 s)",
-            "cause: embedding authentication_failed",
+            "cause: embedding: authentication_failed",
             "2026-11-29 19:58:59 UTC (1 min 1 s ago) read_write → write_only forced embedding: authentication_failed",
         ],
     );
@@ -192,6 +193,7 @@ fn no_text_of_a_client_becomes_markup() {
         mode: Mode::Off,
         reason: HOSTILE.to_owned(),
         by: HOSTILE.to_owned(),
+        redacted: false,
         since: now(),
         until: now(),
     };

@@ -96,6 +96,8 @@ pub enum DegradedReason {
     CertificateInvalid,
     /// The guard or a hold of a person allows less than the wanted mode; `mode` says why and until when.
     ModeForced,
+    /// The file with the mode cannot be read; reads are off until it can be, a mode is set, or it is removed.
+    ModeUnreadable,
     /// A reason of a later version.
     #[serde(other)]
     Unknown,

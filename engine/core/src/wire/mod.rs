@@ -18,6 +18,7 @@ mod item;
 mod log;
 mod memory;
 mod mode;
+mod mode_summary;
 pub mod moment;
 mod object;
 pub mod patterns;
@@ -66,7 +67,7 @@ pub use memory::{
 };
 pub use mode::{
     DeclareHold, DeclaredHold, ForceMode, GuardHealth, HoldView, InvalidateContexts, Invalidated, ModeHealth,
-    ModeReport, ReadsOff, Teller, Transition, WantMode,
+    ModeReport, PersonWantsMode, ReadsOff, Teller, Transition, WantMode,
 };
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};

@@ -21,6 +21,9 @@ pub struct ModeHealth {
     pub effective: Mode,
     /// Since when this mode is in effect. RFC 3339.
     pub since: Timestamp,
+    /// Whether the file with the mode cannot be read, so that reads are off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
     /// The guard's own decision.
     pub guard: GuardHealth,
     /// A hold that was set at the engine itself.
@@ -65,6 +68,9 @@ pub struct HoldView {
     pub reason: String,
     /// Who set it.
     pub by: String,
+    /// Whether the policy redacted the reason or the name, so that they differ from what was sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
     /// When it was set. RFC 3339.
     pub since: Timestamp,
     /// When it ends. RFC 3339.
@@ -73,8 +79,8 @@ pub struct HoldView {
 
 impl From<&Hold> for HoldView {
     fn from(hold: &Hold) -> HoldView {
-        let Hold { mode, reason, by, since, until, until_ms: _ } = hold.clone();
-        HoldView { mode, reason, by, since, until }
+        let Hold { mode, reason, by, redacted, since, until, until_ms: _ } = hold.clone();
+        HoldView { mode, reason, by, redacted, since, until }
     }
 }
 
@@ -89,6 +95,7 @@ impl ModeHealth {
             told_by,
             effective: guard.effective(now.ms),
             since: guard.in_effect.since,
+            unreadable: false,
             guard: GuardHealth {
                 state: guard.automatic.name().to_owned(),
                 since: guard.automatic_since,
@@ -138,6 +145,18 @@ pub struct WantMode {
     pub told_by: Teller,
 }
 
+/// Body of `POST /mode/want`: the mode that a person wants at an engine without an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonWantsMode {
+    /// The mode.
+    pub mode: Mode,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+}
+
 /// Body of `PUT /mode/declared`: the hold that the resource declares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,6 +191,9 @@ pub struct ForceMode {
     pub by: String,
     /// How long, seconds; at most a day.
     pub ttl_seconds: u64,
+    /// Whether to replace the hold of somebody else, if there is one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
 }
 
 /// Body of `POST /mode/invalidate`.

@@ -138,6 +138,11 @@ impl Embeddings {
         self.state().status.clone()
     }
 
+    /// Dimension of the stored vectors of the configured model; `None` if there are none.
+    pub(super) fn stored_dimension(&self) -> Option<usize> {
+        self.state().status.dimension
+    }
+
     /// A number that changes whenever the same query could have another answer.
     pub fn version(&self) -> u64 {
         self.state().version
@@ -153,10 +158,11 @@ impl Embeddings {
     /// whether it answers within the `budget`.
     ///
     /// # Errors
-    /// If the request fails.
+    /// If the request fails, or the vector has another dimension than the stored ones.
     pub async fn probe(&self, budget: Duration) -> Result<(), Failure> {
         let EmbeddingService { service, dimension, .. } = &self.service;
-        let batch = Batch { model: &service.model, dimensions: *dimension, texts: &[PROBE_TEXT] };
+        let stored = self.stored_dimension();
+        let batch = Batch { model: &service.model, dimensions: *dimension, stored, texts: &[PROBE_TEXT] };
         embed(&self.client, batch, Purpose::Interactive, budget).await.map(drop)
     }
 
@@ -171,11 +177,8 @@ impl Embeddings {
             return Ok(None);
         };
         let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        let batch = Batch { model: &name, dimensions, texts: &[text] };
+        let batch = Batch { model: &name, dimensions, stored: Some(dimension), texts: &[text] };
         let vectors = embed(&self.client, batch, Purpose::Interactive, self.service.query_timeout).await?;
-        match vectors.into_iter().next() {
-            Some(vector) if vector.len() == dimension => Ok(Some(ExternalQueryVector { model, vector })),
-            _ => Err(Failure::Malformed("a vector with another dimension than the stored ones")),
-        }
+        Ok(vectors.into_iter().next().map(|vector| ExternalQueryVector { model, vector }))
     }
 }

@@ -5,6 +5,7 @@
 //! background thread that fills the file. While too few memories have a vector, or the external model cannot be
 //! reached, searches use the built-in model.
 
+mod error;
 mod external_model;
 mod start;
 mod store;

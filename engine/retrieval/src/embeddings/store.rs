@@ -21,7 +21,8 @@ const DROP_STEP: usize = 2_000;
 const TABLES: &str = "
 CREATE TABLE models (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, dimensions INTEGER NOT NULL, -- asked for; 0: none
-    url TEXT NOT NULL, dimension INTEGER NOT NULL, complete INTEGER NOT NULL,
+    url TEXT NOT NULL, dimension INTEGER NOT NULL, -- unused: the stored vectors have it
+    complete INTEGER NOT NULL,
     UNIQUE (name, dimensions)
 ) STRICT;
 -- What a scan needs stands before the vector itself, so that reading it does not read that.
@@ -36,6 +37,11 @@ CREATE INDEX vectors_by_text ON vectors (model, sha256);
 
 /// SQL condition that makes SQLite use the index on model and memory, one model at a time.
 const OF_ANY_MODEL: &str = "FROM vectors WHERE model IN (SELECT id FROM models) AND memory";
+
+/// SQL expression for the dimension of the stored vectors of a row of `models`: that of the first memory that has one,
+/// found by the index on model and memory. The vectors themselves have it, so that it cannot differ from them.
+const DIMENSION: &str = "coalesce((SELECT length(vector) / 4 FROM vectors
+    WHERE model = models.id AND length(vector) > 0 ORDER BY memory LIMIT 1), 0)";
 
 /// SHA-256 of an embedded text.
 pub(super) type TextDigest = [u8; 32];
@@ -54,7 +60,7 @@ pub(super) struct ModelRow {
     pub(super) dimensions: Option<usize>,
     /// URL at which the model was used last.
     pub(super) url: String,
-    /// Dimension of the model's vectors; 0 until the first vector exists.
+    /// Dimension of the model's stored vectors; 0 if there are none.
     pub(super) dimension: usize,
     /// Whether at some time all memories had a vector of this model.
     pub(super) complete: bool,
@@ -150,9 +156,9 @@ impl VectorStore {
     /// All models, newest first.
     pub(super) fn models(&self) -> rusqlite::Result<Vec<ModelRow>> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, name, dimensions, url, dimension, complete FROM models ORDER BY id DESC",
-            )?;
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT id, name, dimensions, url, {DIMENSION}, complete FROM models ORDER BY id DESC"
+            ))?;
             let rows = statement.query_map([], |row| {
                 Ok(ModelRow {
                     id: row.get(0)?,
@@ -172,7 +178,7 @@ impl VectorStore {
         self.writer().execute("UPDATE models SET complete = 1 WHERE id = ?1", [model]).map(drop)
     }
 
-    /// Text digests of the vectors of this model, for the memories with sequence numbers above `after` and up to
+    /// Text digests of the usable vectors of this model, for the memories with sequence numbers above `after` and up to
     /// `through`.
     pub(super) fn held(
         &self,
@@ -181,9 +187,11 @@ impl VectorStore {
         through: i64,
     ) -> rusqlite::Result<BTreeMap<i64, TextDigest>> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT memory, sha256 FROM vectors WHERE model = ?1 AND memory > ?2 AND memory <= ?3",
-            )?;
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT memory, sha256 FROM vectors
+                     WHERE model = ?1 AND memory > ?2 AND memory <= ?3 AND {}",
+                usable()
+            ))?;
             statement.query_map((model, after, through), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
     }
@@ -201,7 +209,10 @@ impl VectorStore {
     pub(super) fn same(&self, model: i64, digest: &TextDigest) -> rusqlite::Result<Option<Vec<f32>>> {
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT vector FROM vectors WHERE model = ?1 AND sha256 = ?2 LIMIT 1")?
+                .prepare_cached(&format!(
+                    "SELECT vector FROM vectors WHERE model = ?1 AND sha256 = ?2 AND {} LIMIT 1",
+                    usable()
+                ))?
                 .query_row((model, digest), |row| Ok(numbers(row.get_ref(0)?.as_blob()?)))
                 .optional()
         })
@@ -223,10 +234,6 @@ impl VectorStore {
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 )?
                 .execute((model, memory, project, digest, scale, cells, bytes))?;
-        }
-        if let Some(dimension) = vectors.iter().map(|new| new.vector.len()).find(|dimension| *dimension > 0) {
-            transaction
-                .execute("UPDATE models SET dimension = ?2 WHERE id = ?1", (model, number(dimension)))?;
         }
         transaction.commit()
     }
@@ -329,6 +336,12 @@ impl VectorStore {
             Ok(found)
         })
     }
+}
+
+/// SQL condition on vectors of the model `?1`: it leaves out those of another dimension than the first. A version that
+/// did not check the dimension stored them; they are computed again.
+fn usable() -> String {
+    format!("length(vector) IN (0, 4 * (SELECT {DIMENSION} FROM models WHERE models.id = ?1))")
 }
 
 /// Whether the error means that the SQLite file is unusable.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use thiserror::Error;
 use tokio::sync::watch;
 
+use super::error::EmbeddingError;
 use super::external_model::{ActiveModel, EmbeddingDependencies, Embeddings, sent};
 use super::store::{ModelRow, NewVector, TextDigest, VectorStore, digest, is_damage};
 use crate::providers::{Batch, Client, Failure, Purpose, embed, wait_before};
@@ -27,23 +27,6 @@ const FREE_SHARE_MIN: u64 = 20;
 const SHORTENED_BYTES_MIN: usize = 512;
 /// A text that every working model accepts. It is sent to find out whether the model works at all.
 const PROBE: &str = "memory";
-
-/// Why the embedding of memories is stopped at the moment.
-#[derive(Debug, Error)]
-pub(super) enum EmbeddingError {
-    #[error("the projection cannot be read: {0}")]
-    Projection(#[from] Unreadable),
-    #[error("the vector file: {0}")]
-    WriteState(#[from] rusqlite::Error),
-    #[error("removing the vector file: {0}")]
-    Remove(#[from] std::io::Error),
-    #[error("the model: {0}")]
-    Model(#[from] Failure),
-    #[error("less than a twentieth of the volume is free, or the log accepts no writes")]
-    NoRoom,
-    #[error("stopping")]
-    Stopping,
-}
 
 /// A memory, and the part of its text that is sent to the model.
 struct Text {
@@ -176,7 +159,9 @@ impl EmbeddingWorker {
     }
 
     fn discard_store(&mut self) {
-        self.embeddings.publish(|state| (state.store, state.answering) = (None, None));
+        self.embeddings.publish(|state| {
+            (state.store, state.answering, state.status.dimension) = (None, None, None);
+        });
         (self.opened, self.path, self.damaged, self.changed) = (None, None, true, true);
     }
 
@@ -222,6 +207,7 @@ impl EmbeddingWorker {
                 None => Some("built in".to_owned()),
             };
             state.status.previous = previous;
+            state.status.dimension = known(model.dimension);
             (state.store, state.answering) = (Some(Arc::clone(&store)), answering);
             state.version += 1;
         });
@@ -365,7 +351,14 @@ impl EmbeddingWorker {
                 vector,
             })
             .collect();
-        Ok(store.put(model.id, &vectors)?)
+        store.put(model.id, &vectors)?;
+        // From the first vector on, the next request expects this dimension.
+        if let Some(dimension) = vectors.iter().find_map(|new| known(new.vector.len())) {
+            self.embeddings.publish(|state| {
+                state.status.dimension.get_or_insert(dimension);
+            });
+        }
+        Ok(())
     }
 
     /// Returns a vector for each text. The vector is empty for a text that the model refuses.
@@ -404,7 +397,8 @@ impl EmbeddingWorker {
     /// Sends one embedding request. Waits for the rate limit; is cancelled when the engine stops.
     async fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         let service = &self.embeddings.service;
-        let batch = Batch { model: &service.service.model, dimensions: service.dimension, texts };
+        let stored = self.embeddings.stored_dimension();
+        let batch = Batch { model: &service.service.model, dimensions: service.dimension, stored, texts };
         let client = &self.client;
         if self.failed > 0 {
             client.provider().count_retry();
@@ -426,7 +420,7 @@ impl EmbeddingWorker {
     /// Publishes the progress and the last stored vector.
     fn report(&mut self, store: &VectorStore, model: &ModelRow) -> Result<(), EmbeddingError> {
         let rows = store.models()?;
-        let dimension = rows.iter().find(|row| row.id == model.id).map(|row| row.dimension);
+        let dimension = rows.iter().find(|row| row.id == model.id).and_then(|row| known(row.dimension));
         let (_, embedded) = store.extent(model.id)?;
         let answering = self.embeddings.state().answering.clone();
         let last = answering.as_ref().map(|answering| store.extent(answering.model)).transpose()?;
@@ -436,7 +430,7 @@ impl EmbeddingWorker {
         metrics.stored.set(gauge(embedded));
         metrics.missing.set(gauge(self.total - embedded));
         self.embeddings.publish(|state| {
-            state.status.dimension = dimension.filter(|dimension| *dimension > 0);
+            state.status.dimension = dimension;
             (state.status.embedded, state.status.total) = (embedded, self.total);
             if let (Some(answering), Some((last, _))) = (&mut state.answering, last) {
                 answering.last = last;
@@ -481,6 +475,11 @@ impl EmbeddingWorker {
         }
         Ok(())
     }
+}
+
+/// A dimension; 0 means that there is no vector.
+fn known(dimension: usize) -> Option<usize> {
+    (dimension > 0).then_some(dimension)
 }
 
 fn answering(store: &VectorStore, row: &ModelRow) -> rusqlite::Result<ActiveModel> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine_core::guard::LONG_PAUSE_MS;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
@@ -9,7 +10,7 @@ use jiff::fmt::rfc2822;
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 /// Longest delay accepted from `Retry-After`.
-const ASKED_FOR_MAX: Duration = Duration::from_secs(300);
+const ASKED_FOR_MAX: Duration = Duration::from_millis(LONG_PAUSE_MS.unsigned_abs());
 
 /// Delay after `failed` failures in a row: exponential backoff, of which a random half is jitter, so that engines do
 /// not retry at the same time.

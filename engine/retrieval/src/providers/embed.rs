@@ -21,6 +21,9 @@ pub struct Batch<'a> {
     pub model: &'a str,
     /// Requested dimension, if any.
     pub dimensions: Option<usize>,
+    /// Dimension of the vectors that are stored, if there are any. An answer of another dimension is a failure of the
+    /// service, because it can be compared with nothing.
+    pub stored: Option<usize>,
     pub texts: &'a [&'a str],
 }
 
@@ -49,8 +52,8 @@ struct Usage {
     total_tokens: Option<u64>,
 }
 
-/// Embeds a batch: one vector for each text, in order, all non-zero and of the same dimension. `patience` is the
-/// timeout.
+/// Embeds a batch: one vector for each text, in order, all non-zero and of the same dimension, which is the stored one.
+/// `patience` is the timeout.
 ///
 /// # Errors
 /// If the request is not admitted or fails, or the response is not such a list of vectors.
@@ -60,7 +63,7 @@ pub async fn embed(
     purpose: Purpose,
     patience: Duration,
 ) -> Result<Vec<Vec<f32>>, Failure> {
-    let Batch { model, dimensions, texts } = batch;
+    let Batch { model, dimensions, stored, texts } = batch;
     let tokens: usize = texts.iter().map(|text| token_count(text)).sum();
     let numbers = texts.len() * dimensions.unwrap_or(DIMENSION_MAX);
     let bounds = Bounds {
@@ -70,7 +73,7 @@ pub async fn embed(
         answer_bytes_max: ANSWER_BYTES + numbers * NUMBER_BYTES_MAX,
     };
     let body = json(&RequestBody { model, input: texts, dimensions });
-    let read = |bytes: &[u8]| read(bytes, texts.len(), dimensions);
+    let read = |bytes: &[u8]| read(bytes, texts.len(), dimensions, stored);
     let (vectors, told) = client.post(body, bounds, read).await?;
     client.provider().count_tokens(told.unwrap_or(tokens as u64));
     Ok(vectors)
@@ -80,6 +83,7 @@ fn read(
     bytes: &[u8],
     count: usize,
     dimensions: Option<usize>,
+    stored: Option<usize>,
 ) -> Result<(Vec<Vec<f32>>, Option<u64>), Failure> {
     // The parser's error is dropped, because it may quote the input.
     let Answer { mut data, usage } =
@@ -92,6 +96,9 @@ fn read(
     let wanted = dimensions.or(vectors.first().map(Vec::len)).unwrap_or(0);
     if !(1..=DIMENSION_MAX).contains(&wanted) || vectors.iter().any(|vector| vector.len() != wanted) {
         return Err(Failure::Malformed("vectors of the wrong dimension"));
+    }
+    if stored.is_some_and(|stored| stored != wanted) {
+        return Err(Failure::Malformed("vectors of another dimension than the stored ones"));
     }
     let points = |vector: &Vec<f32>| {
         vector.iter().all(|value| value.is_finite()) && vector.iter().any(|value| *value != 0.0)
@@ -107,16 +114,19 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, count: usize, dimensions: Option<usize>) -> Result<Vec<Vec<f32>>, Failure> {
-        read(text.as_bytes(), count, dimensions).map(|(vectors, _)| vectors)
+        read(text.as_bytes(), count, dimensions, None).map(|(vectors, _)| vectors)
     }
 
     #[test]
     fn vectors_come_in_the_order_of_their_texts() {
         let text = r#"{"object": "list", "data": [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": [1, 0]}],
             "usage": {"prompt_tokens": 5, "total_tokens": 5}}"#;
-        let (vectors, tokens) = read(text.as_bytes(), 2, None).unwrap();
+        let (vectors, tokens) = read(text.as_bytes(), 2, None, None).unwrap();
         assert_eq!((vectors, tokens), (vec![vec![1.0, 0.0], vec![0.0, 1.0]], Some(5)));
         assert!(parse(text, 2, Some(2)).is_ok());
+        assert!(read(text.as_bytes(), 2, None, Some(2)).is_ok());
+        let other = read(text.as_bytes(), 2, None, Some(3)).unwrap_err();
+        assert_eq!(other, Failure::Malformed("vectors of another dimension than the stored ones"));
     }
 
     #[test]

@@ -73,9 +73,9 @@ impl Failure {
         let millis = |wait: std::time::Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         Outcome::Failed(match self {
             Failure::Status(401 | 403) => return Outcome::AuthenticationFailed,
-            // The limit is the engine's own, the request was not sent, or the service refused this text only.
+            // The limit is the engine's own, or the request was not sent.
             Failure::Throttled(_) | Failure::Paused(_) | Failure::Saturated(_) => return Outcome::Unjudged,
-            failure if failure.is_about_the_texts() => return Outcome::Unjudged,
+            failure if failure.is_about_the_texts() => return Outcome::Refused,
             Failure::Timeout(_) => Fault::Timeout,
             Failure::Unreachable | Failure::ConnectionRefused => Fault::Unreachable,
             Failure::ConnectionReset => Fault::Reset,

@@ -62,7 +62,7 @@ pub(super) fn held(facts: &Facts<'_>) -> Option<Verdict> {
     let hold = holds
         .into_iter()
         .find_map(|(place, hold)| hold.as_ref().filter(|hold| !hold.mode.reads()).map(|hold| (place, hold)));
-    let (place, HoldView { mode, reason, by, since, until }) = hold?;
+    let (place, HoldView { mode, reason, by, since, until, redacted: _ }) = hold?;
     Some(off(
         Reason::ForcedByHold,
         format!("{by} holds the mode at {mode} at {place} since {since} until {until}: {reason}"),
@@ -95,6 +95,11 @@ fn explained(cause: Cause) -> (Reason, &'static str) {
             (Reason::DependencyAuthenticationFailed, "it refuses the engine's credentials")
         }
         GuardReason::ConsecutiveFailures => (Reason::DependencyFailing, "calls in a row failed"),
+        GuardReason::RateLimited => (Reason::DependencyFailing, "it demands not to be called for minutes"),
+        GuardReason::RequestsRefused => (
+            Reason::DependencyFailing,
+            "it refuses every request as invalid; look at the model and the dimension in the configuration",
+        ),
         GuardReason::Slow => (Reason::DependencySlow, "most recent calls and a probe were slow"),
     }
 }

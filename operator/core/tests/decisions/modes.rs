@@ -34,6 +34,7 @@ fn mode(world: &Observed, effective: Mode) -> ModeHealth {
         told_by: Some(Teller { uid: world.engine.metadata.uid.clone().unwrap_or_default(), generation: 1 }),
         effective,
         since: now(),
+        unreadable: false,
         guard: GuardHealth { state: "base".into(), since: now(), until: None, cause: None },
         direct: None,
         declared: None,
@@ -72,7 +73,7 @@ fn hold(until: Timestamp) -> DeclaredHold {
 
 fn view(until: Timestamp) -> HoldView {
     let DeclaredHold { mode, reason, by, until } = hold(until);
-    HoldView { mode, reason, by, since: now(), until }
+    HoldView { mode, reason, by, redacted: false, since: now(), until }
 }
 
 #[test]

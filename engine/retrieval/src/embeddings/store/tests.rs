@@ -49,6 +49,25 @@ fn vectors_are_kept_by_model_and_text() {
     assert_eq!((store.models().unwrap().len(), loaded(&store, other.id).len()), (1, 0));
 }
 
+/// An earlier version stored whatever the service answered.
+#[test]
+fn the_stored_vectors_have_the_dimension_and_others_are_made_again() {
+    let (_directory, store) = opened();
+    let model = store.model("small", None, "http://a/").unwrap().id;
+    let dimension = || store.models().unwrap()[0].dimension;
+    assert_eq!(dimension(), 0);
+    put(&store, model, 3, "refused", &[]);
+    put(&store, model, 7, "seven", &[1.0, 0.0, 0.0]);
+    put(&store, model, 9, "nine", &[1.0, 0.0]);
+    assert_eq!(dimension(), 3);
+    let held = store.held(model, 0, 99).unwrap();
+    assert_eq!(held.into_keys().collect::<Vec<_>>(), [3, 7]);
+    assert_eq!(store.same(model, &digest("nine")).unwrap(), None);
+    assert!(store.same(model, &digest("seven")).unwrap().is_some());
+    store.remove(&[3, 7, 9]).unwrap();
+    assert_eq!(dimension(), 0, "no vectors, no dimension");
+}
+
 #[test]
 fn what_is_removed_is_in_no_file() {
     let (directory, store) = opened();

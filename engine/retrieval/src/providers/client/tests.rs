@@ -44,7 +44,7 @@ impl Interactive {
     }
 
     async fn embed_within(&self, texts: &[&str], patience: Duration) -> Result<Vec<Vec<f32>>, Failure> {
-        let batch = Batch { model: "letters", dimensions: None, texts };
+        let batch = Batch { model: "letters", dimensions: None, stored: None, texts };
         embed(&self.client, batch, Purpose::Interactive, patience).await
     }
 
@@ -140,7 +140,7 @@ async fn nobody_is_there() {
     )
     .unwrap();
     let client = Client::new(provider).unwrap();
-    let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
+    let batch = Batch { model: "letters", dimensions: None, stored: None, texts: &["a"] };
     assert_eq!(embed(&client, batch, Purpose::Interactive, PATIENCE).await, Err(Failure::ConnectionRefused));
 }
 
@@ -165,7 +165,7 @@ async fn the_key_is_sent_and_read_again_when_it_is_refused() {
     let client = Client::new(provider).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&path, "new-key\n").unwrap();
-    let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
+    let batch = Batch { model: "letters", dimensions: None, stored: None, texts: &["a"] };
     assert!(
         embed(&client, batch, Purpose::Interactive, PATIENCE).await.is_ok(),
         "a rotated key costs nothing"
@@ -189,13 +189,17 @@ impl CallObserver for Heard {
 }
 
 async fn outcomes(does: Does, purpose: Purpose) -> Vec<(u64, Outcome)> {
+    outcomes_with(does, purpose, None).await
+}
+
+async fn outcomes_with(does: Does, purpose: Purpose, stored: Option<usize>) -> Vec<(u64, Outcome)> {
     let fake = Fake::start([does]).await;
     let heard = Arc::new(Heard::default());
     let metrics = Arc::new(ProviderMetrics::new(&service::Registry::new(&[]).unwrap()).unwrap());
     let service = service(&format!("http://{}/", fake.address));
     let observer = Arc::clone(&heard) as Arc<dyn CallObserver>;
     let provider = Provider::new(Dependency::Embedding, service, false, metrics, observer).unwrap();
-    let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
+    let batch = Batch { model: "letters", dimensions: None, stored, texts: &["a"] };
     let patience = Duration::from_millis(300);
     drop(embed(&Client::new(provider).unwrap(), batch, purpose, patience).await);
     heard.0.lock().unwrap().clone()
@@ -209,7 +213,7 @@ async fn the_guard_hears_how_calls_end() {
         (Does::Status(401, None), Outcome::AuthenticationFailed),
         (Does::Status(403, None), Outcome::AuthenticationFailed),
         (Does::Status(404, None), failed(Fault::Rejected)),
-        (Does::Status(400, None), Outcome::Unjudged),
+        (Does::Status(400, None), Outcome::Refused),
         (Does::Status(502, None), failed(Fault::ServerError)),
         (Does::Status(429, Some(("retry-after", "7"))), failed(Fault::RateLimited(7_000))),
         (Does::Hang, failed(Fault::Timeout)),
@@ -218,6 +222,10 @@ async fn the_guard_hears_how_calls_end() {
     ] {
         assert_eq!(outcomes(does.clone(), Purpose::Interactive).await, [(7, outcome)], "{does:?}");
     }
+    let one = || Does::Answer(json!({"data": [{"index": 0, "embedding": [1.0]}]}));
+    assert_eq!(outcomes_with(one(), Purpose::Interactive, Some(1)).await, [(7, Outcome::Answered)]);
+    let other = outcomes_with(one(), Purpose::Interactive, Some(8)).await;
+    assert_eq!(other, [(7, failed(Fault::Malformed))], "another dimension than the stored one");
     let background = outcomes(Does::Status(403, None), Purpose::Background).await;
     assert_eq!(background, [(0, Outcome::AuthenticationFailed)]);
 }
@@ -230,7 +238,7 @@ async fn a_server_without_tls_is_a_tls_failure() {
     let service = service(&format!("https://{}/", fake.address));
     let observer = Arc::clone(&heard) as Arc<dyn CallObserver>;
     let provider = Provider::new(Dependency::Embedding, service, false, metrics, observer).unwrap();
-    let batch = Batch { model: "letters", dimensions: None, texts: &["a"] };
+    let batch = Batch { model: "letters", dimensions: None, stored: None, texts: &["a"] };
     let failure = embed(&Client::new(provider).unwrap(), batch, Purpose::Interactive, PATIENCE).await;
     assert_eq!(failure.unwrap_err(), Failure::Tls);
     assert_eq!(*heard.0.lock().unwrap(), [(7, Outcome::Failed(Fault::Tls))]);

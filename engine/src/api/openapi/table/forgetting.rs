@@ -5,7 +5,7 @@ use engine_core::wire::{
 };
 use serde_json::{Value, json};
 
-use super::super::operation::{ANY, BODY, CHECKED, Operation, READ, WRITE};
+use super::super::operation::{ANY, BODY, CHECKED, Operation, READ, REMEMBERS, WRITE};
 use super::parameters::{KEY, again, body, ok, written};
 
 /// Listed in the order of the user guide.
@@ -16,11 +16,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "forgetMemories",
         tag: "forgetting",
         summary: "Forget memories",
-        description: "Removes memories for good from every place they are in, with their invalidations and feedback. Takes either `ids`, or at least one of `project`, `session` and `source`.",
+        description: "Removes memories for good from every place they are in, with their invalidations and feedback. With `dry_run`, only reports what would be removed, which is a read. Takes either `ids`, or at least one of `project`, `session` and `source`.",
         parameters: &[KEY],
         body: body::<ForgetMemories>(forget),
         answers: &[ok::<ForgetAnswer>("What was forgotten, and the result of the check of each place")],
-        refused_by: &[ANY, CHECKED, BODY, WRITE, READ, &[ErrorCode::EntryNotFound]],
+        refused_by: &[ANY, CHECKED, BODY, WRITE, READ, REMEMBERS, &[ErrorCode::EntryNotFound]],
     },
     Operation {
         method: "post",
@@ -32,7 +32,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[],
         body: body::<PlanRetention>(plan),
         answers: &[ok::<RetentionPlan>("The plan, with the hash that identifies it")],
-        refused_by: &[ANY, CHECKED, BODY, READ],
+        refused_by: &[ANY, CHECKED, BODY, READ, REMEMBERS],
     },
     Operation {
         method: "post",
