@@ -10,22 +10,12 @@ use engine_core::{
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, StatusCode, body::Bytes};
-use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{Connect, HttpConnector},
-    },
-    rt::{TokioExecutor, TokioTimer},
-};
 use operator_core::report::{self, Unusable, quoted};
 use serde::de::DeserializeOwned;
 use service::RequestIds;
 
-use crate::tls::TlsClient;
+use crate::connections::{PlainClient, REPORT_TIMEOUT, TlsClient, connector, pooled};
 
-/// Timeout of a request for a report. An engine needs more time only if it has a problem, and a slow engine delays the
-/// reconciles of others.
-const REPORT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Maximum size of a report in bytes.
 const REPORT_BYTES_MAX: usize = 64 * 1024;
 /// Longest text of a fault of parsing, characters. It may quote the answer, whose author is not known.
@@ -33,7 +23,7 @@ const QUOTED_CHARS_MAX: usize = 200;
 
 /// A client for administration ports.
 pub(crate) struct EngineClient {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: PlainClient,
     port: u16,
 }
 
@@ -44,26 +34,6 @@ pub(crate) struct Target {
     pub(crate) ip: String,
     /// The client for an engine that has TLS.
     pub(crate) tls: Option<Arc<TlsClient>>,
-}
-
-/// Opens connections to pods.
-pub(crate) fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(REPORT_TIMEOUT));
-    connector
-}
-
-/// A client that keeps connections for a while.
-pub(crate) fn pooled<C>(connector: C) -> Client<C, Full<Bytes>>
-where
-    C: Connect + Clone + Send + Sync + 'static,
-{
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        // Shorter than the time after which an engine closes an idle connection (75 s; 10 s in earlier versions; at
-        // least 5 s if configured). A request on a connection that the engine is closing would fail.
-        .pool_idle_timeout(Duration::from_secs(4))
-        .build(connector)
 }
 
 /// Why a request to an engine failed.

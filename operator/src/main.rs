@@ -11,6 +11,7 @@ mod apply;
 mod attempts;
 mod bounds;
 mod cache;
+mod connections;
 mod context;
 mod controller;
 mod engine_client;

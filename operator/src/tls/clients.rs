@@ -7,10 +7,7 @@ use std::{
 };
 
 use engine_core::digest::Hash;
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use jiff::{SignedDuration, Timestamp};
 use operator_core::names::server_name;
 use rcgen::ExtendedKeyUsagePurpose;
@@ -25,15 +22,12 @@ use super::{
     issue::signed,
     material::{Material, roots},
 };
-use crate::engine_client::{connector, pooled};
+use crate::connections::{TlsClient, connector, pooled};
 
 /// Lifetime of the operator's own certificates. Each process issues its own.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// Age at which such a certificate is replaced.
 const RENEWED_AFTER: SignedDuration = SignedDuration::from_hours(12);
-
-/// A client of one engine.
-pub(crate) type TlsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 struct Known {
     /// What the client was made from.

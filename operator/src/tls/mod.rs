@@ -4,6 +4,6 @@ mod clients;
 mod issue;
 mod material;
 
-pub(crate) use clients::{Clients, TlsClient};
+pub(crate) use clients::Clients;
 pub(crate) use issue::{IssueError, issued};
 pub(crate) use material::material;
