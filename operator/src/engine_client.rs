@@ -1,6 +1,6 @@
 //! Client of the engines' administration API.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use engine_core::{
     trace_context::{REQUEST_ID_HEADER, TRACEPARENT_HEADER},
