@@ -4,19 +4,22 @@
 use std::{sync::Arc, time::Instant};
 
 use engine_core::wire::{DeclareHold, GivenAnchor, ModeHealth};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
 use operator_core::{
     mode::acknowledge_mode,
-    names::{ChildKey, FIELD_MANAGER, authority_secret, certificate_secret},
+    names::{CERTIFICATE_ANNOTATION, ChildKey, FIELD_MANAGER, authority_secret, certificate_secret},
     observed::Observed,
     plan::{
-        Call, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Request, Step, Write,
-        Written, acknowledge_anchor,
+        Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Request, Step,
+        Write, Written, acknowledge_anchor,
     },
 };
+
+use serde_json::json;
 
 use crate::{
     cache::{api, api_resource, slim},
@@ -56,24 +59,51 @@ pub(crate) async fn apply(
                 record_result(context, &namespace, write, written);
             }
             Step::Call(call) => carry_out(&mut observed, call, context).await,
-            Step::Issue(issue) => {
-                let write = match certificate_write(&observed, issue) {
-                    Ok(write) => write,
-                    Err(error) => {
-                        tracing::error!(engine, %error, because = issue.because, "nothing was issued");
-                        continue;
-                    }
-                };
-                let api = api(&context.client, &api_resource(write.key().kind), Some(&namespace));
-                let answer = send(&api, &write).await.map_err(|error| failure(&error));
-                let written = progress.written(&mut observed, &write, answer, jiff::Timestamp::now());
-                written.map_err(|NamespaceEnding| Error::NamespaceEnding)?;
-                context.metrics.writes.with_label_values(&[write.key().kind.kind(), write.verb()]).inc();
-                tracing::info!(%namespace, object = %write.key(), issued = ?issue.issuance, because = issue.because, "wrote");
-            }
+            Step::Deliver(deliver) => tell_kubelet(deliver, &namespace, context).await,
+            Step::Issue(issue) => issue_certificate(&mut observed, &mut progress, issue, context).await?,
         }
     }
     Ok((observed, progress.done()))
+}
+
+/// Changes the annotation that makes a kubelet deliver a changed Secret.
+async fn tell_kubelet(deliver: &Deliver, namespace: &str, context: &Context) {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let patch = json!({"metadata": {"annotations": {CERTIFICATE_ANNOTATION: deliver.certificate}}});
+    let patched = call(pods.patch(&deliver.pod, &PatchParams::default(), &Patch::Merge(&patch))).await;
+    if let Err(error) = patched {
+        tracing::warn!(%namespace, pod = deliver.pod, %error, "the kubelet delivers a certificate later");
+    }
+}
+
+/// Issues a certificate or an authority, and writes its Secret.
+///
+/// # Errors
+/// The namespace is being deleted.
+async fn issue_certificate(
+    observed: &mut Observed,
+    progress: &mut Progress,
+    issue: &Issue,
+    context: &Context,
+) -> Result<(), Error> {
+    let namespace = observed.engine.metadata.namespace.clone().unwrap_or_default();
+    let write = match certificate_write(observed, issue) {
+        Ok(write) => write,
+        Err(error) => {
+            // The next reconcile plans it again.
+            tracing::error!(%namespace, object = %issue.key, %error, because = issue.because, "nothing was issued");
+            return Ok(());
+        }
+    };
+    let key = write.key();
+    let api = api(&context.client, &api_resource(key.kind), Some(&namespace));
+    let answer = send(&api, &write).await.map_err(|error| failure(&error));
+    let written = progress.written(observed, &write, answer, jiff::Timestamp::now());
+    if written.map_err(|NamespaceEnding| Error::NamespaceEnding)? != Written::Failed {
+        context.metrics.writes.with_label_values(&[key.kind.kind(), write.verb()]).inc();
+        tracing::info!(%namespace, object = %key, issued = ?issue.issuance, because = issue.because, "wrote");
+    }
+    Ok(())
 }
 
 /// The write of a Secret. Neither the write nor its object is logged or kept, because it contains a key.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crds::MemoryEngineStatus;
+use crds::{MemoryEngineStatus, TlsRotation};
 
 use crate::conditions::ConditionType;
 
@@ -41,10 +41,19 @@ pub fn next_reconcile(status: &MemoryEngineStatus, jitter: f64) -> Duration {
     };
     let seconds = match () {
         () if is(ConditionType::Stalled) => STALLED_SECONDS,
+        () if is_renewing(status) => BUSY_SECONDS,
         () if is(ConditionType::Ready) && !is(ConditionType::Reconciling) => SETTLED_SECONDS,
         () => BUSY_SECONDS,
     };
     spread(Duration::from_secs(seconds), jitter)
+}
+
+/// Whether the pod does not serve yet what its Secret contains.
+fn is_renewing(status: &MemoryEngineStatus) -> bool {
+    status.tls.as_ref().is_some_and(|tls| {
+        matches!(tls.rotation, TlsRotation::Distribute | TlsRotation::Issue)
+            || tls.served_serial.as_ref() != Some(&tls.serial)
+    })
 }
 
 /// A wait between half of `full` and `full`.

@@ -22,6 +22,9 @@ pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 pub const FORCE_MODE_ANNOTATION: &str = "memoryengine.io/force-mode";
 /// Annotation of a MemoryEngine: a time, RFC 3339. An authority that is older is replaced.
 pub const ROTATE_AUTHORITY_ANNOTATION: &str = "memoryengine.io/rotate-authority";
+/// Annotation of a pod: which certificate it should have. A change of it makes the kubelet deliver the files of the
+/// Secret at once, instead of within a minute and a half.
+pub const CERTIFICATE_ANNOTATION: &str = "memoryengine.io/certificate";
 /// Annotation of the claim: the record of the log on its volume, in JSON.
 pub const ANCHOR_ANNOTATION: &str = "memoryengine.io/anchor";
 /// Key in the anchor's ConfigMap, and name of the file that the engine reads at its start.

@@ -14,7 +14,7 @@ use serde_json::Value;
 pub use draft::Plan;
 pub use problem::Problem;
 pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
-pub use step::{Call, Expectation, Issue, Request, Step, Write};
+pub use step::{Call, Deliver, Expectation, Issue, Request, Step, Write};
 
 use draft::{plan_child, plan_removal_of};
 

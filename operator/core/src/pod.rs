@@ -6,7 +6,7 @@
 use kube_core::DynamicObject;
 use serde_json::Value;
 
-use crate::names::{ENGINE_CONTAINER, PROBE_PORT_NAME};
+use crate::names::{CERTIFICATE_ANNOTATION, ENGINE_CONTAINER, PROBE_PORT_NAME};
 
 /// Label with the revision of the template from which the StatefulSet's controller created the pod.
 const REVISION_LABEL: &str = "controller-revision-hash";
@@ -29,6 +29,8 @@ pub struct PodView {
     pub running: bool,
     /// Whether the engine was started with TLS.
     pub has_tls: bool,
+    /// The certificate that the operator has told its kubelet to deliver.
+    pub certificate: Option<String>,
     /// Whether the pod is being deleted.
     pub deleting: bool,
     /// The scheduler's message, if it finds no node for the pod.
@@ -67,6 +69,7 @@ impl PodView {
         let unschedulable = condition(pod, "PodScheduled")
             .filter(|scheduled| scheduled["status"] == "False")
             .map(|scheduled| text(scheduled.get("message")).unwrap_or_default());
+        let annotations = pod.metadata.annotations.as_ref();
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
             revision: pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_LABEL)).cloned(),
@@ -75,6 +78,7 @@ impl PodView {
             engine_ready: engine["ready"] == true,
             running: engine.pointer("/state/running").is_some(),
             has_tls: has_tls(pod),
+            certificate: annotations.and_then(|all| all.get(CERTIFICATE_ANNOTATION)).cloned(),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             unschedulable,
             waiting: waiting(&engine),

@@ -1,8 +1,9 @@
 //! Plans the changes of the Secrets with the certificates.
 
+use engine_core::{digest::Hash, wire::PortCertificate};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Issue, Plan, Step, draft::plan_removal_of};
+use super::{Deliver, Issue, Plan, Step, draft::plan_removal_of};
 use crate::{
     build::{owned, value},
     names::{self, ChildKey, ChildKind, ROTATE_AUTHORITY_ANNOTATION},
@@ -60,22 +61,43 @@ pub(super) fn plan_secrets(observed: &Observed, valid: &Valid, plan: &mut Plan) 
             because,
         }));
     }
+    if !issues {
+        plan.steps.extend(delivery(observed, view).map(Step::Deliver));
+    }
     issues || view.certificate.present().is_some()
+}
+
+/// The change of the pod that makes its kubelet deliver the Secret. A pod that serves its content needs none, such as
+/// one that was created after it.
+fn delivery(observed: &Observed, view: &TlsView) -> Option<Deliver> {
+    let found = view.certificate.present()?;
+    let pod = observed.writer().pod.as_ref().filter(|pod| pod.has_tls && !pod.deleting)?;
+    let bundle = found.bundle_sha256.to_string();
+    let served = served(observed)?;
+    let is_served = served.serial == found.certificate.serial
+        && served.authorities_sha256.as_deref() == Some(bundle.as_str());
+    let certificate = Hash::of(format!("{} {bundle}", found.certificate.serial).as_bytes()).to_string();
+    let is_told = pod.certificate.as_ref() == Some(&certificate);
+    (!is_served && !is_told).then(|| Deliver { pod: pod.name.clone(), certificate })
+}
+
+/// What the pod reports about its administration port.
+fn served(observed: &Observed) -> Option<&PortCertificate> {
+    match &observed.writer().report {
+        EngineReport::Answered(health) => health.tls.as_ref()?.admin.as_ref(),
+        EngineReport::Unreachable(_) | EngineReport::NotQueried => None,
+    }
 }
 
 /// What has to be issued for an engine.
 pub(crate) fn decision(observed: &Observed, view: &TlsView, name: &str, namespace: &str) -> Decision {
-    let served = match &observed.writer().report {
-        EngineReport::Answered(health) => health.tls.as_ref().and_then(|tls| tls.admin.as_ref()),
-        EngineReport::Unreachable(_) | EngineReport::NotQueried => None,
-    };
     let engine = &observed.engine;
     let wanted = Wanted {
         names: wanted_names(name, namespace),
         authority_not_before: rotate_before(engine),
         jitter_per_mille: jitter(engine.metadata.uid.as_deref().unwrap_or_default()),
     };
-    decide(view, served, &wanted, observed.now)
+    decide(view, served(observed), &wanted, observed.now)
 }
 
 /// The moment before which an authority is too old. A moment that is not one, or is in the future, is ignored.
@@ -99,6 +121,6 @@ fn wanted_names(name: &str, namespace: &str) -> Vec<String> {
 
 /// A number from 0 to 1000 that depends on the engine alone.
 fn jitter(uid: &str) -> u16 {
-    let bytes = engine_core::digest::Hash::of(uid.as_bytes()).0;
+    let bytes = Hash::of(uid.as_bytes()).0;
     u16::from_be_bytes([bytes[0], bytes[1]]) % 1001
 }

@@ -35,7 +35,10 @@ impl Plan {
     pub fn pushed_anchor(&self) -> Option<&GivenAnchor> {
         self.steps.iter().find_map(|step| match step {
             Step::Call(Call::PushAnchor(given)) => Some(given),
-            Step::Write(_) | Step::Issue(_) | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
+            Step::Write(_)
+            | Step::Issue(_)
+            | Step::Deliver(_)
+            | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
         })
     }
 

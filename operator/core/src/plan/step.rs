@@ -16,6 +16,17 @@ pub enum Step {
     Call(Call),
     /// A change of a Secret with a certificate.
     Issue(Issue),
+    /// A change of an annotation of a pod, which makes its kubelet deliver a changed Secret.
+    Deliver(Deliver),
+}
+
+/// A change of an annotation of a pod. If it fails, the kubelet delivers the Secret later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deliver {
+    /// Name of the pod.
+    pub pod: String,
+    /// Value of the annotation.
+    pub certificate: String,
 }
 
 /// A change of a Secret with a certificate. A plan can be printed, so it has no key: whoever carries it out makes the
@@ -42,7 +53,7 @@ impl Step {
     pub fn write(&self) -> Option<&Write> {
         match self {
             Self::Write(write) => Some(write),
-            Self::Call(_) | Self::Issue(_) => None,
+            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) => None,
         }
     }
 
@@ -53,7 +64,7 @@ impl Step {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }),
             Self::Call(_) => true,
-            Self::Issue(_) => false,
+            Self::Issue(_) | Self::Deliver(_) => false,
         }
     }
 }
