@@ -9,9 +9,9 @@
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] converts faults to
 //! errors for clients.
 //!
-//! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`causes`], [`certificates`],
-//! [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`regular_file`], [`spans`], [`stdout`] and
-//! [`traces`].
+//! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`causes`],
+//! [`certificates`], [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`regular_file`], [`spans`],
+//! [`stdout`] and [`traces`].
 
 mod admin_client;
 mod api;
