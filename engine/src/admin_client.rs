@@ -1,11 +1,15 @@
 //! A client of the admin port of a running engine, for commands.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::Value;
+use service::tls::client_config;
 
 /// Timeout of a request. The slowest one, a rotation, takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,15 +23,46 @@ pub(crate) enum Method {
     Post,
 }
 
+/// The admin port of a running engine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admin<'a> {
+    /// `HOST:PORT`.
+    pub(crate) address: &'a str,
+    /// Directory with a certificate that the engine accepts and the authorities that it is verified with, if the port
+    /// has TLS.
+    pub(crate) tls_directory: Option<&'a Path>,
+}
+
 /// Sends a request and returns the JSON of the response.
 ///
 /// # Errors
 /// The engine does not answer, or refuses.
-pub(crate) fn ask(address: &str, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-    let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+pub(crate) fn ask(
+    admin: Admin<'_>,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<Value> {
+    let Admin { address, tls_directory } = admin;
+    let address = address.strip_prefix("http://").or(address.strip_prefix("https://")).unwrap_or(address);
+    let address = address.trim_end_matches('/');
     let mut stream = TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    let Some(directory) = tls_directory else { return exchange(&mut stream, address, method, path, body) };
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    let host = ServerName::try_from(host.to_owned()).with_context(|| format!("{host:?} is not a host"))?;
+    let client = ClientConnection::new(client_config(directory)?, host)?;
+    exchange(&mut StreamOwned::new(client, stream), address, method, path, body)
+}
+
+fn exchange(
+    stream: &mut (impl Read + Write),
+    address: &str,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<Value> {
     let method = match method {
         Method::Get => "GET",
         Method::Post => "POST",
@@ -40,8 +75,16 @@ pub(crate) fn ask(address: &str, method: Method, path: &str, body: Option<&Value
         body.len()
     )?;
     let mut answer = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).context("the engine did not answer")?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the engine's answer is not HTTP")?;
+    let read = stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer);
+    // An engine closes the connection behind a complete answer, with TLS also without a word.
+    if let Err(fault) = read.as_ref()
+        && (fault.kind() != ErrorKind::UnexpectedEof || answer.is_empty())
+    {
+        read.context("the engine did not answer")?;
+    }
+    let (head, body) = answer.split_once("\r\n\r\n").context(
+        "the answer is not HTTP: is this the admin port? If it has TLS, --tls-directory is needed",
+    )?;
     if head.split(' ').nth(1) != Some("200") {
         bail!("the engine refused: {body}");
     }

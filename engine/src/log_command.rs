@@ -12,7 +12,7 @@ use engine_core::format::EventLine;
 use engine_core::wire::InclusionAnswer;
 use serde_json::value::RawValue;
 
-use crate::admin_client::{Method, ask};
+use crate::admin_client::{Admin, Method, ask};
 use crate::rebuild::rebuild;
 use crate::stdout::{print, print_json, written};
 use crate::verify::verify;
@@ -75,18 +75,29 @@ struct AdminArgs {
     /// Admin port of the running engine, as HOST:PORT; without it the engine must not be running
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+    /// Directory with tls.crt, tls.key and ca.crt, for an admin port with TLS: a certificate that the engine accepts,
+    /// and the authorities that it is verified with
+    #[arg(long, value_name = "DIRECTORY", env = "MEMORY_ENGINE_ADMIN_TLS_DIRECTORY", requires = "admin")]
+    tls_directory: Option<PathBuf>,
+}
+
+impl AdminArgs {
+    fn admin(&self) -> Option<Admin<'_>> {
+        let tls_directory = self.tls_directory.as_deref();
+        self.admin.as_deref().map(|address| Admin { address, tls_directory })
+    }
 }
 
 /// Runs the command. Returns false if the command found something broken.
 pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
     let LogArgs { command, data } = args;
     let admin = match &command {
-        LogCommand::Rotate(admin) => admin.admin.as_deref().map(|address| (address, "/rotate")),
-        LogCommand::RotateKey(admin) => admin.admin.as_deref().map(|address| (address, "/rotate-key")),
+        LogCommand::Rotate(admin) => admin.admin().map(|admin| (admin, "/rotate")),
+        LogCommand::RotateKey(admin) => admin.admin().map(|admin| (admin, "/rotate-key")),
         _ => None,
     };
-    if let Some((address, path)) = admin {
-        return print_json(&ask(address, Method::Post, path, None)?).map(|()| true);
+    if let Some((admin, path)) = admin {
+        return print_json(&ask(admin, Method::Post, path, None)?).map(|()| true);
     }
     let data = data.context("--data DIR is required")?;
     match command {

@@ -10,7 +10,7 @@
 //! errors for clients.
 //!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`causes`],
-//! [`certificates`], [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`regular_file`], [`spans`],
+//! [`certificates`], [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`spans`],
 //! [`stdout`] and [`traces`].
 
 mod admin_client;
@@ -37,7 +37,6 @@ mod policy_gate;
 mod pseudonyms;
 mod rebuild;
 mod refusal;
-mod regular_file;
 mod serve;
 mod spans;
 mod stdout;

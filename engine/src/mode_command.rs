@@ -10,7 +10,7 @@ use engine_core::wire::{ForceMode, InvalidateContexts, ModeReport, PersonWantsMo
 use jiff::Timestamp;
 use serde_json::{Value, to_value};
 
-use crate::admin_client::{Method, ask};
+use crate::admin_client::{Admin, Method, ask};
 use crate::modes::replay_log;
 use crate::stdout::{print, print_json};
 
@@ -30,6 +30,10 @@ pub(crate) struct ModeArgs {
         global = true
     )]
     admin: String,
+    /// Directory with tls.crt, tls.key and ca.crt, for an admin port with TLS: a certificate that the engine accepts,
+    /// and the authorities that it is verified with
+    #[arg(long, value_name = "DIRECTORY", env = "MEMORY_ENGINE_ADMIN_TLS_DIRECTORY", global = true)]
+    tls_directory: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -131,10 +135,11 @@ enum GuardCommand {
 
 /// Runs `memory-engine mode`.
 pub(crate) fn run_mode(args: ModeArgs) -> anyhow::Result<()> {
-    let ModeArgs { command, admin } = args;
+    let ModeArgs { command, admin, tls_directory } = args;
+    let admin = Admin { address: &admin, tls_directory: tls_directory.as_deref() };
     let answer: Value = match command {
         ModeCommand::Status { json } => {
-            let report = ask(&admin, Method::Get, "/mode", None)?;
+            let report = ask(admin, Method::Get, "/mode", None)?;
             if !json {
                 let report: ModeReport =
                     serde_json::from_value(report).context("the engine's answer is not a mode")?;
@@ -144,18 +149,18 @@ pub(crate) fn run_mode(args: ModeArgs) -> anyhow::Result<()> {
         }
         ModeCommand::Want { mode, person: PersonArgs { reason, by } } => {
             let request = PersonWantsMode { mode: mode.into(), reason, by };
-            ask(&admin, Method::Post, "/mode/want", Some(&to_value(request)?))?
+            ask(admin, Method::Post, "/mode/want", Some(&to_value(request)?))?
         }
         ModeCommand::Force { mode, person: PersonArgs { reason, by }, ttl, replace } => {
             let request = ForceMode { mode: mode.into(), reason, by, ttl_seconds: ttl, replace };
-            ask(&admin, Method::Post, "/mode/force", Some(&to_value(request)?))?
+            ask(admin, Method::Post, "/mode/force", Some(&to_value(request)?))?
         }
-        ModeCommand::Clear => ask(&admin, Method::Post, "/mode/clear", None)?,
+        ModeCommand::Clear => ask(admin, Method::Post, "/mode/clear", None)?,
         ModeCommand::Invalidate { session } => {
             let request = to_value(InvalidateContexts { session })?;
-            ask(&admin, Method::Post, "/mode/invalidate", Some(&request))?
+            ask(admin, Method::Post, "/mode/invalidate", Some(&request))?
         }
-        ModeCommand::Reset => ask(&admin, Method::Post, "/mode/reset", None)?,
+        ModeCommand::Reset => ask(admin, Method::Post, "/mode/reset", None)?,
     };
     print_json(&answer)
 }

@@ -23,8 +23,7 @@ use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::modes::{self, InitialMode};
 use crate::pseudonyms::KeyFault;
-use crate::regular_file;
-use service::listen;
+use service::{listen, regular_file};
 
 /// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
 const ANCHOR_BYTES_MAX: u64 = 64 << 10;

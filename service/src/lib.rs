@@ -7,6 +7,7 @@ mod listen;
 mod log_lines;
 mod panics;
 mod registry;
+pub mod regular_file;
 mod request_ids;
 mod timed;
 pub mod tls;

@@ -59,7 +59,8 @@ pub(super) async fn force(State(engine): State<Arc<Engine>>, body: Body) -> Answ
 }
 
 /// Ends the hold at this engine and the guard's own.
-pub(super) async fn clear(State(engine): State<Arc<Engine>>) -> Answer {
+pub(super) async fn clear(State(engine): State<Arc<Engine>>, body: Body) -> Answer {
+    no_body(body).await?;
     engine.modes.clear().await.map(Json)
 }
 
@@ -73,8 +74,19 @@ pub(super) async fn invalidate(
 }
 
 /// Resets the counters of failures.
-pub(super) async fn reset(State(engine): State<Arc<Engine>>) -> Answer {
+pub(super) async fn reset(State(engine): State<Arc<Engine>>, body: Body) -> Answer {
+    no_body(body).await?;
     engine.modes.reset().await.map(Json)
+}
+
+/// Refuses a body where none is read, because whoever sends one expects it to have an effect.
+async fn no_body(body: Body) -> Result<(), Refusal> {
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map(|body| body.to_bytes());
+    match body {
+        Ok(body) if body.is_empty() => Ok(()),
+        _ => Err(Refusal::new(ErrorCode::InvalidArgument, "this request has no body")
+            .hint("send none; nothing was done")),
+    }
 }
 
 async fn read<T: DeserializeOwned + Serialize>(body: Body) -> Result<T, Refusal> {

@@ -13,7 +13,7 @@ use engine_core::configuration::{
 use engine_core::digest::Hash;
 
 use super::{Config, ConfigError, converted};
-use crate::regular_file::read_text;
+use service::regular_file::read_text;
 
 /// Maximum size of the configuration file, bytes. Most of it are exceptions of the policy: 256 with a reason each.
 const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -59,6 +59,8 @@ pub(crate) struct Modes {
     to_run: Mutex<Option<mpsc::Receiver<Effect>>>,
     /// Whether the file differs from the state.
     unsaved: AtomicBool,
+    /// Whether the last try to write the file failed.
+    write_failed: AtomicBool,
     /// The mode that is wanted if there is no file.
     initial: InitialMode,
     /// Whether the file could not be read yet. Until then, or until a mode is set, reads are off and the file is left
@@ -151,6 +153,7 @@ impl Modes {
             effects,
             to_run: Mutex::new(Some(to_run)),
             unsaved: AtomicBool::new(false),
+            write_failed: AtomicBool::new(false),
             initial,
             unread: AtomicBool::new(found == ModeFileState::Unreadable),
             changed: Notify::new(),
@@ -218,6 +221,7 @@ impl Modes {
     fn view(&self, state: &State, now: Now) -> ModeHealth {
         ModeHealth {
             unreadable: self.is_unreadable(),
+            unsaved: self.write_failed.load(Ordering::Acquire),
             ..ModeHealth::new(&state.guard, state.told_by.clone(), now)
         }
     }
@@ -301,7 +305,9 @@ impl Modes {
             let state = self.state();
             (state.guard.saved(now), state.told_by.clone())
         };
-        self.file.write(&saved, told_by.as_ref()).inspect_err(|_| self.unsaved.store(true, Ordering::Release))
+        let written = self.file.write(&saved, told_by.as_ref());
+        self.write_failed.store(written.is_err(), Ordering::Release);
+        written.inspect_err(|_| self.unsaved.store(true, Ordering::Release))
     }
 
     /// Reads the file again that could not be read at the start. Blocks. Holds that were set meanwhile stay.

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 
 use super::{Modes, Waiting};
 use crate::engine::Engine;
+use crate::policy_gate::WriteError;
 
 /// Actor of these events.
 const ACTOR: &str = "memory-engine";
@@ -103,7 +104,14 @@ impl Engine {
             && let Some(waiting) = self.modes.take_waiting()
         {
             let Ok(payload) = serde_json::value::to_raw_value(&waiting.record) else { continue };
-            if let Err(fault) = self.commit_own(own_event(payload)).await {
+            let mut written = self.commit_own(own_event(payload)).await;
+            if let Err(WriteError::Blocked(_)) = &written {
+                // The texts were accepted under another policy. The change of the mode has to be recorded all the same.
+                let record = waiting.record.clone().without_texts();
+                let Ok(payload) = serde_json::value::to_raw_value(&record) else { continue };
+                written = self.commit_own(own_event(payload)).await;
+            }
+            if let Err(fault) = written {
                 tracing::warn!(%fault, "a change of the mode was not recorded in the log yet");
                 self.modes.put_back(waiting);
                 return;

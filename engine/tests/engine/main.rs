@@ -29,6 +29,7 @@ mod mcp_hosts;
 mod memory_budget;
 mod messages;
 mod mode_holds;
+mod mode_texts;
 mod modes;
 mod openapi;
 mod operations;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rcgen::ExtendedKeyUsagePurpose;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::json;
 use service::tls::{Clients, ServerTls};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::pki::{Authority, Leaf, SERVER, mount};
+use crate::pki::{Authority, Leaf, SERVER, mount, params};
 use crate::process::{Answer, Client, Running, binary, eventually};
 
 /// An engine with TLS on both ports, its authority, and the directory with its certificates.
@@ -89,6 +90,29 @@ fn the_ports_have_tls_and_the_probes_have_not() {
     assert!(ask(engine.api, &stranger, "/v1/log/head").is_err(), "the client verifies the server");
 }
 
+/// The certificate of the engine is one that it accepts from commands in its pod.
+#[test]
+fn commands_present_a_certificate() {
+    let secured = Secured::start();
+    let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let mut params = params("localhost", ExtendedKeyUsagePurpose::ServerAuth);
+    params.extended_key_usages = both.to_vec();
+    secured.mount(&secured.authority.issue(&params), &secured.authority.pem());
+    let port = secured.engine.admin.port();
+    let status = |more: &[&str]| {
+        let address = format!("localhost:{port}");
+        let output = binary().args(["mode", "status", "--admin", &address]).args(more).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let directory = secured.directory.path().to_str().unwrap();
+    eventually("the command works", || status(&["--tls-directory", directory]).0);
+    let (ok, said) = status(&["--tls-directory", directory]);
+    assert!(ok && said.contains("read_write"), "{said}");
+    let (ok, said) = status(&[]);
+    assert!(!ok && said.contains("--tls-directory"), "{said}");
+}
+
 #[test]
 fn an_engine_does_not_start_without_the_certificate_that_it_should_have() {
     let data = tempfile::tempdir().unwrap();
@@ -123,6 +147,22 @@ fn files_that_cannot_be_used_leave_the_certificate_that_is_served() {
     secured.mount(&newer, &authority.pem());
     eventually("it is corrected", || health()["status"] == "ok");
     assert_ne!(health()["tls"]["api"]["serial"], before);
+}
+
+/// A named pipe would block whoever opens it.
+#[test]
+fn a_pipe_in_place_of_a_key_is_said_and_later_files_are_read() {
+    let secured = Secured::start();
+    let authority = &secured.authority;
+    let known = authority.client_config(Some(&authority.client()));
+    let health = || ask(secured.engine.admin, &known, "/health").unwrap().json();
+    let key = secured.directory.path().join("..data/tls.key");
+    fs::remove_file(&key).unwrap();
+    let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &key, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    eventually("it is said", || health()["reasons"] == json!(["certificate_invalid"]));
+    secured.mount(&authority.server(), &authority.pem());
+    eventually("later files are read", || health()["status"] == "ok");
 }
 
 /// A client whose authority is withdrawn is refused at once, and its open connections end within a minute: each

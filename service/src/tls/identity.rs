@@ -1,7 +1,6 @@
 //! A certificate with its key, and the authorities that are trusted, as files in one directory.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use engine_core::certificate::Certificate;
@@ -10,6 +9,8 @@ use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::regular_file;
 
 /// File with the certificate and the intermediate ones, PEM: the name of the key in a Secret of type kubernetes.io/tls.
 pub const CERTIFICATE_FILE: &str = "tls.crt";
@@ -123,12 +124,6 @@ fn authorities(file: &Path) -> Result<(RootCertStore, Option<Hash>), TlsError> {
 }
 
 fn bounded(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let failed = |source| TlsError::Read { path: path.to_owned(), source };
-    let mut text = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(failed(io::Error::other(format!("the file has more than {FILE_BYTES_MAX} bytes"))));
-    }
-    Ok(text)
+    regular_file::read(path, FILE_BYTES_MAX)
+        .map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }

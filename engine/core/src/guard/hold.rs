@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::mode::Mode;
+use crate::policy::scrubbed;
 
 /// Longest hold, seconds. A hold is for an incident; what should last belongs into the resource or the configuration.
 pub const HOLD_SECONDS_MAX: u64 = 86_400;
@@ -56,4 +57,30 @@ pub struct Hold {
     pub until: Timestamp,
     /// When it ends, monotonic milliseconds. This decides.
     pub until_ms: i64,
+}
+
+/// Stands for a text that the policy refuses.
+pub const REMOVED_TEXT: &str = "[removed by the policy]";
+
+impl Hold {
+    /// Removes what a person wrote.
+    pub fn remove_texts(&mut self) {
+        (self.by, self.reason) = (REMOVED_TEXT.to_owned(), REMOVED_TEXT.to_owned());
+        self.redacted = true;
+    }
+
+    /// Makes the texts of a file fit to be shown. Somebody may have edited the file, and the policy of today may be
+    /// stricter than the one under which they were accepted.
+    #[must_use]
+    pub(super) fn of_file(mut self) -> Hold {
+        for (text, max) in [(&mut self.reason, HOLD_REASON_CHARS_MAX), (&mut self.by, HOLD_BY_CHARS_MAX)] {
+            let plain: String = text.chars().filter(|one| !one.is_control()).take(max).collect();
+            let shown = scrubbed(&plain).into_owned();
+            if shown != *text {
+                self.redacted = true;
+                *text = shown;
+            }
+        }
+        self
+    }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Guard;
 use super::automatic::{Automatic, Cause};
+use super::hold::{Hold, REMOVED_TEXT};
 use super::input::{Difference, Input};
 use super::now::Now;
 use super::settings::GuardSettings;
@@ -50,7 +51,8 @@ impl Record {
         settings: &GuardSettings,
         after: &Guard,
     ) -> Option<Record> {
-        let mode = Change { from: before.effective(now.ms), to: after.effective(now.ms) };
+        // Not the mode that the state before gives now: when a hold expires, that is already the one after.
+        let mode = Change { from: before.in_effect.mode, to: after.effective(now.ms) };
         let (was, is) = (before.automatic.name(), after.automatic.name());
         let holds = before.direct != after.direct || before.declared != after.declared;
         let changed = before.wanted != after.wanted || was != is || holds;
@@ -86,6 +88,25 @@ impl Record {
             settings: settings.clone(),
             before,
         }
+    }
+
+    /// The record without what persons wrote, for a policy that refuses it.
+    #[must_use]
+    pub fn without_texts(mut self) -> Record {
+        let holds = [&mut self.before.direct, &mut self.before.declared];
+        holds.into_iter().flatten().for_each(Hold::remove_texts);
+        match &mut self.input {
+            Input::Force { hold } | Input::Declare { hold: Some(hold) } => hold.remove_texts(),
+            Input::Want { person: Some(person), .. } => {
+                (person.by, person.reason) = (REMOVED_TEXT.to_owned(), REMOVED_TEXT.to_owned());
+            }
+            Input::Resumed { start, .. } => {
+                let holds = [&mut start.direct, &mut start.declared];
+                holds.into_iter().flatten().for_each(Hold::remove_texts);
+            }
+            _ => {}
+        }
+        self
     }
 
     /// Makes the decision again.

@@ -78,7 +78,7 @@ impl SavedHold {
         let until_ms = now.ms.saturating_add(left_ms);
         // The end stays the same, whatever is lost of a millisecond, unless the clock was set back.
         let until = now.wall_at(until_ms.saturating_add(1)).min(self.hold.until);
-        (left_ms > 0).then_some(Hold { until_ms, until, ..self.hold })
+        (left_ms > 0).then(|| Hold { until_ms, until, ..self.hold.of_file() })
     }
 }
 

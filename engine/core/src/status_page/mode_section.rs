@@ -67,6 +67,10 @@ fn why(mode: &ModeHealth) -> String {
     let narrows = |allowed: Mode| mode.wanted.intersect(allowed) != mode.wanted;
     let guard = matches!(mode.guard.state.as_str(), "forced" | "probing") && narrows(Mode::WriteOnly);
     let reasons = [
+        (
+            mode.unsaved,
+            "the volume does not accept the mode, which a restart would lose; writing it is tried again",
+        ),
         (mode.unreadable, "mode/mode.json cannot be read, so that reads are off until somebody sets a mode"),
         (guard, "the guard has turned reads off"),
         (mode.direct.as_ref().is_some_and(|hold| narrows(hold.mode)), "a hold at the engine allows less"),

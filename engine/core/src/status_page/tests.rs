@@ -28,6 +28,7 @@ fn empty() -> StatusFacts {
         effective: Mode::ReadWrite,
         since: now(),
         unreadable: false,
+        unsaved: false,
         guard: GuardHealth { state: "base".to_owned(), since: now(), until: None, cause: None },
         direct: None,
         declared: None,

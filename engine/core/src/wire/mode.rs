@@ -24,6 +24,9 @@ pub struct ModeHealth {
     /// Whether the file with the mode cannot be read, so that reads are off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unreadable: bool,
+    /// Whether the volume does not accept the mode: it would be lost with a restart. Writing it is tried again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsaved: bool,
     /// The guard's own decision.
     pub guard: GuardHealth,
     /// A hold that was set at the engine itself.
@@ -96,6 +99,7 @@ impl ModeHealth {
             effective: guard.effective(now.ms),
             since: guard.in_effect.since,
             unreadable: false,
+            unsaved: false,
             guard: GuardHealth {
                 state: guard.automatic.name().to_owned(),
                 since: guard.automatic_since,
@@ -162,6 +166,7 @@ pub struct PersonWantsMode {
 #[serde(deny_unknown_fields)]
 pub struct DeclareHold {
     /// The hold; null for none.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub hold: Option<DeclaredHold>,
 }
 

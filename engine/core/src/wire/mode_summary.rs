@@ -20,6 +20,12 @@ impl ModeReport {
             None => "no resource".to_owned(),
         };
         line("wanted:", &format!("{}, by {wanted_by}", mode.wanted));
+        if mode.unsaved {
+            line(
+                "file:",
+                "the volume does not accept the mode, which a restart would lose; it is tried again",
+            );
+        }
         if mode.unreadable {
             line("file:", "mode/mode.json cannot be read, so that reads are off until a mode is set");
         }
@@ -75,6 +81,7 @@ mod tests {
                 effective: Mode::WriteOnly,
                 since: at(0),
                 unreadable: true,
+                unsaved: false,
                 guard: GuardHealth {
                     state: "forced".into(),
                     since: at(0),

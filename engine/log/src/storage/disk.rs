@@ -6,6 +6,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use service::regular_file;
+
 use super::{Access, FilePermissions, Space, Status, Storage, StoredFile};
 
 /// A data directory on a file system.
@@ -43,7 +45,7 @@ impl Storage for DiskStorage {
 
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn StoredFile>> {
         let write = access == Access::Write;
-        Ok(Arc::new(OpenOptions::new().read(true).write(write).open(self.root.join(path))?))
+        Ok(Arc::new(regular_file::open(OpenOptions::new().read(true).write(write), &self.root.join(path))?))
     }
 
     fn create(&self, path: &str, privacy: FilePermissions) -> io::Result<Arc<dyn StoredFile>> {

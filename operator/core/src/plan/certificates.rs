@@ -103,7 +103,9 @@ pub(crate) fn decision(observed: &Observed, view: &TlsView, name: &str, namespac
 /// The moment before which an authority is too old. A moment that is not one, or is in the future, is ignored.
 fn rotate_before(engine: &crds::MemoryEngine) -> Option<Timestamp> {
     let annotations = engine.metadata.annotations.as_ref()?;
-    annotations.get(ROTATE_AUTHORITY_ANNOTATION)?.parse().ok()
+    let moment: Timestamp = annotations.get(ROTATE_AUTHORITY_ANNOTATION)?.parse().ok()?;
+    // Certificates have whole seconds. An authority that is issued in the second of the moment is new enough.
+    Timestamp::from_second(moment.as_second()).ok()
 }
 
 /// Names under which clients reach the engine: those of its Services, with the usual forms of the cluster's domain.

@@ -35,6 +35,7 @@ fn mode(world: &Observed, effective: Mode) -> ModeHealth {
         effective,
         since: now(),
         unreadable: false,
+        unsaved: false,
         guard: GuardHealth { state: "base".into(), since: now(), until: None, cause: None },
         direct: None,
         declared: None,

@@ -1,26 +1,34 @@
 //! Reads small files that people and the platform provide. Only regular files are read: a named pipe would block the
 //! reader until somebody writes to it, and a device may have no end.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::OFlags;
 
+/// Opens a regular file.
+///
+/// # Errors
+/// The file is not a regular file, or cannot be opened.
+pub fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // Without this flag, opening a named pipe waits for a writer. For a regular file it has no effect.
+    let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    let what = if kind.is_dir() { "a directory" } else { "a pipe, a socket or a device" };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a regular file")))
+}
+
 /// Reads a file of at most `bytes_max` bytes.
 ///
 /// # Errors
 /// The file is not a regular file, is larger, or cannot be read.
-pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    // Without this flag, opening a named pipe waits for a writer. For a regular file it has no effect.
-    let file =
-        OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
-    let kind = file.metadata()?.file_type();
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "a directory" } else { "a pipe, a socket or a device" };
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a regular file")));
-    }
+pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let file = open(OpenOptions::new().read(true), path)?;
     let mut bytes = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
@@ -34,7 +42,7 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`read`], or the file is not UTF-8.
-pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
+pub fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
     String::from_utf8(read(path, bytes_max)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
