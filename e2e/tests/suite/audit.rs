@@ -53,8 +53,9 @@ struct Annotations {
     decision: Option<String>,
 }
 
-/// Begin of the names of namespaces without permission on Secrets at their beginning or at their end.
-const TLS_NAMESPACES: &str = "t-tls";
+/// Begins of the names of namespaces with engines that want TLS, and without permission on Secrets: always, or at their
+/// beginning or end.
+const TLS_NAMESPACES: [&str; 2] = ["t-leaves", "t-tls"];
 /// Namespace of the test that gives the permission late.
 pub(crate) const FORBIDDEN: &str = "tls-forbidden";
 
@@ -64,7 +65,7 @@ impl Entry {
         let object = self.object_ref.as_ref();
         object.is_some_and(|object| {
             let namespace = object.namespace.as_deref().unwrap_or_default();
-            object.resource == "secrets" && namespace.starts_with(TLS_NAMESPACES)
+            object.resource == "secrets" && TLS_NAMESPACES.iter().any(|begin| namespace.starts_with(begin))
         })
     }
 

@@ -108,8 +108,12 @@ async fn an_annotation_holds_the_mode_until_it_ends() {
         println!("held after {took:?}");
         let held = |engine: &MemoryEngine| shows(engine, EngineMode::WriteOnly, "ForcedByHold");
         world.until_engine("notes", "the status says who holds it", SOON, held).await?;
-        let events = world.api::<Event>().list(&ListParams::default()).await?.items;
-        ensure!(events.iter().any(|event| event.reason.as_deref() == Some("ForcedByHold")), "no event");
+        // Events are published after the status.
+        until("an event says it", SOON, async || {
+            let events = world.api::<Event>().list(&ListParams::default()).await?.items;
+            Ok(events.iter().any(|event| event.reason.as_deref() == Some("ForcedByHold")).then_some(()))
+        })
+        .await?;
 
         // The engine keeps the hold when its process ends.
         for pid in world.engine_pids("notes").await? {
