@@ -93,7 +93,7 @@ async fn accept(
                 let (router, stopped, tls) = (router.clone(), stopped.clone(), tls.clone());
                 tokio::spawn(async move {
                     // The authorities are read before the handshake, so that no change of them is missed.
-                    let trust = tls.as_ref().map(|tls| tls.trust());
+                    let trust = tls.as_ref().and_then(|tls| tls.trust());
                     if let Some(socket) = greeted(stream, tls).await {
                         connection.serve(socket, router, (stopped, trust)).await;
                     }

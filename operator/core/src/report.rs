@@ -6,7 +6,10 @@
 //! people are shortened.
 
 use engine_core::guard::{HOLD_BY_CHARS_MAX, HOLD_REASON_CHARS_MAX};
-use engine_core::wire::{CheckpointAnswer, CheckpointView, Health, HoldView, IntegrityHealth, ModeHealth};
+use engine_core::wire::{
+    CheckpointAnswer, CheckpointView, Health, HoldView, IntegrityHealth, ModeHealth, PortCertificate,
+    TlsHealth,
+};
 
 /// Longest identifiers, characters: the bounds of the CRD.
 const LOG_ID_CHARS_MAX: usize = 64;
@@ -75,7 +78,26 @@ pub fn health(mut health: Health) -> Result<Health, Unusable> {
     }
     health.log.integrity = integrity(health.log.integrity)?;
     health.mode = health.mode.map(mode);
+    if let Some(TlsHealth { api, admin }) = &mut health.tls {
+        for port in [api, admin].into_iter().flatten() {
+            certificate(port)?;
+        }
+    }
     Ok(health)
+}
+
+fn certificate(port: &mut PortCertificate) -> Result<(), Unusable> {
+    identifier("tls.serial", &port.serial, HASH_CHARS_MAX)?;
+    identifier("tls.sha256", &port.sha256, HASH_CHARS_MAX)?;
+    identifier(
+        "tls.authorities_sha256",
+        port.authorities_sha256.as_deref().unwrap_or_default(),
+        HASH_CHARS_MAX,
+    )?;
+    if let Some(fault) = &mut port.fault {
+        shorten(fault, FAULT_CHARS_MAX);
+    }
+    Ok(())
 }
 
 /// Checks the integrity of a log as an engine reports it.

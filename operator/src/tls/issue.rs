@@ -100,7 +100,10 @@ fn authority(issue: &Issue, material: &Material, now: Timestamp) -> Result<Autho
             let before = before.ok_or(IssueError::Changed)?.clone();
             AuthorityTexts { retired: String::new(), retired_key: None, ..before }
         }
-        _ => texts(new()?, String::new(), None),
+        _ => {
+            let trusted = material.certificate.as_ref().map(|texts| texts.authorities.clone());
+            texts(new()?, trusted.unwrap_or_default(), None)
+        }
     })
 }
 

@@ -3,6 +3,8 @@
 mod clients;
 mod issue;
 mod material;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use clients::Clients;
 pub(crate) use issue::{IssueError, issued};

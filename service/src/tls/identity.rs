@@ -60,6 +60,8 @@ pub struct Identity {
     pub authorities: RootCertStore,
     /// What of it is shown.
     pub served: Served,
+    /// SHA-256 of all files, to find out whether one has changed.
+    pub files_sha256: Hash,
 }
 
 /// What a port serves, for a report.
@@ -84,13 +86,15 @@ impl Identity {
         let link = directory.join(KUBELET_LINK);
         let place = std::fs::canonicalize(&link).unwrap_or_else(|_| directory.to_owned());
         let chain_file = place.join(CERTIFICATE_FILE);
-        let chain = certificates(&bounded(&chain_file)?);
+        let chain_text = bounded(&chain_file)?;
+        let chain = certificates(&chain_text);
         let chain =
             chain.filter(|chain| !chain.is_empty()).ok_or(TlsError::Certificate(chain_file.clone()))?;
         let first = chain.first().and_then(|der| Certificate::of_der(der).ok());
         let first = first.ok_or(TlsError::Certificate(chain_file))?;
         let key_file = place.join(KEY_FILE);
-        let key = PrivateKeyDer::from_pem_slice(&bounded(&key_file)?).map_err(|_| TlsError::Key(key_file))?;
+        let key_text = bounded(&key_file)?;
+        let key = PrivateKeyDer::from_pem_slice(&key_text).map_err(|_| TlsError::Key(key_file))?;
         let (authorities, authorities_sha256) = authorities(&place.join(AUTHORITIES_FILE))?;
         let served = Served {
             serial: first.serial,
@@ -98,7 +102,9 @@ impl Identity {
             not_after: first.not_after,
             authorities_sha256,
         };
-        Ok(Identity { chain, key, authorities, served })
+        let bundle = served.authorities_sha256.map(|hash| hash.to_string()).unwrap_or_default();
+        let files = [Hash::of(&chain_text).to_string(), Hash::of(&key_text).to_string(), bundle].concat();
+        Ok(Identity { chain, key, authorities, served, files_sha256: Hash::of(files.as_bytes()) })
     }
 }
 

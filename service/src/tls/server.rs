@@ -43,6 +43,7 @@ pub struct ServerTls {
 struct Current {
     config: Arc<ServerConfig>,
     served: Served,
+    files_sha256: Hash,
     /// Why the newest files are not in force.
     fault: Option<String>,
 }
@@ -53,9 +54,9 @@ impl ServerTls {
     /// # Errors
     /// The files cannot be read or used.
     pub fn open(directory: &Path, clients: Clients) -> Result<ServerTls, TlsError> {
-        let (config, served) = load(directory, clients)?;
+        let Loaded { config, served, files_sha256 } = load(directory, clients)?;
         let trust = watch::Sender::new(served.authorities_sha256);
-        let current = RwLock::new(Current { config, served, fault: None });
+        let current = RwLock::new(Current { config, served, files_sha256, fault: None });
         Ok(ServerTls { directory: directory.to_owned(), clients, current, trust })
     }
 
@@ -66,16 +67,17 @@ impl ServerTls {
     pub fn reload(&self) -> Result<bool, TlsError> {
         let loaded = load(&self.directory, self.clients);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let (config, served) = match loaded {
+        let Loaded { config, served, files_sha256 } = match loaded {
             Ok(loaded) => loaded,
             Err(fault) => {
                 current.fault = Some(fault.to_string());
                 return Err(fault);
             }
         };
-        let changed = current.served != served;
+        // Intermediate certificates may change without the certificate.
+        let changed = current.files_sha256 != files_sha256;
         if changed {
-            *current = Current { config, served: served.clone(), fault: None };
+            *current = Current { config, served: served.clone(), files_sha256, fault: None };
         }
         current.fault = None;
         drop(current);
@@ -102,15 +104,22 @@ impl ServerTls {
         Ok(Socket::Tls(Box::new(accepted)))
     }
 
-    /// Watches the authorities that are trusted.
+    /// Watches the authorities that vouch for clients; none if clients are anonymous.
     #[must_use]
-    pub fn trust(&self) -> watch::Receiver<Option<Hash>> {
-        self.trust.subscribe()
+    pub fn trust(&self) -> Option<watch::Receiver<Option<Hash>>> {
+        (self.clients == Clients::Verified).then(|| self.trust.subscribe())
     }
 }
 
-fn load(directory: &Path, clients: Clients) -> Result<(Arc<ServerConfig>, Served), TlsError> {
-    let Identity { chain, key, authorities, served } = Identity::read(directory)?;
+/// What the files of a directory give.
+struct Loaded {
+    config: Arc<ServerConfig>,
+    served: Served,
+    files_sha256: Hash,
+}
+
+fn load(directory: &Path, clients: Clients) -> Result<Loaded, TlsError> {
+    let Identity { chain, key, authorities, served, files_sha256 } = Identity::read(directory)?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
     let builder = match clients {
         Clients::Anonymous => builder.with_no_client_auth(),
@@ -122,7 +131,7 @@ fn load(directory: &Path, clients: Clients) -> Result<(Arc<ServerConfig>, Served
     // resume its sessions for a day.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok((Arc::new(config), served))
+    Ok(Loaded { config: Arc::new(config), served, files_sha256 })
 }
 
 fn verifier(

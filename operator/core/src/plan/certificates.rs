@@ -94,18 +94,19 @@ pub(crate) fn decision(observed: &Observed, view: &TlsView, name: &str, namespac
     let engine = &observed.engine;
     let wanted = Wanted {
         names: wanted_names(name, namespace),
-        authority_not_before: rotate_before(engine),
+        authority_not_before: rotate_before(engine, observed.now),
         jitter_per_mille: jitter(engine.metadata.uid.as_deref().unwrap_or_default()),
     };
     decide(view, served(observed), &wanted, observed.now)
 }
 
-/// The moment before which an authority is too old. A moment that is not one, or is in the future, is ignored.
-fn rotate_before(engine: &crds::MemoryEngine) -> Option<Timestamp> {
+/// The moment before which an authority is too old. What is not a time is ignored, and so is a time in the future:
+/// every authority would be too old until then.
+fn rotate_before(engine: &crds::MemoryEngine, now: Timestamp) -> Option<Timestamp> {
     let annotations = engine.metadata.annotations.as_ref()?;
     let moment: Timestamp = annotations.get(ROTATE_AUTHORITY_ANNOTATION)?.parse().ok()?;
     // Certificates have whole seconds. An authority that is issued in the second of the moment is new enough.
-    Timestamp::from_second(moment.as_second()).ok()
+    Timestamp::from_second(moment.as_second()).ok().filter(|moment| *moment <= now)
 }
 
 /// Names under which clients reach the engine: those of its Services, with the usual forms of the cluster's domain.

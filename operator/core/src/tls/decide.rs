@@ -21,7 +21,7 @@ pub struct Wanted {
 /// One change of the Secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Issuance {
-    /// A first authority. Nothing that was issued before is trusted.
+    /// An authority where there is none. What pods trust now stays trusted.
     Authority,
     /// A new authority; the one before is still trusted.
     NewAuthority,
@@ -65,8 +65,8 @@ pub fn decide(view: &TlsView, served: Option<&PortCertificate>, wanted: &Wanted,
         return Decision::default();
     }
     let authority = match &view.authority {
-        Found::Missing => return fresh("there is no authority"),
-        Found::Broken(_) => return fresh("the authority cannot be used"),
+        Found::Missing => return first(view, "there is no authority", now),
+        Found::Broken(_) => return first(view, "the authority cannot be used", now),
         Found::Present(authority) if authority.signing.not_after <= now => {
             return fresh("the authority has expired");
         }
@@ -81,7 +81,7 @@ pub fn decide(view: &TlsView, served: Option<&PortCertificate>, wanted: &Wanted,
     if !found.is_of_signing {
         return distribute(authority, found, served);
     }
-    let is_named = wanted.names.iter().all(|name| found.certificate.is_for(name));
+    let is_named = wanted.names.iter().all(|name| found.certificate.names(name));
     let phase = phase(authority, found, served);
     if !is_named {
         return only(Issuance::Certificate, "the certificate lacks a name", phase);
@@ -115,6 +115,13 @@ pub fn decide(view: &TlsView, served: Option<&PortCertificate>, wanted: &Wanted,
 
 fn issued_at(authority: &AuthorityView) -> Timestamp {
     authority.signing.not_before + BACKDATED
+}
+
+/// There is no authority. Clients still trust what the pod serves, so that the next one is introduced like any other if
+/// there is a certificate of the one before.
+fn first(view: &TlsView, because: &'static str, now: Timestamp) -> Decision {
+    let is_serving = view.certificate.present().is_some_and(|found| found.certificate.not_after > now);
+    if is_serving { only(Issuance::Authority, because, RotationPhase::Distribute) } else { fresh(because) }
 }
 
 fn fresh(because: &'static str) -> Decision {

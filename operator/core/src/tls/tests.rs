@@ -1,11 +1,7 @@
 //! Rotations in a simulated world: a pod that gets its files late, an operator that ends after any write, and somebody
 //! who replaces the authority.
 
-use engine_core::{
-    certificate::{Certificate, KeyKind},
-    digest::Hash,
-    wire::PortCertificate,
-};
+use engine_core::{certificate::Certificate, digest::Hash, wire::PortCertificate};
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
@@ -22,14 +18,8 @@ fn certificate(id: u64, now: Timestamp, lifetime: SignedDuration) -> Certificate
         not_before: now - BACKDATED,
         not_after: now + lifetime,
         dns_names: vec![NAME.to_owned()],
-        addresses: Vec::new(),
         is_authority: false,
-        key: KeyKind::EllipticCurve(256),
         key_sha256: Hash::of(&id.to_le_bytes()),
-        for_servers: true,
-        for_clients: true,
-        is_weakly_signed: false,
-        names_issuer_key: true,
     }
 }
 
@@ -112,8 +102,9 @@ impl World {
         let (id, now) = (self.next, self.now);
         match issuance {
             Issuance::Authority => {
-                self.authority =
-                    Some((id, certificate(id, now, LIFETIME * AUTHORITY_LIFETIMES), Vec::new(), false));
+                let signing = certificate(id, now, LIFETIME * AUTHORITY_LIFETIMES);
+                let trusted = self.secret.as_ref().map(|mounted| mounted.authorities.clone());
+                self.authority = Some((id, signing, trusted.unwrap_or_default(), false));
             }
             Issuance::NewAuthority => {
                 let (before, ..) = self.authority.take().unwrap();
@@ -230,6 +221,21 @@ fn an_authority_that_somebody_replaces_is_introduced_like_any_other() {
     }
 }
 
+/// Whoever deletes the authority must not cut off the clients of the one before.
+#[test]
+fn an_authority_that_somebody_deletes_is_replaced_like_any_other() {
+    for seed in 0..SEEDS {
+        let mut world = World::new(seed);
+        world.live(20, None);
+        world.assert_settled(seed);
+        let old = world.trusted();
+        world.authority = None;
+        world.live(60, None);
+        world.assert_settled(seed);
+        assert_ne!(world.trusted(), old, "seed {seed}: it is a new one");
+    }
+}
+
 #[test]
 fn what_is_missing_broken_or_over_is_issued_again() {
     let mut world = World::new(7);
@@ -248,7 +254,9 @@ fn what_is_missing_broken_or_over_is_issued_again() {
     let broken = TlsView { certificate: Found::Broken("x".to_owned()), ..view.clone() };
     assert_eq!(issue(&broken, &wanted, world.now), [Issuance::Certificate]);
     let broken = TlsView { authority: Found::Broken("x".to_owned()), ..view.clone() };
-    assert_eq!(issue(&broken, &wanted, world.now), [Issuance::Authority, Issuance::Certificate]);
+    assert_eq!(issue(&broken, &wanted, world.now), [Issuance::Authority], "what is served stays trusted");
+    let nothing = TlsView { certificate: Found::Missing, ..broken };
+    assert_eq!(issue(&nothing, &wanted, world.now), [Issuance::Authority, Issuance::Certificate]);
     let renamed = Wanted { names: vec!["other.team.svc".to_owned()], ..wanted.clone() };
     assert_eq!(issue(&view, &renamed, world.now), [Issuance::Certificate]);
     let third = SignedDuration::from_hours(8);

@@ -19,4 +19,5 @@ mod projections;
 mod properties;
 mod spec;
 mod statuses;
+mod tls;
 mod world;
