@@ -17,6 +17,14 @@ fn recorded(engine: &Running) -> usize {
     events["events"].as_array().unwrap().len()
 }
 
+/// Leaves a volume with a memory and a hold.
+fn leave_held(data: &Path) {
+    let engine = Running::start(data);
+    engine.save("x");
+    force(&engine, "read_only", 600);
+    assert!(engine.terminate().success());
+}
+
 fn replayed(data: &Path) -> Value {
     let now = jiff::Timestamp::now().to_string();
     let output = binary().args(["guard", "replay", "--at", &now, "--data"]).arg(data).output().unwrap();
@@ -50,10 +58,7 @@ fn a_hold_whose_reason_a_later_policy_refuses_is_recorded_without_it() {
 #[test]
 fn texts_of_an_edited_file_are_made_fit_to_be_shown() {
     let data = tempfile::tempdir().unwrap();
-    let engine = Running::start(data.path());
-    engine.save("x");
-    force(&engine, "read_only", 600);
-    assert!(engine.terminate().success());
+    leave_held(data.path());
     let file = data.path().join("mode/mode.json");
     let mut saved: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     saved["direct"]["reason"] = json!(format!("{SECRET} call alice@example.com"));
@@ -73,10 +78,7 @@ fn texts_of_an_edited_file_are_made_fit_to_be_shown() {
 fn a_pipe_or_a_directory_in_place_of_the_mode_is_said_and_stops_nothing() {
     for is_pipe in [true, false] {
         let data = tempfile::tempdir().unwrap();
-        let engine = Running::start(data.path());
-        engine.save("x");
-        force(&engine, "read_only", 600);
-        assert!(engine.terminate().success());
+        leave_held(data.path());
         let file = data.path().join("mode/mode.json");
         fs::remove_file(&file).unwrap();
         if is_pipe {

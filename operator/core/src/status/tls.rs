@@ -43,8 +43,8 @@ pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
     not_ready(
         Reason::SecretsForbidden,
         format!(
-            "the operator has no permission on Secrets in this namespace. Bind its ClusterRole memory-operator-secrets \
-             with a RoleBinding, or add the namespace {namespace} to secrets.namespaces of the chart: {}",
+            "the operator has no permission on Secrets in this namespace. Add the namespace {namespace} to secrets.namespaces of \
+             the chart, or bind the ClusterRole memory-operator-secrets with a RoleBinding: {}",
             unread.text
         ),
     )
