@@ -1,6 +1,6 @@
 //! A client of the admin port of a running engine, for commands.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use service::tls::client_config;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Maximum size of a response, bytes.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
+const NO_HTTP: &str =
+    "the answer is not HTTP: is this the admin port? If it has TLS, --tls-directory is needed";
 
 /// Method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,25 +70,32 @@ fn exchange(
         Method::Post => "POST",
     };
     let body = body.map(Value::to_string).unwrap_or_default();
-    write!(
-        stream,
+    let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          connection: close\r\n\r\n{body}",
         body.len()
-    )?;
-    let mut answer = String::new();
-    let read = stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer);
-    // An engine closes the connection behind a complete answer, with TLS also without a word.
-    if let Err(fault) = read.as_ref()
-        && (fault.kind() != ErrorKind::UnexpectedEof || answer.is_empty())
-    {
-        read.context("the engine did not answer")?;
-    }
-    let (head, body) = answer.split_once("\r\n\r\n").context(
-        "the answer is not HTTP: is this the admin port? If it has TLS, --tls-directory is needed",
-    )?;
+    );
+    let answer = answer(stream, &request).map_err(|fault| match fault.kind() {
+        // A port with TLS closes the connection; its reason may be lost with it.
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
+            anyhow::Error::new(fault).context(NO_HTTP)
+        }
+        _ => anyhow::Error::new(fault).context("the engine did not answer"),
+    })?;
+    let (head, body) = answer.split_once("\r\n\r\n").context(NO_HTTP)?;
     if head.split(' ').nth(1) != Some("200") {
         bail!("the engine refused: {body}");
     }
     serde_json::from_str(body).context("the engine's answer is not JSON")
+}
+
+fn answer(stream: &mut (impl Read + Write), request: &str) -> io::Result<String> {
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let mut answer = String::new();
+    match stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer) {
+        // An engine closes the connection behind a complete answer, with TLS also without a word.
+        Err(fault) if fault.kind() != ErrorKind::UnexpectedEof || answer.is_empty() => Err(fault),
+        _ => Ok(answer),
+    }
 }

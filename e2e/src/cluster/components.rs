@@ -114,6 +114,8 @@ fn apiserver(layout: &Layout) -> Result<Component> {
         format!("--service-account-signing-key-file={}", pki("service-account.key")),
         format!("--audit-policy-file={}", layout.text("config/audit-policy.yaml")),
         format!("--audit-log-path={}", layout.audit_log().display()),
+        // Tests read the log from its beginning: it must not be rotated, as it is after 100 MB by default.
+        "--audit-log-maxsize=20000".into(),
     ]);
     let program = tools::program("kube-apiserver")?;
     Ok(Component { name: "kube-apiserver", program, arguments, after: &["etcd"], ready: Probe::ApiServer })

@@ -1,7 +1,7 @@
 //! A static embedding model that is read from a directory in the format of model2vec: a tokenizer, a table of token
 //! vectors, and a configuration.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use engine_core::embedding::DIMENSION_MAX;
+use service::regular_file;
 
 /// Size limits of the table and of each other file, bytes. The largest published model has half a gigabyte, which is
 /// more than an engine can hold in memory.
@@ -92,7 +93,8 @@ fn file(directory: &Path, name: &str, max: u64) -> Result<Vec<u8>, BadModel> {
     let path = directory.join(name);
     let unread = |source| BadModel::Read { path: path.clone(), source };
     let mut bytes = Vec::new();
-    File::open(&path).map_err(unread)?.take(max + 1).read_to_end(&mut bytes).map_err(unread)?;
+    let file = regular_file::open(OpenOptions::new().read(true), &path).map_err(unread)?;
+    file.take(max + 1).read_to_end(&mut bytes).map_err(unread)?;
     if bytes.len() as u64 > max {
         return Err(BadModel::TooLarge { path, max });
     }

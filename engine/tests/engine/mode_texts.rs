@@ -51,6 +51,9 @@ fn a_hold_whose_reason_a_later_policy_refuses_is_recorded_without_it() {
     eventually("the changes are recorded", || replayed(data.path())["mode"] == "write_only");
     let replay = replayed(data.path());
     assert_eq!(replay["differing"], json!([]), "{replay}");
+    let read = json!({"mode": "read_write", "by": "a tester", "reason": "a test"});
+    assert_eq!(engine.admin_post("/mode/want", &read.to_string()).status, 200);
+    eventually("four changes are recorded, and no change of the file", || recorded(&engine) == 4);
     assert!(!engine.said().contains(SECRET) && !engine.said().contains("not recorded"), "{}", engine.said());
 }
 

@@ -1,11 +1,13 @@
 //! The API key of a service: read from a file, sent in a header, never printed.
 
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use hyper::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use service::regular_file;
 use thiserror::Error;
 
 /// Maximum size of the key file, bytes. A key has a few hundred bytes at most.
@@ -29,7 +31,7 @@ pub enum BadKey {
 /// Reads the key from a file.
 pub(super) fn read(path: &Path) -> Result<SecretString, BadKey> {
     let unread = |fault| BadKey::Read(path.to_owned(), fault);
-    let file = std::fs::File::open(path).map_err(unread)?;
+    let file = regular_file::open(OpenOptions::new().read(true), path).map_err(unread)?;
     if file.metadata().map_err(unread)?.permissions().mode() & OTHERS != 0 {
         return Err(BadKey::Open(path.to_owned()));
     }
@@ -85,5 +87,13 @@ mod tests {
             assert!(text.trim().is_empty() || !fault.to_string().contains(text));
         }
         assert!(matches!(read(Path::new("/nowhere/key")), Err(BadKey::Read(..))));
+        let (directory, path) = written("sk-secret", 0o400);
+        let socket = directory.path().join("socket");
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(matches!(read(&socket), Err(BadKey::Read(..))));
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success() && read(&path).is_ok());
+        assert!(matches!(read(&pipe), Err(BadKey::Read(..))), "reading it would wait for a writer");
     }
 }
