@@ -10,6 +10,7 @@
 //! * Search: [`documents`] cuts texts into memories, [`embedding`] computes their vectors, [`retrieval`] ranks them,
 //!   and [`query`] turns user input into a full-text query.
 //! * Modes: [`mode`] is what clients may do, and [`guard`] turns reads off when a dependency fails.
+//! * Access: [`access`] decides who may do what.
 //! * Configuration: [`configuration`] is the schema of the configuration file, [`limits`] all limits, [`metrics`] all
 //!   metrics.
 //! * Rules: [`policy`] decides what may be written, [`identity`] lists the identifiers, [`forgetting`] and
@@ -21,6 +22,7 @@
 //! * Trust: [`certificate`] reads what a certificate says.
 //! * Import: [`zaxy`] and [`peers`] read the stores of other products.
 
+pub mod access;
 pub mod anchor;
 pub mod arguments;
 pub mod certificate;

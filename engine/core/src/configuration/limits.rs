@@ -7,7 +7,7 @@ use super::section::section;
 use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT, KEEP_ALIVE_SECONDS_DEFAULT};
 
 /// Highest request rate that can be configured: more than any engine can answer.
-const RATE_MAX: u64 = 1_000_000;
+pub(super) const RATE_MAX: u64 = 1_000_000;
 /// Bounds of the idle time of a connection, seconds. An idle connection takes capacity that other clients need.
 const KEEP_ALIVE_SECONDS_MIN: u64 = 5;
 const KEEP_ALIVE_SECONDS_MAX: u64 = 3_600;
@@ -36,7 +36,7 @@ fn check_combination(limits: &Limits, faults: &mut Vec<String>) {
     }
 }
 
-/// Rate limit of one address.
+/// Rate limit of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// Average number of requests per second.
@@ -45,12 +45,18 @@ pub struct Rate {
     pub burst: NonZeroU32,
 }
 
+impl Rate {
+    pub(super) fn of(per_second: Option<u32>, burst: Option<u32>) -> Option<Rate> {
+        let per_second = per_second.and_then(NonZeroU32::new)?;
+        let burst = burst.and_then(NonZeroU32::new).unwrap_or(per_second);
+        Some(Rate { per_second, burst })
+    }
+}
+
 impl Limits {
     /// Rate limit of one address; none when absent. The burst defaults to the requests of one second.
     #[must_use]
     pub fn rate(&self) -> Option<Rate> {
-        let per_second = self.requests_per_second.and_then(NonZeroU32::new)?;
-        let burst = self.burst.and_then(NonZeroU32::new).unwrap_or(per_second);
-        Some(Rate { per_second, burst })
+        Rate::of(self.requests_per_second, self.burst)
     }
 }

@@ -5,6 +5,8 @@
 //! `docs/guide/configuration.md` contains the [`table()`] of all keys. A new key is a row of its section; "Adding a
 //! configuration key" in docs/STYLE.md lists the other places.
 
+mod access;
+mod deployment;
 mod embedding;
 mod environment;
 mod guard;
@@ -39,6 +41,11 @@ mod variables;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use access::{
+    ACCESS_FILES_MAX, ACCESS_KEYS_MAX, ACCESS_NAME_CHARS_MAX, ACCESS_PROJECTS_MAX, Access, AccessKey,
+    EVERY_PROJECT,
+};
+pub use deployment::{Deployment, DeploymentMode, production_faults};
 pub use embedding::{Embedding, Provider};
 pub use environment::{Environment, FileVariable, environment};
 pub use guard::Guard;
@@ -114,6 +121,8 @@ sections! {
     guard: Guard,
     tracing: Tracing,
     tls: Tls,
+    access: Access,
+    deployment: Deployment,
 }
 
 fn is_unset<S: Default + PartialEq>(section: &S) -> bool {
