@@ -11,11 +11,14 @@ use kube::{
 };
 use operator_core::{
     mode::acknowledge_mode,
-    names::{CERTIFICATE_ANNOTATION, ChildKey, FIELD_MANAGER, authority_secret, certificate_secret},
+    names::{
+        CERTIFICATE_ANNOTATION, ChildKey, FIELD_MANAGER, PUBLIC_LABEL, PUBLIC_VALUE, authority_secret,
+        certificate_secret,
+    },
     observed::Observed,
     plan::{
-        Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Request, Step,
-        Write, Written, acknowledge_anchor,
+        Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Publish, Request,
+        Step, Write, Written, acknowledge_anchor,
     },
 };
 
@@ -60,6 +63,7 @@ pub(crate) async fn apply(
             }
             Step::Call(call) => carry_out(&mut observed, call, context).await,
             Step::Deliver(deliver) => tell_kubelet(deliver, &namespace, context).await,
+            Step::Publish(publish) => set_label(&mut observed, publish, &namespace, context).await,
             Step::Issue(issue) => issue_certificate(&mut observed, &mut progress, issue, context).await?,
         }
     }
@@ -73,6 +77,24 @@ async fn tell_kubelet(deliver: &Deliver, namespace: &str, context: &Context) {
     let patched = call(pods.patch(&deliver.pod, &PatchParams::default(), &Patch::Merge(&patch))).await;
     if let Err(error) = patched {
         tracing::warn!(%namespace, pod = deliver.pod, %error, "the kubelet delivers a certificate later");
+    }
+}
+
+/// Sets or removes the label that the public Service selects.
+async fn set_label(observed: &mut Observed, publish: &Publish, namespace: &str, context: &Context) {
+    let Publish { pod, is_public } = publish;
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let patch = json!({"metadata": {"labels": {PUBLIC_LABEL: is_public.then_some(PUBLIC_VALUE)}}});
+    match call(pods.patch(pod, &PatchParams::default(), &Patch::Merge(&patch))).await {
+        Ok(_) => {
+            if let Some(pod) = &mut observed.writer_mut().pod {
+                pod.is_public = *is_public;
+            }
+            tracing::info!(%namespace, %pod, is_public, "changed whether clients outside of the cluster reach the pod");
+        }
+        Err(error) => {
+            tracing::warn!(%namespace, %pod, is_public, %error, "the label of the pod could not be changed");
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use operator_core::{
     conditions::{ConditionType, Reason},
     observed::Observed,
     plan::{Problem, plan, plan_mode},
+    publication::plan_exposure,
     retry::is_deferred,
     status,
     validate::{self, Essentials},
@@ -190,7 +191,8 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Recon
             return Ok(ReconcileResult { action: Action::requeue(wait), problem: None });
         }
     };
-    let plan = plan(&observed, &valid, &expected);
+    let mut plan = plan(&observed, &valid, &expected);
+    plan_exposure(&observed, &expected, &valid, &mut plan);
     let (observed, done) = apply(observed, &plan, context).await?;
     let retry = retry(&observed, done.problem.as_ref(), context);
     let outcome = status::Outcome::Applied { valid: &valid, plan: &plan, done: &done };

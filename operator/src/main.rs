@@ -16,9 +16,11 @@ mod context;
 mod controller;
 mod engine_client;
 mod error;
+mod exposure;
 mod failures;
 #[cfg(test)]
 mod fake_engine;
+mod front_door;
 mod http;
 mod leader;
 mod metrics;

@@ -26,6 +26,7 @@ use crate::{
     context::{Context, identity},
     engine_client::{ReportError, Target},
     error::{CALL_TIMEOUT, CallError, call},
+    exposure,
     refusals::pod_refusal,
     tls::material,
 };
@@ -65,6 +66,7 @@ pub(crate) async fn observe(
         let report = report(context, &identity(observed.engine.as_ref()), pod.as_ref()).await;
         observed.instances.insert(role, Instance { pod, report, ..Instance::default() });
     }
+    exposure::observe(context, &mut observed, essentials, silent).await;
     observed.now = jiff::Timestamp::now();
     let expected = expected_history(&observed);
     observed.checkpoints = checkpoints(context, &observed, essentials, &expected).await;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod embedding;
+mod exposure;
 mod external_service;
 mod integrity;
 mod limits;
@@ -26,6 +27,10 @@ mod tls;
 mod writer;
 
 pub use embedding::{Embedding, EmbeddingProvider, EmbeddingService};
+pub use exposure::{
+    DeploymentMode, Exposure, GatewayReference, NetworkPolicyMode, OnViolation, PEERS_MAX, PUBLIC_HOSTS_MAX,
+    Peer, PublicExposure, PublicGateway, PublicIngress, PublicLoadBalancer,
+};
 pub use external_service::KeyReference;
 pub use integrity::{
     ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback, Integrity, LogStatus, Rotation,
@@ -124,6 +129,10 @@ pub struct MemoryEngineSpec {
     )]
     pub image_pull_secrets: Vec<PullSecret>,
 
+    /// For what the engine is run. `Production` requires `tls` and access control.
+    #[serde(default)]
+    pub deployment_mode: DeploymentMode,
+
     /// What clients may do. The mode in effect may be narrower: see `status.effectiveMode` and the condition
     /// `ReadsEnabled`. A change takes effect within seconds and restarts nothing. `"Off"` needs quotes: without them,
     /// YAML takes the word for a boolean.
@@ -217,27 +226,6 @@ pub struct PullSecret {
     /// Name of a Secret of type `kubernetes.io/dockerconfigjson`.
     #[schemars(length(min = 1, max = NAME_LENGTH_MAX), regex(pattern = DNS_SUBDOMAIN))]
     pub name: String,
-}
-
-/// Which clients can reach the engine.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Exposure {
-    /// Whether the operator manages a NetworkPolicy for the engine.
-    #[serde(default)]
-    pub network_policy: NetworkPolicyMode,
-}
-
-/// Whether the operator manages a NetworkPolicy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum NetworkPolicyMode {
-    /// The operator manages one: pods in the namespace of the engine can reach the memory API, the operator can reach
-    /// the administration port, and the engine can open no connections. If the spec names a service outside of the
-    /// engine, the engine can also resolve names and connect to the port of that service.
-    #[default]
-    Managed,
-    /// The operator manages none. Choose this to manage your own policies.
-    Disabled,
 }
 
 /// What the engine logs, as JSON lines on standard error. The content of memories is never logged.

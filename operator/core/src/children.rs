@@ -29,6 +29,8 @@ pub enum Planned {
     PlannedSeparately,
     /// This builder; the child is always wanted.
     Always(fn(&Valid) -> Value),
+    /// This builder, if it returns an object, while the checks of the exposure hold; otherwise the child is deleted.
+    WhileExposed(fn(&Valid) -> Option<Value>),
     /// This builder, while the test of the spec is true; otherwise the child is deleted.
     When(fn(&Valid) -> bool, fn(&Valid) -> Value),
 }
@@ -41,6 +43,8 @@ pub struct Children {
     pub claim: Child,
     /// The ConfigMap with the history that the log must extend.
     pub anchor: Child,
+    /// The ConfigMap with the certificates that clients verify the engine with.
+    pub authorities: Child,
     /// The ServiceAccount of the pod.
     pub service_account: Child,
     /// The ConfigMap with the engine's configuration.
@@ -53,6 +57,10 @@ pub struct Children {
     pub network_policy: Child,
     /// The PodDisruptionBudget, which allows a drain to evict the pod.
     pub disruption_budget: Child,
+    /// The Service that clients outside of the cluster reach.
+    pub public_service: Child,
+    /// The way in through an ingress controller.
+    pub ingress: Child,
     /// The StatefulSet of the writer. It is written last, because its pod needs the other objects.
     pub stateful_set: Child,
 }
@@ -67,6 +75,11 @@ pub static CHILDREN: Children = Children {
     anchor: Child {
         kind: ChildKind::ConfigMap,
         name: names::anchor_config_map,
+        plan: Planned::PlannedSeparately,
+    },
+    authorities: Child {
+        kind: ChildKind::ConfigMap,
+        name: |engine| names::authorities_config_map(engine).name,
         plan: Planned::PlannedSeparately,
     },
     service_account: Child {
@@ -99,6 +112,16 @@ pub static CHILDREN: Children = Children {
         name: str::to_owned,
         plan: Planned::Always(|valid| value(&build::disruption_budget(valid))),
     },
+    public_service: Child {
+        kind: ChildKind::Service,
+        name: names::public_service,
+        plan: Planned::WhileExposed(|valid| Some(value(&build::public_service(valid)))),
+    },
+    ingress: Child {
+        kind: ChildKind::Ingress,
+        name: str::to_owned,
+        plan: Planned::WhileExposed(|valid| build::ingress(valid).as_ref().map(value)),
+    },
     stateful_set: Child {
         kind: ChildKind::StatefulSet,
         name: str::to_owned,
@@ -129,7 +152,7 @@ impl Child {
     #[must_use]
     pub fn wanted(&self, valid: &Valid) -> Option<Value> {
         let mut object = match self.plan {
-            Planned::PlannedSeparately => return None,
+            Planned::PlannedSeparately | Planned::WhileExposed(_) => return None,
             Planned::When(wanted, _) if !wanted(valid) => return None,
             Planned::Always(build) | Planned::When(_, build) => build(valid),
         };
@@ -140,34 +163,40 @@ impl Child {
     /// Whether the child is deleted when the spec does not want it.
     #[must_use]
     pub fn is_removable(&self) -> bool {
-        matches!(self.plan, Planned::When(..))
+        matches!(self.plan, Planned::When(..) | Planned::WhileExposed(_))
     }
 }
 
 impl Children {
     /// The rows in the order of the writes. If a row is missing here, this does not compile.
     #[must_use]
-    pub fn rows(&self) -> [&Child; 9] {
+    pub fn rows(&self) -> [&Child; 12] {
         let Self {
             claim,
             anchor,
+            authorities,
             service_account,
             config,
             service,
             headless_service,
             network_policy,
             disruption_budget,
+            public_service,
+            ingress,
             stateful_set,
         } = self;
         [
             claim,
             anchor,
+            authorities,
             service_account,
             config,
             service,
             headless_service,
             network_policy,
             disruption_budget,
+            public_service,
+            ingress,
             stateful_set,
         ]
     }
@@ -188,8 +217,20 @@ impl Children {
     #[must_use]
     pub fn unwanted(&self, valid: &Valid) -> Vec<ChildKey> {
         let rows = self.rows();
-        let unwanted = rows.iter().filter(|child| child.is_removable() && child.wanted(valid).is_none());
+        let is_planned_here = |child: &&&Child| matches!(child.plan, Planned::When(..));
+        let unwanted = rows.iter().filter(is_planned_here).filter(|child| child.wanted(valid).is_none());
         unwanted.map(|child| child.key(&valid.name)).collect()
+    }
+
+    /// The children that exist while the checks of the exposure hold, each with its object if the spec wants it.
+    #[must_use]
+    pub fn exposed(&self, valid: &Valid) -> Vec<(ChildKey, Option<Value>)> {
+        let rows = self.rows();
+        let exposed = rows.iter().filter_map(|child| match child.plan {
+            Planned::WhileExposed(build) => Some((child.key(&valid.name), build(valid))),
+            Planned::PlannedSeparately | Planned::Always(_) | Planned::When(..) => None,
+        });
+        exposed.collect()
     }
 
     /// The watched kinds.

@@ -24,11 +24,13 @@ pub enum ConditionType {
     ConfigurationApplied,
     /// The ports serve the certificate that they should.
     TLSReady,
+    /// Clients outside of the cluster can reach the engine.
+    Exposed,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -38,6 +40,7 @@ impl ConditionType {
         Self::ReadsEnabled,
         Self::ConfigurationApplied,
         Self::TLSReady,
+        Self::Exposed,
     ];
 
     /// Spelling in the status.
@@ -53,6 +56,7 @@ impl ConditionType {
             Self::ReadsEnabled => "ReadsEnabled",
             Self::ConfigurationApplied => "ConfigurationApplied",
             Self::TLSReady => "TLSReady",
+            Self::Exposed => "Exposed",
         }
     }
 }
@@ -191,11 +195,37 @@ pub enum Reason {
     CertificateRenewing,
     /// The ports serve the certificate.
     CertificateServed,
+    /// The spec wants no exposure outside of the cluster.
+    NotPublic,
+    /// The engine is not in production mode.
+    NotInProduction,
+    /// Requests without credentials are served.
+    AnonymousAccess,
+    /// The ports have no valid certificate.
+    TlsNotReady,
+    /// The engine does not run with the configuration that was checked.
+    ConfigurationNotApplied,
+    /// The log is not known to extend its anchor.
+    LogNotProven,
+    /// Searches are not answered.
+    ProjectionNotServing,
+    /// The cluster has no Gateway API, or the gateway does not exist.
+    GatewayMissing,
+    /// Nobody has given the front door an address yet.
+    AddressPending,
+    /// A request through the front door is not answered.
+    FrontDoorUnreachable,
+    /// The answer to a request through the front door shows that the engine must not be reached in this way.
+    FrontDoorUnsafe,
+    /// Clients outside of the cluster reach the engine.
+    Public,
+    /// Clients outside of the cluster reach the engine although a check does not hold.
+    PublicDespiteFindings,
 }
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 65] = [
+    pub const ALL: [Self; 78] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -261,6 +291,19 @@ impl Reason {
         Self::CertificateNotServed,
         Self::CertificateRenewing,
         Self::CertificateServed,
+        Self::NotPublic,
+        Self::NotInProduction,
+        Self::AnonymousAccess,
+        Self::TlsNotReady,
+        Self::ConfigurationNotApplied,
+        Self::LogNotProven,
+        Self::ProjectionNotServing,
+        Self::GatewayMissing,
+        Self::AddressPending,
+        Self::FrontDoorUnreachable,
+        Self::FrontDoorUnsafe,
+        Self::Public,
+        Self::PublicDespiteFindings,
     ];
 
     /// The reason with this spelling.

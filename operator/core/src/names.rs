@@ -25,6 +25,10 @@ pub const ROTATE_AUTHORITY_ANNOTATION: &str = "memoryengine.io/rotate-authority"
 /// Annotation of a pod: which certificate it should have. A change of it makes the kubelet deliver the files of the
 /// Secret at once, instead of within a minute and a half.
 pub const CERTIFICATE_ANNOTATION: &str = "memoryengine.io/certificate";
+/// Label of a pod that clients outside of the cluster may reach. Only the public Service selects it.
+pub const PUBLIC_LABEL: &str = "memoryengine.io/public";
+/// Value of that label.
+pub const PUBLIC_VALUE: &str = "true";
 /// Annotation of the claim: the record of the log on its volume, in JSON.
 pub const ANCHOR_ANNOTATION: &str = "memoryengine.io/anchor";
 /// Key in the anchor's ConfigMap, and name of the file that the engine reads at its start.
@@ -43,6 +47,9 @@ pub const PROBE_PORT: u16 = 8082;
 /// Name of that port in the pod. A pod that has it serves its administration port with TLS.
 pub const PROBE_PORT_NAME: &str = "probes";
 
+/// API group of gateways and their routes.
+pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+
 /// The kinds of the operator's objects. [`crate::children`] lists the objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChildKind {
@@ -60,8 +67,14 @@ pub enum ChildKind {
     PodDisruptionBudget,
     /// The StatefulSet of the writer.
     StatefulSet,
+    /// The way in through an ingress controller.
+    Ingress,
     /// The Secrets of the certificates. They are neither watched nor cached.
     Secret,
+    /// The way in through a gateway. Not every cluster has this kind, so it is neither watched nor cached.
+    HttpRoute,
+    /// How that gateway verifies the engine. Neither watched nor cached.
+    BackendTlsPolicy,
 }
 
 impl ChildKind {
@@ -76,7 +89,10 @@ impl ChildKind {
             Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::Secret => ("", "v1", "Secret", "secrets"),
+            Self::HttpRoute => (GATEWAY_GROUP, "v1", "HTTPRoute", "httproutes"),
+            Self::BackendTlsPolicy => (GATEWAY_GROUP, "v1", "BackendTLSPolicy", "backendtlspolicies"),
         }
     }
 
@@ -124,6 +140,30 @@ pub fn anchor_config_map(engine: &str) -> String {
 #[must_use]
 pub fn headless_service(engine: &str) -> String {
     format!("{engine}-headless")
+}
+
+/// Name of the Service that clients outside of the cluster reach.
+#[must_use]
+pub fn public_service(engine: &str) -> String {
+    format!("{engine}-public")
+}
+
+/// The ConfigMap with the certificates of the authorities that clients verify the engine with.
+#[must_use]
+pub fn authorities_config_map(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::ConfigMap, name: format!("{engine}-ca") }
+}
+
+/// The route of a gateway.
+#[must_use]
+pub fn http_route(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::HttpRoute, name: engine.to_owned() }
+}
+
+/// How the gateway of that route verifies the engine.
+#[must_use]
+pub fn backend_tls_policy(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::BackendTlsPolicy, name: engine.to_owned() }
 }
 
 /// The Secret of the engine's authority, which no pod mounts.

@@ -87,7 +87,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 11] = [
+    const EXPECTED: [&str; 13] = [
         "Applying",
         "CertificatePending",
         "ModePending",
@@ -97,6 +97,8 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "EngineStarting",
         "ClaimPending",
         "Deleting",
+        "NotPublic",
+        "AddressPending",
         "Resizing",
         // The function `accepted` returns the event for this reason.
         "RollbackAccepted",
@@ -110,6 +112,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::ReadsEnabled
         | ConditionType::ConfigurationApplied
         | ConditionType::TLSReady
+        | ConditionType::Exposed
         | ConditionType::Reconciling => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())

@@ -10,6 +10,7 @@ use kube_core::DynamicObject;
 use crate::{
     anchor::record::Record,
     applied::Applied,
+    exposure::{FrontDoor, GatewayView},
     names::{ChildKey, ChildKind},
     pod::PodView,
     role::Role,
@@ -41,6 +42,10 @@ pub struct Observed {
     pub tls: Option<TlsView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
     pub mode_refusal: Option<String>,
+    /// What a request through the front door has shown.
+    pub front_door: FrontDoor,
+    /// The gateway that the spec names.
+    pub gateway: GatewayView,
     /// When this was observed.
     pub now: Timestamp,
 }
@@ -138,6 +143,8 @@ impl Observed {
             anchor_refusal: None,
             tls: None,
             mode_refusal: None,
+            front_door: FrontDoor::NotAsked,
+            gateway: GatewayView::NotQueried,
             now,
         }
     }

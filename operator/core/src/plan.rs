@@ -14,9 +14,9 @@ use serde_json::Value;
 pub use draft::Plan;
 pub use problem::Problem;
 pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
-pub use step::{Call, Deliver, Expectation, Issue, Request, Step, Write};
+pub use step::{Call, Deliver, Expectation, Issue, Publish, Request, Step, Write};
 
-use draft::{plan_child, plan_removal_of};
+pub(crate) use draft::{plan_child, plan_removal_of};
 
 use crate::{
     anchor::expected::ExpectedHistory,
@@ -66,6 +66,7 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     plan_claim(observed, valid, expected, &mut plan);
     anchor::plan_config_map(observed, valid, expected, &mut plan);
     let has_certificate = certificates::plan_secrets(observed, valid, &mut plan);
+    plan_authorities(observed, valid, &mut plan);
     for (key, object) in CHILDREN.wanted(valid) {
         // A pod whose volume names a missing Secret does not start: the pod before stays until there is one.
         if has_certificate || !certificates::NEED_CERTIFICATE.contains(&key.kind) {
@@ -88,6 +89,15 @@ pub fn plan_mode(observed: &Observed, essentials: &Essentials) -> Plan {
         steps: mode::calls(observed, essentials.mode).into_iter().map(Step::Call).collect(),
         ..Plan::default()
     }
+}
+
+/// Plans the ConfigMap with the authorities of the certificate that the pod gets.
+fn plan_authorities(observed: &Observed, valid: &Valid, plan: &mut Plan) {
+    let found = observed.tls.as_ref().and_then(|view| view.certificate.present());
+    let Some(found) = found.filter(|_| valid.tls.is_some()) else { return };
+    let mut object = build::value(&build::authorities_config_map(valid, &found.bundle));
+    build::stamp(&mut object);
+    plan_child(observed, &CHILDREN.authorities.key(&valid.name), &object, plan);
 }
 
 /// Removes the creations from the plan if the volume is lost, an object of someone else has one of the engine's names,

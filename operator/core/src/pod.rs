@@ -6,7 +6,7 @@
 use kube_core::DynamicObject;
 use serde_json::Value;
 
-use crate::names::{CERTIFICATE_ANNOTATION, ENGINE_CONTAINER, PROBE_PORT_NAME};
+use crate::names::{CERTIFICATE_ANNOTATION, ENGINE_CONTAINER, PROBE_PORT_NAME, PUBLIC_LABEL};
 
 /// Label with the revision of the template from which the StatefulSet's controller created the pod.
 const REVISION_LABEL: &str = "controller-revision-hash";
@@ -31,6 +31,8 @@ pub struct PodView {
     pub has_tls: bool,
     /// The certificate that the operator has told its kubelet to deliver.
     pub certificate: Option<String>,
+    /// Whether clients outside of the cluster may reach it: it has the label that the public Service selects.
+    pub is_public: bool,
     /// Whether the pod is being deleted.
     pub deleting: bool,
     /// The scheduler's message, if it finds no node for the pod.
@@ -79,6 +81,7 @@ impl PodView {
             running: engine.pointer("/state/running").is_some(),
             has_tls: has_tls(pod),
             certificate: annotations.and_then(|all| all.get(CERTIFICATE_ANNOTATION)).cloned(),
+            is_public: pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(PUBLIC_LABEL)),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             unschedulable,
             waiting: waiting(&engine),

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod evidence;
+mod exposed;
 mod facts;
 mod integrity;
 mod log_finding;
@@ -23,8 +24,11 @@ use crds::{Endpoints, MemoryEngineStatus, Phase};
 use crate::{
     anchor::expected::ExpectedHistory,
     conditions::{ConditionType, Truth, condition},
+    exposure::Decision,
     names::API_PORT,
     observed::Observed,
+    plan::{Done, Plan},
+    validate::Valid,
 };
 use evidence::Evidence;
 use facts::Facts;
@@ -57,7 +61,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
             .and_then(|health| health.mode.as_ref())
             .map(|mode| crate::mode_word::shown(mode.effective))
             .or(before.effective_mode),
-        endpoints: Some(endpoints(observed, outcome.essentials().tls)),
+        endpoints: Some(endpoints(&facts)),
         projection: projection_status(observed, log.as_ref()),
         log,
         storage: storage_status(observed).or(before.storage),
@@ -66,10 +70,34 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
     }
 }
 
-fn endpoints(observed: &Observed, has_tls: bool) -> Endpoints {
+fn endpoints(facts: &Facts<'_>) -> Endpoints {
+    let Facts { observed, outcome, .. } = facts;
+    let essentials = outcome.essentials();
     let namespace = observed.engine.metadata.namespace.as_deref().unwrap_or_default();
-    let scheme = if has_tls { "https" } else { "http" };
-    Endpoints { api: format!("{scheme}://{}.{namespace}.svc:{API_PORT}", name(observed)) }
+    let scheme = if essentials.tls { "https" } else { "http" };
+    let is_public = facts.is(ConditionType::Exposed, Truth::True);
+    Endpoints {
+        api: format!("{scheme}://{}.{namespace}.svc:{API_PORT}", name(observed)),
+        public: essentials.public_hosts.first().filter(|_| is_public).map(|host| format!("https://{host}")),
+    }
+}
+
+/// What is done about the exposure to clients outside of the cluster, judged by the state before the plan is carried
+/// out; `None` if the spec wants none.
+#[must_use]
+pub fn exposure(
+    observed: &Observed,
+    expected: &ExpectedHistory,
+    valid: &Valid,
+    plan: &Plan,
+) -> Option<Decision> {
+    let outcome = Outcome::Applied { valid, plan, done: &Done::default() };
+    let integrity = integrity(observed, &valid.essentials, expected);
+    let evidence = Evidence::of(observed, &outcome);
+    let mut facts =
+        Facts { observed, outcome: &outcome, evidence, integrity: &integrity, decided: Vec::new() };
+    table::decide(&mut facts);
+    exposed::decision(&facts)
 }
 
 /// Summarises the state in one word, derived from the three kstatus conditions.

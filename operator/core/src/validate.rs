@@ -23,6 +23,7 @@ use crate::settings::Settings;
 use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};
 
 mod essentials;
+mod exposure;
 mod external_service;
 mod fault;
 mod guard;
@@ -101,6 +102,12 @@ pub struct Valid {
     pub limits: Option<Limits>,
     /// When the engine turns its reads off.
     pub guard: Option<Guard>,
+    /// For what the engine is run.
+    pub deployment_mode: crds::DeploymentMode,
+    /// How clients outside of the cluster reach the engine; `None` for not at all.
+    pub public: Option<crds::PublicExposure>,
+    /// Pods of other namespaces that may reach the memory API.
+    pub allow_from: Vec<crds::Peer>,
     /// TLS of the ports; `None` for no TLS.
     pub tls: Option<crds::Tls>,
     /// Namespace of the operator.
@@ -137,6 +144,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     let max_segment_bytes = check_rotation(&spec.rotation, &mut faults);
     check_sections(spec, &mut faults);
     check_tls(spec.tls.as_ref(), &mut faults);
+    exposure::check_exposure(spec, &mut faults);
     pod::check_shape(spec, &mut faults);
     let (Some(image), true) = (image, faults.is_empty()) else { return Err(faults) };
     Ok(Valid {
@@ -174,6 +182,9 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         mcp: spec.mcp.clone(),
         limits: spec.limits.clone(),
         guard: spec.guard.clone(),
+        deployment_mode: spec.deployment_mode,
+        public: spec.exposure.public.clone(),
+        allow_from: spec.exposure.allow_from.clone(),
         tls: spec.tls.clone(),
         operator_namespace: settings.operator_namespace.clone(),
     })

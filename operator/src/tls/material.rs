@@ -22,6 +22,8 @@ pub(super) const AUTHORITY: &str = "ca.crt";
 pub(super) const AUTHORITY_KEY: &str = "ca.key";
 pub(super) const RETIRED: &str = "retired.crt";
 pub(super) const RETIRED_KEY: &str = "retired.key";
+/// Characters in a line of PEM.
+const PEM_LINE: usize = 64;
 
 /// The texts of the Secrets, PEM. It has no `Debug`: it contains keys.
 #[derive(Default)]
@@ -153,9 +155,25 @@ fn certificate_view(
         certificate,
         is_of_signing: signing
             .is_some_and(|signing| is_signed(&texts.certificate, &signing.certificate, name, now)),
+        bundle: pem(&texts.authorities),
         bundle_sha256: Hash::of(texts.authorities.as_bytes()),
         authorities: authorities.iter().map(|authority| authority.sha256).collect(),
     })
+}
+
+/// The certificates in a text, and nothing else that somebody may have put there: they are shown to everybody.
+fn pem(text: &str) -> String {
+    let certificates = certificates(text.as_bytes()).unwrap_or_default();
+    let mut shown = String::new();
+    for certificate in certificates {
+        shown.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in STANDARD.encode(certificate).as_bytes().chunks(PEM_LINE) {
+            shown.extend(line.iter().copied().map(char::from));
+            shown.push('\n');
+        }
+        shown.push_str("-----END CERTIFICATE-----\n");
+    }
+    shown
 }
 
 /// Whether one of these authorities vouches for a certificate under this name.
@@ -176,7 +194,7 @@ fn is_signed(certificate: &str, authorities: &str, name: &str, now: jiff::Timest
 }
 
 /// The authorities of these texts.
-pub(super) fn roots<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<RootCertStore> {
+pub(crate) fn roots<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for text in texts {
         for authority in CertificateDer::pem_slice_iter(text.as_bytes()) {

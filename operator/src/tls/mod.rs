@@ -8,4 +8,4 @@ mod tests;
 
 pub(crate) use clients::Clients;
 pub(crate) use issue::{IssueError, issued};
-pub(crate) use material::material;
+pub(crate) use material::{material, roots};

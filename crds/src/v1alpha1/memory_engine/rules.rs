@@ -13,11 +13,14 @@ const RESERVED_ANNOTATIONS: &str = "^(([^/]+[.])?memoryengine[.]io|app[.]kuberne
      ^kubectl[.]kubernetes[.]io/(default-container|last-applied-configuration)$|^kubernetes[.]io/config[.]|\
      ^scheduler[.]alpha[.]kubernetes[.]io/tolerations$|^controller[.]kubernetes[.]io/pod-deletion-cost$";
 /// The maps whose entries are added to objects, with the keys that they must not contain.
-const RESERVED: [Reserved; 4] = [
+const RESERVED: [Reserved; 7] = [
     Reserved { object: WRITER, map: "podLabels", keys: RESERVED_LABELS },
     Reserved { object: WRITER, map: "podAnnotations", keys: RESERVED_ANNOTATIONS },
     Reserved { object: SERVICE, map: "labels", keys: RESERVED_LABELS },
     Reserved { object: SERVICE, map: "annotations", keys: RESERVED_ANNOTATIONS },
+    Reserved { object: PUBLIC_BALANCER, map: "annotations", keys: RESERVED_ANNOTATIONS },
+    Reserved { object: PUBLIC_INGRESS, map: "annotations", keys: RESERVED_ANNOTATIONS },
+    Reserved { object: PUBLIC_INGRESS, map: "serviceAnnotations", keys: RESERVED_ANNOTATIONS },
 ];
 
 const ROOT: &str = "";
@@ -36,6 +39,10 @@ const EMBEDDING_SERVICE: &str = "/properties/spec/properties/embedding/propertie
 const RERANK: &str = "/properties/spec/properties/rerank";
 const MCP: &str = "/properties/spec/properties/mcp";
 const LIMITS: &str = "/properties/spec/properties/limits";
+const PUBLIC: &str = "/properties/spec/properties/exposure/properties/public";
+const PUBLIC_BALANCER: &str =
+    "/properties/spec/properties/exposure/properties/public/properties/loadBalancer";
+const PUBLIC_INGRESS: &str = "/properties/spec/properties/exposure/properties/public/properties/ingress";
 const LOG: &str = "/properties/status/properties/log";
 const ACCEPTED: &str = "/properties/status/properties/log/properties/acceptedRollbacks/items";
 
@@ -45,7 +52,7 @@ const KEY_MUST_BE_ENCRYPTED: &str = "url must be https:// where keySecretRef is 
 
 /// Names are short because a StatefulSet appends a hash to them in a label of at most 63 characters. They begin with a
 /// letter because Services have the same name.
-const RULES: [Rule; 36] = [
+const RULES: [Rule; 39] = [
     Rule {
         object: ROOT,
         expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -187,6 +194,21 @@ const RULES: [Rule; 36] = [
         object: LIMITS,
         expression: "!has(self.burst) || has(self.requestsPerSecond)",
         message: "burst needs requestsPerSecond: it is the number of requests accepted at once on top of that rate",
+    },
+    Rule {
+        object: PUBLIC,
+        expression: "[has(self.loadBalancer), has(self.ingress), has(self.gateway)].filter(one, one).size() == 1",
+        message: "exactly one of loadBalancer, ingress and gateway is needed",
+    },
+    Rule {
+        object: PUBLIC_BALANCER,
+        expression: "has(self.class) == has(oldSelf.class) && (!has(self.class) || self.class == oldSelf.class)",
+        message: "class cannot change: remove spec.exposure.public first, so that the load balancer is given back",
+    },
+    Rule {
+        object: ROOT,
+        expression: "!has(self.spec.deploymentMode) || self.spec.deploymentMode != 'Production' || has(self.spec.tls)",
+        message: "deploymentMode: Production needs tls: add tls: {}",
     },
     // This rule is at the root: a rule on the status alone would not run for `status: null`, which would remove the
     // anchor.

@@ -29,7 +29,7 @@ pub struct MemoryEngineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_mode: Option<EngineMode>,
 
-    /// Addresses of the engine inside the cluster.
+    /// Addresses of the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
 
@@ -69,13 +69,18 @@ pub enum Phase {
     Failed,
 }
 
-/// Addresses inside the cluster.
+/// Addresses of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoints {
     /// Base URL of the memory API, for example `http://notes.team-a.svc:8080`.
     #[schemars(length(max = 256))]
     pub api: String,
+    /// Base URL of the memory API for clients outside of the cluster, while they can reach it: see the condition
+    /// `Exposed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub public: Option<String>,
 }
 
 /// State of the projection.

@@ -5,9 +5,9 @@
 use crds::PolicyException;
 use engine_core::{
     configuration::{
-        Configuration, Embedding, Exception, Guard, Identifiers, Identity, Integrity, Limits, LogLevel,
-        Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving, Shutdown, Tls,
-        Tracing,
+        Configuration, Deployment, DeploymentMode, Embedding, Exception, Guard, Identifiers, Identity,
+        Integrity, Limits, LogLevel, Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText,
+        Saving, Shutdown, Tls, Tracing,
     },
     digest::Hash,
 };
@@ -44,7 +44,8 @@ fn configuration(valid: &Valid) -> Configuration {
         saving: valid.saving.as_ref().map(saving).unwrap_or_default(),
         embedding: valid.embedding.as_ref().map(embedding).unwrap_or_default(),
         rerank: valid.rerank.as_ref().map(rerank).unwrap_or_default(),
-        mcp: valid.mcp.as_ref().map(mcp).unwrap_or_default(),
+        mcp: mcp(valid),
+        deployment: deployment(valid),
         limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
         guard: valid.guard.as_ref().map(guard).unwrap_or_default(),
         tls: valid.tls.as_ref().map(|_| tls()).unwrap_or_default(),
@@ -186,8 +187,19 @@ fn rerank(rerank: &crds::Rerank) -> Rerank {
     }
 }
 
-fn mcp(mcp: &crds::Mcp) -> Mcp {
-    let crds::Mcp { allowed_hosts, server_memory_tools, server_memory_project } = mcp.clone();
+/// Omitted for the default, so that the file of an engine without this field does not change.
+fn deployment(valid: &Valid) -> Deployment {
+    let is_production = valid.deployment_mode == crds::DeploymentMode::Production;
+    Deployment { mode: is_production.then_some(DeploymentMode::Production) }
+}
+
+/// The names under which clients outside of the cluster reach the engine are allowed without another setting.
+fn mcp(valid: &Valid) -> Mcp {
+    let crds::Mcp { mut allowed_hosts, server_memory_tools, server_memory_project } =
+        valid.mcp.clone().unwrap_or_default();
+    let public = valid.essentials.public_hosts.iter();
+    let missing: Vec<String> = public.filter(|host| !allowed_hosts.contains(host)).cloned().collect();
+    allowed_hosts.extend(missing);
     Mcp {
         allowed_hosts: listed(allowed_hosts),
         server_memory_tools: server_memory_tools.then_some(true),

@@ -2,26 +2,34 @@
 //! contains exactly the fields that server-side apply sends, and the operator owns no other field.
 
 mod anchor_config_map;
+mod authorities;
 mod claim;
 mod config_map;
 mod disruption_budget;
 mod engine_config;
 mod external_service;
+mod gateway;
 mod headless_service;
+mod ingress;
 mod network_policy;
 mod pod_settings;
+mod public_service;
 mod service;
 mod service_account;
 mod stateful_set;
 
 pub use anchor_config_map::{anchor_config_map, anchor_text};
+pub use authorities::authorities_config_map;
 pub use claim::claim;
 pub use config_map::config_map;
 pub use disruption_budget::disruption_budget;
 pub use engine_config::engine_config;
 pub(crate) use engine_config::guard;
+pub use gateway::{backend_tls_policy, http_route};
 pub use headless_service::headless_service;
+pub use ingress::ingress;
 pub use network_policy::network_policy;
+pub use public_service::public_service;
 pub use service::service;
 pub use service_account::service_account;
 pub use stateful_set::stateful_set;

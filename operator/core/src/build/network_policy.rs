@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::networking::v1::{
-        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+        IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
         NetworkPolicyPort, NetworkPolicySpec,
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
@@ -30,14 +30,8 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
             pod_selector: Some(labelled(names::selector(&valid.name))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![
-                rule(
-                    API_PORT,
-                    NetworkPolicyPeer {
-                        pod_selector: Some(LabelSelector::default()),
-                        ..NetworkPolicyPeer::default()
-                    },
-                ),
-                rule(ADMIN_PORT, operator_pods(&valid.operator_namespace)),
+                rule(API_PORT, clients(valid)),
+                rule(ADMIN_PORT, vec![operator_pods(&valid.operator_namespace)]),
             ]),
             // An empty list instead of none: the operator then owns the field, and a rule that someone adds counts as
             // drift.
@@ -46,6 +40,10 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
     }
 }
 
+/// Label that Kubernetes gives each namespace with its name.
+const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+/// Every address.
+const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 /// Ports of DNS servers. Policies apply to the port of a pod, not to that of its Service, and the DNS pods of some
 /// distributions listen on 5353.
 const DNS_PORTS: [u16; 2] = [53, 5353];
@@ -66,10 +64,40 @@ fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
     vec![rule(dns.collect()), rule(services.collect())]
 }
 
+/// Who may reach the memory API: the pods in the namespace of the engine, and those that the spec names. Behind a load
+/// balancer everybody may: the addresses that arrive are those of clients or of nodes.
+fn clients(valid: &Valid) -> Vec<NetworkPolicyPeer> {
+    let balancer = valid.public.as_ref().and_then(|public| public.load_balancer.as_ref());
+    if let Some(balancer) = balancer {
+        let ranges = balancer.source_ranges.clone();
+        let ranges = if ranges.is_empty() { EVERYBODY.map(str::to_owned).to_vec() } else { ranges };
+        let block = |cidr| IPBlock { cidr, except: None };
+        let outside = ranges
+            .into_iter()
+            .map(|cidr| NetworkPolicyPeer { ip_block: Some(block(cidr)), ..NetworkPolicyPeer::default() });
+        return inside(valid).into_iter().chain(outside).collect();
+    }
+    inside(valid)
+}
+
+fn inside(valid: &Valid) -> Vec<NetworkPolicyPeer> {
+    let own =
+        NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() };
+    let others = valid.allow_from.iter().map(|peer| NetworkPolicyPeer {
+        namespace_selector: Some(labelled(BTreeMap::from([(
+            NAMESPACE_LABEL.to_owned(),
+            peer.namespace.clone(),
+        )]))),
+        pod_selector: Some(labelled(peer.pod_labels.clone())),
+        ip_block: None,
+    });
+    std::iter::once(own).chain(others).collect()
+}
+
 fn operator_pods(namespace: &str) -> NetworkPolicyPeer {
     let label = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     NetworkPolicyPeer {
-        namespace_selector: Some(labelled(label("kubernetes.io/metadata.name", namespace))),
+        namespace_selector: Some(labelled(label(NAMESPACE_LABEL, namespace))),
         pod_selector: Some(labelled(label("app.kubernetes.io/name", "memory-operator"))),
         ip_block: None,
     }
@@ -79,8 +107,8 @@ fn labelled(match_labels: BTreeMap<String, String>) -> LabelSelector {
     LabelSelector { match_labels: Some(match_labels), match_expressions: None }
 }
 
-fn rule(port: u16, from: NetworkPolicyPeer) -> NetworkPolicyIngressRule {
-    NetworkPolicyIngressRule { from: Some(vec![from]), ports: Some(vec![port_of(port, "TCP")]) }
+fn rule(port: u16, from: Vec<NetworkPolicyPeer>) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule { from: Some(from), ports: Some(vec![port_of(port, "TCP")]) }
 }
 
 fn port_of(port: u16, protocol: &str) -> NetworkPolicyPort {

@@ -10,7 +10,7 @@ use crate::{
     observed::{EngineReport, Observed},
     ownership::is_ours,
     tls::{AUTHORITY_LIFETIMES, CERTIFICATE_SECONDS_MAX, Decision, Issuance, TlsView, Wanted, decide},
-    validate::Valid,
+    validate::{Essentials, Valid},
 };
 
 /// Kinds whose wanted objects need the certificate: the ConfigMap names its directory, and the pod mounts it.
@@ -56,7 +56,7 @@ pub(super) fn plan_secrets(observed: &Observed, valid: &Valid, plan: &mut Plan) 
                 ..Default::default()
             }),
             key,
-            names: wanted_names(&valid.name, &valid.namespace),
+            names: wanted_names(&valid.name, &valid.namespace, &valid.essentials.public_hosts),
             lifetime,
             because,
         }));
@@ -93,7 +93,7 @@ fn served(observed: &Observed) -> Option<&PortCertificate> {
 pub(crate) fn decision(observed: &Observed, view: &TlsView, name: &str, namespace: &str) -> Decision {
     let engine = &observed.engine;
     let wanted = Wanted {
-        names: wanted_names(name, namespace),
+        names: wanted_names(name, namespace, &Essentials::of(&engine.spec).public_hosts),
         authority_not_before: rotate_before(engine, observed.now),
         jitter_per_mille: jitter(engine.metadata.uid.as_deref().unwrap_or_default()),
     };
@@ -109,8 +109,9 @@ fn rotate_before(engine: &crds::MemoryEngine, now: Timestamp) -> Option<Timestam
     Timestamp::from_second(moment.as_second()).ok().filter(|moment| *moment <= now)
 }
 
-/// Names under which clients reach the engine: those of its Services, with the usual forms of the cluster's domain.
-fn wanted_names(name: &str, namespace: &str) -> Vec<String> {
+/// Names under which clients reach the engine: those of its Services, with the usual forms of the cluster's domain, and
+/// those outside of the cluster.
+fn wanted_names(name: &str, namespace: &str, public_hosts: &[String]) -> Vec<String> {
     let headless = names::headless_service(name);
     let mut wanted = vec![name.to_owned(), format!("{name}.{namespace}")];
     for service in [name.to_owned(), headless.clone(), format!("*.{headless}")] {
@@ -119,6 +120,7 @@ fn wanted_names(name: &str, namespace: &str) -> Vec<String> {
         }
     }
     wanted.push("localhost".to_owned());
+    wanted.extend_from_slice(public_hosts);
     wanted
 }
 

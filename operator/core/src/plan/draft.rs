@@ -38,6 +38,7 @@ impl Plan {
             Step::Write(_)
             | Step::Issue(_)
             | Step::Deliver(_)
+            | Step::Publish(_)
             | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
         })
     }
@@ -54,7 +55,7 @@ impl Plan {
     }
 }
 
-pub(super) fn plan_child(observed: &Observed, key: &ChildKey, object: &Value, plan: &mut Plan) {
+pub(crate) fn plan_child(observed: &Observed, key: &ChildKey, object: &Value, plan: &mut Plan) {
     if observed.unread.contains_key(key) {
         return;
     }
@@ -93,7 +94,7 @@ pub(super) fn state(live: &DynamicObject) -> Option<(String, String)> {
 }
 
 /// Plans the deletion of an object that is no longer wanted.
-pub(super) fn plan_removal_of(observed: &Observed, key: ChildKey, plan: &mut Plan) {
+pub(crate) fn plan_removal_of(observed: &Observed, key: ChildKey, plan: &mut Plan) {
     let Some(live) = observed.children.get(&key) else { return };
     if let (true, None, Some((uid, resource_version))) =
         (is_ours(observed, &key, live), &live.metadata.deletion_timestamp, state(live))

@@ -18,6 +18,17 @@ pub enum Step {
     Issue(Issue),
     /// A change of an annotation of a pod, which makes its kubelet deliver a changed Secret.
     Deliver(Deliver),
+    /// A change of the label of a pod that decides whether clients outside of the cluster reach it.
+    Publish(Publish),
+}
+
+/// A change of the label that the public Service selects. If it fails, the next reconcile plans it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// Name of the pod.
+    pub pod: String,
+    /// Whether the pod gets the label, or loses it.
+    pub is_public: bool,
 }
 
 /// A change of an annotation of a pod. If it fails, the kubelet delivers the Secret later.
@@ -53,7 +64,7 @@ impl Step {
     pub fn write(&self) -> Option<&Write> {
         match self {
             Self::Write(write) => Some(write),
-            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) => None,
+            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) | Self::Publish(_) => None,
         }
     }
 
@@ -65,6 +76,8 @@ impl Step {
             Self::Write(write) => matches!(write, Write::Record { .. }),
             Self::Call(_) => true,
             Self::Issue(_) | Self::Deliver(_) => false,
+            // Whatever failed, a withdrawal does not wait for it.
+            Self::Publish(publish) => !publish.is_public,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! of their rows.
 
 use super::{
-    configuration,
+    configuration, exposed,
     facts::Facts,
     integrity,
     projection::{self, is_failed},
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::conditions::{
     ConditionType::{
-        self, ConfigurationApplied, LogIntegrity, ProjectionReady, ReadsEnabled, Ready, Reconciling, Stalled,
-        StorageReady, TLSReady,
+        self, ConfigurationApplied, Exposed, LogIntegrity, ProjectionReady, ReadsEnabled, Ready, Reconciling,
+        Stalled, StorageReady, TLSReady,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -73,7 +73,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 9] = [
+pub(super) const TABLE: [Row; 10] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -183,6 +183,27 @@ pub(super) const TABLE: [Row; 9] = [
             ),
             Decides(&[CertificateNotServed, CertificateRenewing], tls::not_served),
             Decides(&[CertificateServed], tls::served),
+        ],
+    },
+    Row {
+        kind: Exposed,
+        rules: &[
+            Decides(&[InvalidSpec], exposed::undecided),
+            Decides(&[NotPublic], exposed::not_wanted),
+            Decides(
+                &[
+                    NotInProduction,
+                    AnonymousAccess,
+                    TlsNotReady,
+                    ConfigurationNotApplied,
+                    LogNotProven,
+                    ProjectionNotServing,
+                    PublicDespiteFindings,
+                ],
+                exposed::not_proven,
+            ),
+            Decides(&[GatewayMissing], exposed::without_gateway),
+            Decides(&[AddressPending, FrontDoorUnreachable, FrontDoorUnsafe, Public], exposed::front_door),
         ],
     },
     Row {

@@ -72,6 +72,7 @@ impl World {
         });
         let signing = self.authority.as_ref().map(|(id, ..)| *id);
         let mounted = self.secret.as_ref().map(|mounted| CertificateView {
+            bundle: String::new(),
             certificate: mounted.certificate.clone(),
             is_of_signing: Some(mounted.signer) == signing,
             bundle_sha256: bundle(&mounted.authorities),

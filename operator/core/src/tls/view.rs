@@ -62,7 +62,9 @@ pub struct CertificateView {
     pub certificate: Certificate,
     /// Whether the authority that signs now has signed it.
     pub is_of_signing: bool,
-    /// SHA-256 of the authorities in the same Secret.
+    /// The certificates of the authorities in the same Secret, as PEM.
+    pub bundle: String,
+    /// SHA-256 of these authorities, as the Secret has them.
     pub bundle_sha256: Hash,
     /// Hashes of the certificates of these authorities.
     pub authorities: Vec<Hash>,

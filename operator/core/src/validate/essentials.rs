@@ -1,6 +1,6 @@
 //! The parts of the spec that are used even if other parts are invalid.
 
-use crds::{AcceptRollback, AccessMode, MemoryEngineSpec, Quantity};
+use crds::{AcceptRollback, AccessMode, GatewayReference, MemoryEngineSpec, Quantity};
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
@@ -26,6 +26,10 @@ pub struct Essentials {
     pub mode: Mode,
     /// Whether the ports have TLS.
     pub tls: bool,
+    /// The gateway through which they reach it.
+    pub gateway: Option<GatewayReference>,
+    /// Names under which clients outside of the cluster reach the engine.
+    pub public_hosts: Vec<String>,
 }
 
 impl Essentials {
@@ -33,6 +37,7 @@ impl Essentials {
     #[must_use]
     pub fn of(spec: &MemoryEngineSpec) -> Self {
         let (min, max) = ANCHOR_INTERVAL_SECONDS;
+        let public = spec.exposure.public.as_ref();
         let seconds = spec.integrity.anchor_interval_seconds.clamp(min, max);
         Self {
             anchor_interval: SignedDuration::from_secs(seconds.into()),
@@ -41,6 +46,8 @@ impl Essentials {
             access_mode: spec.writer.storage.access_mode,
             mode: wanted(spec.mode),
             tls: spec.tls.is_some(),
+            gateway: public.and_then(|public| public.gateway.as_ref()).map(|one| one.parent_ref.clone()),
+            public_hosts: public.map(|public| public.hosts.clone()).unwrap_or_default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a spec.
 
+use crds::PUBLIC_HOSTS_MAX;
 use engine_core::configuration::ALLOWED_HOSTS_MAX;
 use engine_core::policy::PolicyFault;
 use engine_core::request::Refused;
@@ -69,6 +70,12 @@ pub enum Fault {
     /// There are more allowed hosts than the engine accepts.
     #[error("spec.mcp.allowedHosts has {0} items: leave at most {ALLOWED_HOSTS_MAX}")]
     Hosts(usize),
+    /// Not exactly one way in is given.
+    #[error("spec.exposure.public: write exactly one of loadBalancer, ingress and gateway")]
+    WaysIn,
+    /// The public hosts are not names.
+    #[error("spec.exposure.public.hosts must be 1 to {PUBLIC_HOSTS_MAX} names such as memory.example.org")]
+    PublicHosts,
     /// The engine would refuse this name of a project.
     #[error("{0}: write another name")]
     Project(Refused),

@@ -174,6 +174,7 @@ fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<St
                 done.push(format!("{} {}", write.verb(), write.key()));
             }
             Step::Deliver(deliver) => done.push(format!("deliver {}", deliver.pod)),
+            Step::Publish(publish) => done.push(format!("publish {}", publish.is_public)),
             Step::Issue(issue) => done.push(format!("issue {}", issue.key)),
             Step::Call(Call::PushAnchor(_)) => done.push("push".into()),
             Step::Call(Call::PushMode(_)) => done.push("mode".into()),

@@ -52,6 +52,7 @@ fn issued(world: &Observed) -> TlsView {
     TlsView {
         unread: None,
         certificate: Found::Present(CertificateView {
+            bundle: String::new(),
             certificate: certificate("bb", false),
             is_of_signing: true,
             bundle_sha256,

@@ -1,0 +1,103 @@
+//! The checks, each with what is wrong and what to do.
+
+use crds::DeploymentMode;
+
+use crate::{
+    conditions::{ConditionType, Reason, Truth, Verdict},
+    validate::Valid,
+};
+
+/// What must hold before clients outside of the cluster reach an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// The spec says that this is no trial.
+    Production,
+    /// Callers need credentials.
+    Access,
+    /// The ports serve a valid certificate.
+    Tls,
+    /// The engine runs with the configuration that was checked.
+    Configuration,
+    /// The log extends what was recorded about it.
+    Integrity,
+    /// Searches are answered.
+    Projection,
+}
+
+/// A check that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The check.
+    pub check: Check,
+    /// Whether the check is known to fail. Otherwise nothing is known yet, for example while the pod starts.
+    pub is_violation: bool,
+    /// What is wrong, and what to do.
+    pub text: String,
+}
+
+impl Check {
+    /// The reason of the condition `Exposed` while this check withholds the exposure.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Production => Reason::NotInProduction,
+            Self::Access => Reason::AnonymousAccess,
+            Self::Tls => Reason::TlsNotReady,
+            Self::Configuration => Reason::ConfigurationNotApplied,
+            Self::Integrity => Reason::LogNotProven,
+            Self::Projection => Reason::ProjectionNotServing,
+        }
+    }
+}
+
+/// The checks of the spec alone. An offline check of a manifest uses the same ones.
+#[must_use]
+pub fn spec_findings(valid: &Valid) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut violated = |check, text: &str| {
+        findings.push(Finding { check, is_violation: true, text: text.to_owned() });
+    };
+    if valid.deployment_mode != DeploymentMode::Production {
+        violated(Check::Production, "spec.deploymentMode is Development: set it to Production");
+    }
+    if valid.tls.is_none() {
+        violated(Check::Tls, "the ports are served without TLS: add spec.tls: {}");
+    }
+    findings
+}
+
+/// The conditions that are checked, each with whether False means a violation. An engine that starts has no projection,
+/// which proves nothing against it.
+const CONDITIONS: [(Check, ConditionType); 4] = [
+    (Check::Tls, ConditionType::TLSReady),
+    (Check::Configuration, ConditionType::ConfigurationApplied),
+    (Check::Integrity, ConditionType::LogIntegrity),
+    (Check::Projection, ConditionType::ProjectionReady),
+];
+
+/// Reasons of a false condition that say that a pod is starting or cannot be asked.
+const NOT_KNOWN: [Reason; 6] = [
+    Reason::PodStarting,
+    Reason::EngineStarting,
+    Reason::EngineUnreachable,
+    Reason::CertificatePending,
+    Reason::SecretsUnreadable,
+    Reason::ProjectionRebuilding,
+];
+
+/// Every check that does not hold, those of the spec first.
+pub fn checks<'a>(valid: &Valid, verdict: impl Fn(ConditionType) -> &'a Verdict) -> Vec<Finding> {
+    let mut findings = spec_findings(valid);
+    for (check, kind) in CONDITIONS {
+        let found = verdict(kind);
+        let is_known = findings.iter().any(|finding| finding.check == check);
+        if found.truth == Truth::True || is_known {
+            continue;
+        }
+        let is_violation = found.truth == Truth::False && !NOT_KNOWN.contains(&found.reason);
+        let text =
+            format!("{} is {:?}, {}: {}", kind.as_str(), found.truth, found.reason.as_str(), found.message);
+        findings.push(Finding { check, is_violation, text });
+    }
+    findings
+}

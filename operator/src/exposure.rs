@@ -1,0 +1,174 @@
+//! Reads what the exposure of an engine depends on: the gateway and its route, and what a request through the front
+//! door shows.
+
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use operator_core::{
+    children::CHILDREN,
+    conditions::{ConditionType, Reason},
+    exposure::{FrontDoor, GatewayView, address},
+    names::{ChildKey, GATEWAY_GROUP, backend_tls_policy, http_route},
+    observed::Observed,
+    validate::Essentials,
+};
+use serde_json::Value;
+
+use crate::{
+    cache::{api, api_resource, slim},
+    context::{Context, identity},
+    error::{CallError, call},
+    front_door::{Door, ask},
+};
+
+/// Reads everything. Without a public exposure, now and before, nothing is read.
+pub(crate) async fn observe(
+    context: &Context,
+    observed: &mut Observed,
+    essentials: &Essentials,
+    is_silent: bool,
+) {
+    if is_silent || (essentials.public_hosts.is_empty() && !was_public(observed)) {
+        return;
+    }
+    let has_api = read_route(context, observed).await;
+    if let Some(parent) = &essentials.gateway {
+        let namespace = observed.engine.metadata.namespace.clone().unwrap_or_default();
+        let namespace = parent.namespace.clone().unwrap_or(namespace);
+        observed.gateway = match has_api {
+            true => gateway(context, &namespace, &parent.name).await,
+            false => GatewayView::Missing(
+                "the cluster has no HTTPRoute and BackendTLSPolicy of gateway.networking.k8s.io/v1: install \
+                 the Gateway API 1.4 or newer"
+                    .to_owned(),
+            ),
+        };
+    }
+    observed.front_door = front_door(context, observed, essentials).await;
+}
+
+/// Whether objects of an exposure may exist.
+fn was_public(observed: &Observed) -> bool {
+    let conditions = observed.engine.status.as_ref().map(|status| status.conditions.as_slice());
+    let exposed = ConditionType::Exposed.as_str();
+    let before = conditions.unwrap_or_default().iter().find(|condition| condition.type_ == exposed);
+    before.is_some_and(|condition| condition.reason != Reason::NotPublic.as_str())
+}
+
+/// Reads the route and its policy. They are neither watched nor cached, because not every cluster has them. Returns
+/// whether the cluster has their kinds.
+async fn read_route(context: &Context, observed: &mut Observed) -> bool {
+    let namespace = observed.engine.metadata.namespace.clone().unwrap_or_default();
+    let name = observed.engine.metadata.name.clone().unwrap_or_default();
+    let mut has_api = true;
+    for key in [http_route(&name), backend_tls_policy(&name)] {
+        let resource = api_resource(key.kind);
+        match get(context, &resource, &namespace, &key.name).await {
+            Ok(Some(object)) => {
+                observed.children.insert(key, object.into());
+            }
+            Ok(None) => {}
+            Err(Missing::Kind) => has_api = false,
+            Err(Missing::Unread(error)) => unread(observed, key, &error),
+        }
+    }
+    has_api
+}
+
+fn unread(observed: &mut Observed, key: ChildKey, error: &CallError) {
+    tracing::warn!(object = %key, %error, "an object could not be read");
+    observed.unread.insert(key, error.to_string());
+}
+
+/// Why an object is not known.
+enum Missing {
+    /// The cluster does not have its kind.
+    Kind,
+    Unread(CallError),
+}
+
+/// Reads an object; `None` if it does not exist.
+async fn get(
+    context: &Context,
+    resource: &ApiResource,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<DynamicObject>, Missing> {
+    match call(api(&context.client, resource, Some(namespace)).get(name)).await {
+        Ok(mut object) => {
+            slim(&mut object);
+            Ok(Some(object))
+        }
+        // The API server names the object that is missing only if it knows the kind.
+        Err(error) => match error.api().filter(|status| status.code == 404) {
+            Some(status) if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
+                Ok(None)
+            }
+            Some(_) => Err(Missing::Kind),
+            None => Err(Missing::Unread(error)),
+        },
+    }
+}
+
+async fn gateway(context: &Context, namespace: &str, name: &str) -> GatewayView {
+    let kind = GroupVersionKind::gvk(GATEWAY_GROUP, "v1", "Gateway");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "gateways");
+    match get(context, &resource, namespace, name).await {
+        Ok(Some(gateway)) => GatewayView::Found(addresses(&gateway)),
+        Ok(None) => GatewayView::Missing(format!("the Gateway {namespace}/{name} does not exist")),
+        Err(Missing::Kind) => GatewayView::Missing("the cluster has no Gateway API".to_owned()),
+        Err(Missing::Unread(error)) => {
+            tracing::warn!(namespace, name, %error, "a Gateway could not be read");
+            GatewayView::Missing(format!("the Gateway {namespace}/{name} could not be read: {error}"))
+        }
+    }
+}
+
+fn addresses(gateway: &DynamicObject) -> Vec<String> {
+    let found = gateway.data.pointer("/status/addresses").and_then(Value::as_array);
+    let values = found.into_iter().flatten().filter_map(|address| address.get("value")?.as_str());
+    values.map(str::to_owned).collect()
+}
+
+async fn front_door(context: &Context, observed: &Observed, essentials: &Essentials) -> FrontDoor {
+    let engine = identity(observed.engine.as_ref());
+    let generation = observed.engine.metadata.generation;
+    if let Some(held) = context.front_doors.held(&engine, generation, observed.now) {
+        return held;
+    }
+    let is_public = observed.writer().pod.as_ref().is_some_and(|pod| pod.is_public && pod.ready);
+    let Some(host) = essentials.public_hosts.first().filter(|_| is_public) else {
+        return FrontDoor::NotAsked;
+    };
+    let Some((address, is_engine)) = place(observed, essentials) else {
+        return FrontDoor::NoAddress(pending(essentials));
+    };
+    let certificate = observed.tls.as_ref().and_then(|view| view.certificate.present());
+    let authorities = certificate.map(|found| found.bundle.as_str()).filter(|_| is_engine);
+    let found = ask(&Door { address: &address, host, authorities }).await;
+    context.front_doors.keep(&engine, &found, generation, observed.now);
+    found
+}
+
+/// The address of the front door, and whether the engine itself answers there.
+fn place(observed: &Observed, essentials: &Essentials) -> Option<(String, bool)> {
+    let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
+    if essentials.gateway.is_some() {
+        let GatewayView::Found(addresses) = &observed.gateway else { return None };
+        return Some((addresses.first()?.clone(), false));
+    }
+    let found = |key: &ChildKey| observed.children.get(key).and_then(|object| address(object));
+    let ingress = CHILDREN.ingress.key(name);
+    match observed.children.contains_key(&ingress) {
+        true => Some((found(&ingress)?, false)),
+        false => Some((found(&CHILDREN.public_service.key(name))?, true)),
+    }
+}
+
+fn pending(essentials: &Essentials) -> String {
+    let who = match essentials.gateway {
+        Some(_) => "the Gateway has no address in its status yet: its controller writes it",
+        None => {
+            "the Ingress or the Service has no address in its status yet: the controller of its class writes it"
+        }
+    };
+    who.to_owned()
+}
