@@ -10,11 +10,13 @@ pub mod deploy;
 pub mod faults;
 pub mod figures;
 pub mod images;
+pub mod ingress_controller;
 mod lock;
 pub mod memories;
 pub mod model_server;
 mod packages;
 pub mod paths;
+pub mod secure_demo;
 pub mod steps;
 #[cfg(test)]
 mod tidy;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::steps::Steps;
-use e2e::{cluster, demo, faults, figures, images, tools};
+use e2e::{cluster, demo, faults, figures, images, secure_demo, tools};
 
 /// The local cluster, its tools and its images; fault campaigns; measurements.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ enum What {
     Images,
     /// Demonstrate the main use case: cluster, operator, an engine, memories that survive a kill
     Demo,
+    /// Demonstrate an engine in production: TLS, keys, an ingress controller, a rotation and a withdrawal
+    DemoSecure,
     /// Inject faults into an engine, and verify its log against what its clients were promised
     Faults {
         #[command(subcommand)]
@@ -96,6 +98,7 @@ fn run(what: What) -> Result<ExitCode> {
             What::Images => images::build_all(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Faults { what } => faults::run(what, &steps).await,
             What::Demo => demo::run(&steps).await.map(|()| ExitCode::SUCCESS),
+            What::DemoSecure => secure_demo::run(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Bench { what: Bench::Deploy { rounds } } => {
                 figures::run(rounds.into(), &steps).await.map(|()| ExitCode::SUCCESS)
             }

@@ -73,6 +73,9 @@ const MODULES: [Module; 7] = [
     module("helm", "tool", &["helm"], 235),
 ];
 
+/// Modules that only some tests and demos need: they are built when they are asked for.
+const OTHERS: [Module; 1] = [module("contour", "tool", &["contour"], 240)];
+
 /// Programs that are also needed on an existing cluster.
 const CLIENTS: [&str; 2] = ["helm", "kubectl"];
 
@@ -93,11 +96,25 @@ const fn module(
 /// # Errors
 /// There is no Go, a module does not build, or another builder holds the lock for an hour.
 pub async fn ensure(steps: &Steps) -> Result<()> {
-    if missing()?.is_empty() {
+    ensure_all(&MODULES, steps).await
+}
+
+/// Builds a module that is not one of the cluster's, unless it is built.
+///
+/// # Errors
+/// As [`ensure`], or there is no module of this name.
+pub async fn ensure_module(name: &str, steps: &Steps) -> Result<()> {
+    let module = OTHERS.iter().find(|module| module.name == name);
+    let module = module.with_context(|| format!("{name} is none of the modules"))?;
+    ensure_all(std::slice::from_ref(module), steps).await
+}
+
+async fn ensure_all(modules: &'static [Module], steps: &Steps) -> Result<()> {
+    if missing(modules)?.is_empty() {
         return Ok(());
     }
     let _lock = Lock::acquire(&tools_dir().join("lock"), BUILD_LIMIT, "another build of the tools").await?;
-    let missing = missing()?; // again: the other builder may have made them
+    let missing = missing(modules)?; // again: the other builder may have made them
     let mut durations = Durations::read();
     let estimate: u64 = missing.iter().map(|(module, _)| durations.estimate_s(module)).sum();
     if !missing.is_empty() {
@@ -119,7 +136,7 @@ pub async fn ensure(steps: &Steps) -> Result<()> {
 /// # Errors
 /// No module contains the program, or it is not built yet.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let module = MODULES.iter().find(|module| module.programs.contains(&name));
+    let module = all().find(|module| module.programs.contains(&name));
     let module = module.with_context(|| format!("{name} is none of the tools"))?;
     let built = module_dir(module)?.join("bin").join(name);
     if built.exists() {
@@ -135,8 +152,12 @@ fn installed(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-fn missing() -> Result<Vec<(&'static Module, PathBuf)>> {
-    let all = MODULES.iter().map(|module| Ok((module, module_dir(module)?)));
+fn all() -> impl Iterator<Item = &'static Module> {
+    MODULES.iter().chain(&OTHERS)
+}
+
+fn missing(modules: &'static [Module]) -> Result<Vec<(&'static Module, PathBuf)>> {
+    let all = modules.iter().map(|module| Ok((module, module_dir(module)?)));
     all.filter(|entry| entry.as_ref().map_or(true, |(_, dir)| !dir.exists())).collect()
 }
 
@@ -294,7 +315,7 @@ mod tests {
 
     #[test]
     fn every_module_of_the_checkout_is_pinned_and_keyed() {
-        for module in &MODULES {
+        for module in all() {
             assert!(source_dir(module).join("go.sum").exists(), "{} has no go.sum", module.name);
             assert_eq!(key(module, &source_dir(module)).unwrap().len(), 12);
         }

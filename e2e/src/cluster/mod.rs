@@ -38,7 +38,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt as _};
 
 pub use given::{is_local, kubeconfig_path};
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Layout, NODE_IP};
 
 use crate::images::archive::built;
 use crate::lock::Lock;

@@ -4,6 +4,7 @@
 mod admission;
 mod alone;
 mod audit;
+mod exposure;
 mod figures;
 mod images;
 mod input;

@@ -18,7 +18,7 @@ use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 const ROTATION_LIMIT: Duration = Duration::from_secs(480);
 
 /// Allows the operator to use Secrets in the namespace.
-async fn allow(world: &World) -> Result<()> {
+pub(crate) async fn allow(world: &World) -> Result<()> {
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",

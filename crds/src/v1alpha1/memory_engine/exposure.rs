@@ -21,9 +21,13 @@ pub struct Exposure {
     pub network_policy: NetworkPolicyMode,
 
     /// Pods of other namespaces that may reach the memory API, in addition to the pods in the namespace of the engine:
-    /// for example those of an ingress controller. Only for `networkPolicy: Managed`. At most 16. Defaults to none.
+    /// for example those of an ingress controller. Only for `networkPolicy: Managed`. At most 16, one for each
+    /// namespace. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = PEERS_MAX))]
+    #[schemars(
+        length(max = PEERS_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"])
+    )]
     pub allow_from: Vec<Peer>,
 
     /// How clients outside of the cluster reach the memory API. The objects for it exist only while the engine is safe

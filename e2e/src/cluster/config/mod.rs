@@ -21,9 +21,10 @@ use pretty::pretty;
 /// A file cannot be written.
 pub(crate) fn write(layout: &Layout, port: u16) -> Result<()> {
     for client in CLIENTS {
-        let inside = format!("https://{}", Layout::api_address());
-        put(&layout.at(&format!("config/{client}.kubeconfig")), &kubeconfig(layout, client, &inside))?;
+        put(&layout.at(&format!("config/{client}.kubeconfig")), &kubeconfig(layout, client, &inside()))?;
     }
+    // For controllers that run as processes of the node.
+    put(&layout.at("config/admin.kubeconfig"), &kubeconfig(layout, "admin", &inside()))?;
     put(&layout.kubeconfig(), &kubeconfig(layout, "admin", &format!("https://127.0.0.1:{port}")))?;
     put(&layout.at("config/audit-policy.yaml"), &control_plane::audit_policy())?;
     put(&layout.at("config/scheduler.yaml"), &control_plane::scheduler(layout))?;
@@ -33,6 +34,11 @@ pub(crate) fn write(layout: &Layout, port: u16) -> Result<()> {
     put(&layout.at("config/cni/10-node.conflist"), &network::cni(layout))?;
     put(&layout.at("config/Corefile"), &network::corefile(layout))?;
     put(&layout.at("config/resolv.conf"), &network::resolv_conf())
+}
+
+/// The API server's address in the node's network.
+fn inside() -> String {
+    format!("https://{}", Layout::api_address())
 }
 
 fn kubeconfig(layout: &Layout, client: &str, server: &str) -> String {

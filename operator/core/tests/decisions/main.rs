@@ -5,6 +5,7 @@ mod admission;
 mod anchors;
 mod configuration_in_force;
 mod configurations;
+mod exposure;
 mod external_services;
 mod generations;
 mod history;

@@ -1,0 +1,132 @@
+//! Exposure in plans and in the status: what is created, when the pod gets its label, and which check is named.
+
+use crds::{MemoryEngine, OnViolation, PublicExposure, PublicGateway, PublicIngress, PublicLoadBalancer};
+use operator_core::{
+    anchor::expected::expected_history,
+    exposure::{FrontDoor, GatewayView},
+    names::{ChildKind, backend_tls_policy, http_route},
+    observed::Observed,
+    plan::{Plan, Step, Write, plan},
+    publication::plan_exposure,
+};
+
+use crate::world::{carry_out, settled, valid};
+
+/// A settled engine with this exposure, all of whose checks but those of the spec hold.
+fn world(public: PublicExposure) -> Observed {
+    let mut observed = settled();
+    edit(&mut observed, |engine| engine.spec.exposure.public = Some(public.clone()));
+    observed
+}
+
+fn edit(observed: &mut Observed, change: impl Fn(&mut MemoryEngine)) {
+    let mut engine = (*observed.engine).clone();
+    change(&mut engine);
+    observed.engine = engine.into();
+}
+
+fn planned(observed: &Observed) -> Plan {
+    let (valid, expected) = (valid(observed), expected_history(observed));
+    let mut planned = plan(observed, &valid, &expected);
+    plan_exposure(observed, &expected, &valid, &mut planned);
+    planned
+}
+
+fn load_balancer() -> PublicExposure {
+    PublicExposure {
+        hosts: vec!["memory.example.org".into()],
+        load_balancer: Some(PublicLoadBalancer::default()),
+        ..PublicExposure::default()
+    }
+}
+
+/// The objects for clients outside of the cluster that a plan writes.
+fn outside(plan: &Plan) -> Vec<(String, &'static str)> {
+    let public = |write: &&Write| {
+        matches!(write.key().kind, ChildKind::Ingress | ChildKind::HttpRoute | ChildKind::BackendTlsPolicy)
+            || write.key().name.ends_with("-public")
+    };
+    plan.writes().filter(public).map(|write| (write.key().to_string(), write.verb())).collect()
+}
+
+fn publishes(plan: &Plan) -> Vec<bool> {
+    let steps = plan.steps.iter().enumerate();
+    let found = steps.filter_map(|(place, step)| match step {
+        Step::Publish(publish) => {
+            let first = !publish.is_public;
+            assert_eq!(place == 0, first, "a withdrawal is the first step, a publication is not");
+            Some(publish.is_public)
+        }
+        Step::Write(_) | Step::Call(_) | Step::Issue(_) | Step::Deliver(_) => None,
+    });
+    found.collect()
+}
+
+/// The objects of an exposure that exists: each one as its plan would have written it.
+fn exist(observed: &mut Observed, public: &PublicExposure) {
+    use operator_core::{build, children::CHILDREN};
+    let valid = valid(observed);
+    for (key, object) in CHILDREN.exposed(&valid) {
+        if let Some(object) = object {
+            let create = Write::Create { key, object };
+            let plan = Plan { steps: vec![Step::Write(create)], ..Plan::default() };
+            carry_out(observed, &plan, 1);
+        }
+    }
+    if public.gateway.is_some() {
+        for (key, object) in [
+            (http_route("notes"), build::http_route(&valid)),
+            (backend_tls_policy("notes"), build::backend_tls_policy(&valid)),
+        ] {
+            let create = Write::Create { key, object: object.expect("a gateway is wanted") };
+            carry_out(observed, &Plan { steps: vec![Step::Write(create)], ..Plan::default() }, 1);
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_is_not_in_production_is_not_exposed() {
+    let plan = planned(&world(load_balancer()));
+    assert_eq!((outside(&plan), publishes(&plan)), (vec![], vec![]));
+}
+
+/// Whatever existed is removed, and the pod loses its label before anything else is done.
+#[test]
+fn a_violation_withdraws_everything() {
+    let ingress = PublicExposure {
+        load_balancer: None,
+        ingress: Some(PublicIngress { tls_secret_name: "host".into(), ..PublicIngress::default() }),
+        ..load_balancer()
+    };
+    let gateway = PublicExposure { load_balancer: None, gateway: Some(PublicGateway::default()), ..load_balancer() };
+    for (public, objects) in [(load_balancer(), 1), (ingress, 2), (gateway, 3)] {
+        let mut observed = world(public.clone());
+        observed.gateway = GatewayView::Found(vec![]);
+        exist(&mut observed, &public);
+        observed.front_door = FrontDoor::Answers;
+        observed.writer_mut().pod.as_mut().expect("a pod").is_public = true;
+        let plan = planned(&observed);
+        assert_eq!(publishes(&plan), [false]);
+        assert!(outside(&plan).iter().all(|(_, verb)| *verb == "delete"), "{plan:?}");
+        assert_eq!(outside(&plan).len(), objects, "{plan:?}");
+    }
+}
+
+/// With Warn, an exposure that was proven once stays.
+#[test]
+fn a_violation_is_only_said_if_the_spec_wants_that() {
+    let public = PublicExposure { on_violation: OnViolation::Warn, ..load_balancer() };
+    let mut observed = world(public.clone());
+    assert_eq!(outside(&planned(&observed)), [], "a first exposure is always proven");
+    exist(&mut observed, &public);
+    observed.writer_mut().pod.as_mut().expect("a pod").is_public = true;
+    assert_eq!((outside(&planned(&observed)), publishes(&planned(&observed))), (vec![], vec![]));
+}
+
+/// Somebody who labels the pod of an engine that is not exposed gains nothing.
+#[test]
+fn a_label_of_somebody_else_is_removed() {
+    let mut observed = settled();
+    observed.writer_mut().pod.as_mut().expect("a pod").is_public = true;
+    assert_eq!(publishes(&planned(&observed)), [false]);
+}
