@@ -16,12 +16,15 @@ use engine_core::configuration::{self, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use engine_core::digest::Hash;
 use serde_json::{Value, json};
 
+pub use access_fault::AccessFault;
 pub use essentials::Essentials;
 pub use fault::Fault;
 
 use crate::settings::Settings;
 use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};
 
+mod access;
+mod access_fault;
 mod essentials;
 mod external_service;
 mod fault;
@@ -101,6 +104,8 @@ pub struct Valid {
     pub limits: Option<Limits>,
     /// When the engine turns its reads off.
     pub guard: Option<Guard>,
+    /// Who may use the memory API; `None` for every client.
+    pub access: Option<crds::Access>,
     /// TLS of the ports; `None` for no TLS.
     pub tls: Option<crds::Tls>,
     /// Namespace of the operator.
@@ -174,6 +179,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         mcp: spec.mcp.clone(),
         limits: spec.limits.clone(),
         guard: spec.guard.clone(),
+        access: spec.access.clone(),
         tls: spec.tls.clone(),
         operator_namespace: settings.operator_namespace.clone(),
     })
@@ -240,6 +246,9 @@ fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     }
     if let Some(guard) = &spec.guard {
         guard::check_guard(guard, faults);
+    }
+    if let Some(access) = &spec.access {
+        access::check_access(access, faults);
     }
     let tracing = spec.monitoring.as_ref().and_then(|monitoring| monitoring.tracing.as_ref());
     if tracing.is_some_and(|tracing| configuration::Address::of(&tracing.endpoint).is_none()) {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::access;
 use crate::rules::{self, Reserved, Rule};
 
 /// Labels that the operator sets, or that Kubernetes itself sets on the pods of a StatefulSet.
@@ -252,6 +253,7 @@ const RULES: [Rule; 36] = [
 /// Adds every rule to the schema.
 pub(super) fn add(schema: &mut Value) {
     rules::add(schema, &RULES);
+    rules::add(schema, &access::RULES);
     rules::reserve(schema, &RESERVED);
     rules::add_to_maps_and_selectors(&mut schema["properties"]["spec"]);
 }

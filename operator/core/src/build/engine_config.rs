@@ -4,15 +4,17 @@
 
 use crds::PolicyException;
 use engine_core::{
+    access::Scope,
     configuration::{
-        Configuration, Embedding, Exception, Guard, Identifiers, Identity, Integrity, Limits, LogLevel,
-        Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving, Shutdown, Tls,
-        Tracing,
+        Access, AccessKey, Configuration, Embedding, Exception, Guard, Identifiers, Identity, Integrity,
+        Limits, LogLevel, Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText, Saving,
+        Shutdown, Tls, Tracing,
     },
     digest::Hash,
 };
 
 use super::TLS_PATH;
+use super::access::{admin_token_path, key_paths};
 use super::external_service::{embedding_key_path, embedding_service, rerank_key_path};
 use crate::validate::Valid;
 
@@ -47,6 +49,7 @@ fn configuration(valid: &Valid) -> Configuration {
         mcp: valid.mcp.as_ref().map(mcp).unwrap_or_default(),
         limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
         guard: valid.guard.as_ref().map(guard).unwrap_or_default(),
+        access: valid.access.as_ref().map(access).unwrap_or_default(),
         tls: valid.tls.as_ref().map(|_| tls()).unwrap_or_default(),
         tracing: valid.tracing.as_ref().map(tracing).unwrap_or_default(),
         ..Configuration::default()
@@ -192,6 +195,37 @@ fn mcp(mcp: &crds::Mcp) -> Mcp {
         allowed_hosts: listed(allowed_hosts),
         server_memory_tools: server_memory_tools.then_some(true),
         server_memory_project,
+    }
+}
+
+/// The keys themselves are not in the configuration: it names their files.
+fn access(access: &crds::Access) -> Access {
+    let crds::Access { anonymous, keys, admin_token_secret_ref, rate_limit, max_age_days: _ } =
+        access.clone();
+    let rate = rate_limit.unwrap_or_default();
+    Access {
+        anonymous: anonymous.map(|anonymous| anonymous == crds::Anonymous::Allowed),
+        keys: listed(keys.into_iter().map(access_key).collect()),
+        admin_token_file: admin_token_secret_ref.map(|_| admin_token_path()),
+        requests_per_second: checked(rate.requests_per_second),
+        burst: checked(rate.burst),
+        ..Access::default()
+    }
+}
+
+fn access_key(key: crds::AccessKey) -> AccessKey {
+    let crds::AccessKey { name, secret_ref: _, scopes, projects, expires } = key;
+    let scope = |scope| match scope {
+        crds::AccessScope::Read => Scope::Read,
+        crds::AccessScope::Write => Scope::Write,
+        crds::AccessScope::Admin => Scope::Admin,
+    };
+    AccessKey {
+        files: key_paths(&name),
+        name,
+        scopes: scopes.into_iter().map(scope).collect(),
+        projects,
+        expires,
     }
 }
 
