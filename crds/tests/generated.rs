@@ -70,7 +70,8 @@ fn walk(path: &str, schema: &serde_json::Value, faults: &mut Vec<String>) {
         faults.push(format!("{path}: no bound"));
     }
     if let Some(items) = schema.get("items") {
-        if items.get("type").is_some_and(|kind| kind == "string") && items.get("maxLength").is_none() {
+        let is_bounded = items.get("maxLength").is_some() || items.get("enum").is_some();
+        if items.get("type").is_some_and(|kind| kind == "string") && !is_bounded {
             faults.push(format!("{path}[]: no bound"));
         }
         for (name, child) in items.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {

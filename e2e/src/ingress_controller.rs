@@ -62,34 +62,44 @@ impl IngressController {
         .await
         .context("the configuration of Envoy")?;
         let kubeconfig = layout.at("config/admin.kubeconfig");
-        let contour = spawn(&layout, "contour", &contour, &[
-            "serve",
-            "--insecure",
-            "--xds-address=127.0.0.1",
-            &format!("--xds-port={CONFIGURATION_PORT}"),
-            "--http-address=127.0.0.1",
-            "--http-port=8100",
-            "--health-address=127.0.0.1",
-            "--health-port=8102",
-            "--disable-leader-election",
-            &format!("--kubeconfig={}", kubeconfig.display()),
-            "--envoy-service-http-address=0.0.0.0",
-            "--envoy-service-http-port=80",
-            "--envoy-service-https-address=0.0.0.0",
-            "--envoy-service-https-port=443",
-            &format!("--ingress-status-address={ADDRESS}"),
-            &format!("--ingress-class-name={CLASS}"),
-        ])?;
-        let envoy = spawn(&layout, "envoy", &envoy, &[
-            "-c",
-            &bootstrap.display().to_string(),
-            "--concurrency",
-            "1",
-            "--service-cluster",
+        let contour = spawn(
+            &layout,
             "contour",
-            "--service-node",
-            "node",
-        ])?;
+            &contour,
+            &[
+                "serve",
+                "--insecure",
+                "--xds-address=127.0.0.1",
+                &format!("--xds-port={CONFIGURATION_PORT}"),
+                "--http-address=127.0.0.1",
+                "--http-port=8100",
+                "--health-address=127.0.0.1",
+                "--health-port=8102",
+                "--disable-leader-election",
+                &format!("--kubeconfig={}", kubeconfig.display()),
+                "--envoy-service-http-address=0.0.0.0",
+                "--envoy-service-http-port=80",
+                "--envoy-service-https-address=0.0.0.0",
+                "--envoy-service-https-port=443",
+                &format!("--ingress-status-address={ADDRESS}"),
+                &format!("--ingress-class-name={CLASS}"),
+            ],
+        )?;
+        let envoy = spawn(
+            &layout,
+            "envoy",
+            &envoy,
+            &[
+                "-c",
+                &bootstrap.display().to_string(),
+                "--concurrency",
+                "1",
+                "--service-cluster",
+                "contour",
+                "--service-node",
+                "node",
+            ],
+        )?;
         Ok(Self { _contour: contour, _envoy: envoy, _files: files })
     }
 }
@@ -109,9 +119,8 @@ fn spawn(layout: &Layout, name: &str, program: &Path, arguments: &[&str]) -> Res
 /// Envoy is installed as a Python package, whose folder has the program.
 fn envoy() -> Result<PathBuf> {
     let libraries = paths::cache_dir().join("envoy-venv/lib");
-    let versions = std::fs::read_dir(&libraries).with_context(|| {
-        format!("{} is missing: run .ci/setup demo-secure", libraries.display())
-    })?;
+    let versions = std::fs::read_dir(&libraries)
+        .with_context(|| format!("{} is missing: run .ci/setup demo-secure", libraries.display()))?;
     let programs = versions.filter_map(|version| {
         Some(version.ok()?.path().join("site-packages/envoy/_bin/envoy")).filter(|path| path.is_file())
     });

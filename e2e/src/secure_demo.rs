@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use crds::{MemoryEngine, TlsRotation};
-use engine_core::access::{ApiKey, KEY_RANDOM_BYTES};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -88,7 +87,10 @@ pub async fn show(cluster: &Cluster, namespace: &str, steps: &Steps) -> Result<M
     demo.until_answer("200", READY_LIMIT).await?;
     let exposed = started.elapsed();
     demo.exposed("True").await?;
-    steps.say(&format!("     an agent with its key is served {:.1} s after it was applied", exposed.as_secs_f64()));
+    steps.say(&format!(
+        "     an agent with its key is served {:.1} s after it was applied",
+        exposed.as_secs_f64()
+    ));
     steps.say("5/7  an agent with a key, and one without");
     demo.talk(steps).await?;
     steps.say("6/7  the authority and the certificate of the engine are rotated while the agent talks");
@@ -134,7 +136,11 @@ impl<'a> Demo<'a> {
         let secrets: Api<Secret> = Api::namespaced(client, namespace);
         for (name, kind, data) in [
             ("agent-key", "Opaque", json!({"token": key})),
-            (CERTIFICATE, "kubernetes.io/tls", json!({"tls.crt": certificate, "tls.key": pair.serialize_pem()})),
+            (
+                CERTIFICATE,
+                "kubernetes.io/tls",
+                json!({"tls.crt": certificate, "tls.key": pair.serialize_pem()}),
+            ),
         ] {
             let secret = json!({
                 "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "stringData": data,
@@ -190,7 +196,12 @@ impl<'a> Demo<'a> {
         command.args(["curl", "--silent", "--show-error", "--max-time", "5", "--cacert"]);
         command.arg(self.files.path().join("ca.crt"));
         command.args(["--resolve", &format!("{HOST}:443:{ADDRESS}"), "--write-out", "\n%{http_code}"]);
-        command.args(["-H", "content-type: application/json", "-H", "accept: application/json, text/event-stream"]);
+        command.args([
+            "-H",
+            "content-type: application/json",
+            "-H",
+            "accept: application/json, text/event-stream",
+        ]);
         command.args(["-H", "mcp-protocol-version: 2025-11-25"]);
         if let Some(key) = key {
             command.arg("--config").arg(self.header(key)?);
@@ -260,7 +271,8 @@ impl<'a> Demo<'a> {
             Some((status.serial.clone(), status.rotation))
         };
         let before = serial(&self.engines.get(ENGINE).await?).context("a certificate")?.0;
-        let moment = json!({"metadata": {"annotations": {"memoryengine.io/rotate-authority": Timestamp::now()}}});
+        let moment =
+            json!({"metadata": {"annotations": {"memoryengine.io/rotate-authority": Timestamp::now()}}});
         self.annotate(&moment).await?;
         let (started, mut requests) = (Instant::now(), 0);
         loop {
@@ -307,7 +319,7 @@ impl<'a> Demo<'a> {
 /// # Errors
 /// The system has no random numbers.
 pub fn new_key() -> Result<String> {
-    let mut random = [0; KEY_RANDOM_BYTES];
+    let mut random = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
-    Ok(ApiKey::of_random(&random).secret_text().to_owned())
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }

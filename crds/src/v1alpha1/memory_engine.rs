@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod access;
 mod embedding;
 mod exposure;
 mod external_service;
@@ -26,6 +27,10 @@ mod status;
 mod tls;
 mod writer;
 
+pub use access::{
+    ACCESS_KEYS_MAX, ACCESS_PROJECTS_MAX, Access, AccessKey, AccessRateLimit, AccessScope, AccessSecret,
+    Anonymous,
+};
 pub use embedding::{Embedding, EmbeddingProvider, EmbeddingService};
 pub use exposure::{
     DeploymentMode, Exposure, GatewayReference, NetworkPolicyMode, OnViolation, PEERS_MAX, PUBLIC_HOSTS_MAX,
@@ -198,6 +203,10 @@ pub struct MemoryEngineSpec {
     /// Limits for each client address on the memory API. Defaults to unlimited requests over at most 128 connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+
+    /// Who may use the memory API. Defaults to every client that can reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 
     /// How the engine is observed. Defaults to metrics and logs, without traces.
     #[serde(default, skip_serializing_if = "Option::is_none")]

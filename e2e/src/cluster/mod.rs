@@ -173,7 +173,7 @@ pub struct NodeNetwork {
 /// The cluster's name is not valid.
 pub fn node_network() -> Result<NodeNetwork> {
     let namespace = Layout::from_env()?.network_namespace();
-    Ok(NodeNetwork { namespace, address: layout::NODE_IP })
+    Ok(NodeNetwork { namespace, address: NODE_IP })
 }
 
 /// Host process ids of a pod's container (all containers if `None`), so that a test can kill a process without

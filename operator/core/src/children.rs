@@ -227,7 +227,11 @@ impl Children {
     pub fn exposed(&self, valid: &Valid) -> Vec<(ChildKey, Option<Value>)> {
         let rows = self.rows();
         let exposed = rows.iter().filter_map(|child| match child.plan {
-            Planned::WhileExposed(build) => Some((child.key(&valid.name), build(valid))),
+            Planned::WhileExposed(build) => {
+                let mut object = build(valid);
+                object.iter_mut().for_each(stamp);
+                Some((child.key(&valid.name), object))
+            }
             Planned::PlannedSeparately | Planned::Always(_) | Planned::When(..) => None,
         });
         exposed.collect()

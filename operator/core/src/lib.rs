@@ -16,8 +16,8 @@
 //! * `anchor` verifies the log against its record outside of the volume;
 //! * `children` lists the objects of an engine, `build` builds them, `ownership` and `drift` compare them with
 //!   live objects;
-//! * `storage` decides about the volume, `tls` about certificates, `plan` about all steps, and `retry`, `backoff` about
-//!   repetitions and intervals;
+//! * `storage` decides about the volume, `tls` about certificates, `secrets` about the Secrets that a spec refers to,
+//!   `plan` about all steps, and `retry`, `backoff` about repetitions and intervals;
 //! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`
 //!   lists metrics.
 
@@ -44,6 +44,7 @@ pub mod refusal;
 pub mod report;
 pub mod retry;
 pub mod role;
+pub mod secrets;
 pub mod settings;
 pub mod status;
 pub mod storage;

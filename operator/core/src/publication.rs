@@ -50,14 +50,13 @@ fn wanted(observed: &Observed, valid: &Valid) -> Vec<(ChildKey, Option<Value>)> 
     let mut wanted = CHILDREN.exposed(valid);
     // Without the API or the gateway, a route cannot be created or leads nowhere.
     let has_gateway = matches!(observed.gateway, GatewayView::Found(_));
-    let route = http_route(valid).filter(|_| has_gateway);
-    let policy = backend_tls_policy(valid).filter(|_| has_gateway);
-    wanted.push((names::backend_tls_policy(&valid.name), policy));
-    wanted.push((names::http_route(&valid.name), route));
-    for (_, object) in &mut wanted {
-        if let Some(object) = object {
-            stamp(object);
-        }
+    for (key, object) in [
+        (names::backend_tls_policy(&valid.name), backend_tls_policy(valid)),
+        (names::http_route(&valid.name), http_route(valid)),
+    ] {
+        let mut object = object.filter(|_| has_gateway);
+        object.iter_mut().for_each(stamp);
+        wanted.push((key, object));
     }
     wanted
 }

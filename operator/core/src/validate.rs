@@ -16,12 +16,15 @@ use engine_core::configuration::{self, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use engine_core::digest::Hash;
 use serde_json::{Value, json};
 
+pub use access_fault::AccessFault;
 pub use essentials::Essentials;
 pub use fault::Fault;
 
 use crate::settings::Settings;
 use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};
 
+mod access;
+mod access_fault;
 mod essentials;
 mod exposure;
 mod external_service;
@@ -108,10 +111,24 @@ pub struct Valid {
     pub public: Option<crds::PublicExposure>,
     /// Pods of other namespaces that may reach the memory API.
     pub allow_from: Vec<crds::Peer>,
+    /// Who may use the memory API; `None` for every client.
+    pub access: Option<crds::Access>,
     /// TLS of the ports; `None` for no TLS.
     pub tls: Option<crds::Tls>,
     /// Namespace of the operator.
     pub operator_namespace: String,
+}
+
+impl Valid {
+    /// Whether requests without a key are served.
+    #[must_use]
+    pub fn is_anonymous_allowed(&self) -> bool {
+        let is_production = self.deployment_mode == crds::DeploymentMode::Production;
+        match self.access.as_ref().and_then(|access| access.anonymous) {
+            Some(anonymous) => anonymous == crds::Anonymous::Allowed,
+            None => !is_production,
+        }
+    }
 }
 
 /// Maximum length of an engine's name in characters.
@@ -185,6 +202,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         deployment_mode: spec.deployment_mode,
         public: spec.exposure.public.clone(),
         allow_from: spec.exposure.allow_from.clone(),
+        access: spec.access.clone(),
         tls: spec.tls.clone(),
         operator_namespace: settings.operator_namespace.clone(),
     })
@@ -251,6 +269,9 @@ fn check_sections(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     }
     if let Some(guard) = &spec.guard {
         guard::check_guard(guard, faults);
+    }
+    if let Some(access) = &spec.access {
+        access::check_access(access, faults);
     }
     let tracing = spec.monitoring.as_ref().and_then(|monitoring| monitoring.tracing.as_ref());
     if tracing.is_some_and(|tracing| configuration::Address::of(&tracing.endpoint).is_none()) {

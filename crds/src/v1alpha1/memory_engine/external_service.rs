@@ -3,17 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::patterns::{DNS_SUBDOMAIN, NAME_LENGTH_MAX};
+use crate::patterns::{DNS_SUBDOMAIN, NAME_LENGTH_MAX, SECRET_KEY};
 
 /// A URL of requests: a name or an address as its host, and only characters that a URL may have. A user name or a
 /// password is not accepted, because a resource must not contain secrets.
 pub(super) const URL: &str = r"^https?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?$";
 /// The name of a model: no control characters.
 pub(super) const MODEL: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
-/// Keys that Kubernetes accepts in a Secret.
-const SECRET_KEY: &str = r"^[-._a-zA-Z0-9]+$";
 
-/// A key of a Secret in the namespace of the engine. The pod mounts it as a file; the operator does not read it.
+/// A key of a Secret in the namespace of the engine. The pod mounts it as a file; the operator checks it where it has
+/// permission to read it: see `SecretsValid`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyReference {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::access;
 use crate::rules::{self, Reserved, Rule};
 
 /// Labels that the operator sets, or that Kubernetes itself sets on the pods of a StatefulSet.
@@ -52,7 +53,7 @@ const KEY_MUST_BE_ENCRYPTED: &str = "url must be https:// where keySecretRef is 
 
 /// Names are short because a StatefulSet appends a hash to them in a label of at most 63 characters. They begin with a
 /// letter because Services have the same name.
-const RULES: [Rule; 39] = [
+const RULES: [Rule; 41] = [
     Rule {
         object: ROOT,
         expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -210,6 +211,18 @@ const RULES: [Rule; 39] = [
         expression: "!has(self.spec.deploymentMode) || self.spec.deploymentMode != 'Production' || has(self.spec.tls)",
         message: "deploymentMode: Production needs tls: add tls: {}",
     },
+    Rule {
+        object: ROOT,
+        expression: "!has(self.spec.deploymentMode) || self.spec.deploymentMode != 'Production' || \
+                     (has(self.spec.access) && has(self.spec.access.keys) && size(self.spec.access.keys) > 0)",
+        message: "deploymentMode: Production needs a key of a client: add it to access.keys",
+    },
+    Rule {
+        object: ROOT,
+        expression: "!has(self.spec.deploymentMode) || self.spec.deploymentMode != 'Production' || \
+                     !has(self.spec.access) || !has(self.spec.access.anonymous) || self.spec.access.anonymous != 'Allowed'",
+        message: "deploymentMode: Production does not allow access.anonymous: Allowed",
+    },
     // This rule is at the root: a rule on the status alone would not run for `status: null`, which would remove the
     // anchor.
     Rule {
@@ -274,6 +287,7 @@ const RULES: [Rule; 39] = [
 /// Adds every rule to the schema.
 pub(super) fn add(schema: &mut Value) {
     rules::add(schema, &RULES);
+    rules::add(schema, &access::RULES);
     rules::reserve(schema, &RESERVED);
     rules::add_to_maps_and_selectors(&mut schema["properties"]["spec"]);
 }

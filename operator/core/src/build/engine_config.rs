@@ -4,15 +4,17 @@
 
 use crds::PolicyException;
 use engine_core::{
+    access::Scope,
     configuration::{
-        Configuration, Deployment, DeploymentMode, Embedding, Exception, Guard, Identifiers, Identity,
-        Integrity, Limits, LogLevel, Logging, Mcp, Policy, Provider, Rerank, Retention, Rotation, SameText,
-        Saving, Shutdown, Tls, Tracing,
+        Access, AccessKey, Configuration, Deployment, DeploymentMode, Embedding, Exception, Guard,
+        Identifiers, Identity, Integrity, Limits, LogLevel, Logging, Mcp, Policy, Provider, Rerank,
+        Retention, Rotation, SameText, Saving, Shutdown, Tls, Tracing,
     },
     digest::Hash,
 };
 
 use super::TLS_PATH;
+use super::access::{admin_token_path, key_paths};
 use super::external_service::{embedding_key_path, embedding_service, rerank_key_path};
 use crate::validate::Valid;
 
@@ -48,6 +50,7 @@ fn configuration(valid: &Valid) -> Configuration {
         deployment: deployment(valid),
         limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
         guard: valid.guard.as_ref().map(guard).unwrap_or_default(),
+        access: access(valid),
         tls: valid.tls.as_ref().map(|_| tls()).unwrap_or_default(),
         tracing: valid.tracing.as_ref().map(tracing).unwrap_or_default(),
         ..Configuration::default()
@@ -204,6 +207,39 @@ fn mcp(valid: &Valid) -> Mcp {
         allowed_hosts: listed(allowed_hosts),
         server_memory_tools: server_memory_tools.then_some(true),
         server_memory_project,
+    }
+}
+
+/// The keys themselves are not in the configuration: it names their files.
+/// Whether requests without a key are allowed is omitted where it is the engine's default.
+fn access(valid: &Valid) -> Access {
+    let crds::Access { anonymous, keys, admin_token_secret_ref, rate_limit, max_age_days: _ } =
+        valid.access.clone().unwrap_or_default();
+    let rate = rate_limit.unwrap_or_default();
+    Access {
+        anonymous: (anonymous.is_some() || !valid.is_anonymous_allowed())
+            .then(|| valid.is_anonymous_allowed()),
+        keys: listed(keys.into_iter().map(access_key).collect()),
+        admin_token_file: admin_token_secret_ref.map(|_| admin_token_path()),
+        requests_per_second: checked(rate.requests_per_second),
+        burst: checked(rate.burst),
+        ..Access::default()
+    }
+}
+
+fn access_key(key: crds::AccessKey) -> AccessKey {
+    let crds::AccessKey { name, secret_ref: _, scopes, projects, expires } = key;
+    let scope = |scope| match scope {
+        crds::AccessScope::Read => Scope::Read,
+        crds::AccessScope::Write => Scope::Write,
+        crds::AccessScope::Admin => Scope::Admin,
+    };
+    AccessKey {
+        files: key_paths(&name),
+        name,
+        scopes: scopes.into_iter().map(scope).collect(),
+        projects,
+        expires,
     }
 }
 

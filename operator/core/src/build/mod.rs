@@ -1,6 +1,7 @@
 //! Builds the objects of one engine, with one function per object; [`crate::children`] lists the objects. Each object
 //! contains exactly the fields that server-side apply sends, and the operator owns no other field.
 
+mod access;
 mod anchor_config_map;
 mod authorities;
 mod claim;

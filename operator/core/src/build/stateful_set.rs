@@ -18,7 +18,7 @@ use k8s_openapi::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    TLS_PATH, engine_config,
+    TLS_PATH, access, engine_config,
     external_service::external_services,
     hex, owned,
     pod_settings::{affinity, security_context, toleration, topology_spread},
@@ -199,6 +199,7 @@ fn volume_mounts(valid: &Valid) -> Vec<VolumeMount> {
         mount("anchor", ANCHOR_PATH, Some(true)),
     ];
     mounts.extend(valid.tls.as_ref().map(|_| mount("tls", TLS_PATH, Some(true))));
+    mounts.extend(valid.access.as_ref().and_then(access::mount));
     mounts.extend(external_services(valid).iter().filter_map(|service| service.key_mount()));
     mounts
 }
@@ -243,6 +244,7 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
         }),
         ..Volume::default()
     }));
+    volumes.extend(valid.access.as_ref().and_then(access::volume));
     volumes.extend(external_services(valid).iter().filter_map(|service| service.key_volume()));
     volumes
 }

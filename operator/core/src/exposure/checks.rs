@@ -60,6 +60,10 @@ pub fn spec_findings(valid: &Valid) -> Vec<Finding> {
     if valid.deployment_mode != DeploymentMode::Production {
         violated(Check::Production, "spec.deploymentMode is Development: set it to Production");
     }
+    if valid.is_anonymous_allowed() {
+        let what = "requests without a key are served: declare spec.access.keys, and set spec.access.anonymous to Denied";
+        violated(Check::Access, what);
+    }
     if valid.tls.is_none() {
         violated(Check::Tls, "the ports are served without TLS: add spec.tls: {}");
     }

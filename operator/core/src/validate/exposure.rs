@@ -1,13 +1,27 @@
 //! Validates `spec.exposure` and `spec.deploymentMode`.
 
-use crds::{DeploymentMode, MemoryEngineSpec, NetworkPolicyMode, PUBLIC_HOSTS_MAX};
+use crds::{Anonymous, DeploymentMode, MemoryEngineSpec, NetworkPolicyMode, PUBLIC_HOSTS_MAX};
 use engine_core::configuration;
 
 use super::fault::Fault;
 
+/// What the engine demands in production. It does not start otherwise.
+fn check_production(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
+    let access = spec.access.clone().unwrap_or_default();
+    for (needed, is_there) in [
+        ("spec.tls", spec.tls.is_some()),
+        ("spec.access.keys", !access.keys.is_empty()),
+        ("spec.access.anonymous: Denied", access.anonymous != Some(Anonymous::Allowed)),
+    ] {
+        if !is_there {
+            faults.push(Fault::Needs { field: "spec.deploymentMode: Production", needed });
+        }
+    }
+}
+
 pub(super) fn check_exposure(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
-    if spec.deployment_mode == DeploymentMode::Production && spec.tls.is_none() {
-        faults.push(Fault::Needs { field: "spec.deploymentMode: Production", needed: "spec.tls" });
+    if spec.deployment_mode == DeploymentMode::Production {
+        check_production(spec, faults);
     }
     let exposure = &spec.exposure;
     if !exposure.allow_from.is_empty() && exposure.network_policy == NetworkPolicyMode::Disabled {

@@ -52,7 +52,7 @@ fn check(service: &Service<'_>, faults: &mut Vec<Fault>) {
     if !service.price.is_none_or(|price| (0.0..=PRICE_MAX).contains(&price)) {
         faults.push(Fault::Price(section));
     }
-    if !service.key.is_none_or(is_reference) {
+    if !service.key.is_none_or(|reference| is_reference(&reference.name, &reference.key)) {
         faults.push(Fault::KeyReference(section));
     }
 }
@@ -68,8 +68,7 @@ fn is_plain(url: &str, host: &str) -> bool {
 }
 
 /// Whether a Secret can have this name, and this key.
-fn is_reference(reference: &KeyReference) -> bool {
-    let KeyReference { name, key } = reference;
+pub(super) fn is_reference(name: &str, key: &str) -> bool {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
     let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty() && name.chars().all(is_name) && !key.is_empty() && key.chars().all(is_key)

@@ -5,6 +5,8 @@ use engine_core::configuration::ALLOWED_HOSTS_MAX;
 use engine_core::policy::PolicyFault;
 use engine_core::request::Refused;
 
+use super::access_fault::AccessFault;
+
 /// A fault in a spec; its message also says how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -122,6 +124,9 @@ pub enum Fault {
     /// The price in this section is out of range.
     #[error("{0}.costPerMillionTokens must be a number from 0 to 1000000")]
     Price(&'static str),
+    /// A fault in the section about access.
+    #[error("spec.access.{0}")]
+    Access(AccessFault),
     /// The reference to a key in this section is not valid.
     #[error("{0}.keySecretRef must have the name of a Secret and one of its keys")]
     KeyReference(&'static str),

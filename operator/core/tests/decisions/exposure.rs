@@ -13,7 +13,7 @@ use operator_core::{
 use crate::world::{carry_out, settled, valid};
 
 /// A settled engine with this exposure, all of whose checks but those of the spec hold.
-fn world(public: PublicExposure) -> Observed {
+fn world(public: &PublicExposure) -> Observed {
     let mut observed = settled();
     edit(&mut observed, |engine| engine.spec.exposure.public = Some(public.clone()));
     observed
@@ -86,7 +86,7 @@ fn exist(observed: &mut Observed, public: &PublicExposure) {
 
 #[test]
 fn an_engine_that_is_not_in_production_is_not_exposed() {
-    let plan = planned(&world(load_balancer()));
+    let plan = planned(&world(&load_balancer()));
     assert_eq!((outside(&plan), publishes(&plan)), (vec![], vec![]));
 }
 
@@ -98,9 +98,10 @@ fn a_violation_withdraws_everything() {
         ingress: Some(PublicIngress { tls_secret_name: "host".into(), ..PublicIngress::default() }),
         ..load_balancer()
     };
-    let gateway = PublicExposure { load_balancer: None, gateway: Some(PublicGateway::default()), ..load_balancer() };
+    let gateway =
+        PublicExposure { load_balancer: None, gateway: Some(PublicGateway::default()), ..load_balancer() };
     for (public, objects) in [(load_balancer(), 1), (ingress, 2), (gateway, 3)] {
-        let mut observed = world(public.clone());
+        let mut observed = world(&public);
         observed.gateway = GatewayView::Found(vec![]);
         exist(&mut observed, &public);
         observed.front_door = FrontDoor::Answers;
@@ -116,7 +117,7 @@ fn a_violation_withdraws_everything() {
 #[test]
 fn a_violation_is_only_said_if_the_spec_wants_that() {
     let public = PublicExposure { on_violation: OnViolation::Warn, ..load_balancer() };
-    let mut observed = world(public.clone());
+    let mut observed = world(&public);
     assert_eq!(outside(&planned(&observed)), [], "a first exposure is always proven");
     exist(&mut observed, &public);
     observed.writer_mut().pod.as_mut().expect("a pod").is_public = true;

@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod anchors;
+mod client_keys;
 mod configuration_in_force;
 mod configurations;
 mod exposure;

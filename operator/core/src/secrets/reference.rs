@@ -1,0 +1,93 @@
+//! Every reference of a spec to an entry of a Secret.
+
+use crds::{Access, Embedding, EmbeddingProvider, KeyReference, MemoryEngineSpec};
+
+/// The project that stands for every project.
+pub const EVERY_PROJECT: &str = "*";
+/// Suffix of the entry with the key that a rotation replaces. It stays valid until somebody removes it.
+pub const PREVIOUS: &str = ".previous";
+
+/// What a secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// The key of a client.
+    Client,
+    /// The key of a client that a rotation replaces. It may be missing.
+    PreviousClient,
+    /// The token of the administration port.
+    Administrator,
+    /// The key of a service outside of the engine, which that service has chosen.
+    Service,
+}
+
+/// A reference to an entry of a Secret in the namespace of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Where it is: a path below `spec`.
+    pub field: String,
+    /// Name of the Secret.
+    pub secret: String,
+    /// Entry in the Secret.
+    pub key: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Name of the client, if it is the key of one.
+    pub client: Option<String>,
+    /// When the spec says that it expires, RFC 3339.
+    pub expires: Option<String>,
+}
+
+impl Reference {
+    fn of(field: &str, reference: &KeyReference, purpose: Purpose) -> Self {
+        let KeyReference { name, key } = reference.clone();
+        Self { field: field.to_owned(), secret: name, key, purpose, client: None, expires: None }
+    }
+
+    /// Whether the engine itself accepts this secret, so that it must be hard to guess.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.purpose != Purpose::Service
+    }
+}
+
+/// The references of `spec.access`.
+#[must_use]
+pub fn entries(access: &Access) -> Vec<Reference> {
+    let keys = access.keys.iter().flat_map(|key| {
+        let field = format!("access.keys[{}].secretRef", key.name);
+        let current = Reference {
+            field: field.clone(),
+            secret: key.secret_ref.name.clone(),
+            key: key.secret_ref.key.clone(),
+            purpose: Purpose::Client,
+            client: Some(key.name.clone()),
+            expires: key.expires.clone(),
+        };
+        let previous = Reference {
+            field: field + PREVIOUS,
+            key: format!("{}{PREVIOUS}", key.secret_ref.key),
+            purpose: Purpose::PreviousClient,
+            ..current.clone()
+        };
+        [current, previous]
+    });
+    let token = access.admin_token_secret_ref.as_ref();
+    let token = token.map(|token| Reference::of("access.adminTokenSecretRef", token, Purpose::Administrator));
+    keys.chain(token).collect()
+}
+
+/// Every reference of a spec whose entry the engine reads, in the order of the status.
+#[must_use]
+pub fn references(spec: &MemoryEngineSpec) -> Vec<Reference> {
+    let mut found = spec.access.as_ref().map(entries).unwrap_or_default();
+    let service = |embedding: &Embedding| match embedding.provider {
+        EmbeddingProvider::Http => embedding.http.as_ref()?.key_secret_ref.clone(),
+        _ => None,
+    };
+    let embedding = spec.embedding.as_ref().and_then(service);
+    let rerank = spec.rerank.as_ref().and_then(|rerank| rerank.key_secret_ref.clone());
+    for (field, key) in [("embedding.http.keySecretRef", embedding), ("rerank.keySecretRef", rerank)] {
+        found.extend(key.map(|key| Reference::of(field, &key, Purpose::Service)));
+    }
+    found
+}
