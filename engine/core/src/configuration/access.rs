@@ -173,7 +173,6 @@ fn prepare(section: &mut Map<String, Value>, reader: &mut Reader) {
 }
 
 #[cfg(test)]
-#[expect(clippy::needless_pass_by_value, reason = "values are written where they are used")]
 mod tests {
     use serde_json::json;
 
