@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use crds::{MemoryEngine, TlsRotation};
+use engine_core::access::{ApiKey, KEY_RANDOM_BYTES};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -319,7 +320,7 @@ impl<'a> Demo<'a> {
 /// # Errors
 /// The system has no random numbers.
 pub fn new_key() -> Result<String> {
-    let mut random = [0; 32];
+    let mut random = [0; KEY_RANDOM_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(ApiKey::of_random(&random).secret_text().to_owned())
 }

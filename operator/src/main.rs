@@ -30,9 +30,10 @@ mod observe;
 mod options;
 mod refusals;
 mod tls;
+mod validate_command;
 mod write_status;
 
-use std::{sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
@@ -44,26 +45,34 @@ use tokio::{
 use crate::{
     leader::{Leader, Leadership},
     metrics::Metrics,
-    options::Options,
+    options::{Command, Options},
 };
 
 /// Maximum time in seconds to finish running reconciles and to release the Lease after a stop was requested.
 const STOP_SECONDS_MAX: u64 = 10;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    options.start_logging();
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    if let Some(Command::Validate(validate)) = &options.command {
+        return Ok(validate.run(&options.settings()).await);
+    }
+    options.start_logging();
+    run(&options).await.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs the operator until it is asked to stop.
+async fn run(options: &Options) -> anyhow::Result<()> {
     let config = kube::Config::infer().await.context("no cluster: run in a pod, or set KUBECONFIG")?;
     let metrics = Arc::new(Metrics::new());
-    let leader = Leader::start(&config, &options, metrics.clone())?;
+    let leader = Leader::start(&config, options, metrics.clone())?;
     let serving = tokio::spawn(http::serve(options.listen, metrics.clone()));
     let result = tokio::select! {
         ended = serving => bail!("the probe server ended: {:?}", ended),
-        result = lead(config, &options, metrics, leader.state()) => result,
+        result = lead(config, options, metrics, leader.state()) => result,
         () = asked_to_stop() => Ok(()),
     };
     leader.stop(Duration::from_secs(STOP_SECONDS_MAX)).await;

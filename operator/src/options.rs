@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use clap::Parser;
+use crate::validate_command::Validate;
+use clap::{Parser, Subcommand};
 use operator_core::settings::Settings;
 use service::{LogLines, log_panics};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
@@ -11,6 +12,9 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Namespace whose engines are managed; empty for the complete cluster.
     #[arg(long, env = "MEMORY_OPERATOR_WATCH_NAMESPACE", default_value = "")]
     pub(crate) watch_namespace: String,
@@ -44,6 +48,12 @@ pub(crate) struct Options {
     /// Namespace of this operator's pod. It contains the Lease. Engines accept the operator's connections only from it.
     #[arg(long, env = "POD_NAMESPACE", default_value = "memory-system")]
     pub(crate) pod_namespace: String,
+}
+
+/// What the program does instead of running the operator.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Validate(Validate),
 }
 
 impl Options {

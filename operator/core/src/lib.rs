@@ -30,6 +30,7 @@ pub mod children;
 pub mod conditions;
 pub mod drift;
 pub mod exposure;
+pub mod manifest;
 pub mod metrics;
 pub mod mode;
 pub mod mode_word;

@@ -40,6 +40,7 @@ pub(crate) fn engine() -> MemoryEngine {
 /// The context of a leading operator just after its start.
 pub(crate) fn context(client: Client) -> (Context, watch::Sender<Leadership>) {
     let options = Options {
+        command: None,
         watch_namespace: String::new(),
         engine_image: Some("registry.example/engine:1".into()),
         listen: ([127, 0, 0, 1], 0).into(),
