@@ -62,7 +62,7 @@ impl<'a> Credentials<'a> {
 
 /// Why nobody was recognised.
 #[derive(Debug, Clone, Copy)]
-enum Unrecognised {
+pub(super) enum Unrecognised {
     Nothing,
     Wrong(Unaccepted),
 }
@@ -211,7 +211,11 @@ impl AccessControl {
         Ok(Session::of(caller, Some(Arc::clone(self))))
     }
 
-    fn caller_of(&self, credentials: Credentials<'_>, now: Timestamp) -> Result<Arc<Caller>, Unrecognised> {
+    pub(super) fn caller_of(
+        &self,
+        credentials: Credentials<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Unrecognised> {
         let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
         let caller = match credentials {
             Credentials::None if in_force.configuration.anonymous() => {

@@ -13,6 +13,8 @@
 
 mod attempts;
 mod control;
+#[cfg(test)]
+mod control_test;
 mod files;
 mod limiter;
 mod rates;
