@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use engine_core::access::{ApiKey, KEY_RANDOM_BYTES, OPERATIONS, Scope};
+use engine_core::access::{ApiKey, KEY_RANDOM_BYTES, OPERATIONS, Scope, table};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -229,7 +229,8 @@ fn every_tool_needs_the_scope_of_the_table() {
     let saved = guarded.post("root", "/v1/memories", &json!({"content": "x"})).json();
     let arguments = json!({
         "query": "x", "id": saved["id"], "content": "y", "seq": 1, "anchor": "1", "useful": true, "ids": [saved["id"]],
-        "reason": "r", "as_of": "2026-01-01T00:00:00Z", "entities": [], "relations": [], "observations": [],
+        "reason": "r", "dry_run": false, "as_of": "2026-01-01T00:00:00Z", "entities": [], "relations": [],
+        "observations": [],
         "entityNames": [], "deletions": [], "names": [],
     });
     for row in OPERATIONS {
@@ -258,6 +259,22 @@ fn every_tool_needs_the_scope_of_the_table() {
             }
         }
     }
+}
+
+const BEGIN: &str = "<!-- operations: written by `make generate` from engine/core/src/access/table.rs -->\n";
+const END: &str = "<!-- end of operations -->\n";
+
+#[test]
+fn the_committed_table_of_scopes_is_that_of_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide/access.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (head, rest) = page.split_once(BEGIN).expect("the mark before the table");
+    let (_, tail) = rest.split_once(END).expect("the mark behind the table");
+    let wanted = format!("{head}{BEGIN}\n{}\n{END}{tail}", table());
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &wanted).unwrap();
+    }
+    assert!(fs::read_to_string(&path).unwrap() == wanted, "{} is stale: run `make generate`", path.display());
 }
 
 #[test]
@@ -312,7 +329,7 @@ fn attempts_and_requests_are_limited() {
 
 #[test]
 fn decisions_are_recorded_without_keys_and_texts() {
-    let guarded = Guarded::start("log: {level: error}\n");
+    let guarded = Guarded::start("");
     let text = "the kettle is blue";
     let ids = "x-request-id: seen-1\r\n";
     let save = |name: &str, project: &str| {

@@ -62,7 +62,8 @@ fn seed(guarded: &Guarded) -> Seeded {
     post(
         "/v1/documents",
         &json!({
-            "project": OTHER, "documents": [{"source": format!("{MARK}.md"), "content": format!("# {MARK}\n\nIt flies.")}],
+            "project": OTHER,
+            "documents": [{"source": format!("{MARK}.md"), "content": format!("# {MARK}\n\nIt flies.")}],
         }),
     );
     post("/v1/events", &json!({"events": [{"type": "note", "project": OTHER, "payload": {"text": MARK}}]}));
@@ -264,7 +265,8 @@ fn by_word(word: &str) -> Vec<Probe> {
 /// Probes that need everything.
 fn of_the_engine() -> Vec<Probe> {
     let plan = json!({"rules": {"max_age_days": 1}});
-    let apply = json!({"plan_hash": "0", "as_of": "2026-01-01T00:00:00Z", "applied_seq": 1, "rules": {"max_age_days": 1}});
+    let rules = json!({"max_age_days": 1});
+    let apply = json!({"plan_hash": "0", "as_of": "2026-01-01T00:00:00Z", "applied_seq": 1, "rules": rules});
     vec![
         probe("plan", "POST", "/v1/retention/plan".into(), plan),
         probe("apply", "POST", "/v1/retention/apply".into(), apply),
@@ -341,10 +343,6 @@ fn nothing_of_another_project_is_reached_or_revealed() {
                 !answer.body.contains("number") || !answer.body.contains(&format!("{MARK} number")),
                 "{context}"
             );
-            let is_write =
-                !matches!(real.kind, "entries" | "checkout" | "memory_checkout" | "memory_explain");
-            let found = answer.status < 300 && (answer.body.contains(&other) && is_write);
-            assert!(!found, "{context}: {answer:?}");
             kinds.insert((real.kind, real.path.starts_with("/mcp")));
             sent += 1;
         }
