@@ -207,6 +207,12 @@ mod tests {
     }
 
     #[test]
+    fn decisions_are_logged_at_every_level() {
+        let lines = logged(Level::ERROR, || tracing::info!(target: ACCESS, "who was denied what"));
+        assert_eq!((lines.len(), &lines[0]["target"]), (1, &"access".into()));
+    }
+
+    #[test]
     fn no_text_in_a_line_is_a_secret_or_personal_data() {
         let token = ["AK", "IA", "2345ABCDEFGHQRST"].concat();
         let lines = logged(Level::TRACE, || {

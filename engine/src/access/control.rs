@@ -15,10 +15,10 @@ use engine_log::storage::Storage;
 use engine_projection::ClientAddress;
 use jiff::Timestamp;
 
+use super::accounts::Accounts;
 use super::attempts::Attempts;
 use super::files;
-use super::rates::Rates;
-use super::records::{Outcome, Records};
+use super::records::Outcome;
 use super::session::Session;
 use super::stored::{STORED_KEYS_MAX, StoredKey, StoredKeys};
 use crate::engine::Engine;
@@ -62,7 +62,7 @@ impl<'a> Credentials<'a> {
 
 /// Why nobody was recognised.
 #[derive(Debug, Clone, Copy)]
-enum Unrecognised {
+pub(super) enum Unrecognised {
     Nothing,
     Wrong(Unaccepted),
 }
@@ -82,7 +82,6 @@ struct InForce {
     configuration: Access,
     ring: KeyRing,
     admin: AdminToken,
-    rates: Rates,
     attempts: Attempts,
     faults: Vec<String>,
 }
@@ -94,7 +93,7 @@ pub(crate) struct AccessControl {
     stored: Mutex<StoredKeys>,
     last_used: Mutex<BTreeMap<String, Timestamp>>,
     clock: Clock,
-    records: Records,
+    accounts: Arc<Accounts>,
 }
 
 impl AccessControl {
@@ -105,10 +104,10 @@ impl AccessControl {
         clock: Clock,
         metrics: &Metrics,
     ) -> AccessControl {
+        let rate = configuration.rate();
         let in_force = InForce {
             ring: KeyRing::default(),
             admin: AdminToken::None,
-            rates: Rates::new(configuration.rate()),
             attempts: Attempts::new(configuration.failed_attempts_per_minute()),
             faults: Vec::new(),
             configuration,
@@ -118,8 +117,9 @@ impl AccessControl {
             stored: Mutex::new(StoredKeys::open(storage)),
             last_used: Mutex::default(),
             clock,
-            records: Records::new(metrics.access.clone()),
+            accounts: Arc::new(Accounts::new(metrics)),
         };
+        control.accounts.set_rate(rate);
         control.read_again();
         control
     }
@@ -130,17 +130,11 @@ impl AccessControl {
         AccessControl::new(Access::default(), storage, Clock::System, &engine.metrics)
     }
 
-    pub(super) fn records(&self) -> &Records {
-        &self.records
-    }
-
     /// Applies a changed configuration.
     pub(crate) fn set(&self, configuration: &Access) {
         {
             let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
-            if in_force.rates.rate() != configuration.rate() {
-                in_force.rates = Rates::new(configuration.rate());
-            }
+            self.accounts.set_rate(configuration.rate());
             if in_force.attempts.per_minute() != configuration.failed_attempts_per_minute() {
                 in_force.attempts = Attempts::new(configuration.failed_attempts_per_minute());
             }
@@ -205,13 +199,17 @@ impl AccessControl {
     ///
     /// # Errors
     /// The request needs a key and has none, or has one that is not accepted.
-    pub(crate) fn recognise(self: &Arc<Self>, credentials: Credentials<'_>) -> Result<Session, Refusal> {
+    pub(crate) fn recognise(&self, credentials: Credentials<'_>) -> Result<Session, Refusal> {
         let found = self.caller_of(credentials, Timestamp::now());
         let caller = found.map_err(|why| self.unrecognised(credentials, why))?;
-        Ok(Session::of(caller, Some(Arc::clone(self))))
+        Ok(Session::of(caller, Some(Arc::clone(&self.accounts))))
     }
 
-    fn caller_of(&self, credentials: Credentials<'_>, now: Timestamp) -> Result<Arc<Caller>, Unrecognised> {
+    pub(super) fn caller_of(
+        &self,
+        credentials: Credentials<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Unrecognised> {
         let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
         let caller = match credentials {
             Credentials::None if in_force.configuration.anonymous() => {
@@ -241,7 +239,7 @@ impl AccessControl {
         let outcome = |reason| Outcome { caller: "", scope: None, project: "", reason };
         let Unrecognised::Wrong(why) = why else {
             // Clients that discover how to authorise begin with such a request, so it is no attempt.
-            self.records.count("no_credentials");
+            self.accounts.records.count("no_credentials");
             return Refusal::new(ErrorCode::Unauthenticated, "the request has no key")
                 .hint("send the header Authorization: Bearer and a key; docs/guide/access.md");
         };
@@ -254,13 +252,13 @@ impl AccessControl {
         drop(in_force);
         if let Err(seconds) = counted {
             // No line: the lines of the attempts before say enough, and an attacker must not fill the log.
-            self.records.count("too_many_attempts");
+            self.accounts.records.count("too_many_attempts");
             let rule = "too many requests with a key that is not accepted";
             return Refusal::new(ErrorCode::RateLimited, rule)
                 .hint("correct the key, and repeat it after Retry-After seconds")
                 .retry_after(seconds);
         }
-        self.records.denied(&outcome(why.label()));
+        self.accounts.records.denied(&outcome(why.label()));
         let hint = match why {
             Unaccepted::Miscopied => "the key was not copied completely or correctly: its checksum is wrong",
             Unaccepted::Foreign => "a key of an engine begins with mek_; send it as Authorization: Bearer",
@@ -286,21 +284,16 @@ impl AccessControl {
         }
         let reason = if token.is_some() { "unknown_key" } else { "no_credentials" };
         if let Err(seconds) = in_force.attempts.count(ClientAddress::current(), None) {
-            self.records.count("too_many_attempts");
+            self.accounts.records.count("too_many_attempts");
             return Err(Refusal::new(
                 ErrorCode::RateLimited,
                 "too many requests without the token of this port",
             )
             .retry_after(seconds));
         }
-        self.records.denied(&Outcome { caller: "", scope: None, project: "", reason });
+        self.accounts.records.denied(&Outcome { caller: "", scope: None, project: "", reason });
         Err(Refusal::new(ErrorCode::Unauthenticated, "the admin port demands a token, and this is not it")
             .hint("send the header Authorization: Bearer and the token of access.adminTokenFile"))
-    }
-
-    pub(super) fn take(&self, caller: &Caller, project: &str) -> Result<(), u32> {
-        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
-        in_force.rates.take(&caller.name, project)
     }
 
     /// Every key as it may be shown, by name.
@@ -356,8 +349,11 @@ impl AccessControl {
         let left: Vec<StoredKey> =
             stored.all().iter().filter(|key| key.name != request.name).cloned().collect();
         if left.len() == stored.all().len() {
-            return Err(Refusal::new(ErrorCode::NotFound, "the engine has made no key with this name")
-                .hint("a key in files is revoked where its files come from"));
+            return Err(Refusal::new(
+                ErrorCode::InvalidArgument,
+                "the engine has made no key with this name",
+            )
+            .hint("a key in files is revoked where its files come from"));
         }
         stored.set(left).map_err(|fault| not_stored(&fault))?;
         drop(stored);

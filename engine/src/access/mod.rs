@@ -5,14 +5,18 @@
 //! control      the keys in force, and who a request is from
 //! files        keys in files, which the configuration names
 //! stored       keys of the engine itself, on the volume
+//! accounts     what requests are counted against
 //! attempts     limit of wrong keys
 //! rates        limit of requests of one key in one project
 //! records      records of decisions, and their metric
 //! session      who sends the request that is being handled
 //! ```
 
+mod accounts;
 mod attempts;
 mod control;
+#[cfg(test)]
+mod control_test;
 mod files;
 mod limiter;
 mod rates;

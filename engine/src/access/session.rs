@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use engine_core::access::{Caller, Denial, Scope};
 use engine_core::wire::ErrorCode;
 
-use super::control::AccessControl;
+use super::accounts::Accounts;
 use super::records::Outcome;
 use crate::refusal::Refusal;
 
@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 pub(crate) struct Session {
     caller: Arc<Caller>,
     /// None for the process itself, whose requests are neither limited nor recorded.
-    control: Option<Arc<AccessControl>>,
+    accounts: Option<Arc<Accounts>>,
     /// Whether the request was counted against the rate and recorded as allowed.
     settled: Arc<AtomicBool>,
     /// The scope that the request lacked, for the header of the answer.
@@ -28,8 +28,8 @@ impl Session {
         Session::of(Arc::new(Caller::local()), None)
     }
 
-    pub(super) fn of(caller: Arc<Caller>, control: Option<Arc<AccessControl>>) -> Session {
-        Session { caller, control, settled: Arc::default(), missing: Arc::default() }
+    pub(super) fn of(caller: Arc<Caller>, accounts: Option<Arc<Accounts>>) -> Session {
+        Session { caller, accounts, settled: Arc::default(), missing: Arc::default() }
     }
 
     /// The same caller in another request of the same message, which is limited and recorded on its own.
@@ -75,8 +75,8 @@ impl Session {
 
     /// Records that something was denied.
     pub(crate) fn record_denied(&self, scope: Scope, project: &str, reason: &'static str) {
-        if let Some(control) = &self.control {
-            control.records().denied(&Outcome {
+        if let Some(accounts) = &self.accounts {
+            accounts.records.denied(&Outcome {
                 caller: &self.caller.name,
                 scope: Some(scope),
                 project,
@@ -91,18 +91,18 @@ impl Session {
     /// # Errors
     /// The caller sends more requests than it may.
     pub(crate) fn settle(&self, scope: Scope, project: &str) -> Result<(), Refusal> {
-        let Some(control) = &self.control else { return Ok(()) };
+        let Some(accounts) = &self.accounts else { return Ok(()) };
         if self.settled.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        if let Err(seconds) = control.take(&self.caller, project) {
+        if let Err(seconds) = accounts.take(&self.caller.name, project) {
             self.record_denied(scope, project, "rate_limited");
             let rule = "more requests of one key in one project than access.requestsPerSecond allows";
             return Err(Refusal::new(ErrorCode::RateLimited, rule)
                 .hint("nothing was done; repeat it after Retry-After seconds")
                 .retry_after(seconds));
         }
-        control.records().allowed(&self.caller.name, scope, project);
+        accounts.records.allowed(&self.caller.name, scope, project);
         Ok(())
     }
 }

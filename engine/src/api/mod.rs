@@ -141,7 +141,8 @@ pub(crate) fn routes(
 /// Routes of the admin port. It answers only to the hosts of `access`, and to addresses.
 pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Arc<AccessControl>) -> Router {
     let tokens = Router::new()
-        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens", get(tokens::list))
+        .route("/tokens", post(tokens::create))
         .route("/tokens/revoke", post(tokens::revoke))
         .layer(middleware::from_fn(tokens::keep_nowhere))
         .layer(Extension(Arc::clone(&control)));

@@ -109,8 +109,8 @@ impl Operations {
         Ok(HistoryAnswer { id, events, more })
     }
 
-    /// Whether a memory is of one of these projects. A forgotten memory has no row, but its first event has the project.
-    /// The event is read in every case, so that the time tells nothing.
+    /// Whether a memory is of one of these projects. A forgotten memory has no row, but its first event has the
+    /// project. The event is read in every case, so that the time tells nothing.
     async fn is_own_history(
         &self,
         own: &BTreeSet<String>,

@@ -53,7 +53,8 @@ impl Operations {
         let place = ("Idempotency-Key", Form::Whole);
         let judged = policy.judge_identifier(known, place, &key, Timestamp::now(), &mut Counts::default());
         judged.map_err(WriteError::from)?;
-        // A caller that is bound to projects has keys of its own: with those of others it could find out what they sent.
+        // A caller that is bound to projects has keys of its own: with those of others it could find out what they
+        // sent.
         let key = if self.is_bound() { format!("{}/{key}", self.session.caller().name) } else { key };
         Ok(Some(Key { key, request }))
     }

@@ -5,8 +5,8 @@
 //! [`weights`], [`forget`], [`retention`] and [`memory_tool`]. Reads: [`search`], [`checkout`], [`read_from_tail`],
 //! [`events`] and [`log`].
 //!
-//! Shared parts: [`gate`] checks who may do what, [`identifiers`] replaces personal data in identifiers, [`idempotency`] binds keys to requests,
-//! [`external_models`] calls external models, and [`audit`] logs removals.
+//! Shared parts: [`gate`] checks who may do what, [`identifiers`] replaces personal data in identifiers,
+//! [`idempotency`] binds keys to requests, [`external_models`] calls external models, and [`audit`] logs removals.
 
 mod audit;
 mod checkout;

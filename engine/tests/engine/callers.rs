@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use engine_core::access::Scope;
 use engine_core::mode::Mode;
 use engine_core::wire::{
-    AcceptedRollback, Anchor, DeclareHold, DeclaredHold, ForceMode, GivenAnchor, InvalidateContexts,
-    PersonWantsMode, Teller, WantMode,
+    AcceptedRollback, Anchor, CreateToken, DeclareHold, DeclaredHold, ForceMode, GivenAnchor,
+    InvalidateContexts, PersonWantsMode, RevokeToken, Teller, WantMode,
 };
 use serde_json::{Value, json};
 
@@ -16,9 +17,12 @@ use crate::process::{Answer, Client, JSON, Running, eventually};
 fn routes() -> Vec<(&'static str, &'static str, String)> {
     let hold = json!({"mode": "read_write", "reason": "a test", "by": "a tester", "ttl_seconds": 60});
     let wanted = json!({"mode": "read_write", "told_by": {"uid": "u", "generation": 1}});
+    let token = json!({
+        "name": "a", "scopes": ["read"], "projects": ["notes"], "expires": "2100-01-01T00:00:00Z",
+    });
     let reads =
         ["/", "/livez", "/readyz", "/health", "/health/models", "/metrics", "/metrics/json", "/config/env"];
-    let reads = reads.into_iter().chain(["/embedding", "/checkpoint", "/mode"]);
+    let reads = reads.into_iter().chain(["/embedding", "/checkpoint", "/mode", "/tokens"]);
     let mut routes: Vec<_> = reads.map(|path| ("GET", path, String::new())).collect();
     routes.extend(
         ["/rebuild", "/rotate", "/rotate-key", "/mode/clear", "/mode/reset"]
@@ -35,6 +39,8 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
         ),
         ("POST", "/mode/force", hold.to_string()),
         ("POST", "/mode/invalidate", json!({"session": "s"}).to_string()),
+        ("POST", "/tokens", token.to_string()),
+        ("POST", "/tokens/revoke", json!({"name": "nobody"}).to_string()),
     ]);
     routes
 }
@@ -193,11 +199,19 @@ fn the_reference_page_lists_every_field_of_a_body() {
         reason: "a test".to_owned(),
     };
     let wants = PersonWantsMode { mode: Mode::ReadWrite, reason: reason.clone(), by: by.clone() };
+    let token = CreateToken {
+        name: "a".to_owned(),
+        scopes: vec![Scope::Read],
+        projects: vec!["notes".to_owned()],
+        expires: Some(until),
+    };
     let force = ForceMode { mode: Mode::ReadWrite, reason, by, ttl_seconds: 60, replace: true };
     for (request, body) in [
         ("POST /mode/want", json!(wants)),
         ("POST /mode/force", json!(force)),
         ("POST /mode/invalidate", json!(InvalidateContexts { session: "s".to_owned() })),
+        ("POST /tokens", json!(token)),
+        ("POST /tokens/revoke", json!(RevokeToken { name: "a".to_owned() })),
         ("PUT /mode/wanted", json!(WantMode { mode: Mode::ReadWrite, told_by })),
         ("PUT /mode/declared", json!(DeclareHold { hold: Some(hold) })),
         ("POST /anchor", json!(GivenAnchor::Known { anchor, accepted: Some(accepted) })),

@@ -1,6 +1,9 @@
 //! Tests of the real binary, with real ports and files.
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails the test, which is what it is for")]
 
+mod access;
+mod access_probes;
+mod access_tokens;
 mod address_families;
 mod answer_size;
 mod api;

@@ -45,7 +45,7 @@ pub(crate) fn request(method: &str, params: &Value) -> String {
 }
 
 /// Headers of a request in the newest protocol revision.
-fn modern(method: &str, name: Option<&str>) -> String {
+pub(crate) fn modern(method: &str, name: Option<&str>) -> String {
     let name = name.map(|name| format!("mcp-name: {name}\r\n")).unwrap_or_default();
     format!("{JSON}mcp-protocol-version: {NEWEST}\r\nmcp-method: {method}\r\n{name}")
 }

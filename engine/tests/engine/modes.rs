@@ -48,7 +48,12 @@ pub(crate) fn want(engine: &Running, mode: &str, generation: i64) -> Answer {
 }
 
 /// The document's example of an operation, as method, path, headers and body.
-fn example(path: &str, method: &str, operation: &Value, id: &str) -> (String, String, String, String) {
+pub(crate) fn example(
+    path: &str,
+    method: &str,
+    operation: &Value,
+    id: &str,
+) -> (String, String, String, String) {
     let (mut path, mut query, mut headers) = (path.to_owned(), Vec::new(), String::new());
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap();

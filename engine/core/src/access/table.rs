@@ -1,5 +1,5 @@
-//! Which scope each operation needs, and how it is bound to projects. The routes, the tools, the guide and the tests use
-//! this table.
+//! Which scope each operation needs, and how it is bound to projects. The document, the guide and the tests use this
+//! table.
 
 use std::fmt::Write as _;
 

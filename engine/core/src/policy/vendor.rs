@@ -8,6 +8,7 @@ use super::checks::{base64, base64url};
 use super::detector::Detector;
 use super::secret::row;
 use super::value::{form, is_row, mixed, mixed_form, random};
+use crate::access::ApiKey;
 
 /// Order matters: of several detectors that match, the first one is named in the finding.
 pub(super) const DETECTORS: &[Detector] = &[
@@ -46,6 +47,7 @@ pub(super) const DETECTORS: &[Detector] = &[
         r"(?i)(?:discord(?:app)?\.com/api(?:/v[0-9]{1,2})?/webhooks/[0-9]{16,20}/[a-z0-9_-]{60,80}|webhook\.office\.com/webhook[a-z0-9]{0,4}/[0-9a-z-]{36}@[0-9a-z-]{36}/incomingwebhook/[0-9a-z]{32}/[0-9a-z-]{36}|outlook\.office(?:365)?\.com/webhook/[0-9a-f@-]{36,80}/incomingwebhook/[0-9a-f]{32}/[0-9a-f-]{36}|hooks\.zapier\.com/hooks/catch/[a-z0-9]{4,12}/[a-z0-9]{4,12}|hook\.[a-z0-9]{2,4}\.make\.com/[a-z0-9]{24,40}|chat\.googleapis\.com/v1/spaces/[a-z0-9_-]{8,20}/messages\?[^\s\x22']{0,40}key=[a-z0-9_&=%-]{30,200}|logic\.azure\.com(?::443)?/workflows/[0-9a-f]{32}/[^\s\x22']{10,200}sig=[a-z0-9_%-]{20,60})",
         form,
     ),
+    row("memory-engine-key", "Key of a memory engine", "mek_", r"mek_[a-z2-7]{8}_[a-z2-7]{58}", whole_key),
     row("twilio-key", "Key of Twilio", r"\bSK[0-9a-f]{8}", r"SK[0-9a-fA-F]{32}", |text, found| {
         alone(text, found).and_then(|found| mixed_form(text, found))
     }),
@@ -131,6 +133,12 @@ fn whole(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
     let goes_on = found.len() <= FIXED_CHARS_MAX
         && behind(text, &found).is_some_and(|byte| byte.is_ascii_alphanumeric());
     (!part && !goes_on).then(|| mixed_form(text, found))?
+}
+
+/// Accepts a key of an engine whose checksum fits, as GitHub's tokens are.
+fn whole_key(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
+    let key = std::str::from_utf8(&text[found.clone()]).ok()?;
+    ApiKey::parse(key).is_ok().then_some(found)
 }
 
 fn entra(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::IntoResponse;
+use engine_core::access::{OPERATIONS, Scope};
 use engine_core::wire::{ErrorBody, ErrorCode};
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -30,6 +31,8 @@ A memory for AI agents on an append-only, hash-chained log. A memory is durable 
 of a request are refused; answers may gain fields. Every error has the body `ErrorBody`; programs \
 decide on its `code`. The same operations are available as tools of the Model Context Protocol at /mcp.";
 
+/// Name of the security scheme.
+const KEY: &str = "key";
 /// JSON pointer to the schemas.
 const DEFINITIONS: &str = "/components/schemas";
 
@@ -93,7 +96,13 @@ fn document() -> Value {
             { "name": "description", "description": "Description of this API" },
         ],
         "paths": paths,
-        "components": { "schemas": definitions },
+        "components": { "schemas": definitions, "securitySchemes": { KEY: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "mek_…",
+            "description": "A key of the engine. Each operation lists the scope that the key needs. An engine may be \
+                configured to serve requests without a key.",
+        } } },
     })
 }
 
@@ -150,6 +159,7 @@ fn describe(operation: &Operation, schemas: &mut Schemas) -> Value {
     let mut described = json!({
         "operationId": id, "tags": [tag], "summary": summary, "description": description,
         "responses": responses(answers, &operation.refusals(), schemas),
+        "security": [{ KEY: scopes(operation) }, {}],
     });
     if !parameters.is_empty() {
         described["parameters"] = parameters.iter().map(|parameter| parameter.describe()).collect();
@@ -164,6 +174,14 @@ fn describe(operation: &Operation, schemas: &mut Schemas) -> Value {
         });
     }
     described
+}
+
+/// The scope that a key needs for an operation.
+fn scopes(operation: &Operation) -> Vec<&'static str> {
+    let is_it =
+        |route: &&(&str, &str)| route.0.eq_ignore_ascii_case(operation.method) && route.1 == operation.path;
+    let row = OPERATIONS.iter().find(|row| row.routes.iter().any(|route| is_it(&route)));
+    row.and_then(|row| row.scope).map(Scope::word).into_iter().collect()
 }
 
 fn responses(answers: &[Answer], refusals: &BTreeSet<ErrorCode>, schemas: &mut Schemas) -> Value {
@@ -216,6 +234,12 @@ fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
         "description": names.join(" or "),
         "content": { "application/json": { "schema": schema, "example": example } },
     });
+    if status == 401 {
+        described["headers"] = json!({ "WWW-Authenticate": {
+            "description": "How to authorise: the scheme Bearer, and where the resource is described.",
+            "schema": { "type": "string" },
+        } });
+    }
     if status == 503 {
         described["headers"] = json!({ "Retry-After": {
             "description": "Seconds after which a retry may work; absent if a retry does not help, for example because the log does not verify.",
@@ -245,6 +269,22 @@ mod tests {
         let told: BTreeSet<ErrorCode> =
             operations().flat_map(Operation::refusals).chain(everywhere).collect();
         assert_eq!(told, ErrorCode::ALL.iter().copied().collect());
+    }
+
+    /// The guide and the tests of access control take the scopes from the table.
+    #[test]
+    fn every_operation_has_its_row_in_the_table_of_scopes() {
+        let listed: Vec<(String, &str)> = OPERATIONS
+            .iter()
+            .flat_map(|row| row.routes)
+            .map(|(method, path)| (method.to_lowercase(), *path))
+            .collect();
+        let mut expected: Vec<(String, &str)> =
+            operations().map(|operation| (operation.method.to_owned(), operation.path)).collect();
+        let mut sorted = listed.clone();
+        sorted.sort();
+        expected.sort();
+        assert_eq!(sorted, expected, "each once");
     }
 
     #[test]

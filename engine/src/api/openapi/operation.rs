@@ -68,9 +68,17 @@ impl Operation {
     }
 }
 
-/// Errors of every operation: an internal fault, a timeout, and limits that are checked before the request is read.
-pub(super) const ANY: &[ErrorCode] =
-    &[ErrorCode::RequestTimeout, ErrorCode::RateLimited, ErrorCode::HeadTooLarge, ErrorCode::Internal];
+/// Errors of every operation: an internal fault, a timeout, limits that are checked before the request is read, and
+/// access control.
+pub(super) const ANY: &[ErrorCode] = &[
+    ErrorCode::RequestTimeout,
+    ErrorCode::RateLimited,
+    ErrorCode::HeadTooLarge,
+    ErrorCode::Internal,
+    ErrorCode::Unauthenticated,
+    ErrorCode::InsufficientScope,
+    ErrorCode::ProjectForbidden,
+];
 /// Errors of operations with parameters or a body.
 pub(super) const CHECKED: &[ErrorCode] = &[ErrorCode::InvalidArgument];
 /// Errors of operations with a body.

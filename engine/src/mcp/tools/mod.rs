@@ -74,6 +74,7 @@ pub(super) fn fitted_arguments(tool: &Tool, arguments: JsonObject) -> CoercedArg
 mod tests {
     use std::collections::BTreeSet;
 
+    use engine_core::access::OPERATIONS;
     use serde_json::{Value, json};
 
     use super::*;
@@ -141,6 +142,15 @@ mod tests {
                 assert_eq!(&ours["annotations"][hint], value, "{}: {hint}", theirs["name"]);
             }
         }
+    }
+
+    #[test]
+    fn every_tool_has_its_row_in_the_table_of_scopes() {
+        let mut listed: Vec<&str> = OPERATIONS.iter().flat_map(|row| row.tools).copied().collect();
+        let mut tools: Vec<&str> = ALL.iter().chain(server_memory::TOOLS).map(|tool| tool.name).collect();
+        listed.sort_unstable();
+        tools.sort_unstable();
+        assert_eq!(listed, tools, "each once");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 
 thread_local! {
     /// State of the generator at the start of each text.
@@ -53,6 +54,16 @@ fn signed(prefix: &str) -> String {
     let random = any(30);
     let checksum = base62_crc(random.as_bytes());
     joined(&[prefix, &random, &checksum])
+}
+
+/// A key of an engine: its last six letters are the first 30 bits of the SHA-256 of the rest.
+fn engine_key() -> String {
+    let alphabet = BASE32.to_ascii_lowercase();
+    let body = joined(&["mek", "_", &noise(&alphabet, 8), "_", &noise(&alphabet, 51), "a"]);
+    let hash: [u8; 32] = Sha256::digest(body.as_bytes()).into();
+    let bits = u64::from_be_bytes([0, 0, 0, hash[0], hash[1], hash[2], hash[3], 0]);
+    let letter = |place: u32| char::from(alphabet[(bits >> (35 - 5 * place) & 31) as usize]);
+    body.chars().chain((0..6).map(letter)).collect()
 }
 
 fn jwt() -> String {
@@ -218,6 +229,7 @@ fn vendors() -> Vec<Row> {
             &["https://discord", ".com/api/webhooks/", "123456789012345678/", &any(68)],
             "https://discord.com/api/webhooks/ID/TOKEN",
         ),
+        row("memory-engine-key", &[&engine_key()], &joined(&["mek_", "aaaaaaaa_", &"a".repeat(58)])),
         row("twilio-key", &["S", "K", &noise(HEX, 32)], "SKxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
         row("mail-service-key", &["key", "-", &noise(HEX, 32)], "key-value, cluster-us1"),
         row("mail-service-key", &["xkey", "sib-", &noise(HEX, 64), "-", &any(16)], "xkeysib-…"),
