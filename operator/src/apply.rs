@@ -14,8 +14,8 @@ use operator_core::{
     names::{CERTIFICATE_ANNOTATION, ChildKey, FIELD_MANAGER, authority_secret, certificate_secret},
     observed::Observed,
     plan::{
-        Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Request, Step,
-        Write, Written, acknowledge_anchor,
+        Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Remember, Request,
+        Step, Write, Written, acknowledge_anchor,
     },
 };
 
@@ -27,6 +27,7 @@ use crate::{
     engine_client::{ReportError, Target},
     error::{CallError, Error, call},
     observe::target,
+    secrets::remember_write,
     tls::{IssueError, issued, material},
 };
 
@@ -60,6 +61,7 @@ pub(crate) async fn apply(
             }
             Step::Call(call) => carry_out(&mut observed, call, context).await,
             Step::Deliver(deliver) => tell_kubelet(deliver, &namespace, context).await,
+            Step::Remember(remember) => remember_ages(&observed, remember, &namespace, context).await,
             Step::Issue(issue) => issue_certificate(&mut observed, &mut progress, issue, context).await?,
         }
     }
@@ -73,6 +75,19 @@ async fn tell_kubelet(deliver: &Deliver, namespace: &str, context: &Context) {
     let patched = call(pods.patch(&deliver.pod, &PatchParams::default(), &Patch::Merge(&patch))).await;
     if let Err(error) = patched {
         tracing::warn!(%namespace, pod = deliver.pod, %error, "the kubelet delivers a certificate later");
+    }
+}
+
+/// Writes the Secret with the ages of values. Without it, the ages are not known, and everything else works.
+async fn remember_ages(observed: &Observed, remember: &Remember, namespace: &str, context: &Context) {
+    let Some(write) = remember_write(observed, remember) else { return };
+    let key = write.key();
+    let api = api(&context.client, &api_resource(key.kind), Some(namespace));
+    match send(&api, &write).await {
+        Ok(_) => context.metrics.writes.with_label_values(&[key.kind.kind(), write.verb()]).inc(),
+        Err(error) => {
+            tracing::warn!(%namespace, object = %key, %error, "the ages of Secrets are not remembered");
+        }
     }
 }
 

@@ -27,6 +27,7 @@ mod mock_api;
 mod observe;
 mod options;
 mod refusals;
+mod secrets;
 mod tls;
 mod write_status;
 

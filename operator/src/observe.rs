@@ -27,6 +27,7 @@ use crate::{
     engine_client::{ReportError, Target},
     error::{CALL_TIMEOUT, CallError, call},
     refusals::pod_refusal,
+    secrets::referenced,
     tls::material,
 };
 
@@ -59,6 +60,7 @@ pub(crate) async fn observe(
         }
     }
     observed.tls = secrets(context, &mut observed, essentials.tls, silent).await;
+    observed.secrets = referenced(context, &mut observed, essentials, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
         let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));

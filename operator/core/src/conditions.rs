@@ -24,11 +24,13 @@ pub enum ConditionType {
     ConfigurationApplied,
     /// The ports serve the certificate that they should.
     TLSReady,
+    /// Every Secret that the spec refers to can be used.
+    SecretsValid,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -38,6 +40,7 @@ impl ConditionType {
         Self::ReadsEnabled,
         Self::ConfigurationApplied,
         Self::TLSReady,
+        Self::SecretsValid,
     ];
 
     /// Spelling in the status.
@@ -53,6 +56,7 @@ impl ConditionType {
             Self::ReadsEnabled => "ReadsEnabled",
             Self::ConfigurationApplied => "ConfigurationApplied",
             Self::TLSReady => "TLSReady",
+            Self::SecretsValid => "SecretsValid",
         }
     }
 }
@@ -191,11 +195,37 @@ pub enum Reason {
     CertificateRenewing,
     /// The ports serve the certificate.
     CertificateServed,
+    /// The spec refers to no Secret with a key.
+    NoSecretReferences,
+    /// Every Secret that the spec refers to can be used.
+    SecretsUsable,
+    /// A Secret does not exist.
+    SecretMissing,
+    /// A Secret lacks the entry.
+    SecretKeyMissing,
+    /// An entry is empty.
+    SecretEmpty,
+    /// An entry is not one line of visible ASCII.
+    SecretMalformed,
+    /// A key has too few characters.
+    SecretTooShort,
+    /// A key consists of words that everybody tries first.
+    SecretWellKnown,
+    /// A key is regular.
+    SecretGuessable,
+    /// The token of the administration port is another key too.
+    AdminTokenShared,
+    /// Two references have the same value.
+    SecretShared,
+    /// A key has expired.
+    SecretExpired,
+    /// A key is older than the spec allows.
+    SecretTooOld,
 }
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 65] = [
+    pub const ALL: [Self; 78] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -261,6 +291,19 @@ impl Reason {
         Self::CertificateNotServed,
         Self::CertificateRenewing,
         Self::CertificateServed,
+        Self::NoSecretReferences,
+        Self::SecretsUsable,
+        Self::SecretMissing,
+        Self::SecretKeyMissing,
+        Self::SecretEmpty,
+        Self::SecretMalformed,
+        Self::SecretTooShort,
+        Self::SecretWellKnown,
+        Self::SecretGuessable,
+        Self::AdminTokenShared,
+        Self::SecretShared,
+        Self::SecretExpired,
+        Self::SecretTooOld,
     ];
 
     /// The reason with this spelling.

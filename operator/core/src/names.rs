@@ -60,7 +60,7 @@ pub enum ChildKind {
     PodDisruptionBudget,
     /// The StatefulSet of the writer.
     StatefulSet,
-    /// The Secrets of the certificates. They are neither watched nor cached.
+    /// The Secrets of the certificates and of ages. They are neither watched nor cached.
     Secret,
 }
 
@@ -136,6 +136,12 @@ pub fn authority_secret(engine: &str) -> ChildKey {
 #[must_use]
 pub fn certificate_secret(engine: &str) -> ChildKey {
     ChildKey { kind: ChildKind::Secret, name: format!("{engine}-tls") }
+}
+
+/// The Secret with the ages of values of other Secrets, which no pod mounts.
+#[must_use]
+pub fn ages_secret(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Secret, name: format!("{engine}-secret-ages") }
 }
 
 /// Name of an engine under which the operator verifies its certificate.

@@ -13,6 +13,7 @@ use crate::{
     names::{ChildKey, ChildKind},
     pod::PodView,
     role::Role,
+    secrets::SecretsView,
     tls::TlsView,
 };
 
@@ -39,6 +40,8 @@ pub struct Observed {
     pub anchor_refusal: Option<String>,
     /// The Secrets of the certificates; `None` if the engine has none and wants none.
     pub tls: Option<TlsView>,
+    /// The Secrets that the spec refers to; `None` if it refers to none, and did not before.
+    pub secrets: Option<SecretsView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
     pub mode_refusal: Option<String>,
     /// When this was observed.
@@ -137,6 +140,7 @@ impl Observed {
             anchor_acknowledged: false,
             anchor_refusal: None,
             tls: None,
+            secrets: None,
             mode_refusal: None,
             now,
         }

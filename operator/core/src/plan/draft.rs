@@ -22,6 +22,8 @@ pub struct Plan {
     pub conflicts: Vec<ChildKey>,
     /// Why the claim is left unchanged; `None` if it is not.
     pub claim_hold: Option<ClaimHold>,
+    /// Whether a change of the pod or of its configuration waits for a Secret that cannot be used.
+    pub secrets_hold: bool,
 }
 
 impl Plan {
@@ -38,6 +40,7 @@ impl Plan {
             Step::Write(_)
             | Step::Issue(_)
             | Step::Deliver(_)
+            | Step::Remember(_)
             | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
         })
     }

@@ -18,6 +18,18 @@ pub enum Step {
     Issue(Issue),
     /// A change of an annotation of a pod, which makes its kubelet deliver a changed Secret.
     Deliver(Deliver),
+    /// A change of the Secret with the ages of values. If it fails, the next reconcile plans it again.
+    Remember(Remember),
+}
+
+/// A change of the Secret with the ages of values. A plan can be printed, so it has no code of a value: whoever carries
+/// it out takes them from what was observed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remember {
+    /// The Secret.
+    pub key: ChildKey,
+    /// The Secret without its data.
+    pub object: Value,
 }
 
 /// A change of an annotation of a pod. If it fails, the kubelet delivers the Secret later.
@@ -53,7 +65,7 @@ impl Step {
     pub fn write(&self) -> Option<&Write> {
         match self {
             Self::Write(write) => Some(write),
-            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) => None,
+            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) | Self::Remember(_) => None,
         }
     }
 
@@ -64,7 +76,7 @@ impl Step {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }),
             Self::Call(_) => true,
-            Self::Issue(_) | Self::Deliver(_) => false,
+            Self::Issue(_) | Self::Deliver(_) | Self::Remember(_) => false,
         }
     }
 }

@@ -4,7 +4,10 @@ use crds::{AcceptRollback, AccessMode, MemoryEngineSpec, Quantity};
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
-use crate::mode_word::wanted;
+use crate::{
+    mode_word::wanted,
+    secrets::{Reference, references},
+};
 
 /// Minimum and maximum of the seconds between two anchors.
 pub(super) const ANCHOR_INTERVAL_SECONDS: (i32, i32) = (1, 3600);
@@ -26,6 +29,10 @@ pub struct Essentials {
     pub mode: Mode,
     /// Whether the ports have TLS.
     pub tls: bool,
+    /// Every reference to an entry of a Secret.
+    pub secrets: Vec<Reference>,
+    /// Days after which a key should be replaced.
+    pub secrets_max_age_days: Option<i32>,
 }
 
 impl Essentials {
@@ -41,6 +48,8 @@ impl Essentials {
             access_mode: spec.writer.storage.access_mode,
             mode: wanted(spec.mode),
             tls: spec.tls.is_some(),
+            secrets: references(spec),
+            secrets_max_age_days: spec.access.as_ref().and_then(|access| access.max_age_days),
         }
     }
 }
