@@ -52,7 +52,7 @@ const OURS: [&str; 10] = [
 ];
 /// All dependencies that a pure crate may use. None of them contains a runtime, client, database, clock or random
 /// source. `regex` searches in linear time for any text.
-const PURE: [&str; 20] = [
+const PURE: [&str; 21] = [
     "base64",
     "ed25519-dalek",
     "hmac",
@@ -69,6 +69,7 @@ const PURE: [&str; 20] = [
     "serde_json",
     "serde_yaml",
     "sha2",
+    "subtle",
     "thiserror",
     "unicode-normalization",
     "unicode-properties",

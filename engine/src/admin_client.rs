@@ -33,6 +33,8 @@ pub(crate) struct Admin<'a> {
     /// Directory with a certificate that the engine accepts and the authorities that it is verified with, if the port
     /// has TLS.
     pub(crate) tls_directory: Option<&'a Path>,
+    /// The token that the port demands, if it demands one.
+    pub(crate) token: Option<&'a str>,
 }
 
 /// Sends a request and returns the JSON of the response.
@@ -45,22 +47,24 @@ pub(crate) fn ask(
     path: &str,
     body: Option<&Value>,
 ) -> anyhow::Result<Value> {
-    let Admin { address, tls_directory } = admin;
+    let Admin { address, tls_directory, token } = admin;
     let address = address.strip_prefix("http://").or(address.strip_prefix("https://")).unwrap_or(address);
     let address = address.trim_end_matches('/');
     let mut stream = TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let Some(directory) = tls_directory else { return exchange(&mut stream, address, method, path, body) };
+    let Some(directory) = tls_directory else {
+        return exchange(&mut stream, (address, token), method, path, body);
+    };
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     let host = ServerName::try_from(host.to_owned()).with_context(|| format!("{host:?} is not a host"))?;
     let client = ClientConnection::new(client_config(directory)?, host)?;
-    exchange(&mut StreamOwned::new(client, stream), address, method, path, body)
+    exchange(&mut StreamOwned::new(client, stream), (address, token), method, path, body)
 }
 
 fn exchange(
     stream: &mut (impl Read + Write),
-    address: &str,
+    (address, token): (&str, Option<&str>),
     method: Method,
     path: &str,
     body: Option<&Value>,
@@ -70,9 +74,10 @@ fn exchange(
         Method::Post => "POST",
     };
     let body = body.map(Value::to_string).unwrap_or_default();
+    let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
+         {token}connection: close\r\n\r\n{body}",
         body.len()
     );
     let answer = answer(stream, &request).map_err(|fault| match fault.kind() {

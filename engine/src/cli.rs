@@ -30,6 +30,7 @@ use crate::modes::InitialMode;
 use crate::rebuild::rebuild;
 use crate::serve::{ServeOptions, serve};
 use crate::stdout::print_json;
+use crate::token_command::{TokenArgs, run_token};
 use crate::traces::Traces;
 
 /// Exit code: the check ran and found something broken.
@@ -89,6 +90,8 @@ enum Command {
     Mode(ModeArgs),
     /// Look at the decisions of the guard, which turns reads off when a dependency fails
     Guard(GuardArgs),
+    /// Make, list and revoke keys of clients
+    Token(TokenArgs),
     /// Check, show and explain the configuration
     Config(ConfigCommandArgs),
 }
@@ -159,6 +162,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Rebuild(args) => run_rebuild(&args.data),
         Command::Doctor(args) => run_doctor(&args),
         Command::Mode(args) => run_mode(args).map(|()| ExitCode::SUCCESS),
+        Command::Token(args) => run_token(args).map(|()| ExitCode::SUCCESS),
         Command::Guard(args) => run_guard(&args).map(exit_code),
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
@@ -175,7 +179,7 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let ServeArgs { data, sources, listen, admin_listen, probe_listen, anchor, mode } = args;
     let default = if anchor.is_some() { Mode::WriteOnly } else { Mode::ReadWrite };
     let mode = InitialMode { is_named: mode.is_some(), mode: mode.map_or(default, Mode::from) };
-    let sources = Sources::new(sources, author);
+    let sources = Sources::new(sources, author, Some(data.data.clone()));
     let loaded = sources.load()?;
     let config = &loaded.config;
     let metrics = Metrics::new(&config.engine).context("cannot define the metrics")?;

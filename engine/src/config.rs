@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine_core::configuration::{Configuration, Limits, LogLevel, Tls, Tracing};
+use engine_core::configuration::{Access, Configuration, Limits, LogLevel, Tls, Tracing};
 use engine_core::guard::GuardSettings;
 use engine_core::policy;
 use engine_core::wire::NotApplied;
@@ -61,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) tracing: Tracing,
     /// Certificates of the ports.
     pub(crate) tls: Tls,
+    /// Who may use the engine.
+    pub(crate) access: Access,
     /// Parts of the file that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,
 }
@@ -115,6 +117,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         guard: file.guard.settings(),
         tracing: file.tracing,
         tls: file.tls,
+        access: file.access,
         not_applied: Vec::new(),
     }
 }

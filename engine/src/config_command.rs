@@ -61,7 +61,7 @@ pub(crate) fn run(args: ConfigCommandArgs) -> anyhow::Result<()> {
 /// Reads the configuration. Warnings go to standard error.
 fn checked(args: ConfigArgs) -> anyhow::Result<crate::config::Loaded> {
     // A configuration of an operator is checked as strictly as that of a person: this command has to find mistakes.
-    let sources = Sources::new(args, Author::Person);
+    let sources = Sources::new(args, Author::Person, None);
     for warning in sources.warnings() {
         eprintln!("memory-engine: {warning}");
     }

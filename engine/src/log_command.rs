@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use crate::admin_client::{Admin, Method, ask};
 use crate::rebuild::rebuild;
 use crate::stdout::{print, print_json, written};
+use crate::token_command::read_token;
 use crate::verify::verify;
 use engine_log::storage::DiskStorage;
 use engine_log::{
@@ -79,25 +80,34 @@ struct AdminArgs {
     /// and the authorities that it is verified with
     #[arg(long, value_name = "DIRECTORY", env = "MEMORY_ENGINE_ADMIN_TLS_DIRECTORY", requires = "admin")]
     tls_directory: Option<PathBuf>,
+    /// File with the token that the admin port demands
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_ADMIN_TOKEN_FILE", requires = "admin")]
+    admin_token_file: Option<PathBuf>,
 }
 
 impl AdminArgs {
-    fn admin(&self) -> Option<Admin<'_>> {
-        let tls_directory = self.tls_directory.as_deref();
-        self.admin.as_deref().map(|address| Admin { address, tls_directory })
+    /// Sends a request without a body to the running engine, if one is named, and prints the response. Returns whether
+    /// one is named.
+    fn ask(&self, path: &str) -> anyhow::Result<bool> {
+        let AdminArgs { admin, tls_directory, admin_token_file } = self;
+        let Some(address) = admin else { return Ok(false) };
+        let token = admin_token_file.as_deref().map(read_token).transpose()?;
+        let admin = Admin { address, tls_directory: tls_directory.as_deref(), token: token.as_deref() };
+        print_json(&ask(admin, Method::Post, path, None)?)?;
+        Ok(true)
     }
 }
 
 /// Runs the command. Returns false if the command found something broken.
 pub(crate) fn run(args: LogArgs) -> anyhow::Result<bool> {
     let LogArgs { command, data } = args;
-    let admin = match &command {
-        LogCommand::Rotate(admin) => admin.admin().map(|admin| (admin, "/rotate")),
-        LogCommand::RotateKey(admin) => admin.admin().map(|admin| (admin, "/rotate-key")),
-        _ => None,
+    let is_done = match &command {
+        LogCommand::Rotate(admin) => admin.ask("/rotate")?,
+        LogCommand::RotateKey(admin) => admin.ask("/rotate-key")?,
+        _ => false,
     };
-    if let Some((admin, path)) = admin {
-        return print_json(&ask(admin, Method::Post, path, None)?).map(|()| true);
+    if is_done {
+        return Ok(true);
     }
     let data = data.context("--data DIR is required")?;
     match command {

@@ -3,16 +3,19 @@
 //! map of the code.
 //!
 //! Commands: [`cli`] parses the command line; [`serve`], [`mcp`], [`log_command`], [`verify`], [`rebuild`], [`doctor`],
-//! [`import`], [`config_command`], [`mode_command`] and [`mod@bench`] are the commands, [`admin_client`] asks a running
+//! [`import`], [`config_command`], [`mode_command`], [`token_command`] and [`mod@bench`] are the commands, [`admin_client`] asks a running
 //! engine; [`config`] reads the configuration.
 //!
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] converts faults to
 //! errors for clients.
 //!
+//! Access: [`access`] recognises callers, and [`operations`] asks it what they may do.
+//!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`causes`],
 //! [`certificates`], [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`spans`],
 //! [`stdout`] and [`traces`].
 
+mod access;
 mod admin_client;
 mod api;
 mod bench;
@@ -40,6 +43,7 @@ mod refusal;
 mod serve;
 mod spans;
 mod stdout;
+mod token_command;
 mod traces;
 mod verify;
 mod write_locks;

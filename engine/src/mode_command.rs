@@ -13,6 +13,7 @@ use serde_json::{Value, to_value};
 use crate::admin_client::{Admin, Method, ask};
 use crate::modes::replay_log;
 use crate::stdout::{print, print_json};
+use crate::token_command::read_token;
 
 /// Default time that a hold lasts, seconds.
 const TTL_SECONDS_DEFAULT: u64 = 3_600;
@@ -34,6 +35,9 @@ pub(crate) struct ModeArgs {
     /// and the authorities that it is verified with
     #[arg(long, value_name = "DIRECTORY", env = "MEMORY_ENGINE_ADMIN_TLS_DIRECTORY", global = true)]
     tls_directory: Option<PathBuf>,
+    /// File with the token that the admin port demands
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_ADMIN_TOKEN_FILE", global = true)]
+    admin_token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,8 +139,9 @@ enum GuardCommand {
 
 /// Runs `memory-engine mode`.
 pub(crate) fn run_mode(args: ModeArgs) -> anyhow::Result<()> {
-    let ModeArgs { command, admin, tls_directory } = args;
-    let admin = Admin { address: &admin, tls_directory: tls_directory.as_deref() };
+    let ModeArgs { command, admin, tls_directory, admin_token_file } = args;
+    let token = admin_token_file.as_deref().map(read_token).transpose()?;
+    let admin = Admin { address: &admin, tls_directory: tls_directory.as_deref(), token: token.as_deref() };
     let answer: Value = match command {
         ModeCommand::Status { json } => {
             let report = ask(admin, Method::Get, "/mode", None)?;

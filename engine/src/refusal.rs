@@ -21,12 +21,20 @@ pub(crate) struct Refusal {
     hint: String,
     /// Only for reads that are refused because of the mode.
     reads_off: Option<Box<(ReadsOff, u32)>>,
+    /// When a retry may succeed, if it is not the default of the code, seconds.
+    retry_after: Option<u32>,
 }
 
 impl Refusal {
     /// A message that was put together, rather than written in the program, is cleared of secrets and personal data.
     pub(crate) fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { code, message: clean(message.into()), hint: String::new(), reads_off: None }
+        Refusal {
+            code,
+            message: clean(message.into()),
+            hint: String::new(),
+            reads_off: None,
+            retry_after: None,
+        }
     }
 
     /// Refuses a read because of the mode. `retry_after_s` is when reads may be possible again.
@@ -43,6 +51,11 @@ impl Refusal {
     /// Sets the hint: what the client can do.
     pub(crate) fn hint(self, hint: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal { hint: clean(hint.into()), ..self }
+    }
+
+    /// Sets when a retry may succeed.
+    pub(crate) fn retry_after(self, seconds: u32) -> Refusal {
+        Refusal { retry_after: Some(seconds), ..self }
     }
 
     /// Replaces stored names in the message with the names that the request used.
@@ -67,13 +80,16 @@ impl Refusal {
 
     /// The body that clients receive.
     pub(crate) fn into_body(self) -> ErrorBody {
-        let Refusal { code, message, hint, reads_off } = self;
+        let Refusal { code, message, hint, reads_off, retry_after: _ } = self;
         let reads_off = reads_off.map(|reads_off| reads_off.0);
         ErrorBody { error: ErrorDetail { code, message, hint }, reads_off }
     }
 
     /// Number of seconds after which a retry may succeed; only for faults that end without intervention.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
+        if self.retry_after.is_some() {
+            return self.retry_after;
+        }
         match self.code {
             ErrorCode::Overloaded
             | ErrorCode::RateLimited

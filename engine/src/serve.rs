@@ -11,10 +11,12 @@ use engine_core::configuration::Limits;
 use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
 use engine_core::policy::Policy;
 use engine_core::wire::{GivenAnchor, NotApplied};
+use engine_log::Clock;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use crate::access::AccessControl;
 use crate::api::{self, Buckets};
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Watch};
@@ -77,6 +79,9 @@ pub(crate) async fn serve(
         certificates: Arc::clone(&certificates),
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
+    let storage = Arc::clone(&engine.log_handles.context.storage);
+    let control = Arc::new(AccessControl::new(config.access, storage, Clock::System, &engine.metrics));
+    tokio::spawn(Arc::clone(&control).follow());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = config.engine,
@@ -92,12 +97,13 @@ pub(crate) async fn serve(
     tokio::spawn(Arc::clone(&certificates).follow());
     let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
     let buckets = Buckets::new(config.limits.rate());
-    tokio::spawn(follow_configuration(watch, Arc::clone(&engine), buckets.clone(), set_level));
+    let live = (buckets.clone(), Arc::clone(&control));
+    tokio::spawn(follow_configuration(watch, Arc::clone(&engine), live, set_level));
     let limits = (config.limits.clone(), Duration::from_secs(config.limits.keep_alive_seconds()));
     let access = Access::new(&config.engine, &config.allowed_hosts, config.server_memory.as_deref());
     let routes = (
-        api::routes(Arc::clone(&engine), &access, buckets),
-        api::admin_routes(Arc::clone(&engine), Arc::new(access)),
+        api::routes(Arc::clone(&engine), &access, Arc::clone(&control), buckets),
+        api::admin_routes(Arc::clone(&engine), Arc::new(access), control),
     );
     let ports = listeners.serve(&engine, routes, &certificates, &limits);
     let mut told = async || {
@@ -170,12 +176,13 @@ impl Listeners {
 async fn follow_configuration(
     watch: Watch,
     engine: Arc<Engine>,
-    buckets: Buckets,
+    (buckets, control): (Buckets, Arc<AccessControl>),
     set_level: impl Fn(tracing::Level),
 ) {
     let apply = |config: &Config| {
         set_level(config.log_level);
         buckets.set(config.limits.rate());
+        control.set(&config.access);
         engine.set_live(config.live.clone());
     };
     watch.run(apply).await;

@@ -14,7 +14,7 @@ pub mod tls;
 
 pub use history::WINDOW;
 pub use listen::listen;
-pub use log_lines::{AUDIT, LogLines, ScrubbedStderr, selected};
+pub use log_lines::{ACCESS, AUDIT, LogLines, ScrubbedStderr, selected};
 pub use panics::log_panics;
 pub use registry::{Family, MetricsError, Registry, Sample};
 pub use request_ids::{REQUEST_SPAN, RequestIds, STAGE_SPAN, in_span, set_span_parent};

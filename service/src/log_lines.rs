@@ -20,6 +20,9 @@ use crate::request_ids::{REQUEST_SPAN, RequestIds};
 /// Target of lines that record who changed or removed what. They are logged at every level.
 pub const AUDIT: &str = "audit";
 
+/// Target of lines about who was allowed or denied what. They are logged at every level.
+pub const ACCESS: &str = "access";
+
 /// Maximum length of one text in a line, bytes. Messages and errors are shorter; a longer text is cut off.
 const TEXT_BYTES_MAX: usize = 4 << 10;
 
@@ -33,6 +36,7 @@ pub fn selected(crates: &[&str], level: Level) -> Targets {
         .with_targets(ours)
         .with_target(REQUEST_SPAN, Level::ERROR)
         .with_target(AUDIT, Level::INFO)
+        .with_target(ACCESS, Level::INFO)
 }
 
 /// Writes every event as one line of JSON.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 /// A SHA-256 value.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,13 @@ impl Hash {
     /// Parses exactly 64 lower-case hexadecimal digits.
     pub fn from_hex(text: &[u8]) -> Option<Hash> {
         unhex(text).map(Hash)
+    }
+}
+
+impl Hash {
+    /// Whether both are the same, in a time that does not depend on where they differ.
+    pub fn is_same(&self, other: &Hash) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 }
 

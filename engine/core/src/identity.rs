@@ -11,6 +11,7 @@ use crate::policy::{Counts, Form, IdentifierError, Policy, PseudonymKey, Redacte
 use crate::words::normal_form;
 
 mod answers;
+mod projects;
 mod requests;
 
 /// Callback for each identifier.
@@ -24,6 +25,13 @@ pub trait HasIdentifiers {
     /// Calls `visit` with each content text that is compared verbatim with stored text. Observations are such texts: a
     /// request that ends an observation names it by its text.
     fn compared(&mut self, _visit: &mut dyn FnMut(&mut String)) {}
+}
+
+/// A request that names projects, or could.
+pub trait NamesProjects {
+    /// Calls `visit` with the project of each part of the request. Where the request names ids instead, or is about the
+    /// whole engine, there is nothing to visit.
+    fn projects(&mut self, visit: &mut dyn FnMut(&mut Option<String>));
 }
 
 /// Maps stored names to the names that the caller used.

@@ -1,7 +1,7 @@
 //! Memories by id, timelines around an anchor, and the history of one memory.
 
 use engine_core::digest::hex;
-use engine_core::identity::{HasIdentifiers, Visit};
+use engine_core::identity::{HasIdentifiers, NamesProjects, Visit};
 use engine_core::limits::{ENTRIES_BYTES_MAX, HISTORY_MAX};
 use engine_core::policy::Form;
 use engine_core::query::snippet;
@@ -106,6 +106,12 @@ impl HasIdentifiers for Timeline {
         let Timeline { anchor: _, before: _, after: _, project, session, tags, moment: _ } = self;
         let names = [project, session].into_iter().flatten();
         names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));
+    }
+}
+
+impl NamesProjects for Timeline {
+    fn projects(&mut self, visit: &mut dyn FnMut(&mut Option<String>)) {
+        visit(&mut self.project);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Search queries over memories.
 
 use engine_core::digest::hex;
-use engine_core::identity::{HasIdentifiers, Visit};
+use engine_core::identity::{HasIdentifiers, NamesProjects, Visit};
 use engine_core::limits::{MANDATORY_MAX, SEARCH_TOTAL_MAX};
 use engine_core::policy::Form;
 use engine_core::query::{any_of, full_text, snippet};
@@ -63,6 +63,12 @@ impl HasIdentifiers for Search {
         visit(words, Form::Whole);
         let names = [project, kind, session].into_iter().flatten();
         names.chain(tags.iter_mut()).for_each(|name| visit(name, Form::Whole));
+    }
+}
+
+impl NamesProjects for Search {
+    fn projects(&mut self, visit: &mut dyn FnMut(&mut Option<String>)) {
+        visit(&mut self.project);
     }
 }
 

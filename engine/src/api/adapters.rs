@@ -2,9 +2,8 @@
 //! clients have no field for the project, so it is sent in a header.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use engine_core::limits::{PROJECT_DEFAULT, STORE_TTL_MINUTES_MAX};
+use engine_core::limits::STORE_TTL_MINUTES_MAX;
 use engine_core::request::Refused;
 use engine_core::wire::{
     DeleteItem, ErrorCode, ItemView, ListNamespaces, MemoryToolAnswer, PutItem, SearchItems, StoreDelete,
@@ -18,7 +17,7 @@ use serde_json::{Map, Value};
 use super::body::ParsedBody;
 use super::items::place;
 use super::parameters::Parameters;
-use super::state::Api;
+use super::state::Call;
 use crate::operations::NamedItem;
 use crate::refusal::Refusal;
 
@@ -38,7 +37,7 @@ fn project(headers: &HeaderMap) -> Result<Option<String>, Refused> {
 
 /// `PUT /store/items`.
 pub(super) async fn store_put(
-    State(api): State<Api>,
+    api: Call,
     headers: HeaderMap,
     body: ParsedBody<StorePut>,
 ) -> Result<StatusCode, Refusal> {
@@ -84,7 +83,7 @@ fn fields(index: StoreIndex) -> Result<Option<Vec<String>>, Refused> {
 
 /// `GET /store/items`. The response is null if the item does not exist.
 pub(super) async fn store_get(
-    State(api): State<Api>,
+    api: Call,
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Json<Option<StoreItem>>, Refusal> {
@@ -112,7 +111,7 @@ pub(super) async fn store_get(
 /// Restarts the time to live of the items that were read. This is done before the response is sent, so that the client
 /// can rely on it.
 async fn refresh(
-    api: &Api,
+    api: &Call,
     refreshes: bool,
     project: Option<String>,
     versions: Vec<u64>,
@@ -120,7 +119,7 @@ async fn refresh(
     if !refreshes {
         return Ok(());
     }
-    api.operations.refresh_items(project.as_deref().unwrap_or(PROJECT_DEFAULT), versions).await
+    api.operations.refresh_items(project, versions).await
 }
 
 fn store_item(item: ItemView) -> StoreItem {
@@ -130,7 +129,7 @@ fn store_item(item: ItemView) -> StoreItem {
 
 /// `DELETE /store/items`. Deleting an item that does not exist succeeds.
 pub(super) async fn store_delete(
-    State(api): State<Api>,
+    api: Call,
     headers: HeaderMap,
     body: ParsedBody<StoreDelete>,
 ) -> Result<StatusCode, Refusal> {
@@ -145,7 +144,7 @@ pub(super) async fn store_delete(
 
 /// `POST /store/items/search`.
 pub(super) async fn store_search(
-    State(api): State<Api>,
+    api: Call,
     headers: HeaderMap,
     body: ParsedBody<StoreSearch>,
 ) -> Result<Json<StoreItems>, Refusal> {
@@ -168,7 +167,7 @@ pub(super) struct Namespaces {
 
 /// `POST /store/namespaces`.
 pub(super) async fn store_namespaces(
-    State(api): State<Api>,
+    api: Call,
     headers: HeaderMap,
     body: ParsedBody<StoreNamespaces>,
 ) -> Result<Json<Namespaces>, Refusal> {
@@ -187,7 +186,7 @@ pub(super) async fn store_namespaces(
 
 /// `POST /v1/adapters/anthropic-memory`.
 pub(super) async fn memory_tool(
-    State(api): State<Api>,
+    api: Call,
     headers: HeaderMap,
     body: ParsedBody<Map<String, Value>>,
 ) -> Result<Json<MemoryToolAnswer>, Refusal> {

@@ -2,8 +2,8 @@
 //! `/v1/feedback`.
 
 use axum::Json;
+use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use axum::response::Response;
 use engine_core::digest::is_id;
 use engine_core::limits::{TIMELINE_DEFAULT, TIMELINE_MAX};
@@ -16,27 +16,21 @@ use engine_core::wire::{
 use super::body::ParsedBody;
 use super::memories::{created, id, moment};
 use super::parameters::Parameters;
-use super::state::Api;
+use super::state::Call;
 use crate::operations::{Operations, SEQ_MAX};
 use crate::refusal::Refusal;
 use engine_projection::{Anchor, Timeline};
 
-pub(super) async fn save_all(
-    State(api): State<Api>,
-    body: ParsedBody<SaveMemories>,
-) -> Result<Response, Refusal> {
+pub(super) async fn save_all(api: Call, body: ParsedBody<SaveMemories>) -> Result<Response, Refusal> {
     Ok(created(api.operations.save_all(body.request, body.key).await?))
 }
 
-pub(super) async fn entries(
-    State(api): State<Api>,
-    body: ParsedBody<GetEntries>,
-) -> Result<Json<EntriesAnswer>, Refusal> {
+pub(super) async fn entries(api: Call, body: ParsedBody<GetEntries>) -> Result<Json<EntriesAnswer>, Refusal> {
     api.operations.entries(body.request).await.map(Json)
 }
 
 pub(super) async fn history(
-    State(api): State<Api>,
+    api: Call,
     path: Result<Path<String>, PathRejection>,
     parameters: Parameters,
 ) -> Result<Json<HistoryAnswer>, Refusal> {
@@ -45,23 +39,17 @@ pub(super) async fn history(
 }
 
 pub(super) async fn documents(
-    State(api): State<Api>,
+    api: Call,
     body: ParsedBody<IngestDocuments>,
 ) -> Result<Json<IngestAnswer>, Refusal> {
     api.operations.ingest(body.request).await.map(Json)
 }
 
-pub(super) async fn feedback(
-    State(api): State<Api>,
-    body: ParsedBody<GiveFeedback>,
-) -> Result<Response, Refusal> {
+pub(super) async fn feedback(api: Call, body: ParsedBody<GiveFeedback>) -> Result<Response, Refusal> {
     Ok(created(api.operations.feedback(body.request, body.key).await?))
 }
 
-pub(super) async fn timeline(
-    State(api): State<Api>,
-    parameters: Parameters,
-) -> Result<Json<TimelineAnswer>, Refusal> {
+pub(super) async fn timeline(api: Call, parameters: Parameters) -> Result<Json<TimelineAnswer>, Refusal> {
     let (asked, min_seq) = checked_timeline(&api.operations, parameters)?;
     api.operations.timeline(asked, min_seq).await.map(Json)
 }

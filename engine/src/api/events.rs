@@ -1,7 +1,6 @@
 //! `/v1/events`: appends to the log and replays it.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::Response;
 use engine_core::limits::{EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX};
 use engine_core::request::{self, Refused};
@@ -10,18 +9,15 @@ use engine_core::wire::{AppendEvents, EventPage};
 use super::body::ParsedBody;
 use super::memories::created;
 use super::parameters::Parameters;
-use super::state::Api;
+use super::state::Call;
 use crate::operations::{EventFilter, SEQ_MAX};
 use crate::refusal::Refusal;
 
-pub(super) async fn append(
-    State(api): State<Api>,
-    body: ParsedBody<AppendEvents>,
-) -> Result<Response, Refusal> {
+pub(super) async fn append(api: Call, body: ParsedBody<AppendEvents>) -> Result<Response, Refusal> {
     Ok(created(api.operations.append(body.request, body.key).await?))
 }
 
-pub(super) async fn page(State(api): State<Api>, parameters: Parameters) -> Result<Json<EventPage>, Refusal> {
+pub(super) async fn page(api: Call, parameters: Parameters) -> Result<Json<EventPage>, Refusal> {
     let (after, limit, filter) = checked_page(parameters)?;
     api.operations.events(after, limit, filter).await.map(Json)
 }

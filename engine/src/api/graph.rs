@@ -1,7 +1,6 @@
 //! `/v1/entities`, `/v1/relations` and `/v1/graph`.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use engine_core::limits::{
     GRAPH_DEPTH_MAX, GRAPH_NODES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN,
@@ -17,54 +16,39 @@ use super::body::ParsedBody;
 use super::items::small;
 use super::memories::{created, moment};
 use super::parameters::Parameters;
-use super::state::Api;
+use super::state::Call;
 use crate::operations::{SEQ_MAX, Written};
 use crate::refusal::Refusal;
 
-pub(super) async fn create(
-    State(api): State<Api>,
-    body: ParsedBody<CreateEntities>,
-) -> Result<Response, Refusal> {
+pub(super) async fn create(api: Call, body: ParsedBody<CreateEntities>) -> Result<Response, Refusal> {
     let written = api.operations.create_entities(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
 }
 
-pub(super) async fn observe(
-    State(api): State<Api>,
-    body: ParsedBody<AddObservations>,
-) -> Result<Response, Refusal> {
+pub(super) async fn observe(api: Call, body: ParsedBody<AddObservations>) -> Result<Response, Refusal> {
     let written = api.operations.add_observations(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
 }
 
-pub(super) async fn relate(
-    State(api): State<Api>,
-    body: ParsedBody<CreateRelations>,
-) -> Result<Response, Refusal> {
+pub(super) async fn relate(api: Call, body: ParsedBody<CreateRelations>) -> Result<Response, Refusal> {
     let written = api.operations.create_relations(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
 }
 
-pub(super) async fn end_entities(
-    State(api): State<Api>,
-    body: ParsedBody<EndEntities>,
-) -> Result<Response, Refusal> {
+pub(super) async fn end_entities(api: Call, body: ParsedBody<EndEntities>) -> Result<Response, Refusal> {
     let written = api.operations.end_entities(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
 }
 
 pub(super) async fn end_observations(
-    State(api): State<Api>,
+    api: Call,
     body: ParsedBody<EndObservations>,
 ) -> Result<Response, Refusal> {
     let written = api.operations.end_observations(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
 }
 
-pub(super) async fn end_relations(
-    State(api): State<Api>,
-    body: ParsedBody<EndRelations>,
-) -> Result<Response, Refusal> {
+pub(super) async fn end_relations(api: Call, body: ParsedBody<EndRelations>) -> Result<Response, Refusal> {
     let written = api.operations.end_relations(body.request, body.key).await?;
     Ok(answer(written, |answer| answer.seq))
 }
@@ -77,7 +61,7 @@ fn answer<T: Serialize>(written: Written<T>, seq: impl Fn(&T) -> Option<u64>) ->
     }
 }
 
-pub(super) async fn read(State(api): State<Api>, parameters: Parameters) -> Result<Json<GraphView>, Refusal> {
+pub(super) async fn read(api: Call, parameters: Parameters) -> Result<Json<GraphView>, Refusal> {
     let parameters = parameters.known(&["project", "after", "limit", "as_of", "known_at", "min_seq"])?;
     let (after, limit) = page(&parameters)?;
     let moment = moment(&api.operations, &parameters)?;
@@ -85,10 +69,7 @@ pub(super) async fn read(State(api): State<Api>, parameters: Parameters) -> Resu
     api.operations.read_graph(text(&parameters, "project"), after, limit, moment, min_seq).await.map(Json)
 }
 
-pub(super) async fn search(
-    State(api): State<Api>,
-    parameters: Parameters,
-) -> Result<Json<GraphView>, Refusal> {
+pub(super) async fn search(api: Call, parameters: Parameters) -> Result<Json<GraphView>, Refusal> {
     let parameters = parameters.known(&["q", "project", "after", "limit", "as_of", "known_at", "min_seq"])?;
     let moment = moment(&api.operations, &parameters)?;
     let min_seq = parameters.number("min_seq", 0, SEQ_MAX)?;
@@ -97,7 +78,7 @@ pub(super) async fn search(
 }
 
 pub(super) async fn open(
-    State(api): State<Api>,
+    api: Call,
     parameters: Parameters,
     body: ParsedBody<OpenNodes>,
 ) -> Result<Json<GraphView>, Refusal> {
@@ -106,10 +87,7 @@ pub(super) async fn open(
     api.operations.open_nodes(body.request, moment).await.map(Json)
 }
 
-pub(super) async fn neighbours(
-    State(api): State<Api>,
-    parameters: Parameters,
-) -> Result<Json<NeighboursAnswer>, Refusal> {
+pub(super) async fn neighbours(api: Call, parameters: Parameters) -> Result<Json<NeighboursAnswer>, Refusal> {
     let parameters = parameters.known(&["name", "project", "depth", "as_of", "known_at", "min_seq"])?;
     let moment = moment(&api.operations, &parameters)?;
     let min_seq = parameters.number("min_seq", 0, SEQ_MAX)?;
@@ -118,10 +96,7 @@ pub(super) async fn neighbours(
     api.operations.neighbours(project, name, depth, moment, min_seq).await.map(Json)
 }
 
-pub(super) async fn memories(
-    State(api): State<Api>,
-    parameters: Parameters,
-) -> Result<Json<NearMemories>, Refusal> {
+pub(super) async fn memories(api: Call, parameters: Parameters) -> Result<Json<NearMemories>, Refusal> {
     let names = ["q", "project", "depth", "limit", "as_of", "known_at", "min_seq"];
     let parameters = parameters.known(&names)?;
     let moment = moment(&api.operations, &parameters)?;

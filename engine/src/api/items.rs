@@ -1,7 +1,6 @@
 //! `/v1/items`: values under a namespace and a key.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::Response;
 use engine_core::limits::{ITEMS_LIMIT_MAX, SEARCH_OFFSET_MAX};
 use engine_core::request::{self, Refused};
@@ -12,32 +11,26 @@ use engine_core::wire::{
 use super::body::ParsedBody;
 use super::memories::{created, known};
 use super::parameters::Parameters;
-use super::state::Api;
+use super::state::Call;
 use crate::operations::{NamedItem, SEQ_MAX};
 use crate::refusal::Refusal;
 
-pub(super) async fn put(State(api): State<Api>, body: ParsedBody<PutItem>) -> Result<Response, Refusal> {
+pub(super) async fn put(api: Call, body: ParsedBody<PutItem>) -> Result<Response, Refusal> {
     Ok(created(api.operations.put_item(body.request, body.key).await?))
 }
 
-pub(super) async fn delete(
-    State(api): State<Api>,
-    body: ParsedBody<DeleteItem>,
-) -> Result<Response, Refusal> {
+pub(super) async fn delete(api: Call, body: ParsedBody<DeleteItem>) -> Result<Response, Refusal> {
     Ok(created(api.operations.delete_item(body.request, body.key).await?))
 }
 
-pub(super) async fn read(State(api): State<Api>, parameters: Parameters) -> Result<Json<ItemView>, Refusal> {
+pub(super) async fn read(api: Call, parameters: Parameters) -> Result<Json<ItemView>, Refusal> {
     let parameters = parameters.known(&["project", "namespace", "key", "known_at", "min_seq"])?;
     let named = place(&parameters)?;
     let min_seq = parameters.number("min_seq", 0, SEQ_MAX)?;
     api.operations.read_item(named, known(&parameters)?, min_seq).await.map(Json)
 }
 
-pub(super) async fn versions(
-    State(api): State<Api>,
-    parameters: Parameters,
-) -> Result<Json<ItemVersions>, Refusal> {
+pub(super) async fn versions(api: Call, parameters: Parameters) -> Result<Json<ItemVersions>, Refusal> {
     let parameters = parameters.known(&["project", "namespace", "key", "limit", "offset", "min_seq"])?;
     let named = place(&parameters)?;
     let limit = small(&parameters, "limit", 1, ITEMS_LIMIT_MAX)?;
@@ -46,15 +39,12 @@ pub(super) async fn versions(
     api.operations.item_versions(named, page, min_seq).await.map(Json)
 }
 
-pub(super) async fn search(
-    State(api): State<Api>,
-    body: ParsedBody<SearchItems>,
-) -> Result<Json<ItemsAnswer>, Refusal> {
+pub(super) async fn search(api: Call, body: ParsedBody<SearchItems>) -> Result<Json<ItemsAnswer>, Refusal> {
     api.operations.search_items(body.request, false).await.map(Json)
 }
 
 pub(super) async fn namespaces(
-    State(api): State<Api>,
+    api: Call,
     body: ParsedBody<ListNamespaces>,
 ) -> Result<Json<NamespacesAnswer>, Refusal> {
     api.operations.item_namespaces(body.request).await.map(Json)

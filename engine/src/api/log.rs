@@ -2,29 +2,29 @@
 //! the engine.
 
 use axum::Json;
+use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use engine_core::request::{Refused, number};
 use engine_core::wire::{ConsistencyAnswer, InclusionAnswer, LogHead};
 
 use super::parameters::Parameters;
-use super::state::Api;
+use super::state::Call;
 use crate::operations::SEQ_MAX;
 use crate::refusal::Refusal;
 
-pub(super) async fn head(State(api): State<Api>) -> Result<Json<LogHead>, Refusal> {
+pub(super) async fn head(api: Call) -> Result<Json<LogHead>, Refusal> {
     api.operations.head().map(Json)
 }
 
-pub(super) async fn checkpoint(State(api): State<Api>) -> Result<Response, Refusal> {
+pub(super) async fn checkpoint(api: Call) -> Result<Response, Refusal> {
     let view = api.operations.checkpoint()?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], view.note).into_response())
 }
 
 pub(super) async fn proof(
-    State(api): State<Api>,
+    api: Call,
     seq: Result<Path<String>, PathRejection>,
 ) -> Result<Json<InclusionAnswer>, Refusal> {
     let seq = seq.map(|Path(seq)| seq).map_err(|_| Refused::Range { field: "seq", min: 1, max: SEQ_MAX })?;
@@ -33,7 +33,7 @@ pub(super) async fn proof(
 }
 
 pub(super) async fn consistency(
-    State(api): State<Api>,
+    api: Call,
     parameters: Parameters,
 ) -> Result<Json<ConsistencyAnswer>, Refusal> {
     let parameters = parameters.known(&["from", "to"])?;

@@ -1,8 +1,8 @@
 //! `/v1/memories` and `/v1/search`.
 
 use axum::Json;
+use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use engine_core::limits::{SEARCH_LIMIT_MAX, SEARCH_LIMIT_MIN, SEARCH_OFFSET_MAX};
@@ -12,12 +12,12 @@ use engine_core::wire::{InvalidateMemory, SaveMemory, SearchMode};
 use super::blocking::run_blocking;
 use super::body::ParsedBody;
 use super::parameters::Parameters;
-use super::state::Api;
+use super::state::Call;
 use crate::operations::{Operations, SEQ_MAX, Written};
 use crate::refusal::Refusal;
 use engine_projection::{LogState, Moment, Search};
 
-pub(super) async fn save(State(api): State<Api>, body: ParsedBody<SaveMemory>) -> Result<Response, Refusal> {
+pub(super) async fn save(api: Call, body: ParsedBody<SaveMemory>) -> Result<Response, Refusal> {
     Ok(created(api.operations.save(body.request, body.key).await?))
 }
 
@@ -38,7 +38,7 @@ pub(super) fn id(path: Result<Path<String>, PathRejection>) -> String {
 }
 
 pub(super) async fn read(
-    State(api): State<Api>,
+    api: Call,
     path: Result<Path<String>, PathRejection>,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
@@ -52,7 +52,7 @@ pub(super) async fn read(
 /// async worker.
 const ITEMS_LONG: usize = 100;
 
-pub(super) async fn search(State(api): State<Api>, parameters: Parameters) -> Result<Response, Refusal> {
+pub(super) async fn search(api: Call, parameters: Parameters) -> Result<Response, Refusal> {
     let (search, min_seq) = checked_search(&api.operations, parameters)?;
     let answer = api.operations.search(search, min_seq).await?;
     Ok(run_blocking(answer.items.len() > ITEMS_LONG, || Json(&*answer).into_response()))
@@ -106,7 +106,7 @@ pub(super) fn known(parameters: &Parameters) -> Result<Option<LogState>, Refused
 }
 
 pub(super) async fn invalidate(
-    State(api): State<Api>,
+    api: Call,
     path: Result<Path<String>, PathRejection>,
     body: ParsedBody<InvalidateMemory>,
 ) -> Result<Response, Refusal> {

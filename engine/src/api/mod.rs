@@ -4,6 +4,8 @@
 //! Handlers: [`memories`], [`entries`], [`retrieval`], [`events`], [`log`], [`forget`], [`retention`], [`items`],
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`], [`admin`] and [`status_page`].
 //!
+//! Callers: [`authenticate`] recognises them, and [`tokens`] makes keys for them.
+//!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
 //! use, [`identify`] gives them identifiers, [`callers`] keeps web pages of other sites away from the admin port, and
 //! [`refusals`] builds error responses.
@@ -14,6 +16,7 @@
 mod adapters;
 mod admin;
 mod admission;
+mod authenticate;
 mod blocking;
 mod body;
 mod body_budget;
@@ -39,24 +42,25 @@ mod server;
 mod state;
 mod status_page;
 mod stream;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
+use axum::{Extension, Router};
 use engine_core::wire::ErrorCode;
 
 pub(crate) use identify::RequestSpan;
 pub(crate) use rate::Buckets;
 pub(crate) use server::{Serving, serve};
 
+use crate::access::AccessControl;
 use crate::engine::Engine;
 use crate::mcp::Access;
-use crate::operations::Operations;
 use crate::refusal::Refusal;
 use body_budget::BodyBudget;
 use state::Api;
@@ -65,10 +69,14 @@ use state::Api;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Routes of the clients' port. `buckets` limit the requests from each address.
-pub(crate) fn routes(engine: Arc<Engine>, access: &Access, buckets: Buckets) -> Router {
-    let operations = Operations::new(Arc::clone(&engine));
-    let endpoint = access.service(operations.clone());
-    let api = Api { engine, operations, bodies: Arc::new(BodyBudget::new()) };
+pub(crate) fn routes(
+    engine: Arc<Engine>,
+    access: &Access,
+    control: Arc<AccessControl>,
+    buckets: Buckets,
+) -> Router {
+    let endpoint = access.service(Arc::clone(&engine));
+    let api = Api { engine, control, bodies: Arc::new(BodyBudget::new()) };
     Router::new()
         .route("/mcp", any(mcp::endpoint).with_state((api.clone(), endpoint.clone())))
         .route("/mcp/", any(mcp::endpoint).with_state((api.clone(), endpoint)))
@@ -118,9 +126,12 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, buckets: Buckets) -> 
         .route("/v1/log/proof/{seq}", get(log::proof))
         .route("/v1/log/consistency", get(log::consistency))
         .route("/v1/openapi.json", get(openapi::serve))
+        .route(authenticate::METADATA, get(authenticate::metadata))
+        .route(authenticate::METADATA_OF_MCP, get(authenticate::metadata_of_mcp))
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn_with_state(api.clone(), authenticate::authenticate))
         .layer(middleware::from_fn_with_state(buckets, rate::bound))
         .layer(middleware::from_fn_with_state(api.clone(), count))
         .layer(middleware::from_fn_with_state(Arc::clone(&api.engine), identify::identify))
@@ -128,8 +139,14 @@ pub(crate) fn routes(engine: Arc<Engine>, access: &Access, buckets: Buckets) -> 
 }
 
 /// Routes of the admin port. It answers only to the hosts of `access`, and to addresses.
-pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>) -> Router {
+pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Arc<AccessControl>) -> Router {
+    let tokens = Router::new()
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/revoke", post(tokens::revoke))
+        .layer(middleware::from_fn(tokens::keep_nowhere))
+        .layer(Extension(Arc::clone(&control)));
     Router::new()
+        .merge(tokens)
         .route("/", get(status_page::serve))
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
@@ -155,6 +172,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>) -> Router {
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn_with_state(control, authenticate::check_admin))
         .layer(middleware::from_fn_with_state(access, callers::check))
         .layer(middleware::from_fn(identify::audit))
         .layer(middleware::from_fn_with_state(Arc::clone(&engine), identify::identify))

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::access::Session;
 use crate::engine::Engine;
 use crate::operations::Operations;
 use crate::refusal::Refusal;
@@ -70,7 +71,7 @@ pub(super) async fn invalidate(
     body: Body,
 ) -> Result<Json<Invalidated>, Refusal> {
     let InvalidateContexts { session } = read(body).await?;
-    Operations::new(engine).invalidate_contexts(session).await.map(Json)
+    Operations::new(engine, Session::local()).invalidate_contexts(session).await.map(Json)
 }
 
 /// Resets the counters of failures.
@@ -89,7 +90,7 @@ async fn no_body(body: Body) -> Result<(), Refusal> {
     }
 }
 
-async fn read<T: DeserializeOwned + Serialize>(body: Body) -> Result<T, Refusal> {
+pub(super) async fn read<T: DeserializeOwned + Serialize>(body: Body) -> Result<T, Refusal> {
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|_| {
         Refusal::new(ErrorCode::PayloadTooLarge, "the body ended early or is too large for this request")
     })?;

@@ -8,11 +8,12 @@ use std::str::FromStr;
 use clap::Args;
 use engine_core::configuration::{
     Author, Environment, FileVariable, Origin, Resolved, Setting, VARIABLE_PREFIX, environment, old_names,
-    resolve,
+    production_faults, resolve,
 };
 use engine_core::digest::Hash;
 
 use super::{Config, ConfigError, converted};
+use crate::access::has_stored_keys;
 use service::regular_file::read_text;
 
 /// Maximum size of the configuration file, bytes. Most of it are exceptions of the policy: 256 with a reason each.
@@ -51,6 +52,8 @@ pub(crate) struct Sources {
     flags: Vec<Setting>,
     environment: Environment,
     author: Author,
+    /// The data directory, which may have keys of the engine; none for a check without one.
+    data: Option<PathBuf>,
 }
 
 /// The texts of all files at one moment.
@@ -72,7 +75,7 @@ pub(crate) struct Loaded {
 
 impl Sources {
     /// The sources of this process.
-    pub(crate) fn new(args: ConfigArgs, author: Author) -> Sources {
+    pub(crate) fn new(args: ConfigArgs, author: Author, data: Option<PathBuf>) -> Sources {
         let is_ours = |name: &str| name.starts_with(VARIABLE_PREFIX) || old_names().any(|old| old == name);
         // A name or a value that is not Unicode cannot be one of the configuration.
         let variables: Vec<(String, String)> = std::env::vars_os()
@@ -88,7 +91,7 @@ impl Sources {
                 Err(fault) => environment.faults.push(fault),
             }
         }
-        Sources { file: args.config, flags, environment, author }
+        Sources { file: args.config, flags, environment, author, data }
     }
 
     /// Variables that have no effect, or that have a new name.
@@ -152,6 +155,10 @@ impl Sources {
             let config = converted(resolved.configuration.clone(), &mut faults);
             Config { not_applied: resolved.not_applied.clone(), ..config }
         });
+        if let Some(resolved) = &resolved {
+            let has_stored_keys = self.data.as_deref().is_some_and(has_stored_keys);
+            faults.extend(production_faults(&resolved.configuration, has_stored_keys));
+        }
         let sha256 = texts.file.as_ref().map(|text| Hash::of(text.as_bytes()).to_string());
         match (config, resolved) {
             (Some(config), Some(resolved)) if faults.is_empty() => Ok(Loaded { config, resolved, sha256 }),

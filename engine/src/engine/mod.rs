@@ -261,6 +261,11 @@ impl Engine {
         self.stopping.store(true, Ordering::Release);
     }
 
+    /// Whether the API is served with TLS.
+    pub(crate) fn has_api_tls(&self) -> bool {
+        self.certificates.api.is_some()
+    }
+
     /// Whether the process was told to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)

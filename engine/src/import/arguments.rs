@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::target::Target;
 use crate::stdout::print;
+use crate::token_command::read_token;
 
 /// Exit code: something was refused, or does not verify.
 pub(super) const REFUSED: u8 = 1;
@@ -48,6 +49,9 @@ pub(super) struct TargetChoice {
 pub(super) struct TargetArgs {
     #[command(flatten)]
     choice: TargetChoice,
+    /// File with the key that the running engine is asked with
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
     /// How long the engine may be unavailable or busy before the command fails
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub(super) patience: u64,
@@ -57,7 +61,10 @@ impl TargetArgs {
     pub(super) fn open(&self) -> anyhow::Result<Target> {
         let patience = Duration::from_secs(self.patience);
         match (&self.choice.to, &self.choice.data) {
-            (Some(url), None) => Target::running(url, patience),
+            (Some(url), None) => {
+                let token = self.token_file.as_deref().map(read_token).transpose()?;
+                Target::running(url, token.as_deref(), patience)
+            }
             (None, Some(data)) => Target::stopped(data, patience),
             _ => bail!("pass --to URL for a running engine, or --data DIR for a stopped one"),
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
 use engine_core::limits::EVENTS_LIMIT_MAX;
 use engine_core::wire::{ErrorBody, ErrorCode, EventPage, EventView, LogHead, MemoryView, SearchAnswer};
 use http_body_util::{BodyExt, Full};
@@ -20,11 +21,13 @@ use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use crate::access::AccessControl;
 use crate::api;
 use crate::causes::with_causes;
 use crate::engine::{Engine, Settings};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
+use crate::token_command::bearer;
 
 /// Timeout of one attempt. It is longer than the engine's own timeout for a request.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
@@ -44,7 +47,7 @@ pub(super) struct Target {
 
 #[derive(Debug, Clone)]
 enum Reached {
-    Running { client: Client<HttpConnector, Full<Bytes>>, base: String },
+    Running { client: Client<HttpConnector, Full<Bytes>>, base: String, authorization: Option<HeaderValue> },
     Here { engine: Arc<Engine>, routes: Router },
 }
 
@@ -62,7 +65,7 @@ pub(super) enum Written {
 }
 
 impl Target {
-    pub(super) fn running(url: &str, patience: Duration) -> anyhow::Result<Target> {
+    pub(super) fn running(url: &str, token: Option<&str>, patience: Duration) -> anyhow::Result<Target> {
         let base = url.trim_end_matches('/').to_owned();
         let uri: Uri = base.parse().with_context(|| format!("{url:?} is not a URL"))?;
         if uri.scheme_str() != Some("http") || uri.authority().is_none() {
@@ -74,13 +77,16 @@ impl Target {
             // closed fails.
             .pool_idle_timeout(POOL_IDLE_MAX)
             .build_http();
-        Ok(Target { engine: Reached::Running { client, base }, patience })
+        let authorization = token.map(bearer).transpose()?;
+        Ok(Target { engine: Reached::Running { client, base, authorization }, patience })
     }
 
     pub(super) fn stopped(data: &Path, patience: Duration) -> anyhow::Result<Target> {
         let metrics = Metrics::new("").context("cannot define the metrics")?;
         let engine = Arc::new(Engine::start(data, metrics, Settings::default())?);
-        let routes = api::routes(Arc::clone(&engine), &Access::new("", &[], None), api::Buckets::new(None));
+        let control = Arc::new(AccessControl::open(&engine));
+        let access = Access::new("", &[], None);
+        let routes = api::routes(Arc::clone(&engine), &access, control, api::Buckets::new(None));
         Ok(Target { engine: Reached::Here { engine, routes }, patience })
     }
 
@@ -197,7 +203,10 @@ impl Target {
             request = request.header("idempotency-key", key);
         }
         match &self.engine {
-            Reached::Running { client, base } => {
+            Reached::Running { client, base, authorization } => {
+                if let Some(authorization) = authorization {
+                    request = request.header("authorization", authorization);
+                }
                 let request = request.uri(format!("{base}{path}")).body(Full::new(body))?;
                 let (head, body) = client.request(request).await?.into_parts();
                 Ok((head.status, body.collect().await?.to_bytes()))

@@ -11,7 +11,7 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 
 use super::Server;
 use super::headers::authority;
-use crate::operations::Operations;
+use crate::engine::Engine;
 
 /// What the operator adds to the name of an engine for the Service that names its pod.
 const HEADLESS_SUFFIX: &str = "-headless";
@@ -54,10 +54,7 @@ impl Access {
 
     /// Creates the HTTP transport. It keeps no sessions, so every response is one JSON object and a restart loses
     /// nothing. It checks `Host` and `Origin`, and limits the size of a body like the rest of the API.
-    pub(crate) fn service(
-        &self,
-        operations: Operations,
-    ) -> StreamableHttpService<Server, NeverSessionManager> {
+    pub(crate) fn service(&self, engine: Arc<Engine>) -> StreamableHttpService<Server, NeverSessionManager> {
         let origins = self.hosts.iter().flat_map(|host| {
             // An entry with a port allows only that port; an entry without a port allows every port.
             let ported = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -73,7 +70,7 @@ impl Access {
             .with_max_request_body_bytes(BODY_BYTES_MAX);
         let server_memory = self.server_memory.clone();
         StreamableHttpService::new(
-            move || Ok(Server::here(operations.clone(), server_memory.clone())),
+            move || Ok(Server::of_requests(Arc::clone(&engine), server_memory.clone())),
             Arc::new(NeverSessionManager::default()),
             config,
         )

@@ -21,6 +21,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::token_command::bearer;
+
 /// Timeout of one call. It is longer than the engine's own timeout for a request.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
 /// How long an idle connection is kept for the next call.
@@ -35,6 +37,8 @@ pub(super) struct Forward {
     client: Client<HttpConnector, Full<Bytes>>,
     endpoint: Uri,
     requests: AtomicU64,
+    /// The header with the key, if there is one.
+    authorization: Option<HeaderValue>,
 }
 
 /// A JSON-RPC response.
@@ -46,7 +50,7 @@ struct Reply {
 
 impl Forward {
     /// Creates a client. `url` is the base URL of the engine's API, with or without `/mcp`.
-    pub(super) fn new(url: &str) -> anyhow::Result<Forward> {
+    pub(super) fn new(url: &str, token: Option<&str>) -> anyhow::Result<Forward> {
         let base = url.trim_end_matches('/').trim_end_matches("/mcp");
         let endpoint: Uri = format!("{base}/mcp").parse().with_context(|| format!("{url:?} is not a URL"))?;
         if endpoint.scheme_str() != Some("http") || endpoint.authority().is_none() {
@@ -58,7 +62,8 @@ impl Forward {
             // closed fails.
             .pool_idle_timeout(POOL_IDLE_MAX)
             .build_http();
-        Ok(Forward { client, endpoint, requests: AtomicU64::new(0) })
+        let authorization = token.map(bearer).transpose()?;
+        Ok(Forward { client, endpoint, requests: AtomicU64::new(0), authorization })
     }
 
     /// Checks that an engine answers at the URL and supports the newest protocol revision. It is called before the
@@ -121,6 +126,9 @@ impl Forward {
             .header("mcp-method", method);
         if let Some(name) = name {
             request = request.header("mcp-name", name);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
         }
         let request = request
             .body(Full::new(Bytes::from(body.to_string())))

@@ -21,7 +21,9 @@ use tracing::Instrument;
 use super::forward::Forward;
 use super::tool::Tool;
 use super::tools::{self, server_memory};
+use crate::access::Session;
 use crate::api::RequestSpan;
+use crate::engine::Engine;
 use crate::operations::Operations;
 use crate::spans::{of_call, of_tool};
 
@@ -57,7 +59,9 @@ pub(crate) struct Server {
 #[derive(Debug, Clone)]
 enum Reached {
     Here {
-        operations: Operations,
+        engine: Arc<Engine>,
+        /// Who calls; none if each request has a caller of its own.
+        session: Option<Session>,
         /// Project of the tools of the MCP server `memory`. They are served only if it is set.
         server_memory: Option<Arc<str>>,
     },
@@ -65,9 +69,14 @@ enum Reached {
 }
 
 impl Server {
-    /// Creates a server for the engine of this process.
-    pub(crate) fn here(operations: Operations, server_memory: Option<Arc<str>>) -> Server {
-        Server { engine: Reached::Here { operations, server_memory } }
+    /// Creates a server for the engine of this process, whose only client is this caller.
+    pub(crate) fn here(engine: Arc<Engine>, session: Session, server_memory: Option<Arc<str>>) -> Server {
+        Server { engine: Reached::Here { engine, session: Some(session), server_memory } }
+    }
+
+    /// Creates a server for the engine of this process. The caller is that of each HTTP request.
+    pub(crate) fn of_requests(engine: Arc<Engine>, server_memory: Option<Arc<str>>) -> Server {
+        Server { engine: Reached::Here { engine, session: None, server_memory } }
     }
 
     /// Creates a server that forwards calls to a running engine in another process.
@@ -125,7 +134,8 @@ impl ServerHandler for Server {
         let caller = sent.and_then(|sent| TraceParent::parse(sent.as_bytes()));
         let span = head.and_then(|head| head.get::<RequestSpan>());
         let span = span.map_or_else(|| of_call(caller), |span| span.0.clone());
-        let called = self.called(request, caller).instrument(span);
+        let session = head.and_then(|head| head.get::<Session>()).map(Session::next_request);
+        let called = self.called(request, session, caller).instrument(span);
         match head.and_then(|head| head.get::<ClientAddress>()).copied() {
             Some(address) => address.scope(called).await,
             None => called.await,
@@ -162,11 +172,15 @@ impl Server {
     async fn called(
         &self,
         request: CallToolRequestParams,
+        session: Option<Session>,
         caller: Option<TraceParent>,
     ) -> Result<CallToolResponse, ErrorData> {
         let result = match &self.engine {
-            Reached::Here { operations, server_memory } => {
-                let operations = operations.clone();
+            Reached::Here { engine, session: only, server_memory } => {
+                // A call of nobody is not carried out.
+                let session = session.or_else(|| only.clone());
+                let nobody = || ErrorData::internal_error("the caller is not known", None);
+                let operations = Operations::new(Arc::clone(engine), session.ok_or_else(nobody)?);
                 let mut arguments = request.arguments.unwrap_or_default();
                 let given = given(server_memory.as_ref());
                 if let Some(tool) = tools::ALL.iter().find(|tool| tool.name == request.name) {

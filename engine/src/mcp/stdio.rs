@@ -18,11 +18,12 @@ use tokio::time::sleep;
 use super::Server;
 use super::forward::Forward;
 use super::lines::Lines;
+use crate::access::Session;
 use crate::config::Config;
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 use crate::modes;
-use crate::operations::Operations;
+use crate::token_command::read_token;
 
 /// How long the server waits for the log to open and the projection to load before it starts serving. Clients give a
 /// server about a minute to start. If building the projection takes longer, reads are refused with the reason until the
@@ -37,6 +38,9 @@ pub(crate) struct McpArgs {
     /// URL of a running engine to forward calls to, such as http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// File with the key that the running engine is asked with
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
     /// Also serve the tools of the MCP server `memory`, such as `create_entities`; with --url, the configuration of the
     /// running engine decides
     #[arg(long, conflicts_with = "url")]
@@ -49,7 +53,8 @@ pub(crate) struct McpArgs {
 /// Serves until the client closes standard input, or until SIGTERM or SIGINT.
 pub(crate) async fn mcp(args: McpArgs) -> anyhow::Result<()> {
     if let Some(url) = args.url {
-        let engine = Forward::new(&url)?;
+        let token = args.token_file.as_deref().map(read_token).transpose()?;
+        let engine = Forward::new(&url, token.as_deref())?;
         engine.greet().await?;
         return serve(Server::running(engine)).await;
     }
@@ -71,7 +76,7 @@ pub(crate) async fn mcp(args: McpArgs) -> anyhow::Result<()> {
         sleep(Duration::from_millis(10)).await;
     }
     let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
-    let served = serve(Server::here(Operations::new(Arc::clone(&engine)), server_memory)).await;
+    let served = serve(Server::here(Arc::clone(&engine), Session::local(), server_memory)).await;
     guard.abort();
     tokio::task::spawn_blocking(move || engine.stop()).await.context("stopping the threads failed")?;
     served

@@ -32,9 +32,15 @@ impl Operations {
     }
 
     async fn context(&self, mut request: CheckoutRequest) -> Result<Arc<CheckoutAnswer>, Refusal> {
-        self.admit_read()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_read()?;
+        self.stored(&permit, &mut request).await?;
         let min_seq = request.min_seq;
+        if self.is_bound() && !request.mandatory_ids.is_empty() {
+            request::ids("mandatory_ids", &request.mandatory_ids, MANDATORY_MAX)?;
+            let visible = self.visible(&permit, request.mandatory_ids.clone(), min_seq).await?;
+            // An id that nobody has is ignored, and so is one that the caller may not see.
+            request.mandatory_ids.retain(|id| visible.has(id));
+        }
         let checkout = self.checked_checkout(request)?;
         let budget = checkout.token_budget;
         self.wait_for(min_seq).await?;

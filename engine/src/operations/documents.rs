@@ -25,8 +25,8 @@ impl Operations {
     /// # Errors
     /// There are no documents or too many, or an outage interrupts the request.
     pub(crate) async fn ingest(&self, mut request: IngestDocuments) -> Result<IngestAnswer, Refusal> {
-        self.admit_write()?;
-        let caller_names = self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        let caller_names = self.stored(&permit, &mut request).await?;
         let IngestDocuments { documents, mut project, mut session, mut actor } = request;
         if !(1..=DOCUMENTS_MAX).contains(&documents.len()) {
             let (found, max) = (documents.len(), DOCUMENTS_MAX);
@@ -74,7 +74,7 @@ impl Operations {
         for id in &stored.ids {
             drafts.push(end(id, &project, sender)?);
         }
-        let receipt = self.engine.commit(drafts, Some(key(&project, &sent.source, sha256, &stored))).await?;
+        let receipt = self.commit(drafts, Some(key(&project, &sent.source, sha256, &stored))).await?;
         let last = receipt.first_seq + pieces as u64 - 1;
         let saved = self.events_between(receipt.first_seq, last).await?;
         let status = if stored.ids.is_empty() { IngestStatus::Saved } else { IngestStatus::Updated };

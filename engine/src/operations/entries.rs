@@ -1,5 +1,8 @@
 //! Reads many memories, a timeline, or the history of a memory, and records feedback.
 
+use std::collections::BTreeSet;
+
+use engine_core::access::Scope;
 use engine_core::digest::Hash;
 use engine_core::feedback;
 use engine_core::limits::{ENTRIES_BYTES_MAX, ENTRIES_MAX, HISTORY_MAX};
@@ -13,7 +16,7 @@ use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use super::memories::{known_id, saved, unknown};
 use crate::refusal::{Refusal, ended, log_corrupt};
-use engine_projection::{LogState, Timeline, citation, entries, history, project_of};
+use engine_projection::{Anchor, LogState, Timeline, citation, entries, history, project_of};
 use service::in_span;
 
 impl Operations {
@@ -22,7 +25,7 @@ impl Operations {
     /// # Errors
     /// There are no ids or too many, or the memories exceed the size limit of a response.
     pub(crate) async fn entries(&self, request: GetEntries) -> Result<EntriesAnswer, Refusal> {
-        self.admit_read()?;
+        let permit = self.admit_read()?;
         let GetEntries { ids, as_of, known_at, min_seq } = request;
         if !(1..=ENTRIES_MAX).contains(&ids.len()) {
             return Err(
@@ -34,12 +37,19 @@ impl Operations {
             KnownAt::Time(time) => LogState::At(time),
         });
         let moment = self.moment(as_of, known);
+        let visible = self.visible(&permit, ids.clone(), min_seq).await?;
+        let wanted: Vec<String> = ids.iter().filter(|id| visible.has(id)).cloned().collect();
         let found =
-            self.query("entries", min_seq, move |connection| entries(connection, &ids, &moment)).await?;
-        found.ok_or_else(|| {
+            self.query("entries", min_seq, move |connection| entries(connection, &wanted, &moment)).await?;
+        let mut answer = found.ok_or_else(|| {
             let message = format!("these memories have more than {ENTRIES_BYTES_MAX} bytes");
             Refusal::new(ErrorCode::PayloadTooLarge, message).hint("request fewer ids at once")
-        })
+        })?;
+        // In the order of the request, whether nobody has the id or the caller may not see it.
+        let mut seen = BTreeSet::new();
+        let is_missing = |id: &&String| !visible.has(id) || answer.missing.contains(id);
+        answer.missing = ids.iter().filter(is_missing).filter(|id| seen.insert(*id)).cloned().collect();
+        Ok(answer)
     }
 
     /// Returns the memories around an anchor in the log.
@@ -51,8 +61,11 @@ impl Operations {
         mut asked: Timeline,
         min_seq: Option<u64>,
     ) -> Result<TimelineAnswer, Refusal> {
-        self.admit_read()?;
-        let caller_names = self.stored(&mut asked).await?;
+        let permit = self.admit_read()?;
+        let caller_names = self.stored(&permit, &mut asked).await?;
+        if let Anchor::Id(id) = &asked.anchor {
+            self.check_visible(&permit, id, min_seq).await?;
+        }
         let found = self.query("timeline", min_seq, move |connection| asked.run(connection)).await?;
         found.map(|answer| caller_names.restore(answer)).ok_or_else(unknown)
     }
@@ -62,10 +75,19 @@ impl Operations {
     /// # Errors
     /// No event is about a memory with this id.
     pub(crate) async fn history(&self, id: String) -> Result<HistoryAnswer, Refusal> {
-        self.admit_read()?;
+        let permit = self.admit_read()?;
         let id = known_id(id)?;
+        let own = self.own_projects().await?;
         let asked = id.clone();
-        let mut seqs = self.query("history", None, move |connection| history(connection, &asked)).await?;
+        let read = move |connection: &_| Ok((history(connection, &asked)?, project_of(connection, &asked)?));
+        let (mut seqs, project) = self.query("history", None, read).await?;
+        self.permit_log(Scope::Read)?;
+        if let Some(own) = &own
+            && !self.is_own_history(own, seqs.first().copied(), project).await?
+        {
+            self.record_hidden(&permit);
+            return Err(unknown());
+        }
         if seqs.is_empty() {
             return Err(unknown());
         }
@@ -81,7 +103,24 @@ impl Operations {
             let hash = Hash::from_hex(event.hash.as_bytes()).unwrap_or(Hash::ZERO);
             Ok(HistoryEvent { citation: citation(event.seq, &hash.0), event })
         };
-        Ok(HistoryAnswer { id, events: lines.iter().map(event).collect::<Result<_, Refusal>>()?, more })
+        let mut events: Vec<HistoryEvent> = lines.iter().map(event).collect::<Result<_, Refusal>>()?;
+        // Events of the engine itself may name memories of other projects beside this one.
+        events.retain(|event| own.as_ref().is_none_or(|own| own.contains(&event.event.project)));
+        Ok(HistoryAnswer { id, events, more })
+    }
+
+    /// Whether a memory is of one of these projects. A forgotten memory has no row, but its first event has the project.
+    /// The event is read in every case, so that the time tells nothing.
+    async fn is_own_history(
+        &self,
+        own: &BTreeSet<String>,
+        first: Option<u64>,
+        project: Option<String>,
+    ) -> Result<bool, Refusal> {
+        let seq = first.unwrap_or(1);
+        let event = self.events_between(seq, seq).await?.pop();
+        let recorded = event.filter(|_| first.is_some()).map(|event| event.project);
+        Ok(project.or(recorded).is_some_and(|project| own.contains(&project)))
     }
 
     /// Records how useful a memory was.
@@ -93,13 +132,14 @@ impl Operations {
         mut request: GiveFeedback,
         key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let id = known_id(request.id.clone())?;
+        self.check_visible(&permit, &id, None).await?;
         let found = self.query("target", None, move |connection| project_of(connection, &id)).await?;
         let draft = feedback::check(found.ok_or_else(unknown)?, request)?;
-        let receipt = self.engine.commit(vec![draft], key).await?;
+        let receipt = self.commit(vec![draft], key).await?;
         Ok(Written::new(&receipt, saved(&receipt)))
     }
 }

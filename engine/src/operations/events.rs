@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::handle::Operations;
 use super::log::{durable_head, unreadable};
 use crate::refusal::{Refusal, ended, log_corrupt};
-use engine_core::identity::{HasIdentifiers, Visit};
+use engine_core::identity::{HasIdentifiers, NamesProjects, Visit};
 use engine_core::policy::Form;
 use engine_log::LogReader;
 use service::in_span;
@@ -36,6 +36,12 @@ impl EventFilter {
     }
 }
 
+impl NamesProjects for EventFilter {
+    fn projects(&mut self, visit: &mut dyn FnMut(&mut Option<String>)) {
+        visit(&mut self.project);
+    }
+}
+
 impl HasIdentifiers for EventFilter {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let EventFilter { project, session, kind } = self;
@@ -51,8 +57,8 @@ impl Operations {
         limit: usize,
         mut filter: EventFilter,
     ) -> Result<EventPage, Refusal> {
-        self.admit_read()?;
-        let caller_names = self.stored(&mut filter).await?;
+        let permit = self.admit_read()?;
+        let caller_names = self.stored(&permit, &mut filter).await?;
         let head = durable_head(&self.engine)?;
         let log = self.engine.log.clone();
         let read = move || match filter.is_empty() {

@@ -12,6 +12,7 @@ use engine_core::wire::{
 
 use super::audit::{Removed, audit};
 use super::forget_places::{ErasureFacts, report};
+use super::gate::Visible;
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use super::memories::unknown;
@@ -66,27 +67,34 @@ impl Operations {
         key: Option<SentKey>,
     ) -> Result<Written<ForgetAnswer>, Refusal> {
         // A dry run tells what is there and changes nothing: it is a read.
-        if request.dry_run {
-            self.admit_read()?;
-        } else {
-            self.admit_write()?;
-        }
+        let permit = if request.dry_run { self.admit_read()? } else { self.admit_write()? };
+        // Before the request is copied, because both forms of it are matched.
+        self.fill_projects(&mut request);
         let as_sent = forgetting::check(request.clone())?.which;
-        self.stored(&mut request).await?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let Forget { which, reason, actor, dry_run } = forgetting::check(request)?;
         // The target may have been stored before a policy replaced its name with a token, so both forms of the name are
         // matched.
         let which = if which == as_sent { which } else { Which::Either(Box::new(which), Box::new(as_sent)) };
+        let visible = match &which {
+            Which::Ids(ids) => self.visible(&permit, ids.clone(), None).await?,
+            _ => Visible::All,
+        };
         if let Some(receipt) = self.done_before(key.as_ref()).await? {
             let selected = Selected::default();
             let erasure = self.places(receipt, &selected).await?;
             let receipt = erasure.receipt.clone();
             return Ok(Written::new(&receipt, self.answer(&selected, Some(erasure)).await?));
         }
+        let asked = if let Which::Ids(ids) = &which { ids.clone() } else { Vec::new() };
         let found =
             self.query("targets", None, move |connection| select(connection, &which, FORGET_MEMORIES_MAX));
-        let selected = found.await?;
+        let mut selected = found.await?;
+        if self.is_bound() && !asked.is_empty() {
+            // The same list, in the same order, whether nobody has an id or the caller may not see it.
+            selected.unknown = asked.into_iter().filter(|id| !visible.has(id)).collect();
+        }
         if let Some(id) = selected.unknown.first() {
             let count = selected.unknown.len();
             return Err(unknown().hint(format!(
@@ -190,7 +198,10 @@ impl Operations {
     ) -> Result<Vec<PlaceReport>, Refusal> {
         let targets: Vec<Target> = selected.memories.iter().chain(&selected.dependents).cloned().collect();
         let left = self.query("targets", Some(0), move |connection| rows_left(connection, &targets)).await?;
-        let (log, database) = self.trace(Traces::of(selected.texts.iter().map(String::as_str))).await?;
+        // Texts that are found elsewhere would tell a caller what others have saved.
+        let is_searched = !self.is_bound();
+        let texts = selected.texts.iter().map(String::as_str).filter(|_| is_searched);
+        let (log, database) = self.trace(Traces::of(texts)).await?;
         let others = match log.found + database.found {
             0 => 0,
             _ => {
@@ -202,7 +213,7 @@ impl Operations {
                 asked.await.unwrap_or_default()
             }
         };
-        Ok(ErasureFacts { files, rows_left: left, log, database, others, taken_out, is_erased }
+        Ok(ErasureFacts { files, rows_left: left, log, database, others, taken_out, is_erased, is_searched }
             .places(selected))
     }
 

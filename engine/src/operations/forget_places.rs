@@ -18,6 +18,8 @@ pub(super) struct ErasureFacts<'a> {
     pub(super) others: u64,
     /// Whether the payloads are removed from all files of the log.
     pub(super) taken_out: bool,
+    /// Whether files were searched for the texts.
+    pub(super) is_searched: bool,
     /// Whether the freed pages of the projection no longer contain the texts.
     pub(super) is_erased: bool,
 }
@@ -55,7 +57,7 @@ impl ErasureFacts<'_> {
                 found: Some(self.database.found as u64),
                 check: format!(
                     "deleted cells and pages overwritten, write-ahead log emptied; {}{}",
-                    describe_search(&self.database),
+                    self.describe_search(&self.database),
                     self.same_text()
                 ),
             },
@@ -76,7 +78,7 @@ impl ErasureFacts<'_> {
             state: self.state(self.taken_out, self.log.found as u64),
             changed: rewritten as u64,
             found: Some(self.log.found as u64),
-            check: format!("{written}; {}{}", describe_search(&self.log), self.same_text()),
+            check: format!("{written}; {}{}", self.describe_search(&self.log), self.same_text()),
         }
     }
 
@@ -86,6 +88,14 @@ impl ErasureFacts<'_> {
             false => PlaceState::Pending,
             true if found > 0 && self.others == 0 => PlaceState::Found,
             true => PlaceState::Gone,
+        }
+    }
+
+    fn describe_search(&self, searched: &TraceSearchResult) -> String {
+        if self.is_searched {
+            describe_search(searched)
+        } else {
+            "not searched for the texts, because the caller may not know what other projects have".into()
         }
     }
 

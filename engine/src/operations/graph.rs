@@ -8,7 +8,7 @@ use engine_core::graph::{
     EntityEndPayload, EntityPayload, ObservationsEndPayload, ObservationsPayload, RelationEndPayload,
     RelationPayload,
 };
-use engine_core::identity::{HasIdentifiers, Visit};
+use engine_core::identity::{HasIdentifiers, NamesProjects, Visit};
 use engine_core::limits::{GRAPH_NODES_DEFAULT, NAME_CHARS_MAX};
 use engine_core::policy::Form;
 use engine_core::request::{self, Author, Refused};
@@ -43,6 +43,12 @@ struct GraphQuery {
     after: Option<String>,
 }
 
+impl NamesProjects for GraphQuery {
+    fn projects(&mut self, visit: &mut dyn FnMut(&mut Option<String>)) {
+        visit(&mut self.project);
+    }
+}
+
 impl HasIdentifiers for GraphQuery {
     fn identifiers(&mut self, visit: &mut Visit<'_>) {
         let GraphQuery { project, name, after } = self;
@@ -57,8 +63,8 @@ impl Operations {
         mut request: CreateEntities,
         key: Option<SentKey>,
     ) -> Result<Written<EntitiesCreated>, Refusal> {
-        self.admit_write()?;
-        let caller_names = self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        let caller_names = self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, mut entities) = request::created_entities(request)?;
@@ -96,8 +102,8 @@ impl Operations {
         mut request: AddObservations,
         key: Option<SentKey>,
     ) -> Result<Written<ObservationsAdded>, Refusal> {
-        self.admit_write()?;
-        let caller_names = self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        let caller_names = self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, new) = request::added_observations(request)?;
@@ -149,8 +155,8 @@ impl Operations {
         mut request: CreateRelations,
         key: Option<SentKey>,
     ) -> Result<Written<RelationsCreated>, Refusal> {
-        self.admit_write()?;
-        let caller_names = self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        let caller_names = self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let valid_from = request.valid_from;
         let (author, mut relations) = request::created_relations(request)?;
@@ -179,8 +185,8 @@ impl Operations {
         mut request: EndEntities,
         key: Option<SentKey>,
     ) -> Result<Written<GraphEnded>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let (author, names, ends) = request::ended_entities(request)?;
         let wanted = ExistingGraph { attached: names.iter().cloned().collect(), ..ExistingGraph::default() };
@@ -206,8 +212,8 @@ impl Operations {
         mut request: EndObservations,
         key: Option<SentKey>,
     ) -> Result<Written<GraphEnded>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let (author, deletions, ends) = request::ended_observations(request)?;
         let each = deletions.iter().flat_map(|deletion: &ObservationDeletion| {
@@ -240,8 +246,8 @@ impl Operations {
         mut request: EndRelations,
         key: Option<SentKey>,
     ) -> Result<Written<GraphEnded>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let (author, relations, ends) = request::ended_relations(request)?;
         let wanted =
@@ -305,7 +311,7 @@ impl Operations {
             let (drafts, answer) = plan(&standing)?;
             let receipt = match drafts.is_empty() {
                 true => None,
-                false => Some(operations.engine.commit(drafts, key).await?),
+                false => Some(operations.commit(drafts, key).await?),
             };
             Ok((answer, receipt))
         };
@@ -330,9 +336,9 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
-        self.admit_read()?;
+        let permit = self.admit_read()?;
         let mut asked = GraphQuery { project, name: None, after };
-        let caller_names = self.stored(&mut asked).await?;
+        let caller_names = self.stored(&permit, &mut asked).await?;
         let project = named(asked.project)?;
         let pages = Pages { after: asked.after, limit: limit.unwrap_or(GRAPH_NODES_DEFAULT) };
         let read = move |connection: &_| graph(connection, &project, &pages, &moment);
@@ -345,8 +351,8 @@ impl Operations {
         mut request: OpenNodes,
         moment: Moment,
     ) -> Result<GraphView, Refusal> {
-        self.admit_read()?;
-        let caller_names = self.stored(&mut request).await?;
+        let permit = self.admit_read()?;
+        let caller_names = self.stored(&permit, &mut request).await?;
         let (project, names) = request::opened_names(request)?;
         let read = move |connection: &_| opened(connection, &project, &names, &moment);
         restore_names(&caller_names, found(self.query("graph_open", None, read).await?))
@@ -361,9 +367,9 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<GraphView, Refusal> {
-        self.admit_read()?;
+        let permit = self.admit_read()?;
         let mut asked = GraphQuery { project, name: Some(text), after };
-        let caller_names = self.stored(&mut asked).await?;
+        let caller_names = self.stored(&permit, &mut asked).await?;
         let text = asked.name.unwrap_or_default();
         request::graph_question(&text)?;
         let project = named(asked.project)?;
@@ -381,9 +387,9 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NeighboursAnswer, Refusal> {
-        self.admit_read()?;
+        let permit = self.admit_read()?;
         let mut asked = GraphQuery { project, name: Some(normal_form(&name).into_owned()), after: None };
-        let caller_names = self.stored(&mut asked).await?;
+        let caller_names = self.stored(&permit, &mut asked).await?;
         let name = asked.name.unwrap_or_default();
         request::entity_name("name", &name)?;
         let project = named(asked.project)?;
@@ -406,9 +412,9 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<NearMemories, Refusal> {
-        self.admit_read()?;
+        let permit = self.admit_read()?;
         let mut asked = GraphQuery { project, name: Some(question), after: None };
-        self.stored(&mut asked).await?;
+        self.stored(&permit, &mut asked).await?;
         let (mut project, question) = (asked.project, asked.name.unwrap_or_default());
         request::graph_question(&question)?;
         request::optional("project", &mut project, NAME_CHARS_MAX)?;

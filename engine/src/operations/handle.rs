@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine_core::wire::Health;
 use engine_log::Receipt;
 
+use crate::access::Session;
 use crate::engine::Engine;
 use crate::modes::DependencyCall;
 use crate::refusal::{Refusal, log_corrupt};
@@ -18,6 +19,8 @@ pub(crate) const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
 #[derive(Debug, Clone)]
 pub(crate) struct Operations {
     pub(super) engine: Arc<Engine>,
+    /// Who calls them.
+    pub(super) session: Session,
 }
 
 /// Result of a write: the response, and whether the write changed anything.
@@ -38,24 +41,14 @@ impl<T> Written<T> {
 }
 
 impl Operations {
-    pub(crate) fn new(engine: Arc<Engine>) -> Operations {
-        Operations { engine }
+    /// The operations for a caller.
+    pub(crate) fn new(engine: Arc<Engine>, session: Session) -> Operations {
+        Operations { engine, session }
     }
 
     /// The health report.
     pub(crate) fn health(&self) -> Health {
         self.engine.health()
-    }
-
-    /// Refuses a read that the mode does not allow. Every operation that returns what is remembered begins with this.
-    pub(super) fn admit_read(&self) -> Result<(), Refusal> {
-        self.engine.modes.admit_read()
-    }
-
-    /// Refuses a write that the mode does not allow. Every operation that writes begins with this, before it reads
-    /// anything; `Engine::commit` checks it again.
-    pub(super) fn admit_write(&self) -> Result<(), Refusal> {
-        Ok(self.engine.modes.admit_write()?)
     }
 
     /// Number of results of a search that names no limit.

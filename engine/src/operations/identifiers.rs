@@ -17,11 +17,15 @@ use engine_log::Key;
 const AT_ONCE_BYTES: usize = 16 << 10;
 
 impl Operations {
-    /// Converts the identifiers of a request to their stored form. The result is used to convert the response back.
+    /// Converts the identifiers of a part of a request that names no project. [`Operations::stored`] is for whole
+    /// requests.
     ///
     /// # Errors
     /// The policy blocks an identifier, or the key of the pseudonyms is missing.
-    pub(super) async fn stored<T: HasIdentifiers>(&self, request: &mut T) -> Result<CallerNames, Refusal> {
+    pub(super) async fn stored_part<T: HasIdentifiers>(
+        &self,
+        request: &mut T,
+    ) -> Result<CallerNames, Refusal> {
         let (engine, now) = (&self.engine, Timestamp::now());
         let mut bytes = 0;
         request.identifiers(&mut |name, _| bytes += name.len());
@@ -43,12 +47,14 @@ impl Operations {
     /// Converts an idempotency key in the same way as an identifier, and applies the policy to it.
     pub(super) async fn stored_key(&self, key: Option<SentKey>) -> Result<Option<Key>, Refusal> {
         let Some(SentKey { mut key, request }) = key else { return Ok(None) };
-        self.stored(&mut key).await?;
+        self.stored_part(&mut key).await?;
         // The key is not part of any event, so no later check applies the policy to it.
         let (policy, known) = (self.engine.policy(), self.engine.known_pseudonym_key());
         let place = ("Idempotency-Key", Form::Whole);
         let judged = policy.judge_identifier(known, place, &key, Timestamp::now(), &mut Counts::default());
         judged.map_err(WriteError::from)?;
+        // A caller that is bound to projects has keys of its own: with those of others it could find out what they sent.
+        let key = if self.is_bound() { format!("{}/{key}", self.session.caller().name) } else { key };
         Ok(Some(Key { key, request }))
     }
 }

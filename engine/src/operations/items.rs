@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use engine_core::access::Scope;
 use engine_core::event::{Draft, ITEM_DELETED};
-use engine_core::identity::{HasIdentifiers, Visit, place_of_item};
+use engine_core::identity::{HasIdentifiers, NamesProjects, Visit, place_of_item};
 use engine_core::item::refreshed_until;
-use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_DEFAULT};
+use engine_core::limits::{ITEM_LISTS_LIMIT_DEFAULT, ITEMS_LIMIT_DEFAULT, PROJECT_DEFAULT};
 use engine_core::policy::Form;
 use engine_core::request::{self, ItemWrite};
 use engine_core::row::microseconds;
@@ -15,6 +16,7 @@ use engine_core::wire::{
 };
 use jiff::Timestamp;
 
+use super::gate::OneProject;
 use super::handle::{Operations, Written};
 use super::idempotency::SentKey;
 use crate::refusal::{Refusal, ended};
@@ -30,6 +32,12 @@ pub(crate) struct NamedItem {
     pub(crate) project: Option<String>,
     pub(crate) namespace: Vec<String>,
     pub(crate) key: String,
+}
+
+impl NamesProjects for NamedItem {
+    fn projects(&mut self, visit: &mut dyn FnMut(&mut Option<String>)) {
+        visit(&mut self.project);
+    }
 }
 
 impl HasIdentifiers for NamedItem {
@@ -50,7 +58,6 @@ impl Operations {
         request: PutItem,
         key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
-        self.admit_write()?;
         self.put_item_to_live(request, None, key).await
     }
 
@@ -61,8 +68,8 @@ impl Operations {
         ttl_ms: Option<u64>,
         key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         self.write_item(request::put_item_to_live(request, ttl_ms)?, key).await
     }
@@ -76,8 +83,8 @@ impl Operations {
         mut request: DeleteItem,
         key: Option<SentKey>,
     ) -> Result<Written<ItemWritten>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         self.write_item(request::deleted_item(request)?, key).await
     }
@@ -117,7 +124,7 @@ impl Operations {
             }
         }
         let drafts = writes.into_iter().map(|write| write.draft).collect();
-        Ok(self.engine.commit(drafts, key).await?)
+        self.commit(drafts, key).await
     }
 
     /// Reads one item in its current state or as it was known at another moment. A read of a past state also returns an
@@ -131,8 +138,8 @@ impl Operations {
         known: Option<LogState>,
         min_seq: Option<u64>,
     ) -> Result<ItemView, Refusal> {
-        self.admit_read()?;
-        let caller_names = self.stored(&mut named).await?;
+        let permit = self.admit_read()?;
+        let caller_names = self.stored(&permit, &mut named).await?;
         let NamedItem { project, namespace, key } = named;
         let (project, namespace, key) = request::item_place(project, namespace, key)?;
         let place = ItemPlace { project, namespace, key };
@@ -148,8 +155,8 @@ impl Operations {
         (limit, offset): (Option<u32>, u32),
         min_seq: Option<u64>,
     ) -> Result<ItemVersions, Refusal> {
-        self.admit_read()?;
-        self.stored(&mut named).await?;
+        let permit = self.admit_read()?;
+        self.stored(&permit, &mut named).await?;
         let NamedItem { project, namespace, key } = named;
         let (project, namespace, key) = request::item_place(project, namespace, key)?;
         let place = ItemPlace { project, namespace, key };
@@ -171,8 +178,8 @@ impl Operations {
         mut request: SearchItems,
         all_are_wanted: bool,
     ) -> Result<ItemsAnswer, Refusal> {
-        self.admit_read()?;
-        let caller_names = self.stored(&mut request).await?;
+        let permit = self.admit_read()?;
+        let caller_names = self.stored(&permit, &mut request).await?;
         let (project, prefix, filter) = request::searched_items(&request)?;
         let search = ItemSearch {
             project,
@@ -197,14 +204,20 @@ impl Operations {
     }
 
     /// Restarts the time to live of these versions, if they have one. If this write fails, the failure is only logged,
-    /// so that reads succeed even on a full volume.
-    pub(crate) async fn refresh_items(&self, project: &str, versions: Vec<u64>) -> Result<(), Refusal> {
+    /// so that reads succeed even on a full volume. It is a part of a read, and needs no other scope.
+    pub(crate) async fn refresh_items(
+        &self,
+        project: Option<String>,
+        versions: Vec<u64>,
+    ) -> Result<(), Refusal> {
+        let permit = self.permit(Scope::Read)?;
         // A mode without writes allows reads all the same.
         if versions.is_empty() || !self.engine.modes.effective().writes() {
             return Ok(());
         }
-        let mut project = project.to_owned();
-        self.stored(&mut project).await?;
+        let mut named = OneProject(project);
+        self.stored(&permit, &mut named).await?;
+        let project = named.0.unwrap_or_else(|| PROJECT_DEFAULT.to_owned());
         let timed = self.query("items_timed", None, move |connection| timed(connection, &versions)).await?;
         let now = microseconds(Timestamp::now());
         let longer =
@@ -212,9 +225,12 @@ impl Operations {
         let drafts = longer.map(|(version, until)| request::refreshed_item(project.clone(), version, until));
         let drafts: Vec<Draft> = drafts.collect::<Result<_, _>>()?;
         if !drafts.is_empty()
-            && let Err(fault) = self.engine.commit(drafts, None).await
+            && let Err(refusal) = self.commit(drafts, None).await
         {
-            tracing::warn!(%fault, "the time to live of items that were read could not be restarted");
+            tracing::warn!(
+                fault = refusal.message(),
+                "the time to live of items that were read could not be restarted"
+            );
         }
         Ok(())
     }
@@ -224,8 +240,8 @@ impl Operations {
         &self,
         mut request: ListNamespaces,
     ) -> Result<NamespacesAnswer, Refusal> {
-        self.admit_read()?;
-        let caller_names = self.stored(&mut request).await?;
+        let permit = self.admit_read()?;
+        let caller_names = self.stored(&permit, &mut request).await?;
         let query = request::listed_namespaces(&request)?;
         let moment = self.moment(None, None);
         let page = (request.limit.unwrap_or(ITEM_LISTS_LIMIT_DEFAULT), request.offset.unwrap_or(0));

@@ -1,6 +1,7 @@
 //! Appends events to the log, and reads the head, checkpoints and proofs of the log. With these a client can verify the
 //! log without trusting the engine.
 
+use engine_core::access::Scope;
 use engine_core::digest::Hash;
 use engine_core::format::EventLine;
 use engine_core::merkle::{leaf, verify_inclusion};
@@ -24,11 +25,11 @@ impl Operations {
         mut request: AppendEvents,
         key: Option<SentKey>,
     ) -> Result<Written<Appended>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let drafts = request::events(request)?;
-        let receipt = self.engine.commit(drafts, key).await?;
+        let receipt = self.commit(drafts, key).await?;
         let appended = Appended {
             first_seq: receipt.first_seq,
             last_seq: receipt.last_seq,
@@ -42,6 +43,7 @@ impl Operations {
     /// # Errors
     /// The log is not open yet, or does not verify.
     pub(crate) fn head(&self) -> Result<LogHead, Refusal> {
+        self.permit_log(Scope::Read)?;
         let Head { log_id, seq, hash, .. } = durable_head(&self.engine)?;
         Ok(LogHead { log_id, seq, hash: hash.to_string() })
     }
@@ -51,6 +53,7 @@ impl Operations {
     /// # Errors
     /// The log is not open yet.
     pub(crate) fn checkpoint(&self) -> Result<CheckpointView, Refusal> {
+        self.permit_log(Scope::Read)?;
         self.engine.head_checkpoint().ok_or_else(not_open)
     }
 
@@ -60,9 +63,19 @@ impl Operations {
     /// # Errors
     /// The event does not exist, or the log does not verify at or before it.
     pub(crate) async fn proof(&self, seq: u64) -> Result<InclusionAnswer, Refusal> {
+        let permit = self.permit_log(Scope::Read)?;
+        let own = self.own_projects().await?;
         let engine = self.engine.clone();
-        let prove = move || inclusion(&engine, seq);
-        tokio::task::spawn_blocking(in_span(prove)).await.map_err(ended)?
+        let prove = move || {
+            let (answer, project) = inclusion(&engine, seq)?;
+            // An event of another project does not exist for the caller.
+            Ok::<_, Refusal>(Some(answer).filter(|_| own.is_none_or(|own| own.contains(&project))))
+        };
+        let proved = tokio::task::spawn_blocking(in_span(prove)).await.map_err(ended)??;
+        proved.ok_or_else(|| {
+            self.record_hidden(&permit);
+            no_such_event(seq)
+        })
     }
 
     /// Number of events in the Merkle tree of the log.
@@ -73,6 +86,7 @@ impl Operations {
     /// Returns the proof that the log at size `to` extends the log at size `from`. Both sizes must be at most
     /// [`Operations::tree_size`].
     pub(crate) async fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyAnswer, Refusal> {
+        self.permit_log(Scope::Read)?;
         let engine = self.engine.clone();
         let prove = move || {
             let tree = &engine.log_handles.context.tree;
@@ -98,13 +112,15 @@ pub(super) fn unreadable(engine: &Engine, seq: u64) -> Option<Refusal> {
     (seq > engine.published.readable_through()).then(log_corrupt)
 }
 
-fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
+/// The proof of an event, and the event's project.
+fn inclusion(engine: &Engine, seq: u64) -> Result<(InclusionAnswer, String), Refusal> {
     let line = engine.log.lines_after(seq - 1, 1, 0)?;
     if line.is_empty() {
         return Err(unreadable(engine, seq).unwrap_or_else(|| no_such_event(seq)));
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
-    let hash = EventLine::decode(line).map_err(|_| log_corrupt())?.hash;
+    let event = EventLine::decode(line).map_err(|_| log_corrupt())?;
+    let (hash, project) = (event.hash, event.envelope.project.into_owned());
     let checkpoint = engine.head_checkpoint().ok_or_else(not_open)?;
     let proof = engine
         .log_handles
@@ -119,7 +135,7 @@ fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
         return Err(Refusal::new(ErrorCode::StorageFailure, "the proof cannot be computed now")
             .hint("the tree is rebuilt automatically; repeat it after Retry-After seconds"));
     }
-    Ok(InclusionAnswer {
+    let answer = InclusionAnswer {
         seq,
         envelope: stored_envelope(line)
             .and_then(|text| RawValue::from_string(text).ok())
@@ -129,7 +145,8 @@ fn inclusion(engine: &Engine, seq: u64) -> Result<InclusionAnswer, Refusal> {
         size: checkpoint.size,
         proof: texts(&proof),
         checkpoint: checkpoint.note,
-    })
+    };
+    Ok((answer, project))
 }
 
 /// Converts hashes to the form used in responses.

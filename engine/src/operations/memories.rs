@@ -39,8 +39,9 @@ impl Operations {
         moment: Moment,
         min_seq: Option<u64>,
     ) -> Result<Arc<MemoryView>, Refusal> {
-        self.admit_read()?;
+        let permit = self.admit_read()?;
         let id = known_id(id)?;
+        self.check_visible(&permit, &id, min_seq).await?;
         let of_now = moment.as_of.is_none() && moment.known.is_none();
         let is_durable = min_seq.is_none_or(|wanted| wanted <= self.engine.published.head_seq());
         if of_now
@@ -93,21 +94,28 @@ impl Operations {
         mut request: InvalidateMemory,
         key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let id = known_id(id)?;
+        let mut ids = vec![id.clone()];
+        ids.extend(request.superseded_by.clone());
+        let visible = self.visible(&permit, ids, None).await?;
+        if !visible.has(&id) {
+            return Err(unknown());
+        }
         let (wanted, successor) = (id.clone(), request.superseded_by.clone());
         let name = key.as_ref().map(|key| key.key.clone());
         let found = self.query("target", None, move |connection| {
             target(connection, &wanted, successor.as_deref(), name.as_deref())
         });
-        let target = found.await?.ok_or_else(unknown)?;
+        let mut target = found.await?.ok_or_else(unknown)?;
+        target.successor &= request.superseded_by.as_ref().is_none_or(|successor| visible.has(successor));
         if !target.repeated {
             check_end(&id, &request, &target, Timestamp::now())?;
         }
         let draft = request::invalidation(&id, target.project, request)?;
-        let receipt = self.engine.commit(vec![draft], key).await?;
+        let receipt = self.commit(vec![draft], key).await?;
         Ok(Written::new(&receipt, saved(&receipt)))
     }
 }

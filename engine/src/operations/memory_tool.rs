@@ -1,5 +1,6 @@
 //! The memory tool `memory_20250818`: its files are items of one namespace.
 
+use engine_core::access::Scope;
 use engine_core::identity::{HasIdentifiers, Visit};
 use engine_core::limits::{ANSWER_BYTES_MAX, MEMORY_FILES_MAX};
 use engine_core::memory_tool::{
@@ -11,6 +12,7 @@ use engine_core::wire::{DeleteItem, ErrorCode, ItemView, MemoryToolAnswer, Memor
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::gate::OneProject;
 use super::handle::Operations;
 use super::items::NamedItem;
 use crate::refusal::Refusal;
@@ -67,14 +69,15 @@ impl Operations {
             Ok(command) => command,
             Err(content) => return Ok(MemoryToolAnswer { content, is_error: true }),
         };
+        // Every command reads: the answers of the others tell which files there are, and show a part of them.
+        let mut permit = self.permit(Scope::Read)?;
         match command {
-            MemoryToolCommand::View { .. } => self.admit_read()?,
-            _ => self.admit_write()?,
+            MemoryToolCommand::View { .. } => self.engine.modes.admit_read()?,
+            _ => permit = self.admit_write()?,
         }
-        let mut project = project;
-        if let Some(project) = &mut project {
-            self.stored(project).await?;
-        }
+        let mut named = OneProject(project);
+        self.stored(&permit, &mut named).await?;
+        let project = named.0;
         let (project, ..) = request::item_place(project, vec![NAMESPACE.to_owned()], NAMESPACE.to_owned())?;
         // Commands of a project run one at a time, so that no two commands create a file and a directory of the same
         // name.
@@ -130,7 +133,7 @@ impl Files<'_> {
     async fn path(&self, asked: &str) -> Result<Path, Fault> {
         let Path { asked, below } = Path::new(asked)?;
         let mut below = RelativePath(below);
-        self.operations.stored(&mut below).await?;
+        self.operations.stored_part(&mut below).await?;
         Ok(Path { asked, below: below.0 })
     }
 

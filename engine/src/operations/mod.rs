@@ -5,7 +5,7 @@
 //! [`weights`], [`forget`], [`retention`] and [`memory_tool`]. Reads: [`search`], [`checkout`], [`read_from_tail`],
 //! [`events`] and [`log`].
 //!
-//! Shared parts: [`identifiers`] replaces personal data in identifiers, [`idempotency`] binds keys to requests,
+//! Shared parts: [`gate`] checks who may do what, [`identifiers`] replaces personal data in identifiers, [`idempotency`] binds keys to requests,
 //! [`external_models`] calls external models, and [`audit`] logs removals.
 
 mod audit;
@@ -16,6 +16,7 @@ mod events;
 mod external_models;
 mod forget;
 mod forget_places;
+mod gate;
 mod graph;
 mod handle;
 mod idempotency;

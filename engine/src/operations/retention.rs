@@ -1,6 +1,7 @@
 //! Retention in two steps. A plan reports what would be removed and changes nothing. Its execution removes exactly what
 //! the plan contains, or nothing.
 
+use engine_core::access::Scope;
 use engine_core::configuration::Retention;
 use engine_core::event::Draft;
 use engine_core::forgetting::Which;
@@ -39,8 +40,9 @@ impl Operations {
     /// Reports what the rules would remove; changes nothing.
     pub(crate) async fn plan_retention(&self, mut request: PlanRetention) -> Result<RetentionPlan, Refusal> {
         // The plan tells which memories there are.
-        self.admit_read()?;
-        let caller_names = self.stored(&mut request).await?;
+        let permit = self.permit_engine(Scope::Admin)?;
+        self.engine.modes.admit_read()?;
+        let caller_names = self.stored(&permit, &mut request).await?;
         let PlanRetention { rules, as_of, offset, limit } = request;
         let limit = limit.unwrap_or(RETENTION_IDS_MAX);
         if limit > RETENTION_IDS_MAX {
@@ -131,8 +133,9 @@ impl Operations {
         mut request: ApplyRetention,
         key: Option<SentKey>,
     ) -> Result<Written<RetentionApplied>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.permit_engine(Scope::Admin)?;
+        self.engine.modes.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let (actor, reason) =
             (request.actor.clone().unwrap_or_else(|| ACTOR_DEFAULT.into()), request.reason.clone());
@@ -168,7 +171,7 @@ impl Operations {
         let why = format!("retention, plan {}", planned.hash);
         let (receipt, complete, places) = match planned.rules.action {
             _ if planned.decision.removed.is_empty() => {
-                (self.engine.commit(vec![audit], key).await?, true, Vec::new())
+                (self.commit(vec![audit], key).await?, true, Vec::new())
             }
             RetentionAction::Invalidate => {
                 (self.end_all(&planned.decision, &why, &actor, audit, key).await?, true, Vec::new())
@@ -240,10 +243,10 @@ impl Operations {
         let mut whole = drafts.into_iter().peekable();
         while whole.peek().is_some() {
             let batch = whole.by_ref().take(BATCH_EVENTS_MAX).collect();
-            self.engine.commit(batch, None).await?;
+            self.commit(batch, None).await?;
         }
         rest.push(audit);
-        Ok(self.engine.commit(rest, key).await?)
+        self.commit(rest, key).await
     }
 
     /// The response of an earlier run with the same key.

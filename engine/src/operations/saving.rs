@@ -36,8 +36,8 @@ impl Operations {
         mut request: SaveMemory,
         key: Option<SentKey>,
     ) -> Result<Written<Saved>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let mode = request.same_text.unwrap_or_else(|| self.engine.live().same_text);
         let draft = request::memory(request)?;
@@ -55,8 +55,8 @@ impl Operations {
         mut request: SaveMemories,
         key: Option<SentKey>,
     ) -> Result<Written<SavedMemories>, Refusal> {
-        self.admit_write()?;
-        self.stored(&mut request).await?;
+        let permit = self.admit_write()?;
+        self.stored(&permit, &mut request).await?;
         let key = self.stored_key(key).await?;
         let default = self.engine.live().same_text;
         let mode = |memory: &SaveMemory| memory.same_text.unwrap_or(default);
@@ -93,7 +93,7 @@ impl Operations {
         key: Option<Key>,
     ) -> Result<Written<Vec<Saved>>, Refusal> {
         let looked = tokio::time::timeout(LOOK_MAX, self.earlier(texts.clone(), None));
-        let (receipt, looked) = tokio::join!(self.engine.commit_passed(passed, key), looked);
+        let (receipt, looked) = tokio::join!(self.commit_passed(passed, key), looked);
         let receipt = receipt?;
         // The memories are saved, even if the lookup failed.
         let known = looked.ok().and_then(Result::ok).map_or_else(Vec::new, |(known, _)| known);
@@ -131,14 +131,14 @@ impl Operations {
         }
         // A repeated idempotency key gets the earlier response. The log checks whether the request is the same.
         if repeated {
-            let receipt = self.engine.commit_passed(passed, key).await?;
+            let receipt = self.commit_passed(passed, key).await?;
             return self.saved_before(&receipt, &texts, &known).await;
         }
         let count = kept.iter().filter(|kept| **kept).count();
         let (mut written, receipt) = match count {
             0 => (Vec::new().into_iter(), None),
             _ => {
-                let receipt = self.engine.commit_passed(passed.keep(&kept), key).await?;
+                let receipt = self.commit_passed(passed.keep(&kept), key).await?;
                 (self.saved(&receipt, count).await?.into_iter(), Some(receipt))
             }
         };

@@ -19,8 +19,8 @@ impl Operations {
         mut search: Search,
         min_seq: Option<u64>,
     ) -> Result<Arc<SearchAnswer>, Refusal> {
-        self.admit_read()?;
-        let caller_names = self.stored(&mut search).await?;
+        let permit = self.admit_read()?;
+        let caller_names = self.stored(&permit, &mut search).await?;
         let answer = self.search_stored(search, min_seq).await?;
         // The cache holds stored names, because another client may use other names for the same things.
         Ok(if caller_names.is_empty() { answer } else { Arc::new(caller_names.restore((*answer).clone())) })
@@ -50,7 +50,7 @@ impl Operations {
     /// Removes the cached answers to requests of a session.
     pub(crate) async fn invalidate_contexts(&self, mut session: String) -> Result<Invalidated, Refusal> {
         request::filter("session", &session)?;
-        self.stored(&mut session).await?;
+        self.stored_part(&mut session).await?;
         Ok(Invalidated { removed: self.engine.answers.invalidate_session(&session) })
     }
 

@@ -179,11 +179,11 @@ mod tests {
     use super::*;
     use crate::configuration::{Author, Configuration, read};
 
-    fn person(access: Value) -> Result<Configuration, Vec<String>> {
+    fn person(access: &Value) -> Result<Configuration, Vec<String>> {
         read(&json!({"access": access}), Author::Person).map(|(configuration, _)| configuration)
     }
 
-    fn key(more: Value) -> Value {
+    fn key(more: &Value) -> Value {
         let mut key = json!({"name": "agent-a", "files": ["/k"], "scopes": ["read"], "projects": ["notes"]});
         key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         key
@@ -193,7 +193,8 @@ mod tests {
     fn a_key_in_the_configuration_has_bounds() {
         let all = json!({"files": ["/a", "/b"], "scopes": ["read", "write", "admin"], "projects": ["*"],
             "expires": "2027-01-01T00:00:00Z"});
-        let configuration = person(json!({"keys": [key(json!({})), key(json!({"name": "b"})), key(all)]}));
+        let configuration =
+            person(&json!({"keys": [key(&json!({})), key(&json!({"name": "b"})), key(&all)]}));
         assert_eq!(configuration.unwrap_err(), ["access.keys[2].name is the name of another key too"]);
         for (more, part) in [
             (json!({"name": ""}), "name"),
@@ -209,18 +210,22 @@ mod tests {
             (json!({"projects": ["a".repeat(65)]}), "projects"),
             (json!({"expires": "tomorrow"}), "expires"),
         ] {
-            let faults = person(json!({"keys": [key(more.clone())]})).unwrap_err();
+            let faults = person(&json!({"keys": [key(&more)]})).unwrap_err();
             assert_eq!(faults.len(), 1, "{more}: {faults:?}");
             assert!(faults[0].starts_with(&format!("access.keys[0].{part} ")), "{more}: {faults:?}");
         }
         for more in [json!({"scopes": ["all"]}), json!({"until": "x"})] {
             assert!(
-                person(json!({"keys": [key(more)]})).unwrap_err()[0].starts_with("access cannot be read")
+                person(&json!({"keys": [key(&more)]})).unwrap_err()[0].starts_with("access cannot be read")
             );
         }
-        let many: Vec<Value> = (0..=ACCESS_KEYS_MAX).map(|n| key(json!({"name": format!("a{n}")}))).collect();
-        assert_eq!(person(json!({"keys": many})).unwrap_err().len(), 1);
-        assert_eq!(person(json!({"burst": 1})).unwrap_err(), ["access.burst needs access.requestsPerSecond"]);
+        let many: Vec<Value> =
+            (0..=ACCESS_KEYS_MAX).map(|n| key(&json!({"name": format!("a{n}")}))).collect();
+        assert_eq!(person(&json!({"keys": many})).unwrap_err().len(), 1);
+        assert_eq!(
+            person(&json!({"burst": 1})).unwrap_err(),
+            ["access.burst needs access.requestsPerSecond"]
+        );
     }
 
     #[test]
@@ -228,9 +233,9 @@ mod tests {
         let default = Access::default();
         assert!(default.anonymous() && default.keys().is_empty() && default.rate().is_none());
         let keys = json!([
-            key(json!({"addresses": ["10.0.0.0/8"]})),
-            key(json!({"scopes": ["read", "audit"]})),
-            key(json!({"name": "c", "scopes": ["audit"]}))
+            key(&json!({"addresses": ["10.0.0.0/8"]})),
+            key(&json!({"scopes": ["read", "audit"]})),
+            key(&json!({"name": "c", "scopes": ["audit"]}))
         ]);
         let (configuration, not_applied) =
             read(&json!({"access": {"keys": keys}}), Author::Operator).unwrap();

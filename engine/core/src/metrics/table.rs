@@ -73,6 +73,21 @@ const STORAGE_STEPS: &[&str] =
 
 const MODES: &[&str] = &["off", "write_only", "read_write", "read_only"];
 const HOLD_SOURCES: &[&str] = &["engine", "resource"];
+/// Decisions about requests: allowed, or why not.
+pub const ACCESS_OUTCOMES: &[&str] = &[
+    "allowed",
+    "expired_key",
+    "foreign_key",
+    "miscopied_key",
+    "missing_scope",
+    "no_credentials",
+    "not_every_project",
+    "other_project",
+    "project_not_named",
+    "rate_limited",
+    "too_many_attempts",
+    "unknown_key",
+];
 const ACCESSES: &[&str] = &["read", "write"];
 const PROBE_OUTCOMES: &[&str] = &["passed", "failed"];
 
@@ -157,6 +172,8 @@ crate::metric_table! {
         "Memories that wait for a vector from the configured provider.";
     HTTP_REQUESTS: "memory_http_requests_total", COUNTER, Count, [Label::from("route", "route templates of the API"), Label::from("code", "HTTP status codes")],
         "HTTP requests answered.";
+    ACCESS_DECISIONS: "memory_access_decisions_total", COUNTER, Count, [Label::of("outcome", ACCESS_OUTCOMES)],
+        "Decisions whether a request may do what it asks for.";
     GRAPH_UPSERTS: "memory_graph_upserts_total", COUNTER, Count, [Label::of("kind", GRAPH_KINDS)],
         "Events that added to the graph.";
     INVALIDATIONS: "memory_invalidations_total", COUNTER, Count, [Label::of("kind", INVALIDATED_KINDS)],

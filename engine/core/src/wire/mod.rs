@@ -27,6 +27,7 @@ mod refusal;
 mod retention;
 mod retrieval;
 mod timeline;
+mod token;
 
 pub use adapter::{
     MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces,
@@ -77,3 +78,4 @@ pub use retention::{
 };
 pub use retrieval::{SetWeights, WeightsSet, WeightsView};
 pub use timeline::{HistoryAnswer, HistoryEvent, TimelineAnswer, TimelineItem};
+pub use token::{CreateToken, RevokeToken, TokenCreated, TokenSource, TokenView, Tokens};

@@ -54,6 +54,13 @@ macro_rules! error_codes {
 error_codes! {
     /// The request breaks a rule, which the message names.
     InvalidArgument = "INVALID_ARGUMENT", 400;
+    /// The request has no key or token, or one that is not accepted.
+    Unauthenticated = "UNAUTHENTICATED", 401;
+    /// The caller's key lacks the scope that the operation needs.
+    InsufficientScope = "INSUFFICIENT_SCOPE", 403;
+    /// The caller's key is not bound to the project, or names none of several. The answer is the same whether or not
+    /// the project exists.
+    ProjectForbidden = "PROJECT_FORBIDDEN", 403;
     /// The admin port does not answer web pages of other sites, nor requests for a host that is not the engine.
     Forbidden = "FORBIDDEN", 403;
     /// No memory has this id.
@@ -91,7 +98,7 @@ error_codes! {
     PolicyBlocked = "POLICY_BLOCKED", 422;
     /// The key for pseudonyms of personal data in names is missing.
     PseudonymKeyLost = "PSEUDONYM_KEY_LOST", 503;
-    /// Too many requests from one address; retry after `Retry-After` seconds.
+    /// Too many requests from one address or of one key; retry after `Retry-After` seconds.
     RateLimited = "RATE_LIMITED", 429;
     /// The request line and headers exceed the size limit.
     HeadTooLarge = "HEAD_TOO_LARGE", 431;

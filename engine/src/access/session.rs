@@ -1,0 +1,108 @@
+//! Who sends the request that is being handled.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use engine_core::access::{Caller, Denial, Scope};
+use engine_core::wire::ErrorCode;
+
+use super::control::AccessControl;
+use super::records::Outcome;
+use crate::refusal::Refusal;
+
+/// The caller of one request, and where decisions about it are recorded. Clones belong to the same request.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    caller: Arc<Caller>,
+    /// None for the process itself, whose requests are neither limited nor recorded.
+    control: Option<Arc<AccessControl>>,
+    /// Whether the request was counted against the rate and recorded as allowed.
+    settled: Arc<AtomicBool>,
+    /// The scope that the request lacked, for the header of the answer.
+    missing: Arc<OnceLock<Scope>>,
+}
+
+impl Session {
+    /// The process itself, or whoever started it.
+    pub(crate) fn local() -> Session {
+        Session::of(Arc::new(Caller::local()), None)
+    }
+
+    pub(super) fn of(caller: Arc<Caller>, control: Option<Arc<AccessControl>>) -> Session {
+        Session { caller, control, settled: Arc::default(), missing: Arc::default() }
+    }
+
+    /// The same caller in another request of the same message, which is limited and recorded on its own.
+    pub(crate) fn next_request(&self) -> Session {
+        Session { settled: Arc::default(), ..self.clone() }
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The scope that was missing when a part of the request was denied.
+    pub(crate) fn missing_scope(&self) -> Option<Scope> {
+        self.missing.get().copied()
+    }
+
+    /// Records a denial and returns the error for it.
+    pub(crate) fn denied(&self, scope: Scope, project: &str, denial: Denial) -> Refusal {
+        self.record_denied(scope, project, denial.label());
+        match denial {
+            Denial::MissingScope => {
+                let _first_counts = self.missing.set(scope);
+                let rule = format!("the key of this request lacks the scope {}", scope.word());
+                Refusal::new(ErrorCode::InsufficientScope, rule)
+                    .hint("nothing was done; docs/guide/access.md")
+            }
+            // The same words whether or not the project exists.
+            Denial::OtherProject => Refusal::new(
+                ErrorCode::ProjectForbidden,
+                "the key of this request is not bound to this project",
+            )
+            .hint("nothing was done; name a project that the key is bound to"),
+            Denial::ProjectNotNamed => {
+                let rule = "the key of this request is bound to several projects, and the request names none";
+                Refusal::new(ErrorCode::ProjectForbidden, rule).hint("name one of them as the project")
+            }
+            Denial::NotEveryProject => {
+                let rule = "this is about every project, and the key of this request is bound to some";
+                Refusal::new(ErrorCode::ProjectForbidden, rule).hint("use a key whose projects are \"*\"")
+            }
+        }
+    }
+
+    /// Records that something was denied.
+    pub(crate) fn record_denied(&self, scope: Scope, project: &str, reason: &'static str) {
+        if let Some(control) = &self.control {
+            control.records().denied(&Outcome {
+                caller: &self.caller.name,
+                scope: Some(scope),
+                project,
+                reason,
+            });
+        }
+    }
+
+    /// Counts the request against the rate of the caller in the project, and records that it is allowed. Only the first
+    /// call in a request does something.
+    ///
+    /// # Errors
+    /// The caller sends more requests than it may.
+    pub(crate) fn settle(&self, scope: Scope, project: &str) -> Result<(), Refusal> {
+        let Some(control) = &self.control else { return Ok(()) };
+        if self.settled.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        if let Err(seconds) = control.take(&self.caller, project) {
+            self.record_denied(scope, project, "rate_limited");
+            let rule = "more requests of one key in one project than access.requestsPerSecond allows";
+            return Err(Refusal::new(ErrorCode::RateLimited, rule)
+                .hint("nothing was done; repeat it after Retry-After seconds")
+                .retry_after(seconds));
+        }
+        control.records().allowed(&self.caller.name, scope, project);
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! Recognises who sends a request, before anything else is done for it, and tells clients how to authorise.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use engine_core::access::Scope;
+use engine_core::configuration::Mcp;
+use serde_json::{Value, json};
+
+use super::state::Api;
+use crate::access::{AccessControl, Credentials};
+
+/// Path of the description of a protected resource, RFC 9728. The path of the resource may follow.
+pub(super) const METADATA: &str = "/.well-known/oauth-protected-resource";
+/// The same for the resource `/mcp`.
+pub(super) const METADATA_OF_MCP: &str = "/.well-known/oauth-protected-resource/mcp";
+/// Header with which a proxy that ends TLS says so.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Paths of the admin port that demand no token: probes and scrapes come from the platform.
+const OPEN_ADMIN_PATHS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/metrics/json"];
+
+/// Recognises the caller of a request to the API.
+pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path == METADATA || path == METADATA_OF_MCP {
+        return next.run(request).await;
+    }
+    let is_mcp = path.trim_end_matches('/') == "/mcp";
+    let metadata = metadata_url(&api, request.headers(), is_mcp);
+    let values = request.headers().get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+    let credentials = Credentials::of(values);
+    let session = match api.control.recognise(credentials) {
+        Ok(session) => session,
+        Err(refusal) => {
+            let mut response = refusal.into_response();
+            let error = if matches!(credentials, Credentials::None) { "" } else { "error=\"invalid_token\"" };
+            challenge(&mut response, &[error.to_owned(), metadata]);
+            return response;
+        }
+    };
+    request.extensions_mut().insert(session.clone());
+    let mut response = next.run(request).await;
+    if let Some(scope) = session.missing_scope()
+        && (is_mcp || response.status() == StatusCode::FORBIDDEN)
+    {
+        // A tool reports a denial in its result. Clients of the protocol look at the status.
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        let scope = format!("scope=\"{}\"", scope.word());
+        challenge(&mut response, &["error=\"insufficient_scope\"".to_owned(), scope, metadata]);
+    }
+    response
+}
+
+/// Adds what a client needs in order to authorise. Only to answers that say so by their status.
+fn challenge(response: &mut Response, parts: &[String]) {
+    if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return;
+    }
+    let realm = "realm=\"memory-engine\"".to_owned();
+    let parts = [realm].into_iter().chain(parts.iter().filter(|part| !part.is_empty()).cloned());
+    let text = format!("Bearer {}", parts.collect::<Vec<_>>().join(", "));
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
+}
+
+/// The URL at which the client reached the engine; none if its `Host` is not one.
+fn base_url(api: &Api, headers: &HeaderMap) -> Option<String> {
+    let host = headers.get(header::HOST)?.to_str().ok().filter(|host| Mcp::is_host(host))?;
+    let is_forwarded = headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
+    let scheme = if api.engine.has_api_tls() || is_forwarded { "https" } else { "http" };
+    Some(format!("{scheme}://{host}"))
+}
+
+fn metadata_url(api: &Api, headers: &HeaderMap, is_mcp: bool) -> String {
+    let path = if is_mcp { METADATA_OF_MCP } else { METADATA };
+    base_url(api, headers).map(|base| format!("resource_metadata=\"{base}{path}\"")).unwrap_or_default()
+}
+
+/// Answers [`METADATA`].
+pub(super) async fn metadata(State(api): State<Api>, headers: HeaderMap) -> Json<Value> {
+    described(&api, &headers, "")
+}
+
+/// Answers [`METADATA_OF_MCP`].
+pub(super) async fn metadata_of_mcp(State(api): State<Api>, headers: HeaderMap) -> Json<Value> {
+    described(&api, &headers, "/mcp")
+}
+
+/// Describes a resource, RFC 9728. There are no authorisation servers: keys come from the operator of the engine.
+fn described(api: &Api, headers: &HeaderMap, path: &str) -> Json<Value> {
+    let resource = base_url(api, headers).unwrap_or_default();
+    Json(json!({
+        "resource": format!("{resource}{path}"),
+        "resource_name": "memory-engine",
+        "bearer_methods_supported": ["header"],
+        "scopes_supported": Scope::WORDS,
+    }))
+}
+
+/// Checks the token of a request to the admin port, if the port demands one.
+pub(super) async fn check_admin(
+    State(control): State<Arc<AccessControl>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if OPEN_ADMIN_PATHS.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+    let token = values.next().filter(|_| values.next().is_none());
+    let token = token.and_then(|value| value.to_str().ok()).and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+    });
+    match control.check_admin(token) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => {
+            let mut response = refusal.into_response();
+            challenge(&mut response, &[]);
+            response
+        }
+    }
+}
