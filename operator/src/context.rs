@@ -18,8 +18,9 @@ use operator_core::{
 use tokio::sync::watch;
 
 use crate::{
-    anchoring::Anchoring, attempts::Attempts, bounds::Bounds, cache::Cache, engine_client::EngineClient,
-    error::Error, failures::Failures, leader::Leadership, metrics::Metrics, options::Options, tls::Clients,
+    admin_tokens::AdminTokens, anchoring::Anchoring, attempts::Attempts, bounds::Bounds, cache::Cache,
+    engine_client::EngineClient, error::Error, failures::Failures, leader::Leadership, metrics::Metrics,
+    options::Options, tls::Clients,
 };
 
 /// Clients, caches and settings.
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) cache: Cache,
     pub(crate) engines: EngineClient,
     pub(crate) tls_clients: Clients,
+    pub(crate) admin_tokens: AdminTokens,
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Recorder,
@@ -53,6 +55,7 @@ impl Context {
             recorder: Recorder::new(client.clone(), reporter),
             engines: EngineClient::new(ADMIN_PORT),
             tls_clients: Clients::default(),
+            admin_tokens: AdminTokens::default(),
             settings: options.settings(),
             bounds: Bounds::default(),
             anchoring: Anchoring::new(options.anchor_writes_per_second, jiff::Timestamp::now()),
@@ -109,6 +112,7 @@ impl Context {
         self.failures.clear(engine);
         self.anchoring.forget(engine);
         self.tls_clients.forget(engine);
+        self.admin_tokens.forget(engine);
         if let Some((namespace, name)) = engine.split_once('/') {
             self.attempts.forget(namespace, name);
         }

@@ -10,7 +10,7 @@ use operator_core::{
     names::{ChildKind, ages_secret},
     observed::Observed,
     plan::{Remember, Write},
-    secrets::{AGES_KEY_BYTES, Ages, Looked, Reference, SecretsView, examine, values},
+    secrets::{AGES_KEY_BYTES, Ages, Looked, Reference, SecretsView, admin_token, examine, values},
     tls::Unread,
     validate::Essentials,
 };
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cache::{api, api_resource, slim},
-    context::Context,
+    context::{Context, identity},
     error::{CALL_TIMEOUT, CallError, call},
 };
 
@@ -62,6 +62,9 @@ pub(crate) async fn referenced(
         Ok(None) => (None, true),
         Err(_) => (None, false),
     };
+    if let Some(token) = admin_token(references, &secrets) {
+        context.admin_tokens.keep(&identity(engine.as_ref()), token);
+    }
     let to_remember =
         is_known.then(|| to_remember(remembered.clone(), references, &secrets, observed)).flatten();
     // What is not stored yet is not known: if it can never be stored, the age would begin anew in each reconcile.

@@ -1,9 +1,13 @@
 //! Whole reconciles with Secrets, against the mock of the API server.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crds::{Access, AccessKey, AccessScope, AccessSecret, MemoryEngine};
+use engine_core::{
+    access::{ApiKey, KEY_RANDOM_BYTES},
+    digest::Hash,
+};
 use hyper::Method;
 use operator_core::{
     plan::{Step, plan},
@@ -23,7 +27,18 @@ use crate::{
 };
 
 const SECRETS: &str = "/api/v1/namespaces/team/secrets";
-const KEY: &str = "3f1c0b7a95d2e8467f10c9ab34de5678";
+/// Keys of engines, made of a hash: what repeats itself is no key.
+static KEY: LazyLock<String> = LazyLock::new(|| key("first"));
+static OTHER: LazyLock<String> = LazyLock::new(|| key("second"));
+
+fn key(seed: &str) -> String {
+    let hash = Hash::of(seed.as_bytes()).0;
+    let mut bytes = [0; KEY_RANDOM_BYTES];
+    for (byte, random) in bytes.iter_mut().zip(hash.into_iter().chain(hash.map(u8::reverse_bits))) {
+        *byte = random;
+    }
+    ApiKey::of_random(&bytes).secret_text().to_owned()
+}
 
 fn wanting() -> MemoryEngine {
     let mut engine = engine();
@@ -71,22 +86,25 @@ async fn a_secret_is_waited_for_read_and_remembered() {
     let (waiting, remembers) = reconcile(&wanting(), &context).await;
     assert_eq!((reason(&waiting).as_str(), remembers), ("False/SecretMissing", false));
     assert!(server.object("statefulsets/notes").is_none() && server.object("notes-secret-ages").is_none());
-    server.make(&format!("{SECRETS}/agent-a-key"), &secret(KEY));
+    server.make(&format!("{SECRETS}/agent-a-key"), &secret(&KEY));
     let (started, remembers) = reconcile(&waiting, &context).await;
     assert_eq!((reason(&started).as_str(), remembers), ("True/SecretsUsable", true));
     assert!(server.object("statefulsets/notes").is_some());
     assert_eq!(started.status.as_ref().unwrap().secrets[0].first_seen, None, "nothing was stored before");
     let ages = server.object("notes-secret-ages").expect("the ages are stored");
-    assert!(!ages.to_string().contains(KEY) && !ages.to_string().contains(&STANDARD.encode(KEY)));
+    assert!(
+        !ages.to_string().contains(KEY.as_str())
+            && !ages.to_string().contains(&STANDARD.encode(KEY.as_str()))
+    );
     let (settled, remembers) = reconcile(&started, &context).await;
     assert!(!remembers, "nothing new was seen");
     let seen = settled.status.as_ref().unwrap().secrets[0].clone();
     assert!(seen.first_seen.is_some() && seen.age_days == Some(0), "{seen:?}");
-    assert!(!serde_json::to_string(&settled).unwrap().contains(KEY));
+    assert!(!serde_json::to_string(&settled).unwrap().contains(KEY.as_str()));
     // A value that moves to the previous key keeps its age; the new one has one of its own.
     server.edit("secrets/agent-a-key", |secret| {
         secret["data"] = json!({
-            "token": STANDARD.encode("b81e4d29f0c37a5668d1e90f2ab4c7d3"), "token.previous": STANDARD.encode(KEY),
+            "token": STANDARD.encode(OTHER.as_str()), "token.previous": STANDARD.encode(KEY.as_str()),
         });
     });
     let (_, remembers) = reconcile(&settled, &context).await;
@@ -114,7 +132,7 @@ async fn secrets_are_neither_listed_nor_read_without_a_reference() {
 async fn without_permission_the_engine_runs_and_the_condition_says_what_to_do() {
     let (client, server) = MockApi::start();
     let (context, _leading) = context(client);
-    server.make(&format!("{SECRETS}/agent-a-key"), &secret(KEY));
+    server.make(&format!("{SECRETS}/agent-a-key"), &secret(&KEY));
     server.fail_next(Method::GET, "secrets/agent-a-key", Fault::Refused(403, ""));
     server.fail_next(Method::GET, "secrets/notes-secret-ages", Fault::Refused(403, ""));
     let (created, remembers) = reconcile(&wanting(), &context).await;
@@ -129,7 +147,7 @@ async fn without_permission_the_engine_runs_and_the_condition_says_what_to_do() 
 async fn ages_that_cannot_be_stored_obstruct_nothing() {
     let (client, server) = MockApi::start();
     let (context, _leading) = context(client);
-    server.make(&format!("{SECRETS}/agent-a-key"), &secret(KEY));
+    server.make(&format!("{SECRETS}/agent-a-key"), &secret(&KEY));
     let mut engine = wanting();
     for _ in 0..3 {
         server.fail_next(Method::PATCH, "secrets/notes-secret-ages", Fault::Refused(403, ""));

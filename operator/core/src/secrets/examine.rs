@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use engine_core::{
+    access::{key_hash, stored_hash},
+    digest::Hash,
+};
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
 
 use super::{
     ages::Ages,
@@ -18,8 +21,6 @@ use crate::tls::Unread;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// What stands before the SHA-256 of a key in the place of the key.
 const HASH_MARK: &str = "sha256:";
-/// Length of such a hash, hexadecimal digits.
-const HASH_DIGITS: usize = 64;
 
 /// A Secret as it was read.
 pub enum Looked {
@@ -127,6 +128,13 @@ pub fn values<'a>(
     references.iter().filter_map(|one| entry(one, secrets).ok().map(str::as_bytes))
 }
 
+/// The token that the administration port demands, if it can be used.
+#[must_use]
+pub fn admin_token<'a>(references: &[Reference], secrets: &'a BTreeMap<String, Looked>) -> Option<&'a str> {
+    let reference = references.iter().find(|one| one.purpose == Purpose::Administrator)?;
+    entry(reference, secrets).ok().filter(|text| bad_text(reference, text).is_none())
+}
+
 /// The text of an entry without the white space around it, which the engine ignores too.
 fn entry<'a>(reference: &Reference, secrets: &'a BTreeMap<String, Looked>) -> Result<&'a str, Problem> {
     let missing = || Problem::Bad(SecretFault::Missing(reference.secret.clone()));
@@ -147,25 +155,27 @@ fn entry<'a>(reference: &Reference, secrets: &'a BTreeMap<String, Looked>) -> Re
 
 /// What is wrong with a text by itself. The hash of a key shows nothing of the key.
 fn bad_text(reference: &Reference, text: &str) -> Option<SecretFault> {
-    if !reference.is_ours() || hash_in(text).is_some() {
+    if !reference.is_ours() {
         return None;
     }
-    weakness(text).map(|weakness| match weakness {
+    if hash_in(text).is_some() {
+        return (reference.purpose == Purpose::Administrator).then_some(SecretFault::HashOfToken);
+    }
+    let weak = weakness(text).map(|weakness| match weakness {
         Weakness::Short => SecretFault::TooShort,
         Weakness::WellKnown => SecretFault::WellKnown,
         Weakness::Regular => SecretFault::Guessable,
-    })
+    });
+    weak.or_else(|| stored_hash(text).err().map(SecretFault::NoKey))
 }
 
-fn hash_in(text: &str) -> Option<String> {
-    let digits = text.strip_prefix(HASH_MARK)?.to_ascii_lowercase();
-    let is_hash = digits.len() == HASH_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hash.then_some(digits)
+fn hash_in(text: &str) -> Option<Hash> {
+    text.strip_prefix(HASH_MARK).and_then(|digits| Hash::from_hex(digits.as_bytes()))
 }
 
 /// What two texts of the same key have in common: one may be the hash of the other.
-fn identity(text: &str) -> String {
-    hash_in(text).unwrap_or_else(|| crate::build::hex(&Sha256::digest(text)))
+fn identity(text: &str) -> Hash {
+    hash_in(text).unwrap_or_else(|| key_hash(text))
 }
 
 /// Whether the value is used elsewhere too. Two services outside of the engine may have the same key, and a rotation

@@ -15,21 +15,25 @@ pub enum SecretFault {
     #[error("the value is empty: write one")]
     Empty,
     /// The value is not one line of visible ASCII.
-    #[error(
-        "the value is not one line of visible ASCII without spaces: write it again, for example with `openssl rand -hex 32`"
-    )]
+    #[error("the value is not one line of visible ASCII without spaces: write it again without them")]
     Malformed,
+    /// The value is not a key of an engine, for this reason.
+    #[error("{0}: make another one with `memory-engine token generate`")]
+    NoKey(&'static str),
+    /// The entry has the hash of the token, with which the operator cannot use the administration port.
+    #[error("the value is the hash of a token, and the operator needs the token itself: write that")]
+    HashOfToken,
     /// The value is too short.
-    #[error("the value has fewer than 32 characters: make another one with `openssl rand -hex 32`")]
+    #[error("the value has fewer than 32 characters: make another one with `memory-engine token generate`")]
     TooShort,
     /// The value is one that everybody tries first.
     #[error(
-        "the value consists of words that everybody tries first: make another one with `openssl rand -hex 32`"
+        "the value consists of words that everybody tries first: make another one with `memory-engine token generate`"
     )]
     WellKnown,
     /// The value is regular.
     #[error(
-        "the value repeats itself, counts, or has few different characters: make another one with `openssl rand -hex 32`"
+        "the value repeats itself, counts, or has few different characters: make another one with `memory-engine token generate`"
     )]
     Guessable,
     /// The administrator's token is the key of somebody else.
@@ -61,7 +65,7 @@ impl SecretFault {
             Self::Missing(_) => Reason::SecretMissing,
             Self::KeyMissing(..) => Reason::SecretKeyMissing,
             Self::Empty => Reason::SecretEmpty,
-            Self::Malformed => Reason::SecretMalformed,
+            Self::Malformed | Self::NoKey(_) | Self::HashOfToken => Reason::SecretMalformed,
             Self::TooShort => Reason::SecretTooShort,
             Self::WellKnown => Reason::SecretWellKnown,
             Self::Guessable => Reason::SecretGuessable,

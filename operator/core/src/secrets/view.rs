@@ -1,6 +1,6 @@
 //! What one reconcile found about the Secrets of a spec.
 
-use super::{ages::Ages, examine::Finding, fault::SecretFault};
+use super::{ages::Ages, examine::Finding, fault::SecretFault, reference::Purpose};
 
 /// The Secrets that the spec refers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,9 +19,12 @@ impl SecretsView {
         self.findings.iter().filter_map(|finding| Some((finding, finding.fault()?)))
     }
 
-    /// Whether nothing may be rolled out.
+    /// Whether nothing may be rolled out. The operator could not talk to an engine that demands a token which it cannot
+    /// read.
     #[must_use]
     pub fn holds_changes(&self) -> bool {
-        self.faults().any(|(_, fault)| fault.holds_changes())
+        let is_token = |finding: &Finding| finding.reference.purpose == Purpose::Administrator;
+        let mut unread = self.findings.iter().filter(|finding| finding.unread().is_some());
+        self.faults().any(|(_, fault)| fault.holds_changes()) || unread.any(is_token)
     }
 }

@@ -1,14 +1,18 @@
 //! Secrets that a spec refers to: what is found about them, what is held back, and what the status says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use crds::{Embedding, EmbeddingProvider, MemoryEngineSpec};
+use engine_core::{
+    access::{ApiKey, KEY_RANDOM_BYTES},
+    digest::Hash,
+};
 use jiff::{SignedDuration, Timestamp};
 use operator_core::{
     names::ChildKind,
     observed::Observed,
     plan::Step,
-    secrets::{Ages, Finding, Looked, Problem, SecretsView, examine, references, values},
+    secrets::{Ages, Finding, Looked, Problem, SecretsView, admin_token, examine, references, values},
     tls::Unread,
 };
 
@@ -16,14 +20,17 @@ use crate::client_keys::access;
 use crate::external_services::{embedding_service, rerank};
 use crate::world::{carry_out, condition, engine, observed, planned, settled, status_of, writes};
 
-const GOOD: [&str; 6] = [
-    "3f1c0b7a95d2e8467f10c9ab34de5678",
-    "b81e4d29f0c37a5668d1e90f2ab4c7d3",
-    "9d40f7c26ab81e3557cc02d9e4f6b18a",
-    "c5e29a10b7f43d686e01dd87a2f95b34",
-    "7ab3e05c41d98f2660b5f7c1d20e943a",
-    "e60d18b2c97f54a3310ea84cd75fb296",
-];
+/// Keys of engines.
+static GOOD: LazyLock<[String; 6]> = LazyLock::new(|| [0, 1, 2, 3, 4, 5].map(key));
+
+fn key(number: u8) -> String {
+    let (first, second) = (Hash::of(&[number]).0, Hash::of(&[number, number]).0);
+    let mut bytes = [0; KEY_RANDOM_BYTES];
+    for (byte, random) in bytes.iter_mut().zip(first.into_iter().chain(second)) {
+        *byte = random;
+    }
+    ApiKey::of_random(&bytes).secret_text().to_owned()
+}
 
 fn full() -> MemoryEngineSpec {
     MemoryEngineSpec {
@@ -38,9 +45,9 @@ fn full() -> MemoryEngineSpec {
 fn good() -> BTreeMap<String, Looked> {
     let mut secrets = BTreeMap::new();
     for (name, entries) in [
-        ("agent-a-key", vec![("token", GOOD[0]), ("token.previous", GOOD[1])]),
-        ("agent-b-key", vec![("token", GOOD[2])]),
-        ("admin", vec![("value", GOOD[3])]),
+        ("agent-a-key", vec![("token", GOOD[0].as_str()), ("token.previous", GOOD[1].as_str())]),
+        ("agent-b-key", vec![("token", GOOD[2].as_str())]),
+        ("admin", vec![("value", GOOD[3].as_str())]),
         ("models", vec![("api-key", "sk-1")]),
         ("reranker", vec![("api-key", "sk-1")]),
     ] {
@@ -98,7 +105,7 @@ fn each_fault_has_its_reason() {
     type Change = fn(&mut BTreeMap<String, Looked>);
     let (a, admin, models) =
         ("access.keys[agent-a].secretRef", "access.adminTokenSecretRef", "embedding.http.keySecretRef");
-    let cases: [(Change, &[(&str, &str)]); 17] = [
+    let cases: [(Change, &[(&str, &str)]); 19] = [
         (|all| drop(all.insert("agent-a-key".into(), Looked::Missing)), &[(a, "SecretMissing")]),
         (|all| drop(all.insert("models".into(), Looked::Missing)), &[(models, "SecretMissing")]),
         (
@@ -111,6 +118,11 @@ fn each_fault_has_its_reason() {
         (|all| write(all, "models", "api-key", "two words"), &[(models, "SecretMalformed")]),
         (|all| write(all, "agent-a-key", "token", "schlüssel"), &[(a, "SecretMalformed")]),
         (|all| write(all, "agent-a-key", "token", &GOOD[4][..31]), &[(a, "SecretTooShort")]),
+        (
+            |all| write(all, "agent-a-key", "token", "3f1c0b7a95d2e8467f10c9ab34de5678"),
+            &[(a, "SecretMalformed")],
+        ),
+        (|all| write(all, "agent-a-key", "token", &GOOD[4][..70]), &[(a, "SecretMalformed")]),
         (|all| write(all, "admin", "value", "changeme"), &[(admin, "SecretWellKnown")]),
         (|all| write(all, "agent-a-key", "token", &"x1".repeat(20)), &[(a, "SecretGuessable")]),
         (
@@ -118,20 +130,20 @@ fn each_fault_has_its_reason() {
             &[("access.keys[agent-a].secretRef.previous", "SecretTooShort")],
         ),
         (
-            |all| write(all, "agent-b-key", "token", GOOD[0]),
+            |all| write(all, "agent-b-key", "token", &GOOD[0]),
             &[(a, "SecretShared"), ("access.keys[agent-b].secretRef", "SecretShared")],
         ),
         (
-            |all| write(all, "agent-b-key", "token.previous", GOOD[0]),
+            |all| write(all, "agent-b-key", "token.previous", &GOOD[0]),
             &[(a, "SecretShared"), ("access.keys[agent-b].secretRef.previous", "SecretShared")],
         ),
         (
-            |all| write(all, "admin", "value", GOOD[0]),
+            |all| write(all, "admin", "value", &GOOD[0]),
             &[(a, "AdminTokenShared"), (admin, "AdminTokenShared")],
         ),
-        (|all| write(all, "models", "api-key", GOOD[0]), &[(a, "SecretShared"), (models, "SecretShared")]),
+        (|all| write(all, "models", "api-key", &GOOD[0]), &[(a, "SecretShared"), (models, "SecretShared")]),
         // A rotation may begin with the same value twice.
-        (|all| write(all, "agent-a-key", "token.previous", GOOD[0]), &[]),
+        (|all| write(all, "agent-a-key", "token.previous", &GOOD[0]), &[]),
     ];
     for (change, expected) in cases {
         let mut secrets = good();
@@ -145,17 +157,24 @@ fn each_fault_has_its_reason() {
 /// A file may have the hash of a key in the place of the key: what it stands for counts.
 #[test]
 fn the_hash_of_a_key_is_the_same_key() {
-    use engine_core::digest::Hash;
     let hashed = |key: &str| format!("sha256:{}", Hash::of(key.as_bytes()));
     let mut secrets = good();
-    write(&mut secrets, "agent-b-key", "token", &hashed(GOOD[5]));
+    write(&mut secrets, "agent-b-key", "token", &hashed(&GOOD[5]));
     assert_eq!(reasons(&found(&secrets)), []);
-    write(&mut secrets, "admin", "value", &hashed(GOOD[0]).to_uppercase().replace("SHA256", "sha256"));
-    let reasons = reasons(&found(&secrets));
-    assert_eq!(reasons.len(), 2, "{reasons:?}");
-    assert!(reasons.iter().all(|(_, reason)| reason == "AdminTokenShared"), "{reasons:?}");
-    write(&mut secrets, "admin", "value", "sha256:00");
-    assert_eq!(self::reasons(&found(&secrets))[0].1, "SecretTooShort", "what is no hash is a key");
+    write(&mut secrets, "agent-b-key", "token", &hashed(&GOOD[0]));
+    let shared = reasons(&found(&secrets));
+    assert_eq!(shared.len(), 2, "{shared:?}");
+    assert!(shared.iter().all(|(_, reason)| reason == "SecretShared"), "{shared:?}");
+    for no_hash in ["sha256:00", &hashed(&GOOD[0]).to_uppercase()] {
+        write(&mut secrets, "agent-b-key", "token", no_hash);
+        assert_eq!(reasons(&found(&secrets)).len(), 1, "{no_hash}");
+    }
+    // The operator presents the token of the administration port, and a hash is not enough for that.
+    let mut secrets = good();
+    assert_eq!(admin_token(&references(&full()), &secrets), Some(GOOD[3].as_str()));
+    write(&mut secrets, "admin", "value", &hashed(&GOOD[3]));
+    assert_eq!(reasons(&found(&secrets))[0].1, "SecretMalformed");
+    assert_eq!(admin_token(&references(&full()), &secrets), None);
 }
 
 #[test]
@@ -180,11 +199,15 @@ fn a_key_that_has_expired_or_is_too_old_is_said() {
 
 /// A settled engine whose spec now refers to Secrets in this state.
 fn wanting(secrets: &BTreeMap<String, Looked>) -> Observed {
+    wanting_by(&full(), secrets)
+}
+
+fn wanting_by(spec: &MemoryEngineSpec, secrets: &BTreeMap<String, Looked>) -> Observed {
     let mut world = settled();
     let mut engine = (*world.engine).clone();
-    engine.spec = full();
+    engine.spec = spec.clone();
     world.engine = engine.into();
-    let findings = found(secrets);
+    let findings = examine(&references(spec), secrets, None, None, now());
     world.secrets = Some(SecretsView { findings, remembered: None, to_remember: None });
     world
 }
@@ -269,10 +292,12 @@ fn an_old_key_holds_nothing_back() {
 /// Without permission, an engine with a key of a service runs as before there was a check.
 #[test]
 fn without_permission_nothing_is_held_back() {
+    let mut spec = full();
+    spec.access.as_mut().expect("a section").admin_token_secret_ref = None;
     for (is_forbidden, reason) in [(true, "SecretsForbidden"), (false, "SecretsUnreadable")] {
         let unread = || Looked::Unread(Unread { is_forbidden, text: "no answer".into() });
         let secrets = good().into_keys().map(|name| (name, unread())).collect();
-        let world = wanting(&secrets);
+        let world = wanting_by(&spec, &secrets);
         assert!(kinds(&world).contains(&ChildKind::StatefulSet));
         let status = status_of(&world);
         assert_eq!(condition(&status, "SecretsValid"), format!("Unknown/{reason}"));
@@ -281,6 +306,22 @@ fn without_permission_nothing_is_held_back() {
         assert!(status.secrets.iter().all(|one| one.reason == reason));
     }
     assert_eq!(condition(&status_of(&settled()), "SecretsValid"), "True/NoSecretReferences");
+}
+
+/// The operator could not talk to an engine that demands a token which it cannot read: such an engine waits for the
+/// permission.
+#[test]
+fn a_token_that_the_operator_cannot_read_is_not_demanded() {
+    let mut secrets = good();
+    let unread = Unread { is_forbidden: true, text: "secrets is forbidden".into() };
+    secrets.insert("admin".into(), Looked::Unread(unread));
+    let world = wanting(&secrets);
+    assert!(
+        !kinds(&world).contains(&ChildKind::StatefulSet) && !kinds(&world).contains(&ChildKind::ConfigMap)
+    );
+    let status = status_of(&world);
+    assert_eq!(condition(&status, "SecretsValid"), "Unknown/SecretsForbidden");
+    assert_eq!(condition(&status, "Stalled"), "True/SecretsForbidden");
 }
 
 /// The status has times only, and keeps the moment at which each fault began.
@@ -328,8 +369,8 @@ fn no_value_is_in_a_status_a_plan_or_a_debug_text() {
     let status = status_of(&world);
     let printed =
         format!("{secrets:?} {world:?} {:?} {}", planned(&world), serde_json::to_string(&status).unwrap());
-    let hash = engine_core::digest::Hash::of(value.as_bytes()).to_string();
-    for text in ["hunter2", &hash[..16], "23 characters", GOOD[1]] {
+    let hash = Hash::of(value.as_bytes()).to_string();
+    for text in ["hunter2", &hash[..16], "23 characters", &GOOD[1]] {
         assert!(!printed.contains(text), "{text}");
     }
     assert!(printed.contains("agent-a-key"), "what is printed has the names");
@@ -349,7 +390,7 @@ fn ages_are_remembered_when_something_new_is_seen() {
     view.to_remember = Some(ages.clone());
     assert_eq!(remembers(&world), 1);
     let printed = format!("{:?}", planned(&world));
-    assert!(!printed.contains("first-seen") && !printed.contains(GOOD[0]), "a plan has no code");
+    assert!(!printed.contains("first-seen") && !printed.contains(&GOOD[0]), "a plan has no code");
     let foreign = serde_json::json!({"metadata": {"name": "notes-secret-ages"}});
     let key = operator_core::names::ages_secret("notes");
     let object = serde_json::from_value(foreign).expect("an object");
