@@ -17,8 +17,8 @@ use operator_core::{
     },
     observed::Observed,
     plan::{
-        Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Publish, Request,
-        Step, Write, Written, acknowledge_anchor,
+        Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Publish, Remember,
+        Request, Step, Write, Written, acknowledge_anchor,
     },
 };
 
@@ -30,6 +30,7 @@ use crate::{
     engine_client::{ReportError, Target},
     error::{CallError, Error, call},
     observe::target,
+    secrets::remember_write,
     tls::{IssueError, issued, material},
 };
 
@@ -64,6 +65,7 @@ pub(crate) async fn apply(
             Step::Call(call) => carry_out(&mut observed, call, context).await,
             Step::Deliver(deliver) => tell_kubelet(deliver, &namespace, context).await,
             Step::Publish(publish) => set_label(&mut observed, publish, &namespace, context).await,
+            Step::Remember(remember) => remember_ages(&observed, remember, &namespace, context).await,
             Step::Issue(issue) => issue_certificate(&mut observed, &mut progress, issue, context).await?,
         }
     }
@@ -94,6 +96,19 @@ async fn set_label(observed: &mut Observed, publish: &Publish, namespace: &str, 
         }
         Err(error) => {
             tracing::warn!(%namespace, %pod, is_public, %error, "the label of the pod could not be changed");
+        }
+    }
+}
+
+/// Writes the Secret with the ages of values. Without it, the ages are not known, and everything else works.
+async fn remember_ages(observed: &Observed, remember: &Remember, namespace: &str, context: &Context) {
+    let Some(write) = remember_write(observed, remember) else { return };
+    let key = write.key();
+    let api = api(&context.client, &api_resource(key.kind), Some(namespace));
+    match send(&api, &write).await {
+        Ok(_) => context.metrics.writes.with_label_values(&[key.kind.kind(), write.verb()]).inc(),
+        Err(error) => {
+            tracing::warn!(%namespace, object = %key, %error, "the ages of Secrets are not remembered");
         }
     }
 }

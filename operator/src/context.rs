@@ -18,9 +18,9 @@ use operator_core::{
 use tokio::sync::watch;
 
 use crate::{
-    anchoring::Anchoring, attempts::Attempts, bounds::Bounds, cache::Cache, engine_client::EngineClient,
-    error::Error, failures::Failures, front_door::FrontDoors, leader::Leadership, metrics::Metrics,
-    options::Options, tls::Clients,
+    admin_tokens::AdminTokens, anchoring::Anchoring, attempts::Attempts, bounds::Bounds, cache::Cache,
+    engine_client::EngineClient, error::Error, failures::Failures, front_door::FrontDoors,
+    leader::Leadership, metrics::Metrics, options::Options, tls::Clients,
 };
 
 /// Clients, caches and settings.
@@ -30,6 +30,7 @@ pub(crate) struct Context {
     pub(crate) engines: EngineClient,
     pub(crate) tls_clients: Clients,
     pub(crate) front_doors: FrontDoors,
+    pub(crate) admin_tokens: AdminTokens,
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Recorder,
@@ -56,6 +57,7 @@ impl Context {
             engines: EngineClient::new(ADMIN_PORT),
             tls_clients: Clients::default(),
             front_doors: FrontDoors::default(),
+            admin_tokens: AdminTokens::default(),
             settings: options.settings(),
             bounds: Bounds::default(),
             anchoring: Anchoring::new(options.anchor_writes_per_second, jiff::Timestamp::now()),
@@ -113,6 +115,7 @@ impl Context {
         self.anchoring.forget(engine);
         self.tls_clients.forget(engine);
         self.front_doors.forget(engine);
+        self.admin_tokens.forget(engine);
         if let Some((namespace, name)) = engine.split_once('/') {
             self.attempts.forget(namespace, name);
         }

@@ -9,12 +9,19 @@ use engine_core::{
     },
 };
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, StatusCode, body::Bytes};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::AUTHORIZATION,
+};
 use operator_core::report::{self, Unusable, quoted};
 use serde::de::DeserializeOwned;
 use service::RequestIds;
 
-use crate::connections::{PlainClient, REPORT_TIMEOUT, TlsClient, connector, pooled};
+use crate::{
+    admin_tokens::AdminToken,
+    connections::{PlainClient, REPORT_TIMEOUT, TlsClient, connector, pooled},
+};
 
 /// Maximum size of a report in bytes.
 const REPORT_BYTES_MAX: usize = 64 * 1024;
@@ -34,6 +41,8 @@ pub(crate) struct Target {
     pub(crate) ip: String,
     /// The client for an engine that has TLS.
     pub(crate) tls: Option<Arc<TlsClient>>,
+    /// What its administration port demands, if anything.
+    pub(crate) token: Option<AdminToken>,
 }
 
 /// Why a request to an engine failed.
@@ -53,6 +62,8 @@ pub(crate) enum ReportError {
     Format(#[from] serde_json::Error),
     #[error(transparent)]
     Unusable(#[from] Unusable),
+    #[error("the administration port demands another token than that of spec.access.adminTokenSecretRef")]
+    Token,
     #[error("the answer has status {0}")]
     Status(StatusCode),
 }
@@ -150,15 +161,14 @@ impl EngineClient {
             request.headers_mut().insert(name, value.try_into().map_err(hyper::http::Error::from)?);
         }
         let exchange = async {
-            let answer = match &target.tls {
-                Some(client) => client.request(request).await?,
-                None => self.client.request(request).await?,
-            };
+            let answer = self.send(target, request).await?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), REPORT_BYTES_MAX);
             let bytes = body.collect().await.map_err(|_| ReportError::Body)?.to_bytes();
             if good.contains(&status) {
                 Ok(serde_json::from_slice(&bytes)?)
+            } else if status == StatusCode::UNAUTHORIZED && target.token.is_some() {
+                Err(ReportError::Token)
             } else {
                 Err(ReportError::Status(status))
             }
@@ -166,8 +176,33 @@ impl EngineClient {
         tokio::time::timeout(REPORT_TIMEOUT, exchange).await.map_err(|_| ReportError::TimedOut)?
     }
 
+    /// Sends a request with the token of the engine. Only if the engine refuses it, the token before is sent.
+    async fn send(
+        &self,
+        target: &Target,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, ReportError> {
+        let tokens = target.token.as_ref().map(AdminToken::headers).unwrap_or_default();
+        let mut tokens = tokens.into_iter();
+        let mut next = tokens.next();
+        loop {
+            let mut attempt = request.clone();
+            if let Some(token) = next {
+                attempt.headers_mut().insert(AUTHORIZATION, token);
+            }
+            let answer = match &target.tls {
+                Some(client) => client.request(attempt).await?,
+                None => self.client.request(attempt).await?,
+            };
+            next = tokens.next();
+            if answer.status() != StatusCode::UNAUTHORIZED || next.is_none() {
+                return Ok(answer);
+            }
+        }
+    }
+
     fn address(&self, target: &Target, path: &str) -> String {
-        let Target { ip, tls } = target;
+        let Target { ip, tls, token: _ } = target;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let host = if ip.contains(':') { format!("[{ip}]") } else { ip.clone() };
         format!("{scheme}://{host}:{}{path}", self.port)
@@ -204,7 +239,7 @@ mod tests {
         let span = tracing::error_span!(target: REQUEST_SPAN, "reconcile");
         ids.attach_to(&span);
         let client = EngineClient::new(port);
-        let target = Target { ip: "127.0.0.1".to_owned(), tls: None };
+        let target = Target { ip: "127.0.0.1".to_owned(), tls: None, token: None };
         for _ in 0..2 {
             // The answer is not a checkpoint, which does not matter here.
             let answered = client.checkpoint(&target, None).instrument(span.clone()).await;
@@ -217,5 +252,40 @@ mod tests {
             let parent = TraceParent::parse(headers[TRACEPARENT_HEADER].as_bytes()).unwrap();
             assert_eq!(parent.trace(), ids.trace());
         }
+    }
+
+    /// An engine demands the token before until the kubelet has delivered the changed Secret.
+    #[tokio::test]
+    async fn a_token_is_sent_and_the_one_before_only_where_the_newest_is_refused() {
+        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = seen.clone();
+        let answer = move |headers: HeaderMap| {
+            let token = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default().to_owned());
+            let is_right = token.as_deref() == Some("Bearer first");
+            heard.lock().unwrap().push(token.unwrap_or_default());
+            std::future::ready(if is_right { StatusCode::OK } else { StatusCode::UNAUTHORIZED })
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(axum::serve(listener, Router::new().route("/checkpoint", get(answer))).into_future());
+        let (client, tokens) = (EngineClient::new(port), crate::admin_tokens::AdminTokens::default());
+        let ask = async || {
+            let target = Target { ip: "127.0.0.1".to_owned(), tls: None, token: tokens.known("a/b") };
+            client.checkpoint(&target, None).await.unwrap_err()
+        };
+        assert!(matches!(ask().await, ReportError::Status(StatusCode::UNAUTHORIZED)));
+        for (token, expected) in
+            [("first", vec!["Bearer first"]), ("second", vec!["Bearer second", "Bearer first"])]
+        {
+            seen.lock().unwrap().clear();
+            tokens.keep("a/b", token);
+            let error = ask().await;
+            assert!(matches!(error, ReportError::Format(_)), "{error}: the answer has no body");
+            assert_eq!(*seen.lock().unwrap(), expected);
+        }
+        tokens.keep("a/b", "third");
+        let error = ask().await;
+        assert!(matches!(error, ReportError::Token), "{error}");
+        assert!(!error.to_string().contains("third"));
     }
 }

@@ -6,6 +6,7 @@
 //! the status. `anchoring` limits how often anchors are recorded, `context` holds the shared state, `http` serves the
 //! probes and `metrics`.
 
+mod admin_tokens;
 mod anchoring;
 mod apply;
 mod attempts;
@@ -29,6 +30,7 @@ mod mock_api;
 mod observe;
 mod options;
 mod refusals;
+mod secrets;
 mod tls;
 mod validate_command;
 mod write_status;

@@ -89,6 +89,11 @@ impl MockApi {
         requests.into_iter().filter(|request| !request.starts_with("GET ")).collect()
     }
 
+    /// The requests since the last call of this function, or of [`MockApi::take_writes`]: method and path of each.
+    pub(crate) fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().requests)
+    }
+
     /// Every object, without the fields that only contain the time of the write.
     pub(crate) fn objects(&self) -> BTreeMap<String, Value> {
         let mut objects = self.state().objects.clone();

@@ -28,6 +28,7 @@ use crate::{
     error::{CALL_TIMEOUT, CallError, call},
     exposure,
     refusals::pod_refusal,
+    secrets::referenced,
     tls::material,
 };
 
@@ -60,6 +61,7 @@ pub(crate) async fn observe(
         }
     }
     observed.tls = secrets(context, &mut observed, essentials.tls, silent).await;
+    observed.secrets = referenced(context, &mut observed, essentials, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
         let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));
@@ -201,10 +203,11 @@ async fn secrets(context: &Context, observed: &mut Observed, wanted: bool, silen
 /// The engine in a pod. A pod that was started with TLS is never called without it.
 pub(crate) fn target(context: &Context, engine: &str, pod: Option<&PodView>) -> Result<Target, ReportError> {
     let ip = pod.and_then(|pod| pod.ip.clone()).unwrap_or_default();
+    let token = context.admin_tokens.known(engine);
     let tls = pod.is_some_and(|pod| pod.has_tls).then(|| context.tls_clients.known(engine));
     match tls {
-        None => Ok(Target { ip, tls: None }),
-        Some(Some(client)) => Ok(Target { ip, tls: Some(client) }),
+        None => Ok(Target { ip, tls: None, token }),
+        Some(Some(client)) => Ok(Target { ip, tls: Some(client), token }),
         Some(None) => Err(ReportError::NoCertificate),
     }
 }

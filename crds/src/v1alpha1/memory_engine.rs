@@ -21,6 +21,7 @@ mod retention;
 mod rules;
 mod saving;
 mod scheduling;
+mod secrets;
 mod security;
 mod service;
 mod status;
@@ -53,6 +54,7 @@ pub use scheduling::{
     NodeRequirement, NodeSelector, NodeSelectorTerm, PodAffinity, PodAffinityTerm, PreferredNode,
     PreferredPods, TopologySpread, WhenUnsatisfiable,
 };
+pub use secrets::SecretStatus;
 pub use security::{FsGroupChangePolicy, PodSecurity, SeLinux, SeLinuxType, Seccomp, SeccompType};
 pub use service::ServiceMetadata;
 pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};

@@ -26,11 +26,13 @@ pub enum ConditionType {
     TLSReady,
     /// Clients outside of the cluster can reach the engine.
     Exposed,
+    /// Every Secret that the spec refers to can be used.
+    SecretsValid,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -41,6 +43,7 @@ impl ConditionType {
         Self::ConfigurationApplied,
         Self::TLSReady,
         Self::Exposed,
+        Self::SecretsValid,
     ];
 
     /// Spelling in the status.
@@ -57,6 +60,7 @@ impl ConditionType {
             Self::ConfigurationApplied => "ConfigurationApplied",
             Self::TLSReady => "TLSReady",
             Self::Exposed => "Exposed",
+            Self::SecretsValid => "SecretsValid",
         }
     }
 }
@@ -201,6 +205,8 @@ pub enum Reason {
     NotInProduction,
     /// Requests without credentials are served.
     AnonymousAccess,
+    /// A Secret that the spec refers to cannot be used.
+    SecretsNotValid,
     /// The ports have no valid certificate.
     TlsNotReady,
     /// The engine does not run with the configuration that was checked.
@@ -221,11 +227,37 @@ pub enum Reason {
     Public,
     /// Clients outside of the cluster reach the engine although a check does not hold.
     PublicDespiteFindings,
+    /// The spec refers to no Secret with a key.
+    NoSecretReferences,
+    /// Every Secret that the spec refers to can be used.
+    SecretsUsable,
+    /// A Secret does not exist.
+    SecretMissing,
+    /// A Secret lacks the entry.
+    SecretKeyMissing,
+    /// An entry is empty.
+    SecretEmpty,
+    /// An entry is not one line of visible ASCII.
+    SecretMalformed,
+    /// A key has too few characters.
+    SecretTooShort,
+    /// A key consists of words that everybody tries first.
+    SecretWellKnown,
+    /// A key is regular.
+    SecretGuessable,
+    /// The token of the administration port is another key too.
+    AdminTokenShared,
+    /// Two references have the same value.
+    SecretShared,
+    /// A key has expired.
+    SecretExpired,
+    /// A key is older than the spec allows.
+    SecretTooOld,
 }
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 78] = [
+    pub const ALL: [Self; 92] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -294,6 +326,7 @@ impl Reason {
         Self::NotPublic,
         Self::NotInProduction,
         Self::AnonymousAccess,
+        Self::SecretsNotValid,
         Self::TlsNotReady,
         Self::ConfigurationNotApplied,
         Self::LogNotProven,
@@ -304,6 +337,19 @@ impl Reason {
         Self::FrontDoorUnsafe,
         Self::Public,
         Self::PublicDespiteFindings,
+        Self::NoSecretReferences,
+        Self::SecretsUsable,
+        Self::SecretMissing,
+        Self::SecretKeyMissing,
+        Self::SecretEmpty,
+        Self::SecretMalformed,
+        Self::SecretTooShort,
+        Self::SecretWellKnown,
+        Self::SecretGuessable,
+        Self::AdminTokenShared,
+        Self::SecretShared,
+        Self::SecretExpired,
+        Self::SecretTooOld,
     ];
 
     /// The reason with this spelling.

@@ -69,7 +69,7 @@ pub enum ChildKind {
     StatefulSet,
     /// The way in through an ingress controller.
     Ingress,
-    /// The Secrets of the certificates. They are neither watched nor cached.
+    /// The Secrets of the certificates and of ages. They are neither watched nor cached.
     Secret,
     /// The way in through a gateway. Not every cluster has this kind, so it is neither watched nor cached.
     HttpRoute,
@@ -176,6 +176,12 @@ pub fn authority_secret(engine: &str) -> ChildKey {
 #[must_use]
 pub fn certificate_secret(engine: &str) -> ChildKey {
     ChildKey { kind: ChildKind::Secret, name: format!("{engine}-tls") }
+}
+
+/// The Secret with the ages of values of other Secrets, which no pod mounts.
+#[must_use]
+pub fn ages_secret(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Secret, name: format!("{engine}-secret-ages") }
 }
 
 /// Name of an engine under which the operator verifies its certificate.

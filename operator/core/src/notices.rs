@@ -17,11 +17,12 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 7] = [
+const WATCHED: [(ConditionType, &str); 8] = [
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::LogIntegrity, "True"),
     (ConditionType::ReadsEnabled, "True"),
     (ConditionType::Ready, "True"),
+    (ConditionType::SecretsValid, "True"),
     (ConditionType::Stalled, "False"),
     (ConditionType::StorageReady, "True"),
     (ConditionType::TLSReady, "True"),
@@ -113,7 +114,8 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::ConfigurationApplied
         | ConditionType::TLSReady
         | ConditionType::Exposed
-        | ConditionType::Reconciling => condition.status != "True",
+        | ConditionType::Reconciling
+        | ConditionType::SecretsValid => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())
 }

@@ -14,6 +14,7 @@ use crate::{
     names::{ChildKey, ChildKind},
     pod::PodView,
     role::Role,
+    secrets::SecretsView,
     tls::TlsView,
 };
 
@@ -40,6 +41,8 @@ pub struct Observed {
     pub anchor_refusal: Option<String>,
     /// The Secrets of the certificates; `None` if the engine has none and wants none.
     pub tls: Option<TlsView>,
+    /// The Secrets that the spec refers to; `None` if it refers to none, and did not before.
+    pub secrets: Option<SecretsView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
     pub mode_refusal: Option<String>,
     /// What a request through the front door has shown.
@@ -142,6 +145,7 @@ impl Observed {
             anchor_acknowledged: false,
             anchor_refusal: None,
             tls: None,
+            secrets: None,
             mode_refusal: None,
             front_door: FrontDoor::NotAsked,
             gateway: GatewayView::NotQueried,

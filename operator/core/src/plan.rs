@@ -6,6 +6,7 @@ pub(crate) mod certificates;
 mod draft;
 mod problem;
 mod progress;
+mod secrets;
 mod step;
 
 use kube_core::DynamicObject;
@@ -14,7 +15,7 @@ use serde_json::Value;
 pub use draft::Plan;
 pub use problem::Problem;
 pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
-pub use step::{Call, Deliver, Expectation, Issue, Publish, Request, Step, Write};
+pub use step::{Call, Deliver, Expectation, Issue, Publish, Remember, Request, Step, Write};
 
 pub(crate) use draft::{plan_child, plan_removal_of};
 
@@ -23,11 +24,14 @@ use crate::{
     build,
     children::CHILDREN,
     mode,
-    names::ChildKey,
+    names::{ChildKey, ChildKind},
     observed::Observed,
     storage::{self, ClaimDecision, ClaimHold},
     validate::{Essentials, Valid},
 };
+
+/// Kinds whose wanted objects need the Secrets: the ConfigMap names their directories, and the pod mounts them.
+const NEED_SECRETS: [ChildKind; 2] = [ChildKind::ConfigMap, ChildKind::StatefulSet];
 
 /// Result of carrying out a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,10 +71,15 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     anchor::plan_config_map(observed, valid, expected, &mut plan);
     let has_certificate = certificates::plan_secrets(observed, valid, &mut plan);
     plan_authorities(observed, valid, &mut plan);
+    secrets::plan_ages(observed, valid, &mut plan);
+    let has_bad_secret = secrets::hold_changes(observed);
     for (key, object) in CHILDREN.wanted(valid) {
         // A pod whose volume names a missing Secret does not start: the pod before stays until there is one.
-        if has_certificate || !certificates::NEED_CERTIFICATE.contains(&key.kind) {
+        let is_held = NEED_SECRETS.contains(&key.kind) && (has_bad_secret || !has_certificate);
+        if !is_held {
             plan_child(observed, &key, &object, &mut plan);
+        } else if has_bad_secret {
+            plan.secrets_hold |= secrets::would_change(observed, &key, &object);
         }
     }
     for key in CHILDREN.unwanted(valid) {

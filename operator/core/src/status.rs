@@ -14,6 +14,7 @@ mod reads;
 mod ready;
 mod reconciling;
 mod report;
+mod secrets;
 mod stalled;
 mod table;
 mod tls;
@@ -66,6 +67,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         log,
         storage: storage_status(observed).or(before.storage),
         tls: tls::tls_status(observed),
+        secrets: secrets::secret_statuses(observed),
         conditions: conditions.to_vec(),
     }
 }

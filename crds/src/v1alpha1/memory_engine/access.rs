@@ -35,7 +35,9 @@ pub struct Access {
     )]
     pub keys: Vec<AccessKey>,
 
-    /// The token of the administration port, for its requests that change something. Defaults to none.
+    /// The token that the administration port demands of every request but probes and scrapes: a key that `memory-engine
+    /// token generate` has printed. The operator presents it too, and needs permission to read this Secret. Defaults to
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_token_secret_ref: Option<KeyReference>,
 
@@ -102,8 +104,8 @@ pub struct AccessSecret {
     #[schemars(length(min = 1, max = NAME_LENGTH_MAX), regex(pattern = DNS_SUBDOMAIN))]
     pub name: String,
 
-    /// Entry in the Secret: one line of visible ASCII, at least 32 characters that nobody can guess, such as the output
-    /// of `openssl rand -hex 32`.
+    /// Entry in the Secret: one line with a key that `memory-engine token generate` has printed, or `sha256:` and its
+    /// hash.
     #[serde(default = "token")]
     #[schemars(length(min = 1, max = ENTRY_LENGTH_MAX), regex(pattern = SECRET_KEY))]
     pub key: String,

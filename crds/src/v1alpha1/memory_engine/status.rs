@@ -4,7 +4,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{integrity::LogStatus, mode::EngineMode, tls::TlsStatus};
+use super::{
+    access::ACCESS_KEYS_MAX, integrity::LogStatus, mode::EngineMode, secrets::SecretStatus, tls::TlsStatus,
+};
+
+/// Maximum number of references to Secrets: two of each key of a client, the administrator's token, and two services.
+const SECRETS_MAX: usize = 2 * ACCESS_KEYS_MAX + 3;
 
 /// Observed state of the engine. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +53,14 @@ pub struct MemoryEngineStatus {
     /// Certificates of the ports. Absent without `spec.tls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsStatus>,
+
+    /// The Secrets that the spec refers to, and whether they can be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = SECRETS_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reference"])
+    )]
+    pub secrets: Vec<SecretStatus>,
 
     #[serde(default)]
     #[schemars(schema_with = "conditions")]

@@ -14,6 +14,8 @@ pub enum Check {
     Production,
     /// Callers need credentials.
     Access,
+    /// Every Secret that the spec refers to can be used.
+    Secrets,
     /// The ports serve a valid certificate.
     Tls,
     /// The engine runs with the configuration that was checked.
@@ -42,6 +44,7 @@ impl Check {
         match self {
             Self::Production => Reason::NotInProduction,
             Self::Access => Reason::AnonymousAccess,
+            Self::Secrets => Reason::SecretsNotValid,
             Self::Tls => Reason::TlsNotReady,
             Self::Configuration => Reason::ConfigurationNotApplied,
             Self::Integrity => Reason::LogNotProven,
@@ -72,7 +75,8 @@ pub fn spec_findings(valid: &Valid) -> Vec<Finding> {
 
 /// The conditions that are checked, each with whether False means a violation. An engine that starts has no projection,
 /// which proves nothing against it.
-const CONDITIONS: [(Check, ConditionType); 4] = [
+const CONDITIONS: [(Check, ConditionType); 5] = [
+    (Check::Secrets, ConditionType::SecretsValid),
     (Check::Tls, ConditionType::TLSReady),
     (Check::Configuration, ConditionType::ConfigurationApplied),
     (Check::Integrity, ConditionType::LogIntegrity),

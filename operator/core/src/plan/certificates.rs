@@ -6,15 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Deliver, Issue, Plan, Step, draft::plan_removal_of};
 use crate::{
     build::{owned, value},
-    names::{self, ChildKey, ChildKind, ROTATE_AUTHORITY_ANNOTATION},
+    names::{self, ChildKey, ROTATE_AUTHORITY_ANNOTATION},
     observed::{EngineReport, Observed},
     ownership::is_ours,
     tls::{AUTHORITY_LIFETIMES, CERTIFICATE_SECONDS_MAX, Decision, Issuance, TlsView, Wanted, decide},
     validate::{Essentials, Valid},
 };
-
-/// Kinds whose wanted objects need the certificate: the ConfigMap names its directory, and the pod mounts it.
-pub(super) const NEED_CERTIFICATE: [ChildKind; 2] = [ChildKind::ConfigMap, ChildKind::StatefulSet];
 
 /// Plans the changes. Returns whether the certificate that the spec wants exists, or is issued by this plan.
 pub(super) fn plan_secrets(observed: &Observed, valid: &Valid, plan: &mut Plan) -> bool {

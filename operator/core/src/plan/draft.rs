@@ -22,6 +22,8 @@ pub struct Plan {
     pub conflicts: Vec<ChildKey>,
     /// Why the claim is left unchanged; `None` if it is not.
     pub claim_hold: Option<ClaimHold>,
+    /// Whether a change of the pod or of its configuration waits for a Secret that cannot be used.
+    pub secrets_hold: bool,
 }
 
 impl Plan {
@@ -39,6 +41,7 @@ impl Plan {
             | Step::Issue(_)
             | Step::Deliver(_)
             | Step::Publish(_)
+            | Step::Remember(_)
             | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
         })
     }

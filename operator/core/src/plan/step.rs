@@ -20,6 +20,8 @@ pub enum Step {
     Deliver(Deliver),
     /// A change of the label of a pod that decides whether clients outside of the cluster reach it.
     Publish(Publish),
+    /// A change of the Secret with the ages of values. If it fails, the next reconcile plans it again.
+    Remember(Remember),
 }
 
 /// A change of the label that the public Service selects. If it fails, the next reconcile plans it again.
@@ -29,6 +31,16 @@ pub struct Publish {
     pub pod: String,
     /// Whether the pod gets the label, or loses it.
     pub is_public: bool,
+}
+
+/// A change of the Secret with the ages of values. A plan can be printed, so it has no code of a value: whoever carries
+/// it out takes them from what was observed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remember {
+    /// The Secret.
+    pub key: ChildKey,
+    /// The Secret without its data.
+    pub object: Value,
 }
 
 /// A change of an annotation of a pod. If it fails, the kubelet delivers the Secret later.
@@ -64,7 +76,7 @@ impl Step {
     pub fn write(&self) -> Option<&Write> {
         match self {
             Self::Write(write) => Some(write),
-            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) | Self::Publish(_) => None,
+            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) | Self::Publish(_) | Self::Remember(_) => None,
         }
     }
 
@@ -75,7 +87,7 @@ impl Step {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }),
             Self::Call(_) => true,
-            Self::Issue(_) | Self::Deliver(_) => false,
+            Self::Issue(_) | Self::Deliver(_) | Self::Remember(_) => false,
             // Whatever failed, a withdrawal does not wait for it.
             Self::Publish(publish) => !publish.is_public,
         }

@@ -7,12 +7,12 @@ use super::{
     facts::Facts,
     integrity,
     projection::{self, is_failed},
-    reads, ready, reconciling, report, stalled, tls, volume,
+    reads, ready, reconciling, report, secrets, stalled, tls, volume,
 };
 use crate::conditions::{
     ConditionType::{
         self, ConfigurationApplied, Exposed, LogIntegrity, ProjectionReady, ReadsEnabled, Ready, Reconciling,
-        Stalled, StorageReady, TLSReady,
+        SecretsValid, Stalled, StorageReady, TLSReady,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -68,12 +68,27 @@ const STORAGE_OBSTACLES: &[Reason] = &[
     VolumeFull,
 ];
 
+/// What can be wrong with a Secret.
+const SECRET_FAULTS: &[Reason] = &[
+    SecretMissing,
+    SecretKeyMissing,
+    SecretEmpty,
+    SecretMalformed,
+    SecretTooShort,
+    SecretWellKnown,
+    SecretGuessable,
+    AdminTokenShared,
+    SecretShared,
+    SecretExpired,
+    SecretTooOld,
+];
+
 fn always(_: &Facts<'_>) -> bool {
     true
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 10] = [
+pub(super) const TABLE: [Row; 11] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -186,6 +201,15 @@ pub(super) const TABLE: [Row; 10] = [
         ],
     },
     Row {
+        kind: SecretsValid,
+        rules: &[
+            Decides(&[NoSecretReferences], secrets::unused),
+            Decides(SECRET_FAULTS, secrets::faulty),
+            Decides(&[SecretsForbidden, SecretsUnreadable], secrets::unread),
+            Decides(&[SecretsUsable], secrets::usable),
+        ],
+    },
+    Row {
         kind: Exposed,
         rules: &[
             Decides(&[InvalidSpec], exposed::undecided),
@@ -194,6 +218,7 @@ pub(super) const TABLE: [Row; 10] = [
                 &[
                     NotInProduction,
                     AnonymousAccess,
+                    SecretsNotValid,
                     TlsNotReady,
                     ConfigurationNotApplied,
                     LogNotProven,
@@ -214,6 +239,7 @@ pub(super) const TABLE: [Row; 10] = [
             Decides(&[ApplyRefused, Contested], stalled::not_applied),
             Follows(Truth::True, StorageReady, Reasons::These(STORAGE_OBSTACLES), always),
             Follows(Truth::True, TLSReady, Reasons::These(&[SecretsForbidden]), always),
+            Follows(Truth::True, SecretsValid, Reasons::Any, secrets::hold_changes),
             Decides(&[ForceModeInvalid], stalled::bad_annotation),
             Follows(Truth::True, LogIntegrity, Reasons::Any, stalled::is_log_known_bad),
             Decides(

@@ -6,6 +6,7 @@ use engine_core::wire::{PortCertificate, TlsHealth};
 use super::{
     facts::Facts,
     lookup::{health, name},
+    secrets::forbidden_message,
 };
 use crate::{
     conditions::{Reason, Truth, Verdict},
@@ -39,15 +40,7 @@ pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
             ),
         );
     }
-    let namespace = facts.observed.engine.metadata.namespace.as_deref().unwrap_or_default();
-    not_ready(
-        Reason::SecretsForbidden,
-        format!(
-            "the operator has no permission on Secrets in this namespace. Add the namespace {namespace} to secrets.namespaces of \
-             the chart, or bind the ClusterRole memory-operator-secrets with a RoleBinding: {}",
-            unread.text
-        ),
-    )
+    not_ready(Reason::SecretsForbidden, forbidden_message(facts.observed, unread))
 }
 
 /// The verdict while there is no certificate.

@@ -4,7 +4,10 @@ use crds::{AcceptRollback, AccessMode, GatewayReference, MemoryEngineSpec, Quant
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
-use crate::mode_word::wanted;
+use crate::{
+    mode_word::wanted,
+    secrets::{Reference, references},
+};
 
 /// Minimum and maximum of the seconds between two anchors.
 pub(super) const ANCHOR_INTERVAL_SECONDS: (i32, i32) = (1, 3600);
@@ -30,6 +33,10 @@ pub struct Essentials {
     pub gateway: Option<GatewayReference>,
     /// Names under which clients outside of the cluster reach the engine.
     pub public_hosts: Vec<String>,
+    /// Every reference to an entry of a Secret.
+    pub secrets: Vec<Reference>,
+    /// Days after which a key should be replaced.
+    pub secrets_max_age_days: Option<i32>,
 }
 
 impl Essentials {
@@ -48,6 +55,8 @@ impl Essentials {
             tls: spec.tls.is_some(),
             gateway: public.and_then(|public| public.gateway.as_ref()).map(|one| one.parent_ref.clone()),
             public_hosts: public.map(|public| public.hosts.clone()).unwrap_or_default(),
+            secrets: references(spec),
+            secrets_max_age_days: spec.access.as_ref().and_then(|access| access.max_age_days),
         }
     }
 }

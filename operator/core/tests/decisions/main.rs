@@ -19,6 +19,7 @@ mod pods;
 mod progress;
 mod projections;
 mod properties;
+mod secrets;
 mod spec;
 mod statuses;
 mod tls;

@@ -1,0 +1,114 @@
+//! `SecretsValid`: whether every Secret that the spec refers to can be used.
+
+use crds::SecretStatus;
+
+use super::{facts::Facts, outcome::Outcome};
+use crate::{
+    conditions::{Reason, Truth, Verdict},
+    observed::Observed,
+    secrets::{Finding, age_days},
+    tls::Unread,
+};
+
+/// The verdict on a spec that refers to no Secret.
+pub(super) fn unused(facts: &Facts<'_>) -> Option<Verdict> {
+    let is_unused = facts.observed.secrets.as_ref().is_none_or(|view| view.findings.is_empty());
+    let verdict =
+        || Verdict::new(Truth::True, Reason::NoSecretReferences, "the spec refers to no Secret with a key");
+    is_unused.then(verdict)
+}
+
+/// The verdict on entries that cannot be used, or should be replaced. The reason is that of the first one that holds
+/// changes back, or else of the first one.
+pub(super) fn faulty(facts: &Facts<'_>) -> Option<Verdict> {
+    let view = facts.observed.secrets.as_ref()?;
+    let faults: Vec<_> = view.faults().collect();
+    let worst = faults.iter().find(|(_, fault)| fault.holds_changes()).or(faults.first())?.1;
+    let texts = faults.iter().map(|(finding, fault)| format!("spec.{}: {fault}", finding.reference.field));
+    let held = match facts.outcome {
+        Outcome::Applied { plan, .. } if plan.secrets_hold => {
+            "Until then no change of the spec is rolled out, and a running engine goes on as it is. "
+        }
+        Outcome::Applied { .. } | Outcome::Invalid { .. } => "",
+    };
+    let message = format!("{held}{}", texts.collect::<Vec<_>>().join("; "));
+    Some(Verdict::new(Truth::False, worst.reason(), message))
+}
+
+/// The verdict on Secrets that the operator cannot read: whether they can be used is not known, and nothing is held
+/// back.
+pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
+    let view = facts.observed.secrets.as_ref()?;
+    let unread: Vec<_> = view.findings.iter().filter_map(Finding::unread).collect();
+    let first = unread.iter().find(|unread| unread.is_forbidden).or(unread.first())?;
+    let (reason, message) = match first.is_forbidden {
+        true => (Reason::SecretsForbidden, forbidden_message(facts.observed, first)),
+        false => (
+            Reason::SecretsUnreadable,
+            format!("{} Secrets could not be read: {}. The operator retries", unread.len(), first.text),
+        ),
+    };
+    Some(Verdict::new(Truth::Unknown, reason, message))
+}
+
+/// What to do so that the operator can read Secrets.
+pub(super) fn forbidden_message(observed: &Observed, unread: &Unread) -> String {
+    let namespace = observed.engine.metadata.namespace.as_deref().unwrap_or_default();
+    format!(
+        "the operator has no permission on Secrets in this namespace. Add the namespace {namespace} to secrets.namespaces of \
+         the chart, or bind the ClusterRole memory-operator-secrets with a RoleBinding: {}",
+        unread.text
+    )
+}
+
+/// The verdict on Secrets that can all be used.
+pub(super) fn usable(facts: &Facts<'_>) -> Option<Verdict> {
+    let findings = facts.observed.secrets.as_ref().map(|view| view.findings.as_slice()).unwrap_or_default();
+    let next = findings.iter().filter_map(|finding| finding.replace_before).min();
+    let next = next.map(|moment| format!("; the next one has to be replaced before {moment}"));
+    let message = format!("all {} references can be used{}", findings.len(), next.unwrap_or_default());
+    Some(Verdict::new(Truth::True, Reason::SecretsUsable, message))
+}
+
+/// Whether a bad Secret keeps a change of the spec from being rolled out.
+pub(super) fn hold_changes(facts: &Facts<'_>) -> bool {
+    matches!(facts.outcome, Outcome::Applied { plan, .. } if plan.secrets_hold)
+}
+
+/// The references in the status. While a Secret cannot be read, its last known times stay.
+pub(super) fn secret_statuses(observed: &Observed) -> Vec<SecretStatus> {
+    let before = observed.engine.status.as_ref().map(|status| status.secrets.as_slice()).unwrap_or_default();
+    let findings = observed.secrets.as_ref().map(|view| view.findings.as_slice()).unwrap_or_default();
+    let shown = |finding: &Finding| {
+        let field = format!("spec.{}", finding.reference.field);
+        let last = before.iter().find(|last| last.reference == field);
+        let reason = reason(finding).as_str();
+        let since = last.filter(|last| last.reason == reason).map(|last| last.since.clone());
+        let known = last.filter(|_| finding.unread().is_some());
+        let first_seen = finding.first_seen.map(|seen| seen.to_string());
+        let replace_before = finding.replace_before.map(|moment| moment.to_string());
+        SecretStatus {
+            reference: field,
+            reason,
+            since: since.unwrap_or_else(|| whole_seconds(observed)),
+            first_seen: first_seen.or_else(|| known?.first_seen.clone()),
+            age_days: finding.first_seen.map(|seen| age_days(seen, observed.now)).or_else(|| known?.age_days),
+            replace_before: replace_before.or_else(|| known?.replace_before.clone()),
+        }
+    };
+    findings.iter().map(shown).collect()
+}
+
+fn reason(finding: &Finding) -> Reason {
+    match (finding.fault(), finding.unread()) {
+        (Some(fault), _) => fault.reason(),
+        (None, Some(unread)) if unread.is_forbidden => Reason::SecretsForbidden,
+        (None, Some(_)) => Reason::SecretsUnreadable,
+        (None, None) => Reason::SecretsUsable,
+    }
+}
+
+fn whole_seconds(observed: &Observed) -> String {
+    let now = observed.now;
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
