@@ -129,14 +129,7 @@ fn envoy() -> Result<PathBuf> {
 
 /// Applies the definitions of the resources that Contour reads.
 async fn definitions(cluster: &Cluster) -> Result<()> {
-    let module = paths::checkout_dir().join("e2e/tools/contour");
-    let listed = Command::new("go")
-        .args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", MODULE])
-        .current_dir(module)
-        .output()
-        .await
-        .context("`go` cannot be started")?;
-    let folder = PathBuf::from(String::from_utf8(listed.stdout)?.trim());
+    let folder = tools::source_of("contour", MODULE).await?;
     let file = folder.join("examples/contour/01-crds.yaml").display().to_string();
     kubectl(cluster, &["apply", "--server-side", "--force-conflicts", "-f", &file]).await?;
     Ok(())

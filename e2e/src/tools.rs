@@ -79,6 +79,9 @@ const OTHERS: [Module; 1] = [module("contour", "tool", &["contour"], 240)];
 /// Programs that are also needed on an existing cluster.
 const CLIENTS: [&str; 2] = ["helm", "kubectl"];
 
+/// Longest download of a module.
+const DOWNLOAD_LIMIT: Duration = Duration::from_secs(300);
+
 /// Longest build: a cold build on a slow machine. A hang must still end.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -144,6 +147,21 @@ pub fn program(name: &str) -> Result<PathBuf> {
     }
     let installed = if CLIENTS.contains(&name) { installed(name) } else { None };
     installed.with_context(|| format!("{name} is not built yet: run `cargo run -p e2e -- tools`"))
+}
+
+/// Returns the folder with the source of a Go module, in the version that one of the modules of `e2e/tools` pins. It is
+/// downloaded if it is missing.
+///
+/// # Errors
+/// The module does not pin it, or it cannot be downloaded.
+pub async fn source_of(pinned_by: &str, module: &str) -> Result<PathBuf> {
+    let mut command = Command::new("go");
+    command.args(["mod", "download", "-json", module]);
+    command.current_dir(paths::checkout_dir().join("e2e/tools").join(pinned_by));
+    let printed = command::output(command, DOWNLOAD_LIMIT).await?;
+    let described: serde_json::Value = serde_json::from_str(&printed)?;
+    let folder = described["Dir"].as_str().with_context(|| format!("{module} has no folder: {printed}"))?;
+    Ok(PathBuf::from(folder))
 }
 
 /// Returns the path of a program on the search path.

@@ -26,7 +26,7 @@ pub(crate) async fn observe(
     essentials: &Essentials,
     is_silent: bool,
 ) {
-    if is_silent || (essentials.public_hosts.is_empty() && !was_public(observed)) {
+    if is_silent || !is_public(observed, essentials) {
         return;
     }
     let has_api = read_route(context, observed).await;
@@ -45,8 +45,11 @@ pub(crate) async fn observe(
     observed.front_door = front_door(context, observed, essentials).await;
 }
 
-/// Whether objects of an exposure may exist.
-fn was_public(observed: &Observed) -> bool {
+/// Whether the spec wants a public exposure, or objects of an earlier one may exist.
+pub(crate) fn is_public(observed: &Observed, essentials: &Essentials) -> bool {
+    if !essentials.public_hosts.is_empty() {
+        return true;
+    }
     let conditions = observed.engine.status.as_ref().map(|status| status.conditions.as_slice());
     let exposed = ConditionType::Exposed.as_str();
     let before = conditions.unwrap_or_default().iter().find(|condition| condition.type_ == exposed);

@@ -46,6 +46,9 @@ pub(crate) async fn observe(
     observed.applied = context.attempts.written(&namespace, &name);
     let mut silent = false;
     for key in CHILDREN.keys(&name) {
+        if !may_exist(&observed, &key, essentials) && context.cache.child(&namespace, &key).is_none() {
+            continue;
+        }
         match child(context, &namespace, &key, silent).await {
             Ok(Some(object)) => {
                 observed.children.insert(key, object);
@@ -118,6 +121,19 @@ async fn checkpoints(
         }
     }
     CheckpointReport::Answered(answers)
+}
+
+/// Whether a child may exist that the cache does not have. Most engines have no TLS and no exposure, and need no request
+/// for its objects.
+fn may_exist(observed: &Observed, key: &ChildKey, essentials: &Essentials) -> bool {
+    let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
+    let [authorities, public_service, ingress] =
+        [&CHILDREN.authorities, &CHILDREN.public_service, &CHILDREN.ingress].map(|child| child.key(name));
+    match key {
+        key if *key == authorities => essentials.tls,
+        key if [public_service, ingress].contains(key) => exposure::is_public(observed, essentials),
+        _ => true,
+    }
 }
 
 /// Reads a child from the cache, or else from the API server: the cache contains only objects with the operator's

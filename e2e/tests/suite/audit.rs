@@ -53,9 +53,9 @@ struct Annotations {
     decision: Option<String>,
 }
 
-/// Begins of the names of namespaces with engines that want TLS, and without permission on Secrets: always, or at their
+/// Begins of the names of namespaces with engines that need Secrets, and without permission on Secrets: always, or at their
 /// beginning or end.
-const TLS_NAMESPACES: [&str; 2] = ["t-leaves", "t-tls"];
+const TLS_NAMESPACES: [&str; 3] = ["t-leaves", "t-tls", "t-validate"];
 /// Namespace of the test that gives the permission late.
 pub(crate) const FORBIDDEN: &str = "tls-forbidden";
 

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
-use e2e::secure_demo;
 use e2e::steps::Steps;
 use e2e::wait::until;
+use e2e::{deploy, secure_demo, tools};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::tls::allow;
@@ -81,9 +81,7 @@ async fn edit(world: &World, spec: Value) -> Result<()> {
 async fn an_engine_is_public_while_every_check_holds() {
     in_namespace("tls-public", async |world| {
         allow(world).await?;
-        let key = secure_demo::new_key()?;
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": KEY}, "stringData": {"token": key}});
-        world.api::<Secret>().patch(KEY, &PatchParams::apply("platform"), &Patch::Apply(&secret)).await?;
+        let key = make_key(world).await?;
         let mut closed = public();
         closed["deploymentMode"] = json!("Development");
         world.apply("notes", closed).await?;
@@ -122,6 +120,76 @@ async fn an_engine_is_public_while_every_check_holds() {
         Ok(())
     })
     .await;
+}
+
+/// The definitions of the Gateway API, standard channel.
+async fn install_gateway_api(world: &World) -> Result<()> {
+    let folder = tools::source_of("csi", "sigs.k8s.io/gateway-api").await?;
+    for plural in ["gatewayclasses", "gateways", "httproutes", "backendtlspolicies"] {
+        let file = folder.join(format!("config/crd/standard/gateway.networking.k8s.io_{plural}.yaml"));
+        let file = file.display().to_string();
+        deploy::kubectl(&world.cluster, &["apply", "--server-side", "-f", &file]).await?;
+    }
+    let established =
+        ["wait", "--for=condition=Established", "--timeout=30s", "crd/httproutes.gateway.networking.k8s.io"];
+    deploy::kubectl(&world.cluster, &established).await?;
+    Ok(())
+}
+
+fn of_gateway_api(world: &World, kind: &str, plural: &str) -> kube::Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind);
+    let resource = ApiResource::from_gvk_with_plural(&kind, plural);
+    kube::Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
+}
+
+/// A route and its policy are made for a gateway that exists, and go with the proof.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_gets_a_route_and_learns_how_to_verify_the_engine() {
+    in_namespace("tls-gateway", async |world| {
+        allow(world).await?;
+        install_gateway_api(world).await?;
+        make_key(world).await?;
+        let mut spec = public();
+        spec["exposure"] = json!({"public": {
+            "hosts": [HOST], "gateway": {"parentRef": {"name": "shared", "sectionName": "https"}},
+        }});
+        world.apply("notes", spec).await?;
+        world.ready("notes").await?;
+        let message = world.condition("notes", "Exposed", "False", "GatewayMissing").await?;
+        ensure!(message.contains("shared does not exist"), "{message}");
+        let gateway = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "shared"},
+            "spec": {"gatewayClassName": "none", "listeners": [{
+                "name": "https", "protocol": "HTTPS", "port": 443,
+                "tls": {"certificateRefs": [{"name": "host"}]},
+            }]},
+        });
+        let gateways = of_gateway_api(world, "Gateway", "gateways");
+        gateways.patch("shared", &PatchParams::apply("platform"), &Patch::Apply(&gateway)).await?;
+        world.condition("notes", "Exposed", "False", "AddressPending").await?;
+        let route = of_gateway_api(world, "HTTPRoute", "httproutes").get("notes").await?.data;
+        ensure!(route["spec"]["hostnames"] == json!([HOST]), "{route}");
+        ensure!(route["spec"]["rules"][0]["backendRefs"][0]["name"] == "notes-public", "{route}");
+        let policies = of_gateway_api(world, "BackendTLSPolicy", "backendtlspolicies");
+        let policy = policies.get("notes").await?.data;
+        let validation = &policy["spec"]["validation"];
+        ensure!(validation["hostname"] == format!("notes.{}.svc", world.namespace), "{policy}");
+        ensure!(validation["caCertificateRefs"][0]["name"] == "notes-ca", "{policy}");
+        edit(world, json!({"deploymentMode": "Development"})).await?;
+        until("route and policy are gone", SOON, async || {
+            let route = of_gateway_api(world, "HTTPRoute", "httproutes").get_opt("notes").await?;
+            Ok((route.is_none() && policies.get_opt("notes").await?.is_none()).then_some(()))
+        })
+        .await
+    })
+    .await;
+}
+
+async fn make_key(world: &World) -> Result<String> {
+    let key = secure_demo::new_key()?;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": KEY}, "stringData": {"token": key}});
+    world.api::<Secret>().patch(KEY, &PatchParams::apply("platform"), &Patch::Apply(&secret)).await?;
+    Ok(key)
 }
 
 /// The demo of an engine in production, with a real ingress controller and an agent that speaks MCP.

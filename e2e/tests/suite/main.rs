@@ -22,4 +22,5 @@ mod restore;
 mod shape;
 mod storage;
 mod tls;
+mod validate;
 mod world;

@@ -59,6 +59,8 @@ pub(crate) struct Modes {
     to_run: Mutex<Option<mpsc::Receiver<Effect>>>,
     /// Whether the file differs from the state.
     unsaved: AtomicBool,
+    /// Held while the file is written: whoever finds nothing to save knows that it is on the volume.
+    saving: Mutex<()>,
     /// Whether the last try to write the file failed.
     write_failed: AtomicBool,
     /// The mode that is wanted if there is no file.
@@ -153,6 +155,7 @@ impl Modes {
             effects,
             to_run: Mutex::new(Some(to_run)),
             unsaved: AtomicBool::new(false),
+            saving: Mutex::new(()),
             write_failed: AtomicBool::new(false),
             initial,
             unread: AtomicBool::new(found == ModeFileState::Unreadable),
@@ -297,6 +300,7 @@ impl Modes {
     /// # Errors
     /// The volume fails.
     fn save(&self) -> std::io::Result<()> {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         if self.unread.load(Ordering::Acquire) || !self.unsaved.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
