@@ -10,7 +10,9 @@ use tempfile::TempDir;
 
 use crate::mcp::{self, meta};
 use crate::modes::example;
+use crate::pki::{Authority, mount};
 use crate::process::{Answer, Client, Running, binary, eventually};
+use crate::tls;
 
 /// Scopes and projects of the callers of the tests.
 const CALLERS: [(&str, &str, &str); 8] = [
@@ -399,4 +401,38 @@ fn an_engine_in_production_does_not_start_open() {
     let (code, said) = start(&["--config", config.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("tls.apiDirectory") && !said.contains("anonymous"), "{said}");
+}
+
+#[test]
+fn an_engine_in_production_serves_keys_over_tls_and_cannot_be_opened() {
+    let [data, files, directory] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let authority = Authority::new("first");
+    mount(directory.path(), &authority.server(), Some(&authority.pem()));
+    let path = directory.path().display();
+    let more =
+        format!("deployment: {{mode: production}}\ntls: {{apiDirectory: {path}, adminDirectory: {path}}}\n");
+    let config = Guarded::config(files.path(), &more);
+    let arguments = ["--probe-listen", "127.0.0.1:0", "--config", config.to_str().unwrap()];
+    let engine = Running::spawn_with(data.path(), &arguments.map(AsRef::as_ref));
+    let probes = engine.probes.unwrap();
+    let is_ready =
+        || Client::connect(probes).unwrap().request("GET", "/readyz", "", "").unwrap().status == 200;
+    eventually("ready", is_ready);
+    let client = authority.client_config(None);
+    let ask = |headers: &str| {
+        tls::connect(engine.api, &client).request("GET", "/v1/log/head", headers, "").unwrap()
+    };
+    assert_eq!(ask(&bearer("reader")).status, 200);
+    let answer = ask("");
+    assert!(
+        answer.status == 401 && answer.has_header("resource_metadata=\"https://localhost/"),
+        "{answer:?}"
+    );
+    let open = fs::read_to_string(&config).unwrap().replace("anonymous: false", "anonymous: true");
+    fs::write(&config, open).unwrap();
+    eventually("the change is refused", || {
+        engine.said().contains("the changed configuration cannot be used")
+    });
+    assert!(engine.said().contains("access.anonymous must be false"), "{}", engine.said());
+    assert_eq!(ask("").status, 401);
 }

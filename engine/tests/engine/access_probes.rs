@@ -106,10 +106,12 @@ struct Probe {
     path: String,
     headers: String,
     body: Value,
+    /// Whether the answer has to be that it is forbidden, rather than that nothing is there.
+    is_forbidden: bool,
 }
 
 fn probe(kind: &'static str, method: &'static str, path: String, body: Value) -> Probe {
-    Probe { kind, method, path, headers: String::new(), body }
+    Probe { kind, method, path, headers: String::new(), body, is_forbidden: false }
 }
 
 fn tool(name: &'static str, arguments: &Value) -> Probe {
@@ -281,6 +283,12 @@ fn of_the_engine() -> Vec<Probe> {
     ]
 }
 
+/// Probes that are forbidden whatever there is.
+fn forbidden(project: &str) -> impl Iterator<Item = Probe> {
+    let named = by_project(project).into_iter().chain(writes_by_project(project)).chain(by_header(project));
+    named.chain(of_the_engine()).map(|probe| Probe { is_forbidden: true, ..probe })
+}
+
 fn send(client: &mut Client, probe: &Probe) -> Answer {
     let body = if probe.body.is_null() { String::new() } else { probe.body.to_string() };
     let kind = if probe.headers.contains("content-type") { "" } else { "content-type: application/json\r\n" };
@@ -325,11 +333,8 @@ fn nothing_of_another_project_is_reached_or_revealed() {
         let (id, beyond, word) =
             (dice.id(), 1_000_000 + dice.next(1_000) as u64, format!("{:08x}", dice.next(1 << 30)));
         let pairs = by_id(&other, seq, own).into_iter().zip(by_id(&id, beyond, own));
-        let pairs = pairs.chain(by_project(OTHER).into_iter().zip(by_project(NONE)));
-        let pairs = pairs.chain(writes_by_project(OTHER).into_iter().zip(writes_by_project(NONE)));
-        let pairs = pairs.chain(by_header(OTHER).into_iter().zip(by_header(NONE)));
         let pairs = pairs.chain(by_word(MARK).into_iter().zip(by_word(&word)));
-        let pairs: Vec<_> = pairs.chain(of_the_engine().into_iter().zip(of_the_engine())).collect();
+        let pairs: Vec<_> = pairs.chain(forbidden(OTHER).zip(forbidden(NONE))).collect();
         let places = [other.as_str(), id.as_str()].map(|id| (id, "ID"));
         // The longer one first: the other is a part of it.
         let numbers = [beyond, seq].map(|seq| format!("event {seq}"));
@@ -347,6 +352,16 @@ fn nothing_of_another_project_is_reached_or_revealed() {
             // An answer may repeat the id that was asked for, and no other.
             let tells = seeded.ids.iter().any(|id| *id != other && answer.body.contains(id));
             assert!(!tells, "{context}: {answer:?}");
+            if real.is_forbidden {
+                let is_told =
+                    answer.body.contains("PROJECT_FORBIDDEN") || answer.body.contains("is not bound to");
+                assert!(is_told, "{context}: {answer:?}");
+                assert_eq!(
+                    answer.status,
+                    if real.path == "/mcp" { 200 } else { 403 },
+                    "{context}: {answer:?}"
+                );
+            }
             let asked_for = real.path.contains(MARK) || real.body.to_string().contains(MARK);
             assert!(asked_for || !answer.body.contains(MARK), "{context}: {answer:?}");
             assert!(

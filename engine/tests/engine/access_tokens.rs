@@ -96,6 +96,12 @@ fn keys_of_the_engine_outlive_a_restart_and_a_damaged_file_opens_nothing() {
     assert_eq!(engine.get("/v1/log/head").status, 401);
     engine.kill();
     let file = data.path().join("access/keys.json");
+    let doctor = || binary().args(["doctor", "--data"]).arg(data.path()).output().unwrap();
+    assert_eq!(doctor().status.code(), Some(0));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o604)).unwrap();
+    let found = doctor();
+    assert_eq!(found.status.code(), Some(1), "others can read the hashes");
+    assert!(String::from_utf8(found.stdout).unwrap().contains("keys.json"));
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     let engine = start();
