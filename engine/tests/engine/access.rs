@@ -142,6 +142,9 @@ fn without_access_control_everything_is_as_before() {
     assert_eq!(engine.save("x").status, 201);
     let answer = engine.connect().request("GET", "/v1/log/head", &bearer("nobody"), "").unwrap();
     assert_eq!(answer.status, 401, "a wrong key is never taken for none: {answer:?}");
+    let of_a_proxy = "authorization: Basic dXNlcjpwYXNz\r\n";
+    assert_eq!(engine.connect().request("GET", "/v1/log/head", of_a_proxy, "").unwrap().status, 200);
+    assert!(!engine.said().contains("\"caller\":\"anonymous\""), "nothing to record");
 }
 
 #[test]
