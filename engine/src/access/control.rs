@@ -14,6 +14,7 @@ use engine_log::Clock;
 use engine_log::storage::Storage;
 use engine_projection::ClientAddress;
 use jiff::Timestamp;
+use service::AUDIT;
 
 use super::accounts::Accounts;
 use super::attempts::Attempts;
@@ -335,10 +336,12 @@ impl AccessControl {
             return Err(refused(format!("the engine has {STORED_KEYS_MAX} keys already: revoke some")));
         }
         let token = added.view();
+        let (name, id) = (token.name.clone(), key.id().to_owned());
         let keys = stored.all().iter().cloned().chain([added]).collect();
         stored.set(keys).map_err(|fault| not_stored(&fault))?;
         drop(stored);
         self.read_again();
+        tracing::info!(target: AUDIT, action = "token create", name, id, "a key was made");
         Ok(TokenCreated { key: key.secret_text().to_owned(), token })
     }
 
@@ -360,6 +363,8 @@ impl AccessControl {
         stored.set(left).map_err(|fault| not_stored(&fault))?;
         drop(stored);
         self.read_again();
+        let name = request.name.as_str();
+        tracing::info!(target: AUDIT, action = "token revoke", name, "a key was revoked");
         Ok(self.tokens())
     }
 

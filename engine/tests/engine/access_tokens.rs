@@ -73,6 +73,7 @@ fn a_key_of_the_engine_is_printed_once_and_kept_as_a_hash() {
     let audited =
         engine.said().lines().filter(|line| line.contains("\"audit\"") && line.contains("/tokens")).count();
     assert!(audited >= 2, "{}", engine.said());
+    assert!(engine.said().contains("\"action\":\"token create\",\"name\":\"agent-x\""), "{}", engine.said());
     let (ok, left, _) = token(engine, &["revoke", "agent-x"]);
     assert!(ok && !left.to_string().contains("agent-x"), "{left}");
     assert_eq!(status(engine, &made, "/v1/log/head"), 401, "refused at once");
