@@ -204,15 +204,18 @@ fn check_keys(data: &Path) -> Check {
 }
 
 fn key_files(data: &Path) -> io::Result<Vec<(PathBuf, u32)>> {
-    let entries = match fs::read_dir(data.join("keys")) {
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
     let file = |entry: io::Result<fs::DirEntry>| {
         let entry = entry?;
         Ok((entry.path(), entry.metadata()?.permissions().mode() & 0o777))
     };
-    entries.map(file).collect()
+    let mut files = Vec::new();
+    for directory in ["keys", "access"] {
+        match fs::read_dir(data.join(directory)) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            entries => files.extend(entries?.map(file).collect::<io::Result<Vec<_>>>()?),
+        }
+    }
+    Ok(files)
 }
 
 /// Repairs what can be repaired and runs all checks again.

@@ -33,7 +33,7 @@ pub(crate) struct Outcome<'a> {
 }
 
 /// Label of what is allowed.
-const ALLOWED: &str = "allowed";
+pub(super) const ALLOWED: &str = "allowed";
 
 /// Caller, project and scope, with the time of the last line and the number of requests since.
 type Recent = BTreeMap<(String, String, Scope), (Instant, u64)>;

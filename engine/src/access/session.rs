@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use engine_core::access::{Caller, Denial, Scope};
+use engine_core::access::{Caller, CallerKind, Denial, Scope};
 use engine_core::wire::ErrorCode;
 
+use tokio::sync::OnceCell;
+
 use super::accounts::Accounts;
-use super::records::Outcome;
+use super::records::{ALLOWED, Outcome};
 use crate::refusal::Refusal;
 
 /// The caller of one request, and where decisions about it are recorded. Clones belong to the same request.
@@ -18,6 +20,8 @@ pub(crate) struct Session {
     accounts: Option<Arc<Accounts>>,
     /// Whether the request was counted against the rate and recorded as allowed.
     settled: Arc<AtomicBool>,
+    /// The caller with the stored names of its projects, once they are known.
+    own: Arc<OnceCell<Option<Caller>>>,
     /// The scope that the request lacked, for the header of the answer.
     missing: Arc<OnceLock<Scope>>,
 }
@@ -29,7 +33,7 @@ impl Session {
     }
 
     pub(super) fn of(caller: Arc<Caller>, accounts: Option<Arc<Accounts>>) -> Session {
-        Session { caller, accounts, settled: Arc::default(), missing: Arc::default() }
+        Session { caller, accounts, settled: Arc::default(), own: Arc::default(), missing: Arc::default() }
     }
 
     /// The same caller in another request of the same message, which is limited and recorded on its own.
@@ -39,6 +43,11 @@ impl Session {
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Where the gate keeps the caller with the stored names of its projects, for the time of the request.
+    pub(crate) fn own(&self) -> &OnceCell<Option<Caller>> {
+        &self.own
     }
 
     /// The scope that was missing when a part of the request was denied.
@@ -93,6 +102,11 @@ impl Session {
     pub(crate) fn settle(&self, scope: Scope, project: &str) -> Result<(), Refusal> {
         let Some(accounts) = &self.accounts else { return Ok(()) };
         if self.settled.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        // Without access control there is nothing to record about anybody.
+        if self.caller.kind == CallerKind::Anonymous {
+            accounts.records.count(ALLOWED);
             return Ok(());
         }
         if let Err(seconds) = accounts.take(&self.caller.name, project) {

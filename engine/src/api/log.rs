@@ -37,7 +37,7 @@ pub(super) async fn consistency(
     parameters: Parameters,
 ) -> Result<Json<ConsistencyAnswer>, Refusal> {
     let parameters = parameters.known(&["from", "to"])?;
-    let size = api.operations.tree_size();
+    let size = api.operations.tree_size()?;
     let to = parameters.number("to", 0, size)?.unwrap_or(size);
     let from = parameters.number("from", 0, to)?.unwrap_or(0);
     api.operations.consistency(from, to).await.map(Json)

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine_core::wire::{TokenCreated, Tokens};
+use service::in_span;
 
 use super::mode::read;
 use crate::access::AccessControl;
@@ -25,7 +26,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Json<TokenCreated>, Refusal> {
     let request = read(body).await?;
-    let created = tokio::task::spawn_blocking(move || control.create(request));
+    let created = tokio::task::spawn_blocking(in_span(move || control.create(request)));
     created.await.map_err(ended)?.map(Json)
 }
 
@@ -35,7 +36,7 @@ pub(super) async fn revoke(
     body: Body,
 ) -> Result<Json<Tokens>, Refusal> {
     let request = read(body).await?;
-    let revoked = tokio::task::spawn_blocking(move || control.revoke(&request));
+    let revoked = tokio::task::spawn_blocking(in_span(move || control.revoke(&request)));
     revoked.await.map_err(ended)?.map(Json)
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Removed {
 
 /// Logs how a removal ended.
 pub(super) fn audit<T>(
-    action: &'static str,
+    (action, caller): (&'static str, &str),
     outcome: &Result<Written<T>, Refusal>,
     removed: impl FnOnce(&T) -> Removed,
 ) {
@@ -29,11 +29,11 @@ pub(super) fn audit<T>(
         Ok(written) => {
             let Removed { memories, seq, complete } = removed(&written.answer);
             let replayed = written.replayed;
-            tracing::info!(target: AUDIT, action, client, outcome = "done", memories, seq, complete, replayed, "memories were removed");
+            tracing::info!(target: AUDIT, action, caller, client, outcome = "done", memories, seq, complete, replayed, "memories were removed");
         }
         Err(refusal) => {
             let outcome = refusal.code().as_str();
-            tracing::info!(target: AUDIT, action, client, outcome, "memories were not removed");
+            tracing::info!(target: AUDIT, action, caller, client, outcome, "memories were not removed");
         }
     }
 }

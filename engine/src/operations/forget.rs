@@ -52,7 +52,7 @@ impl Operations {
         let outcome = self.forget_selected(request, key).await;
         let is_dry = outcome.as_ref().is_ok_and(|written| written.answer.dry_run);
         if !is_dry {
-            audit("forget", &outcome, |answer| Removed {
+            audit(("forget", &self.session.caller().name), &outcome, |answer| Removed {
                 memories: answer.memories,
                 seq: answer.recorded.last().map_or(0, |event| event.seq),
                 complete: answer.complete,

@@ -133,7 +133,7 @@ impl Operations {
         request.projects(&mut |project| {
             let name = project.as_deref().map(normal_form);
             let asked = name.as_deref().map_or(Asked::Unnamed, Asked::Project);
-            if let Some(bound) = &bound
+            if let Some(bound) = bound
                 && let Decision::Denied(denial) = decide(bound, permit.scope, asked)
             {
                 denied.get_or_insert((name.as_deref().unwrap_or_default().to_owned(), denial));
@@ -151,13 +151,16 @@ impl Operations {
     }
 
     /// The caller with the stored names of its projects, if it is bound to some. A request may use either form.
-    async fn bound_caller(&self) -> Result<Option<Caller>, Refusal> {
+    async fn bound_caller(&self) -> Result<Option<&Caller>, Refusal> {
         let Some(bound) = self.caller().bound_to() else { return Ok(None) };
-        let mut names = Names(bound.to_vec());
-        self.stored_part(&mut names).await?;
-        let mut projects = bound.to_vec();
-        projects.extend(names.0.into_iter().filter(|name| !bound.contains(name)));
-        Ok(Some(Caller { projects: Projects::Only(projects), ..self.caller().clone() }))
+        let converted = async || {
+            let mut names = Names(bound.to_vec());
+            self.stored_part(&mut names).await?;
+            let mut projects = bound.to_vec();
+            projects.extend(names.0.into_iter().filter(|name| !bound.contains(name)));
+            Ok(Some(Caller { projects: Projects::Only(projects), ..self.caller().clone() }))
+        };
+        self.session.own().get_or_try_init(converted).await.map(Option::as_ref)
     }
 
     /// The stored names of the projects that the caller is bound to; none if it is bound to none.

@@ -79,8 +79,12 @@ impl Operations {
     }
 
     /// Number of events in the Merkle tree of the log.
-    pub(crate) fn tree_size(&self) -> u64 {
-        self.engine.log_handles.context.tree.size()
+    ///
+    /// # Errors
+    /// The caller may not know it.
+    pub(crate) fn tree_size(&self) -> Result<u64, Refusal> {
+        self.permit(Scope::Read)?;
+        Ok(self.engine.log_handles.context.tree.size())
     }
 
     /// Returns the proof that the log at size `to` extends the log at size `from`. Both sizes must be at most

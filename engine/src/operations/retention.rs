@@ -120,7 +120,7 @@ impl Operations {
         key: Option<SentKey>,
     ) -> Result<Written<RetentionApplied>, Refusal> {
         let outcome = self.apply_plan(request, key).await;
-        audit("retention", &outcome, |answer| Removed {
+        audit(("retention", &self.session.caller().name), &outcome, |answer| Removed {
             memories: answer.memories,
             seq: answer.audit.seq,
             complete: answer.complete,

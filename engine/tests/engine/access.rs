@@ -10,7 +10,9 @@ use tempfile::TempDir;
 
 use crate::mcp::{self, meta};
 use crate::modes::example;
+use crate::pki::{Authority, mount};
 use crate::process::{Answer, Client, Running, binary, eventually};
+use crate::tls;
 
 /// Scopes and projects of the callers of the tests.
 const CALLERS: [(&str, &str, &str); 8] = [
@@ -140,6 +142,9 @@ fn without_access_control_everything_is_as_before() {
     assert_eq!(engine.save("x").status, 201);
     let answer = engine.connect().request("GET", "/v1/log/head", &bearer("nobody"), "").unwrap();
     assert_eq!(answer.status, 401, "a wrong key is never taken for none: {answer:?}");
+    let of_a_proxy = "authorization: Basic dXNlcjpwYXNz\r\n";
+    assert_eq!(engine.connect().request("GET", "/v1/log/head", of_a_proxy, "").unwrap().status, 200);
+    assert!(!engine.said().contains("\"caller\":\"anonymous\""), "nothing to record");
 }
 
 #[test]
@@ -227,24 +232,31 @@ fn every_route_needs_the_scope_of_the_table() {
 fn every_tool_needs_the_scope_of_the_table() {
     let guarded = Guarded::start("mcp: {serverMemoryTools: true, serverMemoryProject: notes}\n");
     let saved = guarded.post("root", "/v1/memories", &json!({"content": "x"})).json();
-    let arguments = json!({
+    let of_memories = json!({
         "query": "x", "id": saved["id"], "content": "y", "seq": 1, "anchor": "1", "useful": true, "ids": [saved["id"]],
-        "reason": "r", "dry_run": false, "as_of": "2026-01-01T00:00:00Z", "entities": [], "relations": [],
-        "observations": [],
-        "entityNames": [], "deletions": [], "names": [],
+        "reason": "r", "dry_run": false, "as_of": "2026-01-01T00:00:00Z",
     });
+    let of_graphs = json!({
+        "entities": [{"name": "n", "entityType": "t", "observations": []}], "names": ["n"], "entityNames": ["n"],
+        "relations": [{"from": "n", "to": "n", "relationType": "r"}], "query": "n",
+        "observations": [{"entityName": "n", "contents": ["c"]}],
+        "deletions": [{"entityName": "n", "observations": ["c"]}],
+    });
+    let mut denied = 0;
     for row in OPERATIONS {
         for tool in row.tools {
             for (name, scope) in [("every-reader", Scope::Read), ("every-writer", Scope::Write)] {
+                let mut arguments =
+                    if tool.starts_with("memory_") { &of_memories } else { &of_graphs }.clone();
+                if matches!(*tool, "memory_as_of" | "memory_timeline") {
+                    arguments["id"].take();
+                }
                 let answer = guarded.call(name, tool, &arguments);
                 let is_denied = answer.status == 403;
                 let lacks = row.scope.is_some_and(|needed| needed != scope);
                 let context = format!("{name}: {tool} {answer:?}");
-                // Arguments that a tool refuses are refused before the gate.
-                assert!(!is_denied || lacks, "{context}");
-                let is_refused_before =
-                    answer.body.contains("INVALID_ARGUMENT") || answer.body.contains("are not valid");
-                assert!(is_denied || !lacks || is_refused_before, "{context}");
+                assert_eq!(is_denied, lacks, "{context}");
+                denied += u32::from(is_denied);
                 if is_denied {
                     let word = row.scope.unwrap().word();
                     assert!(
@@ -259,6 +271,7 @@ fn every_tool_needs_the_scope_of_the_table() {
             }
         }
     }
+    assert_eq!(denied, 20, "every tool but the status, with the one key that lacks its scope");
 }
 
 const BEGIN: &str = "<!-- operations: written by `make generate` from engine/core/src/access/table.rs -->\n";
@@ -339,6 +352,7 @@ fn decisions_are_recorded_without_keys_and_texts() {
     };
     assert_eq!((0..3).map(|_| save("writer", "notes")).collect::<Vec<_>>(), [201, 201, 201]);
     assert_eq!([save("writer", "other"), save("reader", "notes"), save("nobody", "notes")], [403, 403, 401]);
+    eventually("everything is recorded", || guarded.records().len() == 4);
     let records = guarded.records();
     let found: Vec<_> = records
         .iter()
@@ -364,7 +378,7 @@ fn decisions_are_recorded_without_keys_and_texts() {
     assert!(!said.contains("kettle") && !said.contains("mek_"), "{said}");
     let metrics = guarded.engine.admin("/metrics").body;
     for (outcome, count) in [("allowed", 3), ("other_project", 1), ("missing_scope", 1), ("unknown_key", 1)] {
-        let sample = format!("memory_access_decisions_total{{engine=\"\",outcome=\"{outcome}\"}} {count}\n");
+        let sample = format!("memory_access_decisions_total{{outcome=\"{outcome}\",engine=\"\"}} {count}\n");
         assert!(metrics.contains(&sample), "{sample}{metrics}");
     }
 }
@@ -390,4 +404,38 @@ fn an_engine_in_production_does_not_start_open() {
     let (code, said) = start(&["--config", config.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("tls.apiDirectory") && !said.contains("anonymous"), "{said}");
+}
+
+#[test]
+fn an_engine_in_production_serves_keys_over_tls_and_cannot_be_opened() {
+    let [data, files, directory] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let authority = Authority::new("first");
+    mount(directory.path(), &authority.server(), Some(&authority.pem()));
+    let path = directory.path().display();
+    let more =
+        format!("deployment: {{mode: production}}\ntls: {{apiDirectory: {path}, adminDirectory: {path}}}\n");
+    let config = Guarded::config(files.path(), &more);
+    let arguments = ["--probe-listen", "127.0.0.1:0", "--config", config.to_str().unwrap()];
+    let engine = Running::spawn_with(data.path(), &arguments.map(AsRef::as_ref));
+    let probes = engine.probes.unwrap();
+    let is_ready =
+        || Client::connect(probes).unwrap().request("GET", "/readyz", "", "").unwrap().status == 200;
+    eventually("ready", is_ready);
+    let client = authority.client_config(None);
+    let ask = |headers: &str| {
+        tls::connect(engine.api, &client).request("GET", "/v1/log/head", headers, "").unwrap()
+    };
+    assert_eq!(ask(&bearer("reader")).status, 200);
+    let answer = ask("");
+    assert!(
+        answer.status == 401 && answer.has_header("resource_metadata=\"https://localhost/"),
+        "{answer:?}"
+    );
+    let open = fs::read_to_string(&config).unwrap().replace("anonymous: false", "anonymous: true");
+    fs::write(&config, open).unwrap();
+    eventually("the change is refused", || {
+        engine.said().contains("the changed configuration cannot be used")
+    });
+    assert!(engine.said().contains("access.anonymous must be false"), "{}", engine.said());
+    assert_eq!(ask("").status, 401);
 }

@@ -73,6 +73,7 @@ fn a_key_of_the_engine_is_printed_once_and_kept_as_a_hash() {
     let audited =
         engine.said().lines().filter(|line| line.contains("\"audit\"") && line.contains("/tokens")).count();
     assert!(audited >= 2, "{}", engine.said());
+    assert!(engine.said().contains("\"action\":\"token create\",\"name\":\"agent-x\""), "{}", engine.said());
     let (ok, left, _) = token(engine, &["revoke", "agent-x"]);
     assert!(ok && !left.to_string().contains("agent-x"), "{left}");
     assert_eq!(status(engine, &made, "/v1/log/head"), 401, "refused at once");
@@ -96,6 +97,12 @@ fn keys_of_the_engine_outlive_a_restart_and_a_damaged_file_opens_nothing() {
     assert_eq!(engine.get("/v1/log/head").status, 401);
     engine.kill();
     let file = data.path().join("access/keys.json");
+    let doctor = || binary().args(["doctor", "--data"]).arg(data.path()).output().unwrap();
+    assert_eq!(doctor().status.code(), Some(0));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o604)).unwrap();
+    let found = doctor();
+    assert_eq!(found.status.code(), Some(1), "others can read the hashes");
+    assert!(String::from_utf8(found.stdout).unwrap().contains("keys.json"));
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     let engine = start();

@@ -161,7 +161,7 @@ pub const OPERATIONS: &[OperationRow] = &[
         &["read_graph", "search_nodes", "open_nodes"],
     ),
     row(
-        "the memory tool; `view` needs `read`",
+        "the memory tool; every command needs `read`, all but `view` need `write` too",
         WRITE,
         Bound::Named,
         &[("POST", "/v1/adapters/anthropic-memory")],
