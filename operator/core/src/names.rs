@@ -60,6 +60,8 @@ pub enum ChildKind {
     PodDisruptionBudget,
     /// The StatefulSet of the writer.
     StatefulSet,
+    /// The order of a certificate from cert-manager. It is neither watched nor cached.
+    Certificate,
     /// The Secrets of the certificates and of ages. They are neither watched nor cached.
     Secret,
 }
@@ -76,6 +78,7 @@ impl ChildKind {
             Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Self::Certificate => ("cert-manager.io", "v1", "Certificate", "certificates"),
             Self::Secret => ("", "v1", "Secret", "secrets"),
         }
     }
@@ -136,6 +139,24 @@ pub fn authority_secret(engine: &str) -> ChildKey {
 #[must_use]
 pub fn certificate_secret(engine: &str) -> ChildKey {
     ChildKey { kind: ChildKind::Secret, name: format!("{engine}-tls") }
+}
+
+/// A Secret of this name.
+#[must_use]
+pub fn secret(name: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Secret, name: name.to_owned() }
+}
+
+/// The Secret with the copy of a given certificate, which the pod mounts.
+#[must_use]
+pub fn api_certificate_secret(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Secret, name: format!("{engine}-api-tls") }
+}
+
+/// The `Certificate` of cert-manager, and the Secret that it fills.
+#[must_use]
+pub fn certificate_order(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Certificate, name: format!("{engine}-api") }
 }
 
 /// The Secret with the ages of values of other Secrets, which no pod mounts.

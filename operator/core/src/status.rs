@@ -3,6 +3,7 @@
 mod configuration;
 mod evidence;
 mod facts;
+mod given;
 mod integrity;
 mod log_finding;
 mod lookup;

@@ -86,7 +86,7 @@ fn found<T, V>(texts: Option<&Result<T, String>>, view: impl FnOnce(&T) -> Resul
     }
 }
 
-fn text(secret: &DynamicObject, key: &str) -> Option<String> {
+pub(super) fn text(secret: &DynamicObject, key: &str) -> Option<String> {
     let encoded = secret.data.pointer("/data")?.get(key)?.as_str()?;
     String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
 }

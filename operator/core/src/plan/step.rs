@@ -18,8 +18,22 @@ pub enum Step {
     Issue(Issue),
     /// A change of an annotation of a pod, which makes its kubelet deliver a changed Secret.
     Deliver(Deliver),
+    /// A copy of a given certificate.
+    Copy(Copy),
     /// A change of the Secret with the ages of values. If it fails, the next reconcile plans it again.
     Remember(Remember),
+}
+
+/// A copy of a given certificate into the Secret that the pod mounts. A plan can be printed, so it has no key: whoever
+/// carries it out takes the content from what was observed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copy {
+    /// The Secret with the certificate.
+    pub from: ChildKey,
+    /// The Secret that the pod mounts.
+    pub key: ChildKey,
+    /// That Secret without its data.
+    pub object: Value,
 }
 
 /// A change of the Secret with the ages of values. A plan can be printed, so it has no code of a value: whoever carries
@@ -65,7 +79,7 @@ impl Step {
     pub fn write(&self) -> Option<&Write> {
         match self {
             Self::Write(write) => Some(write),
-            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) | Self::Remember(_) => None,
+            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Remember(_) => None,
         }
     }
 
@@ -76,7 +90,7 @@ impl Step {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }),
             Self::Call(_) => true,
-            Self::Issue(_) | Self::Deliver(_) | Self::Remember(_) => false,
+            Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Remember(_) => false,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The parts of the spec that are used even if other parts are invalid.
 
-use crds::{AcceptRollback, AccessMode, MemoryEngineSpec, Quantity};
+use crds::{AcceptRollback, AccessMode, MemoryEngineSpec, Quantity, Tls};
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
 use crate::{
     mode_word::wanted,
     secrets::{Reference, references},
+    tls::GivenSource,
 };
 
 /// Minimum and maximum of the seconds between two anchors.
@@ -29,6 +30,8 @@ pub struct Essentials {
     pub mode: Mode,
     /// Whether the ports have TLS.
     pub tls: bool,
+    /// Where the certificate of the memory API comes from, if the operator does not issue it.
+    pub given_certificate: Option<GivenSource>,
     /// Every reference to an entry of a Secret.
     pub secrets: Vec<Reference>,
     /// Days after which a key should be replaced.
@@ -48,8 +51,17 @@ impl Essentials {
             access_mode: spec.writer.storage.access_mode,
             mode: wanted(spec.mode),
             tls: spec.tls.is_some(),
+            given_certificate: spec.tls.as_ref().and_then(given),
             secrets: references(spec),
             secrets_max_age_days: spec.access.as_ref().and_then(|access| access.max_age_days),
         }
+    }
+}
+
+fn given(tls: &Tls) -> Option<GivenSource> {
+    match (&tls.secret_ref, &tls.cert_manager) {
+        (Some(secret), _) => Some(GivenSource::Secret(secret.name.clone())),
+        (None, Some(_)) => Some(GivenSource::CertManager),
+        (None, None) => None,
     }
 }

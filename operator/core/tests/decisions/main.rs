@@ -8,6 +8,7 @@ mod configuration_in_force;
 mod configurations;
 mod external_services;
 mod generations;
+mod given_certificates;
 mod history;
 mod integrity;
 mod metrics;
