@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use engine_core::configuration::Tls;
+use engine_core::file_mode::ModeFault;
 use engine_core::wire::{PortCertificate, TlsHealth};
+use service::secret_file::Exposed;
 use service::tls::{Clients, ServerTls};
 
 /// Time between two looks at the files. They are a few kilobytes.
@@ -26,15 +28,33 @@ impl Certificates {
     ///
     /// # Errors
     /// The files of a directory cannot be used. A port that should have TLS is never served without it.
-    pub(crate) fn open(tls: &Tls) -> anyhow::Result<Certificates> {
+    pub(crate) fn open(tls: &Tls, exposed: Exposed) -> anyhow::Result<Certificates> {
         let open = |directory: &Option<String>, clients| {
-            let open = |directory: &String| ServerTls::open(Path::new(directory), clients).map(Arc::new);
+            let open =
+                |directory: &String| ServerTls::open(Path::new(directory), clients, exposed).map(Arc::new);
             directory.as_ref().map(open).transpose()
         };
-        Ok(Certificates {
+        let certificates = Certificates {
             api: open(&tls.api_directory, Clients::Anonymous).context("tls.apiDirectory")?,
             admin: open(&tls.admin_directory, Clients::Verified).context("tls.adminDirectory")?,
-        })
+        };
+        for (directory, fault) in certificates.exposed(tls) {
+            tracing::warn!(directory, %fault, "the key of a certificate is used, although somebody else can read or change it");
+        }
+        Ok(certificates)
+    }
+
+    /// Directories whose key somebody else can read or change.
+    fn exposed<'a>(&'a self, tls: &'a Tls) -> impl Iterator<Item = (&'a String, ModeFault)> {
+        let ports = [(&tls.api_directory, &self.api), (&tls.admin_directory, &self.admin)];
+        ports
+            .into_iter()
+            .filter_map(|(directory, tls)| Some((directory.as_ref()?, tls.as_ref()?.key_exposed()?)))
+    }
+
+    /// Whether somebody else can read or change the key of a port.
+    pub(crate) fn is_key_exposed(&self) -> bool {
+        [&self.api, &self.admin].into_iter().flatten().any(|tls| tls.key_exposed().is_some())
     }
 
     /// Looks at the files until the process ends, and puts changed ones in force.

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine_core::configuration::{Access, Configuration, Limits, LogLevel, Tls, Tracing};
+use engine_core::configuration::{Access, Configuration, DeploymentMode, Limits, LogLevel, Tls, Tracing};
 use engine_core::guard::GuardSettings;
 use engine_core::policy;
 use engine_core::wire::NotApplied;
 use engine_log::Rotation;
+use service::secret_file::Exposed;
 use thiserror::Error;
 
 use engine_retrieval::providers::RerankService;
@@ -63,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     /// Who may use the engine.
     pub(crate) access: Access,
+    /// What is done with files of secrets that somebody else can read or change.
+    pub(crate) exposed: Exposed,
     /// Parts of the file that this version does not know.
     pub(crate) not_applied: Vec<NotApplied>,
 }
@@ -95,6 +98,10 @@ fn list(faults: &[String]) -> String {
 /// Converts the checked values to the types that the engine uses.
 fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
     let live = LiveSettings::of(&file);
+    let exposed = match file.deployment.mode() {
+        DeploymentMode::Production => Exposed::Refused,
+        DeploymentMode::Development => Exposed::Reported,
+    };
     let names = [file.engine.namespace, file.engine.name];
     Config {
         live,
@@ -108,9 +115,9 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
             faults.push(fault);
             policy::Settings::default()
         }),
-        embedding: providers::embedding(&file.embedding, faults),
+        embedding: providers::embedding(&file.embedding, exposed, faults),
         search_bytes_max: file.retrieval.max_memory_bytes,
-        rerank: providers::rerank(&file.rerank, faults),
+        rerank: providers::rerank(&file.rerank, exposed, faults),
         allowed_hosts: file.mcp.allowed_hosts(),
         server_memory: file.mcp.server_memory_tools().then(|| file.mcp.server_memory_project()),
         limits: file.limits,
@@ -118,6 +125,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         tracing: file.tracing,
         tls: file.tls,
         access: file.access,
+        exposed,
         not_applied: Vec::new(),
     }
 }

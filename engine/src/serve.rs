@@ -61,7 +61,7 @@ pub(crate) async fn serve(
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let listeners = Listeners::bind(&places)?;
-    let certificates = Arc::new(Certificates::open(&config.tls)?);
+    let certificates = Arc::new(Certificates::open(&config.tls, config.exposed)?);
     let settings = Settings {
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),

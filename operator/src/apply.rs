@@ -31,7 +31,7 @@ use crate::{
     error::{CallError, Error, call},
     observe::target,
     secrets::remember_write,
-    tls::{IssueError, issued, material},
+    tls::{IssueError, copy_write, issued, material},
 };
 
 /// Carries out the steps that [`Progress`] allows. Returns `observed`, updated with the results of the writes, and the
@@ -67,6 +67,10 @@ pub(crate) async fn apply(
             Step::Publish(publish) => set_label(&mut observed, publish, &namespace, context).await,
             Step::Remember(remember) => remember_ages(&observed, remember, &namespace, context).await,
             Step::Issue(issue) => issue_certificate(&mut observed, &mut progress, issue, context).await?,
+            Step::Copy(copy) => {
+                let write = copy_write(&observed, copy);
+                write_secret(&mut observed, &mut progress, &write, context).await?;
+            }
         }
     }
     Ok((observed, progress.done()))
@@ -132,13 +136,29 @@ async fn issue_certificate(
             return Ok(());
         }
     };
+    write_secret(observed, progress, &write, context).await?;
+    tracing::info!(%namespace, object = %issue.key, issued = ?issue.issuance, because = issue.because, "issued");
+    Ok(())
+}
+
+/// Writes a Secret with a key. Its object is not logged.
+///
+/// # Errors
+/// The namespace is being deleted.
+async fn write_secret(
+    observed: &mut Observed,
+    progress: &mut Progress,
+    write: &Write,
+    context: &Context,
+) -> Result<(), Error> {
+    let namespace = observed.engine.metadata.namespace.clone().unwrap_or_default();
     let key = write.key();
     let api = api(&context.client, &api_resource(key.kind), Some(&namespace));
-    let answer = send(&api, &write).await.map_err(|error| failure(&error));
-    let written = progress.written(observed, &write, answer, jiff::Timestamp::now());
+    let answer = send(&api, write).await.map_err(|error| failure(&error));
+    let written = progress.written(observed, write, answer, jiff::Timestamp::now());
     if written.map_err(|NamespaceEnding| Error::NamespaceEnding)? != Written::Failed {
         context.metrics.writes.with_label_values(&[key.kind.kind(), write.verb()]).inc();
-        tracing::info!(%namespace, object = %key, issued = ?issue.issuance, because = issue.because, "wrote");
+        tracing::info!(%namespace, object = %key, because = write.because(), "wrote");
     }
     Ok(())
 }

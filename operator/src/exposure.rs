@@ -144,11 +144,20 @@ async fn front_door(context: &Context, observed: &Observed, essentials: &Essenti
     let Some((address, is_engine)) = place(observed, essentials) else {
         return FrontDoor::NoAddress(pending(essentials));
     };
-    let certificate = observed.tls.as_ref().and_then(|view| view.certificate.present());
-    let authorities = certificate.map(|found| found.bundle.as_str()).filter(|_| is_engine);
+    let authorities = authorities(observed, essentials).filter(|_| is_engine);
     let found = ask(&Door { address: &address, host, authorities }).await;
     context.front_doors.keep(&engine, &found, generation, observed.now);
     found
+}
+
+/// The authorities of the certificate of the memory API.
+fn authorities<'a>(observed: &'a Observed, essentials: &Essentials) -> Option<&'a str> {
+    if essentials.given_certificate.is_some() {
+        let given = observed.given.as_ref().map(|given| given.authorities.as_str());
+        return given.filter(|authorities| !authorities.is_empty());
+    }
+    let certificate = observed.tls.as_ref().and_then(|view| view.certificate.present());
+    certificate.map(|found| found.bundle.as_str())
 }
 
 /// The address of the front door, and whether the engine itself answers there.

@@ -11,12 +11,15 @@ use operator_core::{
         expected::{ExpectedHistory, expected_history},
     },
     children::CHILDREN,
-    names::{ChildKey, authority_secret, certificate_secret},
+    names::{
+        self, ChildKey, ChildKind, api_certificate_secret, authority_secret, certificate_order,
+        certificate_secret,
+    },
     observed::{CheckpointReport, EngineReport, Instance, Observed, StorageClassView},
     pod::PodView,
     role::Role,
     status, storage,
-    tls::{TlsView, Unread},
+    tls::{GivenFault, GivenSource, GivenView, TlsView, Unread},
     validate::Essentials,
 };
 
@@ -29,7 +32,7 @@ use crate::{
     exposure,
     refusals::pod_refusal,
     secrets::referenced,
-    tls::material,
+    tls::{authorities, delivered, judged, material},
 };
 
 /// Reads the children, pods and reports of an engine. If a read fails, the error is stored for the status, and the log
@@ -64,6 +67,7 @@ pub(crate) async fn observe(
         }
     }
     observed.tls = secrets(context, &mut observed, essentials.tls, silent).await;
+    observed.given = given(context, &mut observed, essentials, silent).await;
     observed.secrets = referenced(context, &mut observed, essentials, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
@@ -152,7 +156,18 @@ async fn child(
         return Err(CallError::TimedOut(CALL_TIMEOUT));
     }
     let api = api(&context.client, &api_resource(key.kind), Some(namespace));
-    let mut found = call(api.get_opt(&key.name)).await?;
+    let mut found = match key.kind {
+        // Without the definition of a kind, the API server answers 404 too, but with no details about an object.
+        ChildKind::Certificate => match call(api.get(&key.name)).await {
+            Err(error)
+                if error.api().is_some_and(|status| status.code == 404 && status.details.is_some()) =>
+            {
+                None
+            }
+            answer => Some(answer?),
+        },
+        _ => call(api.get_opt(&key.name)).await?,
+    };
     if let Some(object) = &mut found {
         slim(object);
     }
@@ -213,6 +228,54 @@ async fn secrets(context: &Context, observed: &mut Observed, wanted: bool, silen
     let (material, view) = material(authority, certificate, (&name, &namespace), observed.now);
     // Keeps the client for the calls of this reconcile.
     let _kept = context.tls_clients.of((&namespace, &name), &material, observed.now);
+    Some(view)
+}
+
+/// Reads the certificate that the operator does not issue, and the copy that the pod mounts. Returns `None` if the spec
+/// wants none, and there was none before.
+async fn given(
+    context: &Context,
+    observed: &mut Observed,
+    essentials: &Essentials,
+    silent: bool,
+) -> Option<GivenView> {
+    let engine = Arc::clone(&observed.engine);
+    let before = engine.status.as_ref().and_then(|status| status.tls.as_ref()?.api.as_ref());
+    let source = essentials.given_certificate.as_ref();
+    if source.is_none() && before.is_none() {
+        return None;
+    }
+    let namespace = engine.metadata.namespace.clone().unwrap_or_default();
+    let name = engine.metadata.name.clone().unwrap_or_default();
+    let copy = api_certificate_secret(&name);
+    let given = source.map(|source| names::secret(&source.secret(&name)));
+    let order = (source == Some(&GivenSource::CertManager)).then(|| certificate_order(&name));
+    let mut view = GivenView::default();
+    for key in [Some(copy.clone()), given.clone(), order].into_iter().flatten() {
+        match child(context, &namespace, &key, silent).await {
+            Ok(Some(object)) => drop(observed.children.insert(key, object)),
+            Ok(None) => {}
+            Err(error) => {
+                let code = error.api().map(|status| status.code);
+                // The API server knows no such kind.
+                if key.kind == ChildKind::Certificate && code == Some(404) {
+                    view.lacks_cert_manager = true;
+                    continue;
+                }
+                tracing::warn!(%namespace, object = %key, %error, "a given certificate could not be read");
+                view.unread = Some(Unread { is_forbidden: code == Some(403), text: error.to_string() });
+                return Some(view);
+            }
+        }
+    }
+    let of = |key: &ChildKey| observed.children.get(key).map(AsRef::as_ref);
+    let found = given.as_ref().and_then(of);
+    (view.delivered, view.is_current) = delivered(of(&copy), found);
+    view.authorities = of(&copy).or(found).map(authorities).unwrap_or_default();
+    view.given = given.map(|key| match found {
+        None => Err(GivenFault::Missing(key.name)),
+        Some(found) => judged(found, (&name, &namespace), observed.now),
+    });
     Some(view)
 }
 

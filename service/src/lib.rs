@@ -9,6 +9,7 @@ mod panics;
 mod registry;
 pub mod regular_file;
 mod request_ids;
+pub mod secret_file;
 mod timed;
 pub mod tls;
 

@@ -28,7 +28,14 @@ pub fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 /// # Errors
 /// The file is not a regular file, is larger, or cannot be read.
 pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let file = open(OpenOptions::new().read(true), path)?;
+    read_opened(open(OpenOptions::new().read(true), path)?, bytes_max)
+}
+
+/// Reads an opened file of at most `bytes_max` bytes.
+///
+/// # Errors
+/// The file is larger, or cannot be read.
+pub fn read_opened(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {

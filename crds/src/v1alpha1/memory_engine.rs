@@ -58,7 +58,7 @@ pub use secrets::SecretStatus;
 pub use security::{FsGroupChangePolicy, PodSecurity, SeLinux, SeLinuxType, Seccomp, SeccompType};
 pub use service::ServiceMetadata;
 pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};
-pub use tls::{Tls, TlsRotation, TlsStatus};
+pub use tls::{ApiCertificate, CertManager, IssuerRef, Tls, TlsRotation, TlsSecret, TlsStatus};
 pub use writer::{
     AccessMode, ResourceList, Resources, Storage, Toleration, TolerationEffect, TolerationOperator, Writer,
 };

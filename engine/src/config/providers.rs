@@ -9,6 +9,7 @@ use hyper::Uri;
 
 use engine_retrieval::Model;
 use engine_retrieval::providers::{EmbeddingService, RerankService, Service};
+use service::secret_file::Exposed;
 
 /// The configured embedding model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,11 @@ impl Default for Embedding {
     }
 }
 
-pub(super) fn embedding(section: &configuration::Embedding, faults: &mut Vec<String>) -> Embedding {
+pub(super) fn embedding(
+    section: &configuration::Embedding,
+    exposed: Exposed,
+    faults: &mut Vec<String>,
+) -> Embedding {
     match section.provider() {
         Provider::BuiltIn => Embedding::InProcess(Model::BuiltIn),
         Provider::Hashing => Embedding::InProcess(Model::Hashing),
@@ -35,25 +40,31 @@ pub(super) fn embedding(section: &configuration::Embedding, faults: &mut Vec<Str
         Provider::Directory => {
             section.path.as_ref().map_or_else(Embedding::default, |path| Embedding::Directory(path.into()))
         }
-        Provider::Http => service(&section.service(), faults).map_or_else(Embedding::default, |service| {
-            Embedding::Http(EmbeddingService {
-                service,
-                dimension: section.dimension,
-                query_timeout: Duration::from_millis(section.query_timeout_millis()),
-                batch: section.batch(),
+        Provider::Http => {
+            service(&section.service(), exposed, faults).map_or_else(Embedding::default, |service| {
+                Embedding::Http(EmbeddingService {
+                    service,
+                    dimension: section.dimension,
+                    query_timeout: Duration::from_millis(section.query_timeout_millis()),
+                    batch: section.batch(),
+                })
             })
-        }),
+        }
     }
 }
 
 /// Returns the reranking service; `None` if the file has no such section.
-pub(super) fn rerank(section: &Rerank, faults: &mut Vec<String>) -> Option<RerankService> {
-    let service = service(&section.service(), faults)?;
+pub(super) fn rerank(section: &Rerank, exposed: Exposed, faults: &mut Vec<String>) -> Option<RerankService> {
+    let service = service(&section.service(), exposed, faults)?;
     Some(RerankService { service, top: section.top() })
 }
 
 /// Returns the service if one is configured.
-fn service(section: &configuration::Service<'_>, faults: &mut Vec<String>) -> Option<Service> {
+fn service(
+    section: &configuration::Service<'_>,
+    exposed: Exposed,
+    faults: &mut Vec<String>,
+) -> Option<Service> {
     let (url, model) = (section.url?, section.model?);
     let Ok(url) = url.parse::<Uri>() else {
         faults.push(address_fault(section.section));
@@ -63,6 +74,7 @@ fn service(section: &configuration::Service<'_>, faults: &mut Vec<String>) -> Op
         url,
         model: model.to_owned(),
         key_file: section.api_key_file.map(PathBuf::from),
+        exposed_key: exposed,
         timeout: Duration::from_secs(section.timeout_seconds),
         requests_per_minute: NonZeroU32::new(section.max_requests_per_minute)?,
         tokens_per_minute: section.max_tokens_per_minute.and_then(NonZeroU32::new),

@@ -99,11 +99,21 @@ impl Engine {
             (self.pseudonyms.is_lost(), DegradedReason::PseudonymKeyLost),
             (is_bad, DegradedReason::ConfigurationInvalid),
             (ports.any(|port| port.fault.is_some()), DegradedReason::CertificateInvalid),
+            (self.is_key_exposed(), DegradedReason::SecretFileExposed),
             (mode.effective != mode.wanted, DegradedReason::ModeForced),
             (mode.unreadable, DegradedReason::ModeUnreadable),
         ];
         let others = others.into_iter().filter_map(|(found, reason)| found.then_some(reason));
         log.into_iter().chain(projection).chain(others).collect()
+    }
+
+    /// Whether somebody else can read or change a file with a key.
+    fn is_key_exposed(&self) -> bool {
+        let providers = [
+            self.embeddings.as_ref().map(|one| one.provider()),
+            self.reranker.as_ref().map(Reranker::provider),
+        ];
+        self.certificates.is_key_exposed() || providers.into_iter().flatten().any(Provider::is_key_exposed)
     }
 
     /// The embedding model, and how many memories have vectors.

@@ -1,6 +1,7 @@
 //! Certificates for tests.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -110,6 +111,7 @@ pub(crate) fn mount(directory: &Path, leaf: &Leaf, authorities: Option<&str>) {
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("tls.crt"), &leaf.certificate).unwrap();
     fs::write(folder.join("tls.key"), &leaf.key).unwrap();
+    fs::set_permissions(folder.join("tls.key"), fs::Permissions::from_mode(0o440)).unwrap();
     if let Some(authorities) = authorities {
         fs::write(folder.join("ca.crt"), authorities).unwrap();
     }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use serde_json::json;
+use serde_json::{Value, json};
+use service::secret_file::Exposed;
 use service::tls::{Clients, ServerTls};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -149,6 +150,44 @@ fn files_that_cannot_be_used_leave_the_certificate_that_is_served() {
     assert_ne!(health()["tls"]["api"]["serial"], before);
 }
 
+/// In development a key that others can read is used and said; in production the engine does not start with it.
+#[test]
+fn a_key_that_others_can_read_is_said_and_refused_in_production() {
+    use std::os::unix::fs::PermissionsExt;
+    let secured = Secured::start();
+    let known = secured.authority.client_config(Some(&secured.authority.client()));
+    let health = || ask(secured.engine.admin, &known, "/health").unwrap().json();
+    assert_eq!(health()["status"], "ok");
+    let directory = secured.directory.path();
+    let key = directory.join("..data/tls.key");
+    for (mode, reasons) in [(0o444, json!(["secret_file_exposed"])), (0o440, Value::Null)] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        eventually("it is said", || health()["reasons"] == reasons);
+    }
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o444)).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let set = |key: &str| format!("{key}={}", directory.display());
+    let keys = r#"access.keys=[{"name":"a","files":["/nowhere"],"scopes":["read"],"projects":["*"]}]"#;
+    let output = binary()
+        .args([
+            "serve",
+            "--set",
+            "deployment.mode=production",
+            "--set",
+            "access.anonymous=false",
+            "--set",
+            keys,
+        ])
+        .args(["--set", &set("tls.apiDirectory"), "--set", &set("tls.adminDirectory"), "--data"])
+        .arg(data.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("tls.key") && said.contains("everybody can read it"), "{said}");
+    assert!(!said.contains("PRIVATE KEY"));
+}
+
 /// A named pipe would block whoever opens it.
 #[test]
 fn a_pipe_in_place_of_a_key_is_said_and_later_files_are_read() {
@@ -199,7 +238,7 @@ async fn rotations_under_load_fail_no_exchange() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new("only");
     mount(directory.path(), &authority.server(), Some(&authority.pem()));
-    let tls = Arc::new(ServerTls::open(directory.path(), Clients::Verified).unwrap());
+    let tls = Arc::new(ServerTls::open(directory.path(), Clients::Verified, Exposed::Reported).unwrap());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(echo(listener, Arc::clone(&tls)));

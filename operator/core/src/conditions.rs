@@ -253,11 +253,37 @@ pub enum Reason {
     SecretExpired,
     /// A key is older than the spec allows.
     SecretTooOld,
+    /// The Secret of a given certificate, or an entry of it, does not exist.
+    CertificateMissing,
+    /// A given certificate or its key is not PEM.
+    CertificateNotPem,
+    /// The key of a given certificate is encrypted.
+    CertificateKeyEncrypted,
+    /// The key belongs to another certificate than the given one.
+    CertificateKeyMismatch,
+    /// The given certificate is that of an authority.
+    CertificateIsAuthority,
+    /// The key or a signature of a given certificate is weak.
+    CertificateWeak,
+    /// The given certificate is not for servers.
+    CertificateUsageWrong,
+    /// The given certificate is not valid yet.
+    CertificateNotYetValid,
+    /// The given certificate has ended.
+    CertificateExpired,
+    /// The given certificate does not name the Service.
+    CertificateNameMissing,
+    /// The chain of a given certificate does not verify.
+    CertificateChainInvalid,
+    /// The given certificate ends soon.
+    CertificateEndsSoon,
+    /// The cluster has no cert-manager, and the spec wants a certificate of it.
+    CertManagerMissing,
 }
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 92] = [
+    pub const ALL: [Self; 105] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -350,6 +376,19 @@ impl Reason {
         Self::SecretShared,
         Self::SecretExpired,
         Self::SecretTooOld,
+        Self::CertificateMissing,
+        Self::CertificateNotPem,
+        Self::CertificateKeyEncrypted,
+        Self::CertificateKeyMismatch,
+        Self::CertificateIsAuthority,
+        Self::CertificateWeak,
+        Self::CertificateUsageWrong,
+        Self::CertificateNotYetValid,
+        Self::CertificateExpired,
+        Self::CertificateNameMissing,
+        Self::CertificateChainInvalid,
+        Self::CertificateEndsSoon,
+        Self::CertManagerMissing,
     ];
 
     /// The reason with this spelling.

@@ -69,6 +69,8 @@ pub enum ChildKind {
     StatefulSet,
     /// The way in through an ingress controller.
     Ingress,
+    /// The order of a certificate from cert-manager. It is neither watched nor cached.
+    Certificate,
     /// The Secrets of the certificates and of ages. They are neither watched nor cached.
     Secret,
     /// The way in through a gateway. Not every cluster has this kind, so it is neither watched nor cached.
@@ -90,6 +92,7 @@ impl ChildKind {
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Self::Certificate => ("cert-manager.io", "v1", "Certificate", "certificates"),
             Self::Secret => ("", "v1", "Secret", "secrets"),
             Self::HttpRoute => (GATEWAY_GROUP, "v1", "HTTPRoute", "httproutes"),
             Self::BackendTlsPolicy => (GATEWAY_GROUP, "v1", "BackendTLSPolicy", "backendtlspolicies"),
@@ -176,6 +179,24 @@ pub fn authority_secret(engine: &str) -> ChildKey {
 #[must_use]
 pub fn certificate_secret(engine: &str) -> ChildKey {
     ChildKey { kind: ChildKind::Secret, name: format!("{engine}-tls") }
+}
+
+/// A Secret of this name.
+#[must_use]
+pub fn secret(name: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Secret, name: name.to_owned() }
+}
+
+/// The Secret with the copy of a given certificate, which the pod mounts.
+#[must_use]
+pub fn api_certificate_secret(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Secret, name: format!("{engine}-api-tls") }
+}
+
+/// The `Certificate` of cert-manager, and the Secret that it fills.
+#[must_use]
+pub fn certificate_order(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Certificate, name: format!("{engine}-api") }
 }
 
 /// The Secret with the ages of values of other Secrets, which no pod mounts.

@@ -15,7 +15,7 @@ use crate::{
     pod::PodView,
     role::Role,
     secrets::SecretsView,
-    tls::TlsView,
+    tls::{GivenView, TlsView},
 };
 
 /// Everything that one reconcile observed.
@@ -41,6 +41,8 @@ pub struct Observed {
     pub anchor_refusal: Option<String>,
     /// The Secrets of the certificates; `None` if the engine has none and wants none.
     pub tls: Option<TlsView>,
+    /// The certificate that the operator does not issue; `None` if there is none, and was none before.
+    pub given: Option<GivenView>,
     /// The Secrets that the spec refers to; `None` if it refers to none, and did not before.
     pub secrets: Option<SecretsView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
@@ -145,6 +147,7 @@ impl Observed {
             anchor_acknowledged: false,
             anchor_refusal: None,
             tls: None,
+            given: None,
             secrets: None,
             mode_refusal: None,
             front_door: FrontDoor::NotAsked,

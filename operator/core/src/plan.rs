@@ -4,6 +4,7 @@
 mod anchor;
 pub(crate) mod certificates;
 mod draft;
+mod given;
 mod problem;
 mod progress;
 mod secrets;
@@ -15,7 +16,7 @@ use serde_json::Value;
 pub use draft::Plan;
 pub use problem::Problem;
 pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
-pub use step::{Call, Deliver, Expectation, Issue, Publish, Remember, Request, Step, Write};
+pub use step::{Call, Copy, Deliver, Expectation, Issue, Publish, Remember, Request, Step, Write};
 
 pub(crate) use draft::{plan_child, plan_removal_of};
 
@@ -71,15 +72,17 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     anchor::plan_config_map(observed, valid, expected, &mut plan);
     let has_certificate = certificates::plan_secrets(observed, valid, &mut plan);
     plan_authorities(observed, valid, &mut plan);
+    let has_given = given::plan_given(observed, valid, &mut plan);
     secrets::plan_ages(observed, valid, &mut plan);
     let has_bad_secret = secrets::hold_changes(observed);
     for (key, object) in CHILDREN.wanted(valid) {
         // A pod whose volume names a missing Secret does not start: the pod before stays until there is one.
-        let is_held = NEED_SECRETS.contains(&key.kind) && (has_bad_secret || !has_certificate);
-        if !is_held {
+        let is_held = has_bad_secret || !has_certificate || !has_given;
+        if !is_held || !NEED_SECRETS.contains(&key.kind) {
             plan_child(observed, &key, &object, &mut plan);
-        } else if has_bad_secret {
-            plan.secrets_hold |= secrets::would_change(observed, &key, &object);
+        } else if secrets::would_change(observed, &key, &object) {
+            plan.secrets_hold |= has_bad_secret;
+            plan.certificate_hold |= !has_given;
         }
     }
     for key in CHILDREN.unwanted(valid) {
@@ -104,7 +107,13 @@ pub fn plan_mode(observed: &Observed, essentials: &Essentials) -> Plan {
 fn plan_authorities(observed: &Observed, valid: &Valid, plan: &mut Plan) {
     let found = observed.tls.as_ref().and_then(|view| view.certificate.present());
     let Some(found) = found.filter(|_| valid.tls.is_some()) else { return };
-    let mut object = build::value(&build::authorities_config_map(valid, &found.bundle));
+    let given = observed.given.as_ref().filter(|_| valid.essentials.given_certificate.is_some());
+    let authorities = given.map_or(&found.bundle, |given| &given.authorities);
+    if authorities.is_empty() {
+        // Clients know the authority of a given certificate that comes without it.
+        return;
+    }
+    let mut object = build::value(&build::authorities_config_map(valid, authorities));
     build::stamp(&mut object);
     plan_child(observed, &CHILDREN.authorities.key(&valid.name), &object, plan);
 }

@@ -4,6 +4,7 @@ mod configuration;
 mod evidence;
 mod exposed;
 mod facts;
+mod given;
 mod integrity;
 mod log_finding;
 mod lookup;

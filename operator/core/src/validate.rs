@@ -234,6 +234,9 @@ fn check_range(field: &'static str, value: i64, (min, max): (i64, i64), faults: 
 }
 
 fn check_tls(tls: Option<&crds::Tls>, faults: &mut Vec<Fault>) {
+    if tls.is_some_and(|tls| tls.secret_ref.is_some() && tls.cert_manager.is_some()) {
+        faults.push(Fault::TwoCertificates);
+    }
     if let Some(seconds) = tls.and_then(|tls| tls.certificate_lifetime_seconds) {
         let bounds = (CERTIFICATE_SECONDS_MIN, CERTIFICATE_SECONDS_MAX);
         check_range("spec.tls.certificateLifetimeSeconds", seconds.into(), bounds, faults);

@@ -88,7 +88,7 @@ fn found<T, V>(texts: Option<&Result<T, String>>, view: impl FnOnce(&T) -> Resul
     }
 }
 
-fn text(secret: &DynamicObject, key: &str) -> Option<String> {
+pub(super) fn text(secret: &DynamicObject, key: &str) -> Option<String> {
     let encoded = secret.data.pointer("/data")?.get(key)?.as_str()?;
     String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
 }
@@ -162,7 +162,7 @@ fn certificate_view(
 }
 
 /// The certificates in a text, and nothing else that somebody may have put there: they are shown to everybody.
-fn pem(text: &str) -> String {
+pub(super) fn pem(text: &str) -> String {
     let certificates = certificates(text.as_bytes()).unwrap_or_default();
     let mut shown = String::new();
     for certificate in certificates {

@@ -12,7 +12,10 @@ use operator_core::{
     tls::{Found, Issuance, TlsView},
 };
 use serde_json::{Value, json};
-use service::tls::{Clients as Presented, ServerTls};
+use service::{
+    secret_file::Exposed,
+    tls::{Clients as Presented, ServerTls},
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
@@ -77,7 +80,7 @@ impl Secrets {
 
 /// A pod: its TLS, and the port that it serves.
 async fn pod(directory: &Path) -> (Arc<ServerTls>, u16) {
-    let tls = Arc::new(ServerTls::open(directory, Presented::Verified).unwrap());
+    let tls = Arc::new(ServerTls::open(directory, Presented::Verified, Exposed::Reported).unwrap());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = Arc::clone(&tls);

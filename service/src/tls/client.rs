@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::version::TLS13;
 
+use crate::secret_file::Exposed;
+
 use super::identity::{Identity, TlsError};
 use super::provider;
 
@@ -14,7 +16,7 @@ use super::provider;
 /// # Errors
 /// The files cannot be read or used.
 pub fn client_config(directory: &Path) -> Result<Arc<ClientConfig>, TlsError> {
-    let Identity { chain, key, authorities, .. } = Identity::read(directory)?;
+    let Identity { chain, key, authorities, .. } = Identity::read(directory, Exposed::Reported)?;
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(authorities)

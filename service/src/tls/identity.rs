@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use engine_core::certificate::Certificate;
 use engine_core::digest::Hash;
+use engine_core::file_mode::ModeFault;
 use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::regular_file;
+use crate::secret_file::{self, Exposed};
 
 /// File with the certificate and the intermediate ones, PEM: the name of the key in a Secret of type kubernetes.io/tls.
 pub const CERTIFICATE_FILE: &str = "tls.crt";
@@ -62,6 +64,8 @@ pub struct Identity {
     pub served: Served,
     /// SHA-256 of all files, to find out whether one has changed.
     pub files_sha256: Hash,
+    /// Why somebody else can read or change the key; none if nobody can.
+    pub key_exposed: Option<ModeFault>,
 }
 
 /// What a port serves, for a report.
@@ -81,8 +85,8 @@ impl Identity {
     /// Reads the three files of a directory. The file with the authorities may be missing.
     ///
     /// # Errors
-    /// A file cannot be read, or does not contain what it has to.
-    pub fn read(directory: &Path) -> Result<Identity, TlsError> {
+    /// A file cannot be read, or does not contain what it has to, or the key is exposed and such a key is refused.
+    pub fn read(directory: &Path, exposed: Exposed) -> Result<Identity, TlsError> {
         let link = directory.join(KUBELET_LINK);
         let place = std::fs::canonicalize(&link).unwrap_or_else(|_| directory.to_owned());
         let chain_file = place.join(CERTIFICATE_FILE);
@@ -93,7 +97,8 @@ impl Identity {
         let first = chain.first().and_then(|der| Certificate::of_der(der).ok());
         let first = first.ok_or(TlsError::Certificate(chain_file))?;
         let key_file = place.join(KEY_FILE);
-        let key_text = bounded(&key_file)?;
+        let (key_text, key_exposed) = secret_file::read(&key_file, FILE_BYTES_MAX, exposed)
+            .map_err(|source| TlsError::Read { path: key_file.clone(), source })?;
         let key = PrivateKeyDer::from_pem_slice(&key_text).map_err(|_| TlsError::Key(key_file))?;
         let (authorities, authorities_sha256) = authorities(&place.join(AUTHORITIES_FILE))?;
         let served = Served {
@@ -104,7 +109,14 @@ impl Identity {
         };
         let bundle = served.authorities_sha256.map(|hash| hash.to_string()).unwrap_or_default();
         let files = [Hash::of(&chain_text).to_string(), Hash::of(&key_text).to_string(), bundle].concat();
-        Ok(Identity { chain, key, authorities, served, files_sha256: Hash::of(files.as_bytes()) })
+        Ok(Identity {
+            chain,
+            key,
+            authorities,
+            served,
+            files_sha256: Hash::of(files.as_bytes()),
+            key_exposed,
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use engine_core::digest::Hash;
+use engine_core::file_mode::ModeFault;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
@@ -16,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::identity::{Identity, Served, TlsError};
 use super::provider;
 use super::socket::Socket;
+use crate::secret_file::Exposed;
 
 /// Maximum time of a handshake: two round trips and two signatures.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +36,7 @@ pub enum Clients {
 pub struct ServerTls {
     directory: PathBuf,
     clients: Clients,
+    exposed: Exposed,
     current: RwLock<Current>,
     /// The authorities that the current configuration trusts. Connections that were accepted under others have to end.
     trust: watch::Sender<Option<Hash>>,
@@ -46,6 +49,8 @@ struct Current {
     files_sha256: Hash,
     /// Why the newest files are not in force.
     fault: Option<String>,
+    /// Why somebody else can read or change the key in force.
+    key_exposed: Option<ModeFault>,
 }
 
 impl ServerTls {
@@ -53,11 +58,11 @@ impl ServerTls {
     ///
     /// # Errors
     /// The files cannot be read or used.
-    pub fn open(directory: &Path, clients: Clients) -> Result<ServerTls, TlsError> {
-        let Loaded { config, served, files_sha256 } = load(directory, clients)?;
-        let trust = watch::Sender::new(served.authorities_sha256);
-        let current = RwLock::new(Current { config, served, files_sha256, fault: None });
-        Ok(ServerTls { directory: directory.to_owned(), clients, current, trust })
+    pub fn open(directory: &Path, clients: Clients, exposed: Exposed) -> Result<ServerTls, TlsError> {
+        let current = load(directory, clients, exposed)?;
+        let trust = watch::Sender::new(current.served.authorities_sha256);
+        let current = RwLock::new(current);
+        Ok(ServerTls { directory: directory.to_owned(), clients, exposed, current, trust })
     }
 
     /// Reads the files again. If they cannot be used, those before stay in force. Returns whether something changed.
@@ -65,9 +70,9 @@ impl ServerTls {
     /// # Errors
     /// The files cannot be read or used.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let loaded = load(&self.directory, self.clients);
+        let loaded = load(&self.directory, self.clients, self.exposed);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let Loaded { config, served, files_sha256 } = match loaded {
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(fault) => {
                 current.fault = Some(fault.to_string());
@@ -75,13 +80,14 @@ impl ServerTls {
             }
         };
         // Intermediate certificates may change without the certificate.
-        let changed = current.files_sha256 != files_sha256;
+        let changed = current.files_sha256 != loaded.files_sha256;
+        let authorities = loaded.served.authorities_sha256;
+        (current.fault, current.key_exposed) = (None, loaded.key_exposed);
         if changed {
-            *current = Current { config, served: served.clone(), files_sha256, fault: None };
+            *current = loaded;
         }
-        current.fault = None;
         drop(current);
-        self.trust.send_if_modified(|trust| std::mem::replace(trust, served.authorities_sha256) != *trust);
+        self.trust.send_if_modified(|trust| std::mem::replace(trust, authorities) != *trust);
         Ok(changed)
     }
 
@@ -90,6 +96,12 @@ impl ServerTls {
     pub fn served(&self) -> (Served, Option<String>) {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         (current.served.clone(), current.fault.clone())
+    }
+
+    /// Why somebody else can read or change the key in force; none if nobody can.
+    #[must_use]
+    pub fn key_exposed(&self) -> Option<ModeFault> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).key_exposed
     }
 
     /// Completes the handshake of a connection.
@@ -112,14 +124,9 @@ impl ServerTls {
 }
 
 /// What the files of a directory give.
-struct Loaded {
-    config: Arc<ServerConfig>,
-    served: Served,
-    files_sha256: Hash,
-}
-
-fn load(directory: &Path, clients: Clients) -> Result<Loaded, TlsError> {
-    let Identity { chain, key, authorities, served, files_sha256 } = Identity::read(directory)?;
+fn load(directory: &Path, clients: Clients, exposed: Exposed) -> Result<Current, TlsError> {
+    let Identity { chain, key, authorities, served, files_sha256, key_exposed } =
+        Identity::read(directory, exposed)?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
     let builder = match clients {
         Clients::Anonymous => builder.with_no_client_auth(),
@@ -131,7 +138,7 @@ fn load(directory: &Path, clients: Clients) -> Result<Loaded, TlsError> {
     // resume its sessions for a day.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Loaded { config: Arc::new(config), served, files_sha256 })
+    Ok(Current { config: Arc::new(config), served, files_sha256, fault: None, key_exposed })
 }
 
 fn verifier(

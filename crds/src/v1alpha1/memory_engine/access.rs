@@ -35,9 +35,9 @@ pub struct Access {
     )]
     pub keys: Vec<AccessKey>,
 
-    /// The token that the administration port demands of every request but probes and scrapes: a key that `memory-engine
-    /// token generate` has printed. The operator presents it too, and needs permission to read this Secret. Defaults to
-    /// none.
+    /// The token that the administration port demands of every request but probes and scrapes: a key that
+    /// `memory-engine token generate` has printed. The operator presents it too, and needs permission to read this
+    /// Secret. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_token_secret_ref: Option<KeyReference>,
 

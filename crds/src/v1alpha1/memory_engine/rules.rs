@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::access;
+use super::{access, tls};
 use crate::rules::{self, Reserved, Rule};
 
 /// Labels that the operator sets, or that Kubernetes itself sets on the pods of a StatefulSet.
@@ -288,6 +288,7 @@ const RULES: [Rule; 41] = [
 pub(super) fn add(schema: &mut Value) {
     rules::add(schema, &RULES);
     rules::add(schema, &access::RULES);
+    rules::add(schema, &tls::RULES);
     rules::reserve(schema, &RESERVED);
     rules::add_to_maps_and_selectors(&mut schema["properties"]["spec"]);
 }

@@ -132,6 +132,9 @@ fn explained(reason: DegradedReason) -> &'static str {
         DegradedReason::CertificateInvalid => {
             "The files of a certificate have changed and cannot be used; the certificate before is served."
         }
+        DegradedReason::SecretFileExposed => {
+            "Somebody else can read or change a file with a key; the log names it. In production it would be refused."
+        }
         DegradedReason::ModeForced => "The guard or a person allows less than is wanted.",
         DegradedReason::ModeUnreadable => {
             "The file mode/mode.json cannot be read, so that reads are refused. Set a mode with `memory-engine mode want`, \

@@ -94,6 +94,8 @@ pub enum DegradedReason {
     ConfigurationInvalid,
     /// The files of a certificate have changed and cannot be used; the certificate before is served.
     CertificateInvalid,
+    /// Somebody else can read or change a file with a key, such as that of a certificate.
+    SecretFileExposed,
     /// The guard or a hold of a person allows less than the wanted mode; `mode` says why and until when.
     ModeForced,
     /// The file with the mode cannot be read; reads are off until it can be, a mode is set, or it is removed.

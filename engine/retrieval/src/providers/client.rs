@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use engine_core::file_mode::ModeFault;
 use engine_core::guard::Dependency;
 use engine_core::trace_context::TRACEPARENT_HEADER;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -61,6 +62,8 @@ pub struct Provider {
     name: &'static str,
     service: Service,
     key: Mutex<Option<SecretString>>,
+    /// Why somebody else can read or change the file of the key.
+    key_exposed: Mutex<Option<ModeFault>>,
     limits: Limits,
     breaker: Mutex<Breaker>,
     /// No request is sent before this time, because the service demanded a pause.
@@ -103,13 +106,19 @@ impl Provider {
         metrics: Arc<ProviderMetrics>,
         observer: Arc<dyn CallObserver>,
     ) -> Result<Arc<Provider>, ClientError> {
-        let key = service.key_file.as_deref().map(secret::read).transpose()?;
+        let read = |path: &std::path::PathBuf| secret::read(path, service.exposed_key);
+        let (key, key_exposed) = service.key_file.as_ref().map(read).transpose()?.unzip();
+        let key_exposed = key_exposed.flatten();
+        if let (Some(fault), Some(path)) = (key_exposed, &service.key_file) {
+            tracing::warn!(path = %path.display(), %fault, "a key is used, although somebody else can read or change it");
+        }
         let limits = Limits::new(service.requests_per_minute, service.tokens_per_minute, fills);
         Ok(Arc::new(Provider {
             dependency,
             name: dependency.as_str(),
             service,
             key: Mutex::new(key),
+            key_exposed: Mutex::new(key_exposed),
             limits,
             breaker: Mutex::default(),
             paused: Mutex::default(),
@@ -194,12 +203,18 @@ impl Provider {
         }
     }
 
+    /// Whether somebody else can read or change the file of the key.
+    pub fn is_key_exposed(&self) -> bool {
+        self.key_exposed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Reads the key file again, because the key may have been rotated. Returns whether the key differs from the one
     /// that was used.
     fn reload_key(&self) -> bool {
         let Some(path) = &self.service.key_file else { return false };
-        match secret::read(path) {
-            Ok(key) => {
+        match secret::read(path, self.service.exposed_key) {
+            Ok((key, exposed)) => {
+                *self.key_exposed.lock().unwrap_or_else(PoisonError::into_inner) = exposed;
                 let mut used = self.key.lock().unwrap_or_else(PoisonError::into_inner);
                 let differs = used.as_ref().is_none_or(|used| used.expose_secret() != key.expose_secret());
                 *used = Some(key);

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Uri;
+use service::secret_file::Exposed;
 
 pub use backoff::wait_before;
 pub use client::{Client, ClientError, HttpClient, Provider, ProviderReport, http_client};
@@ -42,6 +43,8 @@ pub struct Service {
     pub model: String,
     /// File with the API key that every request carries.
     pub key_file: Option<PathBuf>,
+    /// What is done with that file if somebody else can read or change it.
+    pub exposed_key: Exposed,
     /// Timeout of a request.
     pub timeout: Duration,
     pub requests_per_minute: NonZeroU32,

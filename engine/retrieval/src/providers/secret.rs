@@ -1,47 +1,35 @@
 //! The API key of a service: read from a file, sent in a header, never printed.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::Path;
 
+use engine_core::file_mode::ModeFault;
 use hyper::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use service::regular_file;
+use service::secret_file::{self, Exposed};
 use thiserror::Error;
 
 /// Maximum size of the key file, bytes. A key has a few hundred bytes at most.
 const KEY_BYTES_MAX: u64 = 4_096;
-/// Permission bits of other users.
-const OTHERS: u32 = 0o007;
 
 /// Why a key cannot be used.
 #[derive(Debug, Error)]
 pub enum BadKey {
     #[error("cannot read the key in {0:?}: {1}")]
     Read(std::path::PathBuf, io::Error),
-    #[error(
-        "the key file {0:?} is open to all users: remove their access (chmod o-rwx, or defaultMode: 0440 of the volume)"
-    )]
-    Open(std::path::PathBuf),
     #[error("the file {0:?} does not contain a key: one line of visible ASCII is expected")]
     Form(std::path::PathBuf),
 }
 
-/// Reads the key from a file.
-pub(super) fn read(path: &Path) -> Result<SecretString, BadKey> {
+/// Reads the key from a file. Also says why somebody else can read or change the file, if that is not refused.
+pub(super) fn read(path: &Path, exposed: Exposed) -> Result<(SecretString, Option<ModeFault>), BadKey> {
     let unread = |fault| BadKey::Read(path.to_owned(), fault);
-    let file = regular_file::open(OpenOptions::new().read(true), path).map_err(unread)?;
-    if file.metadata().map_err(unread)?.permissions().mode() & OTHERS != 0 {
-        return Err(BadKey::Open(path.to_owned()));
-    }
-    let mut text = String::new();
-    file.take(KEY_BYTES_MAX + 1).read_to_string(&mut text).map_err(unread)?;
-    let key = SecretString::from(text.trim());
-    let is_key = !key.expose_secret().is_empty()
-        && text.len() as u64 <= KEY_BYTES_MAX
-        && key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
-    if is_key { Ok(key) } else { Err(BadKey::Form(path.to_owned())) }
+    let (bytes, fault) = secret_file::read(path, KEY_BYTES_MAX, exposed).map_err(unread)?;
+    let text = String::from_utf8(bytes).map(SecretString::from).map_err(|_| BadKey::Form(path.to_owned()))?;
+    let key = SecretString::from(text.expose_secret().trim());
+    let is_key =
+        !key.expose_secret().is_empty() && key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
+    if is_key { Ok((key, fault)) } else { Err(BadKey::Form(path.to_owned())) }
 }
 
 /// The HTTP header with the key. It is marked sensitive, so that debug output does not print it.
@@ -55,6 +43,7 @@ pub(super) fn header(key: &SecretString) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -69,7 +58,8 @@ mod tests {
     #[test]
     fn a_key_is_read_and_never_shown() {
         let (_directory, path) = written("sk-secret\n", 0o440);
-        let key = read(&path).unwrap();
+        let (key, fault) = read(&path, Exposed::Refused).unwrap();
+        assert_eq!(fault, None);
         assert_eq!(key.expose_secret(), "sk-secret");
         let shown = format!("{key:?} {:?}", header(&key));
         assert!(!shown.contains("secret") || shown.contains("REDACTED") && !shown.contains("sk-"), "{shown}");
@@ -79,21 +69,26 @@ mod tests {
     #[test]
     fn what_everybody_may_read_or_is_no_key_is_refused() {
         let (_directory, path) = written("sk-secret", 0o444);
-        assert!(matches!(read(&path), Err(BadKey::Open(_))));
+        assert!(matches!(read(&path, Exposed::Refused), Err(BadKey::Read(..))));
+        let (_, fault) = read(&path, Exposed::Reported).unwrap();
+        assert_eq!(fault, Some(ModeFault::ReadableByAll), "it is used, and said");
         for text in ["", "  \n", "two words", "zwei\nzeilen", "ключ"] {
             let (_directory, path) = written(text, 0o400);
-            let fault = read(&path).unwrap_err();
+            let fault = read(&path, Exposed::Reported).unwrap_err();
             assert!(matches!(fault, BadKey::Form(_)), "{text:?}");
             assert!(text.trim().is_empty() || !fault.to_string().contains(text));
         }
-        assert!(matches!(read(Path::new("/nowhere/key")), Err(BadKey::Read(..))));
+        assert!(matches!(read(Path::new("/nowhere/key"), Exposed::Reported), Err(BadKey::Read(..))));
         let (directory, path) = written("sk-secret", 0o400);
         let socket = directory.path().join("socket");
         let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert!(matches!(read(&socket), Err(BadKey::Read(..))));
+        assert!(matches!(read(&socket, Exposed::Reported), Err(BadKey::Read(..))));
         let pipe = directory.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
-        assert!(made.success() && read(&path).is_ok());
-        assert!(matches!(read(&pipe), Err(BadKey::Read(..))), "reading it would wait for a writer");
+        assert!(made.success() && read(&path, Exposed::Reported).is_ok());
+        assert!(
+            matches!(read(&pipe, Exposed::Reported), Err(BadKey::Read(..))),
+            "reading it would wait for a writer"
+        );
     }
 }

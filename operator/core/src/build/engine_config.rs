@@ -13,9 +13,9 @@ use engine_core::{
     digest::Hash,
 };
 
-use super::TLS_PATH;
 use super::access::{admin_token_path, key_paths};
 use super::external_service::{embedding_key_path, embedding_service, rerank_key_path};
+use super::{API_TLS_PATH, TLS_PATH};
 use crate::validate::Valid;
 
 /// The content of `config.yaml`. The pod template contains a hash of it, so that a change replaces the pod.
@@ -51,7 +51,7 @@ fn configuration(valid: &Valid) -> Configuration {
         limits: valid.limits.as_ref().map(limits).unwrap_or_default(),
         guard: valid.guard.as_ref().map(guard).unwrap_or_default(),
         access: access(valid),
-        tls: valid.tls.as_ref().map(|_| tls()).unwrap_or_default(),
+        tls: valid.tls.as_ref().map(|_| tls(valid)).unwrap_or_default(),
         tracing: valid.tracing.as_ref().map(tracing).unwrap_or_default(),
         ..Configuration::default()
     }
@@ -243,10 +243,10 @@ fn access_key(key: crds::AccessKey) -> AccessKey {
     }
 }
 
-/// Both ports have the same certificate.
-fn tls() -> Tls {
-    let directory = Some(TLS_PATH.to_owned());
-    Tls { api_directory: directory.clone(), admin_directory: directory }
+/// Both ports have the same certificate, unless that of the memory API is given.
+fn tls(valid: &Valid) -> Tls {
+    let api = if valid.essentials.given_certificate.is_some() { API_TLS_PATH } else { TLS_PATH };
+    Tls { api_directory: Some(api.to_owned()), admin_directory: Some(TLS_PATH.to_owned()) }
 }
 
 fn tracing(tracing: &crds::Tracing) -> Tracing {

@@ -4,6 +4,7 @@
 mod access;
 mod anchor_config_map;
 mod authorities;
+mod certificate_order;
 mod claim;
 mod config_map;
 mod disruption_budget;
@@ -21,6 +22,7 @@ mod stateful_set;
 
 pub use anchor_config_map::{anchor_config_map, anchor_text};
 pub use authorities::authorities_config_map;
+pub use certificate_order::certificate_order;
 pub use claim::claim;
 pub use config_map::config_map;
 pub use disruption_budget::disruption_budget;
@@ -46,6 +48,9 @@ use crate::{
 
 /// Directory in the pod with the certificate of the ports.
 pub(crate) const TLS_PATH: &str = "/etc/memory-engine/tls";
+
+/// Directory in the pod with a given certificate of the memory API.
+pub(crate) const API_TLS_PATH: &str = "/etc/memory-engine/api-tls";
 
 /// Adds an annotation with the hash of everything that is applied. If a field is no longer wanted, comparing the wanted
 /// object with the live one does not show this, because someone else may own the field. The changed hash shows it, and

@@ -18,7 +18,7 @@ use k8s_openapi::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    TLS_PATH, access, engine_config,
+    API_TLS_PATH, TLS_PATH, access, engine_config,
     external_service::external_services,
     hex, owned,
     pod_settings::{affinity, security_context, toleration, topology_spread},
@@ -199,6 +199,8 @@ fn volume_mounts(valid: &Valid) -> Vec<VolumeMount> {
         mount("anchor", ANCHOR_PATH, Some(true)),
     ];
     mounts.extend(valid.tls.as_ref().map(|_| mount("tls", TLS_PATH, Some(true))));
+    let given = valid.essentials.given_certificate.as_ref();
+    mounts.extend(given.map(|_| mount("api-tls", API_TLS_PATH, Some(true))));
     mounts.extend(valid.access.as_ref().and_then(access::mount));
     mounts.extend(external_services(valid).iter().filter_map(|service| service.key_mount()));
     mounts
@@ -234,19 +236,29 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
             ..Volume::default()
         },
     ];
-    volumes.extend(valid.tls.as_ref().map(|_| Volume {
-        name: "tls".to_owned(),
+    volumes.extend(
+        valid.tls.as_ref().map(|_| certificate_volume("tls", names::certificate_secret(&valid.name).name)),
+    );
+    let given = valid.essentials.given_certificate.as_ref();
+    volumes.extend(
+        given.map(|_| certificate_volume("api-tls", names::api_certificate_secret(&valid.name).name)),
+    );
+    volumes.extend(valid.access.as_ref().and_then(access::volume));
+    volumes.extend(external_services(valid).iter().filter_map(|service| service.key_volume()));
+    volumes
+}
+
+fn certificate_volume(name: &str, secret: String) -> Volume {
+    Volume {
+        name: name.to_owned(),
         secret: Some(SecretVolumeSource {
-            secret_name: Some(names::certificate_secret(&valid.name).name),
+            secret_name: Some(secret),
             // Readable for the group of the volume, which is the engine's.
             default_mode: Some(0o440),
             ..SecretVolumeSource::default()
         }),
         ..Volume::default()
-    }));
-    volumes.extend(valid.access.as_ref().and_then(access::volume));
-    volumes.extend(external_services(valid).iter().filter_map(|service| service.key_volume()));
-    volumes
+    }
 }
 
 fn amounts(list: &crds::ResourceList) -> Option<BTreeMap<String, Quantity>> {

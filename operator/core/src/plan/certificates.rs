@@ -9,7 +9,10 @@ use crate::{
     names::{self, ChildKey, ROTATE_AUTHORITY_ANNOTATION},
     observed::{EngineReport, Observed},
     ownership::is_ours,
-    tls::{AUTHORITY_LIFETIMES, CERTIFICATE_SECONDS_MAX, Decision, Issuance, TlsView, Wanted, decide},
+    tls::{
+        AUTHORITY_LIFETIMES, CERTIFICATE_SECONDS_MAX, Decision, GivenView, Issuance, TlsView, Wanted, decide,
+        service_names,
+    },
     validate::{Essentials, Valid},
 };
 
@@ -70,10 +73,16 @@ fn delivery(observed: &Observed, view: &TlsView) -> Option<Deliver> {
     let found = view.certificate.present()?;
     let pod = observed.writer().pod.as_ref().filter(|pod| pod.has_tls && !pod.deleting)?;
     let bundle = found.bundle_sha256.to_string();
-    let served = served(observed)?;
-    let is_served = served.serial == found.certificate.serial
-        && served.authorities_sha256.as_deref() == Some(bundle.as_str());
-    let certificate = Hash::of(format!("{} {bundle}", found.certificate.serial).as_bytes()).to_string();
+    let EngineReport::Answered(health) = &observed.writer().report else { return None };
+    let ports = health.tls.as_ref()?;
+    let (admin, api) = (ports.admin.as_ref()?, ports.api.as_ref());
+    let given = observed.given.as_ref().and_then(GivenView::wanted);
+    let is_served = admin.serial == found.certificate.serial
+        && admin.authorities_sha256.as_deref() == Some(bundle.as_str())
+        && given.is_none_or(|given| api.is_some_and(|api| api.serial == given.serial));
+    let given = given.map(|given| format!(" {}", given.serial)).unwrap_or_default();
+    let content = format!("{} {bundle}{given}", found.certificate.serial);
+    let certificate = Hash::of(content.as_bytes()).to_string();
     let is_told = pod.certificate.as_ref() == Some(&certificate);
     (!is_served && !is_told).then(|| Deliver { pod: pod.name.clone(), certificate })
 }
@@ -106,17 +115,9 @@ fn rotate_before(engine: &crds::MemoryEngine, now: Timestamp) -> Option<Timestam
     Timestamp::from_second(moment.as_second()).ok().filter(|moment| *moment <= now)
 }
 
-/// Names under which clients reach the engine: those of its Services, with the usual forms of the cluster's domain, and
-/// those outside of the cluster.
+/// Names under which clients reach the engine: those of its Services, and those outside of the cluster.
 fn wanted_names(name: &str, namespace: &str, public_hosts: &[String]) -> Vec<String> {
-    let headless = names::headless_service(name);
-    let mut wanted = vec![name.to_owned(), format!("{name}.{namespace}")];
-    for service in [name.to_owned(), headless.clone(), format!("*.{headless}")] {
-        for domain in ["svc", "svc.cluster.local"] {
-            wanted.push(format!("{service}.{namespace}.{domain}"));
-        }
-    }
-    wanted.push("localhost".to_owned());
+    let mut wanted = service_names(name, namespace);
     wanted.extend_from_slice(public_hosts);
     wanted
 }

@@ -24,6 +24,8 @@ pub struct Plan {
     pub claim_hold: Option<ClaimHold>,
     /// Whether a change of the pod or of its configuration waits for a Secret that cannot be used.
     pub secrets_hold: bool,
+    /// Whether such a change waits for a given certificate.
+    pub certificate_hold: bool,
 }
 
 impl Plan {
@@ -42,6 +44,7 @@ impl Plan {
             | Step::Deliver(_)
             | Step::Publish(_)
             | Step::Remember(_)
+            | Step::Copy(_)
             | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
         })
     }
@@ -49,7 +52,7 @@ impl Plan {
     /// Whether the plan changes an object. Recording a newer anchor does not count.
     #[must_use]
     pub fn is_changing(&self) -> bool {
-        let is_issuing = self.steps.iter().any(|step| matches!(step, Step::Issue(_)));
+        let is_issuing = self.steps.iter().any(|step| matches!(step, Step::Issue(_) | Step::Copy(_)));
         is_issuing || self.writes().any(|write| !matches!(write, Write::Record { .. }))
     }
 

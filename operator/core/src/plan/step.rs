@@ -20,6 +20,8 @@ pub enum Step {
     Deliver(Deliver),
     /// A change of the label of a pod that decides whether clients outside of the cluster reach it.
     Publish(Publish),
+    /// A copy of a given certificate.
+    Copy(Copy),
     /// A change of the Secret with the ages of values. If it fails, the next reconcile plans it again.
     Remember(Remember),
 }
@@ -31,6 +33,18 @@ pub struct Publish {
     pub pod: String,
     /// Whether the pod gets the label, or loses it.
     pub is_public: bool,
+}
+
+/// A copy of a given certificate into the Secret that the pod mounts. A plan can be printed, so it has no key: whoever
+/// carries it out takes the content from what was observed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copy {
+    /// The Secret with the certificate.
+    pub from: ChildKey,
+    /// The Secret that the pod mounts.
+    pub key: ChildKey,
+    /// That Secret without its data.
+    pub object: Value,
 }
 
 /// A change of the Secret with the ages of values. A plan can be printed, so it has no code of a value: whoever carries
@@ -76,7 +90,12 @@ impl Step {
     pub fn write(&self) -> Option<&Write> {
         match self {
             Self::Write(write) => Some(write),
-            Self::Call(_) | Self::Issue(_) | Self::Deliver(_) | Self::Publish(_) | Self::Remember(_) => None,
+            Self::Call(_)
+            | Self::Issue(_)
+            | Self::Deliver(_)
+            | Self::Copy(_)
+            | Self::Publish(_)
+            | Self::Remember(_) => None,
         }
     }
 
@@ -87,7 +106,7 @@ impl Step {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }),
             Self::Call(_) => true,
-            Self::Issue(_) | Self::Deliver(_) | Self::Remember(_) => false,
+            Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Remember(_) => false,
             // Whatever failed, a withdrawal does not wait for it.
             Self::Publish(publish) => !publish.is_public,
         }

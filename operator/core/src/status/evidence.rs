@@ -25,7 +25,9 @@ impl Evidence {
         let wanted = match outcome {
             // Nothing is written for an invalid spec: the running engine is left unchanged.
             Outcome::Invalid { .. } => true,
-            Outcome::Applied { plan, done, .. } => !plan.secrets_hold && done.is_as_planned(plan, &key),
+            Outcome::Applied { plan, done, .. } => {
+                !plan.secrets_hold && !plan.certificate_hold && done.is_as_planned(plan, &key)
+            }
         };
         let Some(set) = observed.children.get(&key) else {
             return Self { stateful_set_is_current: false, pod_is_current: false };

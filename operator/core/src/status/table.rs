@@ -5,7 +5,7 @@
 use super::{
     configuration, exposed,
     facts::Facts,
-    integrity,
+    given, integrity,
     projection::{self, is_failed},
     reads, ready, reconciling, report, secrets, stalled, tls, volume,
 };
@@ -66,6 +66,22 @@ const STORAGE_OBSTACLES: &[Reason] = &[
     VolumeLost,
     ClaimBeingDeleted,
     VolumeFull,
+];
+
+/// What can be wrong with a given certificate.
+const GIVEN_FAULTS: &[Reason] = &[
+    CertificateMissing,
+    CertificateNotPem,
+    CertificateKeyEncrypted,
+    CertificateKeyMismatch,
+    CertificateIsAuthority,
+    CertificateWeak,
+    CertificateUsageWrong,
+    CertificateNotYetValid,
+    CertificateExpired,
+    CertificateNameMissing,
+    CertificateChainInvalid,
+    CertManagerMissing,
 ];
 
 /// What can be wrong with a Secret.
@@ -181,6 +197,8 @@ pub(super) const TABLE: [Row; 11] = [
             Decides(&[TlsDisabled], tls::disabled),
             Decides(&[SecretsForbidden, SecretsUnreadable], tls::unread),
             Decides(&[CertificatePending], tls::pending),
+            Decides(GIVEN_FAULTS, given::faulty),
+            Decides(&[CertificatePending], given::pending),
             Decides(&[PodStarting], report::of_an_old_pod),
             Decides(
                 &[
@@ -197,6 +215,7 @@ pub(super) const TABLE: [Row; 11] = [
                 |facts| report::missing(facts, TLSReady),
             ),
             Decides(&[CertificateNotServed, CertificateRenewing], tls::not_served),
+            Decides(&[CertificateEndsSoon], given::ends_soon),
             Decides(&[CertificateServed], tls::served),
         ],
     },
@@ -239,6 +258,7 @@ pub(super) const TABLE: [Row; 11] = [
             Decides(&[ApplyRefused, Contested], stalled::not_applied),
             Follows(Truth::True, StorageReady, Reasons::These(STORAGE_OBSTACLES), always),
             Follows(Truth::True, TLSReady, Reasons::These(&[SecretsForbidden]), always),
+            Follows(Truth::True, TLSReady, Reasons::These(GIVEN_FAULTS), given::hold_changes),
             Follows(Truth::True, SecretsValid, Reasons::Any, secrets::hold_changes),
             Decides(&[ForceModeInvalid], stalled::bad_annotation),
             Follows(Truth::True, LogIntegrity, Reasons::Any, stalled::is_log_known_bad),

@@ -5,6 +5,7 @@ use engine_core::wire::{PortCertificate, TlsHealth};
 
 use super::{
     facts::Facts,
+    given,
     lookup::{health, name},
     secrets::forbidden_message,
 };
@@ -13,8 +14,11 @@ use crate::{
     names,
     observed::Observed,
     plan::certificates::decision,
-    tls::{CertificateView, Found, RotationPhase, TlsView},
+    tls::{CertificateView, Found, GivenView, RotationPhase, TlsView},
 };
+
+/// How messages call the port of clients.
+const API: &str = "the API";
 
 fn not_ready(reason: Reason, message: impl Into<String>) -> Option<Verdict> {
     Some(Verdict::new(Truth::False, reason, message))
@@ -30,7 +34,8 @@ pub(super) fn disabled(facts: &Facts<'_>) -> Option<Verdict> {
 
 /// The verdict on Secrets that the operator cannot read.
 pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
-    let unread = facts.observed.tls.as_ref()?.unread.as_ref()?;
+    let of_given = || facts.observed.given.as_ref()?.unread.as_ref();
+    let unread = facts.observed.tls.as_ref()?.unread.as_ref().or_else(of_given)?;
     if !unread.is_forbidden {
         return not_ready(
             Reason::SecretsUnreadable,
@@ -60,7 +65,7 @@ pub(super) fn not_served(facts: &Facts<'_>) -> Option<Verdict> {
     let wanted = &certificate(facts.observed)?.certificate;
     let ports = facts.health()?.tls.clone().unwrap_or_default();
     let TlsHealth { api, admin } = &ports;
-    for (port, served) in [("the API", api), ("the administration port", admin)] {
+    for (port, served) in &[(API, api), ("the administration port", admin)] {
         let Some(PortCertificate { serial, fault, .. }) = served else {
             return not_ready(Reason::CertificateNotServed, format!("{port} is served without TLS"));
         };
@@ -68,6 +73,8 @@ pub(super) fn not_served(facts: &Facts<'_>) -> Option<Verdict> {
             let what = format!("{port} still serves the certificate {serial}: {fault}");
             return not_ready(Reason::CertificateNotServed, what);
         }
+        let given = facts.observed.given.as_ref().and_then(GivenView::wanted).filter(|_| *port == API);
+        let wanted = given.unwrap_or(wanted);
         if *serial != wanted.serial {
             // The certificate before is valid for another third of its lifetime.
             let what = format!(
@@ -128,6 +135,7 @@ pub(super) fn tls_status(observed: &Observed) -> Option<TlsStatus> {
         served_serial: served.map(|served| served.serial.clone()),
         not_after: found.certificate.not_after.to_string(),
         authority_not_after: authority.signing.not_after.to_string(),
+        api: given::api_certificate(observed),
         rotation: match phase(observed) {
             RotationPhase::Distribute => TlsRotation::Distribute,
             RotationPhase::Issue => TlsRotation::Issue,

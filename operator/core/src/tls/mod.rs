@@ -5,11 +5,15 @@
 //! both, then the certificate is issued again, and at last the old authority is removed.
 
 mod decide;
+mod given;
+mod service_names;
 #[cfg(test)]
 mod tests;
 mod view;
 
 pub use decide::{Decision, Issuance, RotationPhase, Wanted, decide};
+pub use given::{GivenFault, GivenSource, GivenView, check_given, ends_soon};
+pub use service_names::service_names;
 pub use view::{AuthorityView, CertificateView, Found, TlsView, Unread};
 
 use jiff::SignedDuration;

@@ -1,12 +1,13 @@
 //! The parts of the spec that are used even if other parts are invalid.
 
-use crds::{AcceptRollback, AccessMode, GatewayReference, MemoryEngineSpec, Quantity};
+use crds::{AcceptRollback, AccessMode, GatewayReference, MemoryEngineSpec, Quantity, Tls};
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
 use crate::{
     mode_word::wanted,
     secrets::{Reference, references},
+    tls::GivenSource,
 };
 
 /// Minimum and maximum of the seconds between two anchors.
@@ -33,6 +34,8 @@ pub struct Essentials {
     pub gateway: Option<GatewayReference>,
     /// Names under which clients outside of the cluster reach the engine.
     pub public_hosts: Vec<String>,
+    /// Where the certificate of the memory API comes from, if the operator does not issue it.
+    pub given_certificate: Option<GivenSource>,
     /// Every reference to an entry of a Secret.
     pub secrets: Vec<Reference>,
     /// Days after which a key should be replaced.
@@ -55,8 +58,17 @@ impl Essentials {
             tls: spec.tls.is_some(),
             gateway: public.and_then(|public| public.gateway.as_ref()).map(|one| one.parent_ref.clone()),
             public_hosts: public.map(|public| public.hosts.clone()).unwrap_or_default(),
+            given_certificate: spec.tls.as_ref().and_then(given),
             secrets: references(spec),
             secrets_max_age_days: spec.access.as_ref().and_then(|access| access.max_age_days),
         }
+    }
+}
+
+fn given(tls: &Tls) -> Option<GivenSource> {
+    match (&tls.secret_ref, &tls.cert_manager) {
+        (Some(secret), _) => Some(GivenSource::Secret(secret.name.clone())),
+        (None, Some(_)) => Some(GivenSource::CertManager),
+        (None, None) => None,
     }
 }

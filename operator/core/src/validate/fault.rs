@@ -124,6 +124,9 @@ pub enum Fault {
     /// The price in this section is out of range.
     #[error("{0}.costPerMillionTokens must be a number from 0 to 1000000")]
     Price(&'static str),
+    /// The certificate of the API has two sources.
+    #[error("spec.tls.secretRef and spec.tls.certManager exclude each other: remove one of them")]
+    TwoCertificates,
     /// A fault in the section about access.
     #[error("spec.access.{0}")]
     Access(AccessFault),

@@ -57,7 +57,12 @@ fn publishes(plan: &Plan) -> Vec<bool> {
             assert_eq!(place == 0, first, "a withdrawal is the first step, a publication is not");
             Some(publish.is_public)
         }
-        Step::Write(_) | Step::Call(_) | Step::Issue(_) | Step::Deliver(_) | Step::Remember(_) => None,
+        Step::Write(_)
+        | Step::Call(_)
+        | Step::Issue(_)
+        | Step::Deliver(_)
+        | Step::Copy(_)
+        | Step::Remember(_) => None,
     });
     found.collect()
 }

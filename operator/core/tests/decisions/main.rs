@@ -9,6 +9,7 @@ mod configurations;
 mod exposure;
 mod external_services;
 mod generations;
+mod given_certificates;
 mod history;
 mod integrity;
 mod metrics;

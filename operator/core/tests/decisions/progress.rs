@@ -173,6 +173,7 @@ fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<St
                 progress.written(&mut world, write, answer, now).expect("the namespace stays");
                 done.push(format!("{} {}", write.verb(), write.key()));
             }
+            Step::Copy(copy) => done.push(format!("copy {}", copy.key)),
             Step::Remember(remember) => done.push(format!("remember {}", remember.key)),
             Step::Deliver(deliver) => done.push(format!("deliver {}", deliver.pod)),
             Step::Publish(publish) => done.push(format!("publish {}", publish.is_public)),

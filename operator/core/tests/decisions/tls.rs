@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::world::{condition, engine, health, observed, planned, settled, status_of, valid, writes};
 
 /// A settled engine whose spec now wants TLS, with these Secrets.
-fn wanting(view: TlsView) -> Observed {
+pub(crate) fn wanting(view: TlsView) -> Observed {
     let mut world = settled();
     let mut engine = (*world.engine).clone();
     engine.spec.tls = Some(Tls::default());
@@ -30,7 +30,7 @@ fn wanting(view: TlsView) -> Observed {
 }
 
 /// Secrets that were issued an hour ago, and need nothing.
-fn issued(world: &Observed) -> TlsView {
+pub(crate) fn issued(world: &Observed) -> TlsView {
     let hour = SignedDuration::from_hours(1);
     let names = ["notes", "notes.team", "localhost"].map(str::to_owned).into_iter();
     let services = ["notes", "notes-headless", "*.notes-headless"].into_iter();

@@ -15,6 +15,7 @@ fn service(url: &str) -> Service {
         url: url.parse().unwrap(),
         model: "letters".into(),
         key_file: None,
+        exposed_key: service::secret_file::Exposed::Reported,
         timeout: PATIENCE,
         requests_per_minute: NonZeroU32::new(1_000).unwrap(),
         tokens_per_minute: None,

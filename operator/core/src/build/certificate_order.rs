@@ -1,0 +1,32 @@
+//! The order to cert-manager: a `Certificate`, which it fulfils with a Secret.
+
+use serde_json::{Value, json};
+
+use super::{owned, stamp, value};
+use crate::{
+    names,
+    tls::{CERTIFICATE_SECONDS_MAX, service_names},
+    validate::Valid,
+};
+
+/// The `Certificate` of an engine whose certificate cert-manager issues.
+#[must_use]
+pub fn certificate_order(valid: &Valid) -> Value {
+    let tls = valid.tls.clone().unwrap_or_default();
+    let issuer = tls.cert_manager.unwrap_or_default().issuer_ref;
+    let seconds = tls.certificate_lifetime_seconds.map_or(CERTIFICATE_SECONDS_MAX, i64::from);
+    let key = names::certificate_order(&valid.name);
+    let mut order = json!({
+        "metadata": value(&owned(valid, key.name.clone())),
+        "spec": {
+            "secretName": key.name,
+            "dnsNames": service_names(&valid.name, &valid.namespace),
+            "usages": ["server auth", "digital signature"],
+            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+            "duration": format!("{}h0m0s", (seconds / 3600).max(1)),
+            "issuerRef": {"name": issuer.name, "kind": issuer.kind, "group": issuer.group},
+        },
+    });
+    stamp(&mut order);
+    order
+}
