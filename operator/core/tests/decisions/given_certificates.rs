@@ -143,6 +143,12 @@ fn each_port_is_compared_with_its_certificate() {
     let status = base.children[&set].data["status"].clone();
     crate::world::edit(&mut world, ChildKind::StatefulSet, "notes", "/status", status);
     world.writer_mut().pod.as_mut().unwrap().has_tls = true;
+    let mounted = operator_core::names::certificate_secret("notes");
+    let object = serde_json::from_value(
+        json!({"metadata": {"name": "notes-tls", "labels": operator_core::names::labels("notes")}}),
+    )
+    .unwrap();
+    world.children.insert(mounted, std::sync::Arc::new(object));
     let bundle = issued(&base).authority.present().unwrap().bundle_sha256.to_string();
     let port = |serial: &str| PortCertificate {
         serial: serial.into(),
