@@ -143,6 +143,12 @@ fn each_port_is_compared_with_its_certificate() {
     let status = base.children[&set].data["status"].clone();
     crate::world::edit(&mut world, ChildKind::StatefulSet, "notes", "/status", status);
     world.writer_mut().pod.as_mut().unwrap().has_tls = true;
+    let mounted = operator_core::names::certificate_secret("notes");
+    let object = serde_json::from_value(
+        json!({"metadata": {"name": "notes-tls", "labels": operator_core::names::labels("notes")}}),
+    )
+    .unwrap();
+    world.children.insert(mounted, std::sync::Arc::new(object));
     let bundle = issued(&base).authority.present().unwrap().bundle_sha256.to_string();
     let port = |serial: &str| PortCertificate {
         serial: serial.into(),
@@ -168,8 +174,9 @@ fn each_port_is_compared_with_its_certificate() {
     }
     let EngineReport::Answered(health) = &mut world.writer_mut().report else { panic!("a report") };
     health.tls = Some(engine_core::wire::TlsHealth { api: Some(port("cc")), admin: Some(port("bb")) });
-    let ending =
-        Certificate { not_after: base.now + SignedDuration::from_hours(24), ..certificate(&base, "cc") };
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    let (not_before, not_after) = (base.now - days(89), base.now + days(1));
+    let ending = Certificate { not_before, not_after, ..certificate(&base, "cc") };
     world.given.as_mut().unwrap().given = Some(Ok(ending));
     assert_eq!(condition(&status_of(&world), "TLSReady"), "False/CertificateEndsSoon");
 }
