@@ -274,9 +274,6 @@ fn written(path: &str, value: &Value, free: &BTreeSet<String>, found: &mut BTree
     }
 }
 
-/// Fields that another field of the sample excludes. A comment of the sample shows them.
-const ALTERNATIVES: [&str; 1] = ["spec.tls.secretRef.name"];
-
 #[test]
 fn the_samples_show_every_field() {
     let definition = crds::memory_engine_crd();
@@ -289,9 +286,6 @@ fn the_samples_show_every_field() {
         written("spec", &sample["spec"], &known, &mut shown);
     }
     assert!(known.contains("spec.writer.tolerations[].key"), "lists are entered");
-    for alternative in ALTERNATIVES {
-        assert!(known.remove(alternative), "there is no {alternative}");
-    }
     assert_eq!(shown, known);
 }
 

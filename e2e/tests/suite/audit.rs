@@ -55,7 +55,7 @@ struct Annotations {
 
 /// Begins of the names of namespaces with engines that need Secrets, and without permission on Secrets: always, or at their
 /// beginning or end.
-const TLS_NAMESPACES: [&str; 3] = ["t-leaves", "t-tls", "t-validate"];
+const SECRET_NAMESPACES: [&str; 5] = ["t-leaves", "t-memory-specs", "t-service-key", "t-tls", "t-validate"];
 /// Namespace of the test that gives the permission late.
 pub(crate) const FORBIDDEN: &str = "tls-forbidden";
 
@@ -65,7 +65,7 @@ impl Entry {
         let object = self.object_ref.as_ref();
         object.is_some_and(|object| {
             let namespace = object.namespace.as_deref().unwrap_or_default();
-            object.resource == "secrets" && TLS_NAMESPACES.iter().any(|begin| namespace.starts_with(begin))
+            object.resource == "secrets" && SECRET_NAMESPACES.iter().any(|begin| namespace.starts_with(begin))
         })
     }
 

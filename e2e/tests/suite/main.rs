@@ -19,6 +19,7 @@ mod modes;
 mod packaging;
 mod repair;
 mod restore;
+mod secrets;
 mod shape;
 mod storage;
 mod tls;
