@@ -60,7 +60,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
     if let Some(Command::Validate(validate)) = &options.command {
-        return Ok(validate.run(&options.settings()).await);
+        return Ok(validate.run(options.settings()).await);
     }
     options.start_logging();
     run(&options).await.map(|()| ExitCode::SUCCESS)

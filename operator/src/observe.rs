@@ -127,8 +127,8 @@ async fn checkpoints(
     CheckpointReport::Answered(answers)
 }
 
-/// Whether a child may exist that the cache does not have. Most engines have no TLS and no exposure, and need no request
-/// for its objects.
+/// Whether a child may exist that the cache does not have. Most engines have no TLS and no exposure, and need no
+/// request for its objects.
 fn may_exist(observed: &Observed, key: &ChildKey, essentials: &Essentials) -> bool {
     let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
     let [authorities, public_service, ingress] =

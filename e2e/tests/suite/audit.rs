@@ -53,8 +53,8 @@ struct Annotations {
     decision: Option<String>,
 }
 
-/// Begins of the names of namespaces with engines that need Secrets, and without permission on Secrets: always, or at their
-/// beginning or end.
+/// Begins of the names of namespaces with engines that need Secrets, and without permission on Secrets: always, or at
+/// their beginning or end.
 const SECRET_NAMESPACES: [&str; 5] = ["t-leaves", "t-memory-specs", "t-service-key", "t-tls", "t-validate"];
 /// Namespace of the test that gives the permission late.
 pub(crate) const FORBIDDEN: &str = "tls-forbidden";

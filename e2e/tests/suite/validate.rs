@@ -1,5 +1,5 @@
-//! `memory-operator validate` judges manifests as the cluster does: the same ones are refused, and the same ones are not
-//! exposed, for the same reason.
+//! `memory-operator validate` judges manifests as the cluster does: the same ones are refused, and the same ones are
+//! not exposed, for the same reason.
 
 use std::path::PathBuf;
 use std::process::Stdio;

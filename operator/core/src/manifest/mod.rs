@@ -73,7 +73,8 @@ pub fn judge_file(file: &str, text: &str, settings: &Settings) -> Result<Vec<Jud
     Ok(judged)
 }
 
-/// The MemoryEngines in the text of a file, in the order in which [`judge_file`] judges them. What is not YAML has none.
+/// The MemoryEngines in the text of a file, in the order in which [`judge_file`] judges them. What is not YAML has
+/// none.
 #[must_use]
 pub fn engines(text: &str) -> Vec<Value> {
     let values = documents(text).into_iter().filter_map(|(_, text)| serde_yaml::from_str(&text).ok());
