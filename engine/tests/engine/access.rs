@@ -470,7 +470,7 @@ fn an_idempotency_key_of_the_store_belongs_to_its_project() {
         let headers = format!("{}idempotency-key: one\r\nx-memory-project: {project}\r\n", bearer("both"));
         guarded.engine.connect().request("PUT", "/store/items", &headers, &body).unwrap().status
     };
-    assert_eq!((put("alpha"), put("alpha"), put("beta")), (204, 204, 409));
+    assert_eq!((put("alpha"), put("alpha"), put("beta")), (204, 204, 422));
 }
 
 /// A name that is no name is refused before anything is counted by it.

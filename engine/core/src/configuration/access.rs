@@ -98,9 +98,7 @@ impl AccessKey {
             return Some("has \"*\" beside other projects".to_owned());
         }
         if projects.iter().any(|project| project == LOG_PROJECT) {
-            return Some(format!(
-                "has {LOG_PROJECT:?}: the engine records there what concerns every project"
-            ));
+            return Some(format!("has {LOG_PROJECT:?}: its events concern every project"));
         }
         let mut named = projects.iter().filter(|project| *project != EVERY_PROJECT);
         named
@@ -203,7 +201,7 @@ mod tests {
             person(&json!({"keys": [key(&json!({})), key(&json!({"name": "b"})), key(&all)]}));
         assert_eq!(configuration.unwrap_err(), ["access.keys[2].name is the name of another key too"]);
         for (more, part) in [
-            (json!({"projects": ["memory-engine"]}), "concerns every project"),
+            (json!({"projects": ["memory-engine"]}), "concern every project"),
             (json!({"name": ""}), "name"),
             (json!({"name": "Agent"}), "name"),
             (json!({"name": "a".repeat(64)}), "name"),

@@ -217,7 +217,7 @@ pub(super) const TABLE: [Row; 11] = [
         kind: Exposed,
         rules: &[
             Decides(&[InvalidSpec], exposed::undecided),
-            Decides(&[NotPublic], exposed::not_wanted),
+            Decides(&[NotPublic, ExposureEnding], exposed::not_wanted),
             Decides(
                 &[
                     NotInProduction,
