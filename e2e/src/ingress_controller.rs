@@ -132,5 +132,8 @@ async fn definitions(cluster: &Cluster) -> Result<()> {
     let folder = tools::source_of("contour", MODULE).await?;
     let file = folder.join("examples/contour/01-crds.yaml").display().to_string();
     kubectl(cluster, &["apply", "--server-side", "--force-conflicts", "-f", &file]).await?;
+    // Contour ends if a kind that it watches is not served yet.
+    let served = ["wait", "--for=condition=Established", "--timeout=60s", "-f", &file];
+    kubectl(cluster, &served).await?;
     Ok(())
 }

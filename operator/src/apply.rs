@@ -88,18 +88,21 @@ async fn tell_kubelet(deliver: &Deliver, namespace: &str, context: &Context) {
 
 /// Sets or removes the label that the public Service selects.
 async fn set_label(observed: &mut Observed, publish: &Publish, namespace: &str, context: &Context) {
-    let Publish { pod, is_public } = publish;
+    let Publish { pod, uid, is_public } = publish;
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
-    let patch = json!({"metadata": {"labels": {PUBLIC_LABEL: is_public.then_some(PUBLIC_VALUE)}}});
+    let labels = json!({PUBLIC_LABEL: is_public.then_some(PUBLIC_VALUE)});
+    // A pod of this name with another uid is refused with a conflict.
+    let patch = json!({"metadata": {"uid": uid, "labels": labels}});
     match call(pods.patch(pod, &PatchParams::default(), &Patch::Merge(&patch))).await {
         Ok(_) => {
             if let Some(pod) = &mut observed.writer_mut().pod {
-                pod.is_public = *is_public;
+                pod.public = is_public.then(|| PUBLIC_VALUE.to_owned());
             }
             tracing::info!(%namespace, %pod, is_public, "changed whether clients outside of the cluster reach the pod");
         }
         Err(error) => {
             tracing::warn!(%namespace, %pod, is_public, %error, "the label of the pod could not be changed");
+            observed.publish_refusal = Some(error.to_string());
         }
     }
 }

@@ -18,8 +18,8 @@ use operator_core::{
     anchor::expected::{ExpectedHistory, expected_history},
     conditions::{ConditionType, Reason},
     observed::Observed,
-    plan::{Problem, plan, plan_mode},
-    publication::plan_exposure,
+    plan::{Problem, plan_mode},
+    publication::{plan_all, plan_withdrawal},
     retry::is_deferred,
     status,
     validate::{self, Essentials},
@@ -183,16 +183,16 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Recon
     let valid = match checked {
         Ok(valid) => valid,
         Err(faults) => {
-            // The mode is set also with an invalid spec; nothing else is written.
-            let plan = plan_mode(&observed, &essentials);
-            let (observed, _) = apply(observed, &plan, context).await?;
+            // The mode is set also with an invalid spec, and an exposure ends; nothing else is written.
             let outcome = status::Outcome::Invalid { faults: &faults, essentials: &essentials };
+            let plan = plan_mode(&observed, &essentials);
+            let plan = plan_withdrawal(&observed, &expected, &outcome, plan);
+            let (observed, _) = apply(observed, &plan, context).await?;
             let wait = report(&observed, &expected, &outcome, context).await?;
             return Ok(ReconcileResult { action: Action::requeue(wait), problem: None });
         }
     };
-    let mut plan = plan(&observed, &valid, &expected);
-    plan_exposure(&observed, &expected, &valid, &mut plan);
+    let plan = plan_all(&observed, &expected, &valid);
     let (observed, done) = apply(observed, &plan, context).await?;
     let retry = retry(&observed, done.problem.as_ref(), context);
     let outcome = status::Outcome::Applied { valid: &valid, plan: &plan, done: &done };

@@ -120,7 +120,7 @@ async fn gateway(context: &Context, namespace: &str, name: &str) -> GatewayView 
         Err(Missing::Kind) => GatewayView::Missing("the cluster has no Gateway API".to_owned()),
         Err(Missing::Unread(error)) => {
             tracing::warn!(namespace, name, %error, "a Gateway could not be read");
-            GatewayView::Missing(format!("the Gateway {namespace}/{name} could not be read: {error}"))
+            GatewayView::Unread(format!("the Gateway {namespace}/{name} could not be read: {error}"))
         }
     }
 }
@@ -137,7 +137,7 @@ async fn front_door(context: &Context, observed: &Observed, essentials: &Essenti
     if let Some(held) = context.front_doors.held(&engine, generation, observed.now) {
         return held;
     }
-    let is_public = observed.writer().pod.as_ref().is_some_and(|pod| pod.is_public && pod.ready);
+    let is_public = observed.writer().pod.as_ref().is_some_and(|pod| pod.is_public() && pod.ready);
     let Some(host) = essentials.public_hosts.first().filter(|_| is_public) else {
         return FrontDoor::NotAsked;
     };

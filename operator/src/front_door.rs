@@ -12,7 +12,7 @@ use http_body_util::Full;
 use hyper::{Request, StatusCode, body::Bytes, header::HOST};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use jiff::{SignedDuration, Timestamp};
-use operator_core::exposure::FrontDoor;
+use operator_core::{exposure::FrontDoor, tls::matches};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -163,7 +163,8 @@ impl ServerCertVerifier for NameAndTime {
         if now < certificate.not_before.as_second() || now > certificate.not_after.as_second() {
             return refused("the certificate of the front door is not valid now");
         }
-        if !certificate.names(&name.to_str()) {
+        let server = name.to_str();
+        if !certificate.dns_names.iter().any(|name| matches(name, &server)) {
             return refused("the certificate of the front door is not for this host");
         }
         Ok(ServerCertVerified::assertion())

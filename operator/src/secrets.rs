@@ -10,7 +10,9 @@ use operator_core::{
     names::{ChildKind, ages_secret},
     observed::Observed,
     plan::{Remember, Write},
-    secrets::{AGES_KEY_BYTES, Ages, Looked, Reference, SecretsView, admin_token, examine, values},
+    secrets::{
+        AGES_KEY_BYTES, Ages, Looked, Reference, SecretsView, VALUE_BYTES_MAX, admin_token, examine, values,
+    },
     tls::Unread,
     validate::Essentials,
 };
@@ -87,13 +89,22 @@ async fn read(
 async fn looked_up(api: &Api<DynamicObject>, name: String, silent: bool) -> (String, Looked) {
     let looked = match read(api, &name, silent).await {
         Ok(None) => Looked::Missing,
-        Ok(Some(object)) => Looked::Found(entries(&object)),
+        Ok(Some(object)) => Looked::Found(bounded(entries(&object))),
         Err(error) => {
             let is_forbidden = error.api().is_some_and(|status| status.code == 403);
             Looked::Unread(Unread { is_forbidden, text: error.to_string() })
         }
     };
     (name, looked)
+}
+
+/// Keeps no more of a value than shows that it is too long. A Secret can have a megabyte.
+fn bounded(mut entries: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    for value in entries.values_mut() {
+        value.truncate(VALUE_BYTES_MAX + 1);
+        value.shrink_to_fit();
+    }
+    entries
 }
 
 fn entries(object: &DynamicObject) -> BTreeMap<String, Vec<u8>> {

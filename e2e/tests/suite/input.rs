@@ -233,6 +233,7 @@ async fn defaults_are_filled_in_by_the_api_server() {
         let engine = json!(checked(world, "notes", &json!({"spec": {}})).await?);
         let wanted = json!({
             "imagePullPolicy": "IfNotPresent",
+            "deploymentMode": "Development",
             "mode": "ReadWrite",
             "writer": {
                 "storage": {"size": "10Gi", "accessMode": "ReadWriteOncePod"},

@@ -9,7 +9,7 @@ use e2e::secure_demo::new_key;
 use e2e::wait::until;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
 
 use crate::tls::allow;
@@ -47,7 +47,7 @@ async fn keys_are_checked_and_rotated_without_a_restart() {
         world.apply("notes", spec).await?;
         world.condition("notes", "SecretsValid", "False", "SecretMissing").await?;
         write(world, "agent-key", "Opaque", &json!({"token": "changeme"})).await?;
-        world.condition("notes", "SecretsValid", "False", "SecretMalformed").await?;
+        world.condition("notes", "SecretsValid", "False", "SecretWellKnown").await?;
         ensure!(world.pod_uid("notes").await?.is_none(), "a pod with a bad key");
         let (old, new) = (new_key()?, new_key()?);
         write(world, "agent-key", "Opaque", &json!({"token": old})).await?;
@@ -98,6 +98,8 @@ fn certificate_definition() -> Value {
 fn issued(names: &[String]) -> Result<[String; 3]> {
     let authority_key = KeyPair::generate()?;
     let mut authority = CertificateParams::default();
+    // A certificate with the subject of its issuer is taken for a self-signed one.
+    authority.distinguished_name.push(DnType::CommonName, "company authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let certificate = authority.self_signed(&authority_key)?.pem();

@@ -178,7 +178,11 @@ async fn online(world: &World, name: &str, manifest: &Value) -> Result<Verdict> 
     let engines = world.api::<MemoryEngine>();
     let params = PatchParams::apply("pipeline").validation_strict();
     if let Err(refusal) = engines.patch(name, &params, &Patch::Apply(manifest)).await {
-        ensure!(matches!(&refusal, kube::Error::Api(status) if status.code < 500), "{refusal}");
+        // For an unknown field in an apply, the API server answers 500.
+        let is_refused = |status: &kube::core::Status| {
+            status.code < 500 || status.message.contains("field not declared in schema")
+        };
+        ensure!(matches!(&refusal, kube::Error::Api(status) if is_refused(status)), "{refusal}");
         return Ok(Verdict::Refused);
     }
     let reason = |engine: &MemoryEngine, kind: &str| condition(engine, kind).map(|one| one.reason.clone());

@@ -33,9 +33,9 @@ impl Attempts {
     /// # Errors
     /// There were too many; the value is the number of seconds until the next one counts as a new attempt.
     pub(super) fn count(&self, address: Option<ClientAddress>, id: Option<&str>) -> Result<(), u32> {
-        let of_address = address.map_or(Ok(()), |address| self.by_address.take(&address));
-        let of_id = id.map_or(Ok(()), |id| self.by_id.take(&id.to_owned()));
-        of_address.and(of_id)
+        // An address that is refused counts for no key: it could name any number of them.
+        address.map_or(Ok(()), |address| self.by_address.take(&address))?;
+        id.map_or(Ok(()), |id| self.by_id.take(&id.to_owned()))
     }
 }
 

@@ -46,8 +46,10 @@ pub(super) async fn store_put(
         return Err(Refused::NotAnObject("value".into()).into());
     }
     let ttl = ttl.map(lifetime).transpose()?;
+    let project = project(&headers)?;
+    let idempotency_key = body.key.map(|key| key.in_project(project.as_deref()));
     let request = PutItem {
-        project: project(&headers)?,
+        project,
         namespace,
         key,
         value,
@@ -57,7 +59,7 @@ pub(super) async fn store_put(
         session: None,
         actor: None,
     };
-    api.operations.put_item_to_live(request, ttl.map(|(ttl_ms, _)| ttl_ms), body.key).await?;
+    api.operations.put_item_to_live(request, ttl.map(|(ttl_ms, _)| ttl_ms), idempotency_key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -135,8 +137,9 @@ pub(super) async fn store_delete(
 ) -> Result<StatusCode, Refusal> {
     let StoreDelete { namespace, key } = body.request;
     let project = project(&headers)?;
+    let idempotency_key = body.key.map(|key| key.in_project(project.as_deref()));
     let request = DeleteItem { project, namespace, key, if_version: None, session: None, actor: None };
-    match api.operations.delete_item(request, body.key).await {
+    match api.operations.delete_item(request, idempotency_key).await {
         Err(refusal) if refusal.code() != ErrorCode::ItemNotFound => Err(refusal),
         _ => Ok(StatusCode::NO_CONTENT),
     }

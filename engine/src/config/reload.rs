@@ -54,6 +54,14 @@ impl Watch {
             let read = read.map_err(|fault| fault.to_string());
             if seen.as_ref() != Some(&read) {
                 match &read {
+                    // A file without content is one that somebody is writing. A section is removed from a file that has
+                    // others, or is `{}`.
+                    Ok(texts) if texts.is_empty_file() && texts.sha256() != self.health.sha256 => {
+                        self.refuse(
+                            ConfigurationFile::Invalid,
+                            "the file is empty: write {} for the defaults",
+                        );
+                    }
                     Ok(texts) => self.take(self.sources.interpret(texts), &apply),
                     Err(fault) => self.refuse(ConfigurationFile::Unreadable, fault),
                 }
@@ -71,6 +79,13 @@ impl Watch {
         };
         let Loaded { config, resolved, sha256 } = loaded;
         let new = resolved.configuration;
+        // Who may use the engine changes at once, and in which mode it runs only with a restart: a file that is no
+        // longer for production must not open an engine that is in production.
+        let in_force = Configuration { access: new.access.clone(), ..self.started.clone() };
+        let faults = self.sources.production_faults(&in_force);
+        if !faults.is_empty() {
+            return self.refuse(ConfigurationFile::Invalid, &faults.join("; "));
+        }
         let changed = names(&self.last, &new, Reload::Live);
         if !changed.is_empty() {
             apply(&config);

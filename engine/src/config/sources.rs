@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use clap::Args;
 use engine_core::configuration::{
-    Author, Environment, FileVariable, Origin, Resolved, Setting, VARIABLE_PREFIX, environment, old_names,
-    production_faults, resolve,
+    Author, Configuration, Environment, FileVariable, Origin, Resolved, Setting, VARIABLE_PREFIX,
+    environment, old_names, production_faults, resolve,
 };
 use engine_core::digest::Hash;
 
@@ -62,6 +62,18 @@ pub(crate) struct Texts {
     file: Option<String>,
     /// Values of the variables that name a file, in the order of the environment; or what is wrong with the file.
     values: Vec<Result<String, String>>,
+}
+
+impl Texts {
+    /// Whether there is a file without content.
+    pub(super) fn is_empty_file(&self) -> bool {
+        self.file.as_ref().is_some_and(|text| text.trim().is_empty())
+    }
+
+    /// SHA-256 of the file, if there is one.
+    pub(super) fn sha256(&self) -> Option<String> {
+        self.file.as_ref().map(|text| Hash::of(text.as_bytes()).to_string())
+    }
 }
 
 /// A configuration that was read from its sources.
@@ -156,14 +168,18 @@ impl Sources {
             Config { not_applied: resolved.not_applied.clone(), ..config }
         });
         if let Some(resolved) = &resolved {
-            let has_stored_keys = self.data.as_deref().is_some_and(has_stored_keys);
-            faults.extend(production_faults(&resolved.configuration, has_stored_keys));
+            faults.extend(self.production_faults(&resolved.configuration));
         }
-        let sha256 = texts.file.as_ref().map(|text| Hash::of(text.as_bytes()).to_string());
+        let sha256 = texts.sha256();
         match (config, resolved) {
             (Some(config), Some(resolved)) if faults.is_empty() => Ok(Loaded { config, resolved, sha256 }),
             _ => Err(ConfigError::Faults { path, faults }),
         }
+    }
+
+    /// What an engine in production lacks.
+    pub(super) fn production_faults(&self, configuration: &Configuration) -> Vec<String> {
+        production_faults(configuration, self.data.as_deref().is_some_and(has_stored_keys))
     }
 
     /// Every setting outside of the file, in ascending order of precedence.

@@ -68,6 +68,8 @@ impl Operations {
     ) -> Result<Written<ForgetAnswer>, Refusal> {
         // A dry run tells what is there and changes nothing: it is a read.
         let permit = if request.dry_run { self.admit_read()? } else { self.admit_write()? };
+        // A request that says nothing about what to forget must not become one for a whole project.
+        forgetting::check(request.clone())?;
         // Before the request is copied, because both forms of it are matched.
         self.fill_projects(&mut request);
         let as_sent = forgetting::check(request.clone())?.which;

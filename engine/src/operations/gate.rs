@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use engine_core::access::{Asked, Caller, Decision, Projects, Scope, decide};
 use engine_core::event::{Draft, LOG_PROJECT};
 use engine_core::identity::{CallerNames, HasIdentifiers, NamesProjects};
+use engine_core::request;
 use engine_core::wire::ErrorCode;
 use engine_core::words::normal_form;
 use engine_log::{Key, Receipt};
@@ -127,6 +128,7 @@ impl Operations {
         request: &mut T,
     ) -> Result<CallerNames, Refusal> {
         self.fill_projects(request);
+        check_projects(request)?;
         let caller_names = self.stored_part(request).await?;
         let bound = self.bound_caller().await?;
         let (mut first, mut denied) = (None, None);
@@ -278,4 +280,14 @@ impl NamesProjects for OneProject {
     fn projects(&mut self, visit: &mut dyn FnMut(&mut Option<String>)) {
         visit(&mut self.0);
     }
+}
+
+/// Refuses a project that is no name. Before anything is counted by the name, because it would be kept for that.
+fn check_projects(request: &mut impl NamesProjects) -> Result<(), Refusal> {
+    let mut fault = None;
+    request.projects(&mut |project| {
+        let refused = project.as_deref().and_then(|project| request::filter("project", project).err());
+        fault = fault.take().or(refused);
+    });
+    fault.map_or(Ok(()), |refused| Err(refused.into()))
 }

@@ -15,6 +15,13 @@ pub(crate) struct SentKey {
 }
 
 impl SentKey {
+    /// Binds the key to a project too, which the body does not name.
+    pub(crate) fn in_project(mut self, project: Option<&str>) -> SentKey {
+        self.request.push(b'\n');
+        self.request.extend_from_slice(project.unwrap_or_default().as_bytes());
+        self
+    }
+
     fn new(key: String, request: Vec<u8>) -> SentKey {
         SentKey { key, request }
     }

@@ -431,11 +431,56 @@ fn an_engine_in_production_serves_keys_over_tls_and_cannot_be_opened() {
         answer.status == 401 && answer.has_header("resource_metadata=\"https://localhost/"),
         "{answer:?}"
     );
-    let open = fs::read_to_string(&config).unwrap().replace("anonymous: false", "anonymous: true");
-    fs::write(&config, open).unwrap();
-    eventually("the change is refused", || {
-        engine.said().contains("the changed configuration cannot be used")
-    });
-    assert!(engine.said().contains("access.anonymous must be false"), "{}", engine.said());
-    assert_eq!(ask("").status, 401);
+    let text = fs::read_to_string(&config).unwrap();
+    let refusals = || engine.said().matches("the changed configuration cannot be used").count();
+    for (changed, part) in [
+        (text.replace("anonymous: false", "anonymous: true"), "access.anonymous must be false"),
+        (String::new(), "the file is empty"),
+        // The mode of a running engine does not change, and so it is still one for production.
+        ("deployment: {mode: development}\n".to_owned(), "access.keys has no key"),
+    ] {
+        let before = refusals();
+        fs::write(&config, &changed).unwrap();
+        eventually("the change is refused", || refusals() > before);
+        assert!(engine.said().contains(part), "{part}: {}", engine.said());
+        assert_eq!((ask("").status, ask(&bearer("reader")).status), (401, 200), "{changed}");
+    }
+}
+
+/// A request that says nothing about what to forget is refused. It does not mean the only project of the caller.
+#[test]
+fn a_request_to_forget_without_a_target_forgets_nothing() {
+    let guarded = Guarded::start("");
+    let saved = guarded.post("writer", "/v1/memories", &json!({"content": "the kettle is blue"}));
+    assert_eq!(saved.status, 201, "{}", saved.body);
+    for body in [json!({"reason": "a test"}), json!({"reason": "a test", "ids": null})] {
+        let answer = guarded.post("writer", "/v1/forget", &body);
+        assert_eq!(answer.status, 400, "{}", answer.body);
+    }
+    let found = guarded.get("reader", "/v1/search?q=kettle").json();
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(1), "{found}");
+}
+
+/// A key of a store's client is used once in each project.
+#[test]
+fn an_idempotency_key_of_the_store_belongs_to_its_project() {
+    let guarded = Guarded::start("");
+    let body = json!({"namespace": ["a"], "key": "k", "value": {"text": "blue"}}).to_string();
+    let put = |project: &str| {
+        let headers = format!("{}idempotency-key: one\r\nx-memory-project: {project}\r\n", bearer("both"));
+        guarded.engine.connect().request("PUT", "/store/items", &headers, &body).unwrap().status
+    };
+    assert_eq!((put("alpha"), put("alpha"), put("beta")), (204, 204, 422));
+}
+
+/// A name that is no name is refused before anything is counted by it.
+#[test]
+fn a_project_that_is_no_name_is_refused() {
+    let guarded = Guarded::start("");
+    let answer =
+        guarded.post("every-reader", "/v1/checkout", &json!({"query": "a", "project": "x".repeat(1 << 20)}));
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert!(
+        guarded.records().iter().all(|line| line["project"].as_str().is_none_or(|name| name.len() < 300))
+    );
 }

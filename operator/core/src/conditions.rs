@@ -201,6 +201,8 @@ pub enum Reason {
     CertificateServed,
     /// The spec wants no exposure outside of the cluster.
     NotPublic,
+    /// The objects of an earlier exposure are being removed.
+    ExposureEnding,
     /// The engine is not in production mode.
     NotInProduction,
     /// Requests without credentials are served.
@@ -283,7 +285,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 105] = [
+    pub const ALL: [Self; 106] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -350,6 +352,7 @@ impl Reason {
         Self::CertificateRenewing,
         Self::CertificateServed,
         Self::NotPublic,
+        Self::ExposureEnding,
         Self::NotInProduction,
         Self::AnonymousAccess,
         Self::SecretsNotValid,

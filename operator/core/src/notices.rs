@@ -17,8 +17,9 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 8] = [
+const WATCHED: [(ConditionType, &str); 9] = [
     (ConditionType::ConfigurationApplied, "True"),
+    (ConditionType::Exposed, "True"),
     (ConditionType::LogIntegrity, "True"),
     (ConditionType::ReadsEnabled, "True"),
     (ConditionType::Ready, "True"),

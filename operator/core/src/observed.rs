@@ -47,6 +47,8 @@ pub struct Observed {
     pub secrets: Option<SecretsView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
     pub mode_refusal: Option<String>,
+    /// Why the label of the pod could not be changed in this reconcile.
+    pub publish_refusal: Option<String>,
     /// What a request through the front door has shown.
     pub front_door: FrontDoor,
     /// The gateway that the spec names.
@@ -150,6 +152,7 @@ impl Observed {
             given: None,
             secrets: None,
             mode_refusal: None,
+            publish_refusal: None,
             front_door: FrontDoor::NotAsked,
             gateway: GatewayView::NotQueried,
             now,

@@ -6,7 +6,7 @@
 use kube_core::DynamicObject;
 use serde_json::Value;
 
-use crate::names::{CERTIFICATE_ANNOTATION, ENGINE_CONTAINER, PROBE_PORT_NAME, PUBLIC_LABEL};
+use crate::names::{CERTIFICATE_ANNOTATION, ENGINE_CONTAINER, PROBE_PORT_NAME, PUBLIC_LABEL, PUBLIC_VALUE};
 
 /// Label with the revision of the template from which the StatefulSet's controller created the pod.
 const REVISION_LABEL: &str = "controller-revision-hash";
@@ -31,8 +31,10 @@ pub struct PodView {
     pub has_tls: bool,
     /// The certificate that the operator has told its kubelet to deliver.
     pub certificate: Option<String>,
-    /// Whether clients outside of the cluster may reach it: it has the label that the public Service selects.
-    pub is_public: bool,
+    /// Uid of the pod.
+    pub uid: Option<String>,
+    /// Value of the label that decides whether clients outside of the cluster may reach it.
+    pub public: Option<String>,
     /// Whether the pod is being deleted.
     pub deleting: bool,
     /// The scheduler's message, if it finds no node for the pod.
@@ -63,6 +65,12 @@ pub struct OtherContainer {
 }
 
 impl PodView {
+    /// Whether the public Service selects the pod.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.public.as_deref() == Some(PUBLIC_VALUE)
+    }
+
     /// Extracts the state from a pod.
     #[must_use]
     pub fn of(pod: &DynamicObject) -> Self {
@@ -74,6 +82,7 @@ impl PodView {
         let annotations = pod.metadata.annotations.as_ref();
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
+            uid: pod.metadata.uid.clone(),
             revision: pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_LABEL)).cloned(),
             ip: text(pod.data.pointer("/status/podIP")),
             ready: is_true(pod, "Ready"),
@@ -81,7 +90,7 @@ impl PodView {
             running: engine.pointer("/state/running").is_some(),
             has_tls: has_tls(pod),
             certificate: annotations.and_then(|all| all.get(CERTIFICATE_ANNOTATION)).cloned(),
-            is_public: pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(PUBLIC_LABEL)),
+            public: pod.metadata.labels.as_ref().and_then(|labels| labels.get(PUBLIC_LABEL)).cloned(),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             unschedulable,
             waiting: waiting(&engine),

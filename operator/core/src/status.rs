@@ -85,6 +85,16 @@ fn endpoints(facts: &Facts<'_>) -> Endpoints {
     }
 }
 
+/// Whether the exposure must end although the spec is not valid.
+#[must_use]
+pub fn must_withdraw(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome<'_>) -> bool {
+    let integrity = integrity(observed, outcome.essentials(), expected);
+    let evidence = Evidence::of(observed, outcome);
+    let mut facts = Facts { observed, outcome, evidence, integrity: &integrity, decided: Vec::new() };
+    table::decide(&mut facts);
+    exposed::must_withdraw(&facts)
+}
+
 /// What is done about the exposure to clients outside of the cluster, judged by the state before the plan is carried
 /// out; `None` if the spec wants none.
 #[must_use]

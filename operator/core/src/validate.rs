@@ -109,6 +109,8 @@ pub struct Valid {
     pub deployment_mode: crds::DeploymentMode,
     /// How clients outside of the cluster reach the engine; `None` for not at all.
     pub public: Option<crds::PublicExposure>,
+    /// Whether clients outside of the cluster may reach the engine now. A spec alone never says so.
+    pub is_published: bool,
     /// Pods of other namespaces that may reach the memory API.
     pub allow_from: Vec<crds::Peer>,
     /// Who may use the memory API; `None` for every client.
@@ -201,6 +203,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         guard: spec.guard.clone(),
         deployment_mode: spec.deployment_mode,
         public: spec.exposure.public.clone(),
+        is_published: false,
         allow_from: spec.exposure.allow_from.clone(),
         access: spec.access.clone(),
         tls: spec.tls.clone(),

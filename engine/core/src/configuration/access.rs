@@ -11,6 +11,7 @@ use super::limits::{RATE_MAX, Rate};
 use super::reader::Reader;
 use super::section::section;
 use crate::access::Scope;
+use crate::event::LOG_PROJECT;
 use crate::request;
 use crate::wire::Unknown;
 
@@ -95,6 +96,9 @@ impl AccessKey {
         }
         if projects.len() > 1 && projects.iter().any(|project| project == EVERY_PROJECT) {
             return Some("has \"*\" beside other projects".to_owned());
+        }
+        if projects.iter().any(|project| project == LOG_PROJECT) {
+            return Some(format!("has {LOG_PROJECT:?}: its events concern every project"));
         }
         let mut named = projects.iter().filter(|project| *project != EVERY_PROJECT);
         named
@@ -197,6 +201,7 @@ mod tests {
             person(&json!({"keys": [key(&json!({})), key(&json!({"name": "b"})), key(&all)]}));
         assert_eq!(configuration.unwrap_err(), ["access.keys[2].name is the name of another key too"]);
         for (more, part) in [
+            (json!({"projects": ["memory-engine"]}), "concern every project"),
             (json!({"name": ""}), "name"),
             (json!({"name": "Agent"}), "name"),
             (json!({"name": "a".repeat(64)}), "name"),

@@ -16,11 +16,13 @@ pub fn certificate_order(valid: &Valid) -> Value {
     let issuer = tls.cert_manager.unwrap_or_default().issuer_ref;
     let seconds = tls.certificate_lifetime_seconds.map_or(CERTIFICATE_SECONDS_MAX, i64::from);
     let key = names::certificate_order(&valid.name);
+    let mut dns_names = service_names(&valid.name, &valid.namespace);
+    dns_names.extend(valid.essentials.public_hosts.clone());
     let mut order = json!({
         "metadata": value(&owned(valid, key.name.clone())),
         "spec": {
             "secretName": key.name,
-            "dnsNames": service_names(&valid.name, &valid.namespace),
+            "dnsNames": dns_names,
             "usages": ["server auth", "digital signature"],
             "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
             "duration": format!("{}h0m0s", (seconds / 3600).max(1)),

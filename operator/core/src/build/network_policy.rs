@@ -65,10 +65,10 @@ fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
 }
 
 /// Who may reach the memory API: the pods in the namespace of the engine, and those that the spec names. Behind a load
-/// balancer everybody may: the addresses that arrive are those of clients or of nodes.
+/// balancer everybody may, while the engine is exposed: the addresses that arrive are those of clients or of nodes.
 fn clients(valid: &Valid) -> Vec<NetworkPolicyPeer> {
     let balancer = valid.public.as_ref().and_then(|public| public.load_balancer.as_ref());
-    if let Some(balancer) = balancer {
+    if let Some(balancer) = balancer.filter(|_| valid.is_published) {
         let ranges = balancer.source_ranges.clone();
         let ranges = if ranges.is_empty() { EVERYBODY.map(str::to_owned).to_vec() } else { ranges };
         let block = |cidr| IPBlock { cidr, except: None };

@@ -4,6 +4,7 @@ use crds::DeploymentMode;
 
 use crate::{
     conditions::{ConditionType, Reason, Truth, Verdict},
+    tls::GIVEN_FAULTS,
     validate::Valid,
 };
 
@@ -31,6 +32,8 @@ pub enum Check {
 pub struct Finding {
     /// The check.
     pub check: Check,
+    /// Whether it is the spec that fails the check.
+    pub is_of_spec: bool,
     /// Whether the check is known to fail. Otherwise nothing is known yet, for example while the pod starts.
     pub is_violation: bool,
     /// What is wrong, and what to do.
@@ -58,7 +61,7 @@ impl Check {
 pub fn spec_findings(valid: &Valid) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut violated = |check, text: &str| {
-        findings.push(Finding { check, is_violation: true, text: text.to_owned() });
+        findings.push(Finding { check, is_of_spec: true, is_violation: true, text: text.to_owned() });
     };
     if valid.deployment_mode != DeploymentMode::Production {
         violated(Check::Production, "spec.deploymentMode is Development: set it to Production");
@@ -83,30 +86,60 @@ const CONDITIONS: [(Check, ConditionType); 5] = [
     (Check::Projection, ConditionType::ProjectionReady),
 ];
 
-/// Reasons of a false condition that say that a pod is starting or cannot be asked.
+/// Reasons of a false condition that prove nothing against an engine: it starts, or will have changed in a moment.
 const NOT_KNOWN: [Reason; 6] = [
     Reason::PodStarting,
     Reason::EngineStarting,
-    Reason::EngineUnreachable,
+    Reason::ConfigurationOutdated,
     Reason::CertificatePending,
     Reason::SecretsUnreadable,
     Reason::ProjectionRebuilding,
 ];
 
+/// Reasons of a false condition that ask for an action, while everything is as safe as before.
+const REMINDERS: [Reason; 3] = [Reason::SecretTooOld, Reason::SecretExpired, Reason::CertificateEndsSoon];
+
+/// What is known beside the conditions, which keep their last verdict while an engine cannot be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether the engine in this pod has reported, now or a moment ago.
+    pub has_reported: bool,
+    /// Whether the log has no events, so that nothing of it could have been changed.
+    pub is_log_empty: bool,
+    /// Whether a given certificate is served, whatever is wrong with its successor.
+    pub is_given_served: bool,
+}
+
 /// Every check that does not hold, those of the spec first.
-pub fn checks<'a>(valid: &Valid, verdict: impl Fn(ConditionType) -> &'a Verdict) -> Vec<Finding> {
+pub fn checks<'a>(valid: &Valid, verdict: impl Fn(ConditionType) -> &'a Verdict, seen: Seen) -> Vec<Finding> {
     let mut findings = spec_findings(valid);
+    let of_conditions = condition_findings(verdict, seen);
+    let is_new = |one: &Finding| findings.iter().all(|finding| finding.check != one.check);
+    let of_conditions: Vec<Finding> = of_conditions.into_iter().filter(is_new).collect();
+    findings.extend(of_conditions);
+    findings
+}
+
+/// The checks of the conditions.
+pub fn condition_findings<'a>(verdict: impl Fn(ConditionType) -> &'a Verdict, seen: Seen) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !seen.has_reported {
+        let text = "the engine has not reported since its pod started".to_owned();
+        findings.push(Finding { check: Check::Integrity, is_of_spec: false, is_violation: false, text });
+    }
     for (check, kind) in CONDITIONS {
         let found = verdict(kind);
-        let is_known = findings.iter().any(|finding| finding.check == check);
-        // A log without events has nothing that could have been changed.
-        if found.truth == Truth::True || found.reason == Reason::NotYetAnchored || is_known {
+        let is_fine = found.truth == Truth::True
+            || REMINDERS.contains(&found.reason)
+            || (found.reason == Reason::NotYetAnchored && seen.is_log_empty)
+            || (GIVEN_FAULTS.contains(&found.reason) && seen.is_given_served);
+        if is_fine {
             continue;
         }
         let is_violation = found.truth == Truth::False && !NOT_KNOWN.contains(&found.reason);
-        let text =
-            format!("{} is {:?}, {}: {}", kind.as_str(), found.truth, found.reason.as_str(), found.message);
-        findings.push(Finding { check, is_violation, text });
+        let (truth, reason) = (found.truth, found.reason.as_str());
+        let text = format!("{} is {truth:?}, {reason}: {}", kind.as_str(), found.message);
+        findings.push(Finding { check, is_of_spec: false, is_violation, text });
     }
     findings
 }

@@ -36,6 +36,10 @@ pub fn decide(
     front_door: &FrontDoor,
     was_exposed: bool,
 ) -> Decision {
+    // What the spec itself lacks is never only said.
+    if findings.iter().any(|finding| finding.is_violation && finding.is_of_spec) {
+        return NOTHING;
+    }
     if on_violation == OnViolation::Warn && was_exposed {
         return Decision { objects: Objects::Wanted, is_published: true };
     }

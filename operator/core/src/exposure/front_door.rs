@@ -27,6 +27,8 @@ pub enum GatewayView {
     NotQueried,
     /// The cluster has no Gateway API, or the gateway does not exist; the text says which.
     Missing(String),
+    /// It could not be read; the text says why. What exists is kept.
+    Unread(String),
     /// It exists, with these addresses.
     Found(Vec<String>),
 }

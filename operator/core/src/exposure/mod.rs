@@ -11,6 +11,6 @@ mod front_door;
 #[cfg(test)]
 mod tests;
 
-pub use checks::{Check, Finding, checks, spec_findings};
+pub use checks::{Check, Finding, Seen, checks, condition_findings, spec_findings};
 pub use decide::{Decision, Objects, decide};
 pub use front_door::{FrontDoor, GatewayView, address};

@@ -5,7 +5,7 @@ use crds::OnViolation;
 use super::*;
 
 fn finding(check: Check, is_violation: bool) -> Finding {
-    Finding { check, is_violation, text: String::new() }
+    Finding { check, is_of_spec: false, is_violation, text: String::new() }
 }
 
 /// Whatever else is known: a violation is never published, and neither is what was never proven.
@@ -37,4 +37,37 @@ fn what_is_not_proven_is_not_published() {
             }
         }
     }
+}
+
+/// What the spec itself lacks ends the exposure, whatever `onViolation` says.
+#[test]
+fn what_the_spec_lacks_is_never_only_said() {
+    let lacks = Finding { is_of_spec: true, ..finding(Check::Access, true) };
+    let decision = decide(OnViolation::Warn, &[lacks], &FrontDoor::Answers, true);
+    assert_eq!(decision, Decision { objects: Objects::Removed, is_published: false });
+}
+
+/// Reminders do not withhold anything; an engine that has not reported does, and violates nothing.
+#[test]
+fn reminders_withhold_nothing_and_silence_does() {
+    use crate::conditions::{ConditionType, Reason, Truth, Verdict};
+    let of = |truth, reason| {
+        move |kind: ConditionType| match kind {
+            ConditionType::SecretsValid => Verdict::new(truth, reason, ""),
+            _ => Verdict::new(Truth::True, Reason::Settled, ""),
+        }
+    };
+    let found = |truth, reason, seen| {
+        let verdicts = ConditionType::ALL.map(of(truth, reason));
+        let place = |kind| ConditionType::ALL.iter().position(|one| *one == kind).unwrap();
+        condition_findings(|kind| &verdicts[place(kind)], seen)
+    };
+    let seen = Seen { has_reported: true, ..Seen::default() };
+    for reminder in [Reason::SecretTooOld, Reason::SecretExpired] {
+        assert_eq!(found(Truth::False, reminder, seen), []);
+    }
+    let missing = found(Truth::False, Reason::SecretMissing, seen);
+    assert!(missing.len() == 1 && missing[0].is_violation, "{missing:?}");
+    let silent = found(Truth::True, Reason::SecretsUsable, Seen::default());
+    assert!(silent.len() == 1 && !silent[0].is_violation, "{silent:?}");
 }

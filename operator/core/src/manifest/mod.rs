@@ -97,7 +97,8 @@ fn documents(text: &str) -> Vec<(usize, String)> {
     let mut found = vec![(1, String::new())];
     for (index, line) in text.lines().enumerate() {
         if line == "---" || line.starts_with("--- ") {
-            found.push((index + 2, line.get(4..).unwrap_or_default().to_owned()));
+            let rest = line.get(4..).unwrap_or_default();
+            found.push((index + 2, format!("{rest}\n")));
         } else if let Some((_, document)) = found.last_mut() {
             document.push_str(line);
             document.push('\n');

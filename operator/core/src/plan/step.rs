@@ -5,7 +5,11 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
-use crate::{names::ChildKey, retry::Bound, tls::Issuance};
+use crate::{
+    names::{ChildKey, ChildKind},
+    retry::Bound,
+    tls::Issuance,
+};
 
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +35,8 @@ pub enum Step {
 pub struct Publish {
     /// Name of the pod.
     pub pod: String,
+    /// Its uid: another pod of this name was not judged.
+    pub uid: Option<String>,
     /// Whether the pod gets the label, or loses it.
     pub is_public: bool,
 }
@@ -104,7 +110,7 @@ impl Step {
     #[must_use]
     pub fn runs_after_failure(&self) -> bool {
         match self {
-            Self::Write(write) => matches!(write, Write::Record { .. }),
+            Self::Write(write) => matches!(write, Write::Record { .. }) || write.is_withdrawal(),
             Self::Call(_) => true,
             Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Remember(_) => false,
             // Whatever failed, a withdrawal does not wait for it.
@@ -220,6 +226,13 @@ pub enum Request<'a> {
 }
 
 impl Write {
+    /// Whether this deletes an object of an exposure. Of these kinds nothing else is ever deleted.
+    fn is_withdrawal(&self) -> bool {
+        use ChildKind::{BackendTlsPolicy, HttpRoute, Ingress, Service};
+        let Self::Delete { key, .. } = self else { return false };
+        matches!(key.kind, Ingress | HttpRoute | BackendTlsPolicy | Service)
+    }
+
     /// The object to write.
     #[must_use]
     pub fn key(&self) -> &ChildKey {

@@ -135,6 +135,9 @@ pub fn admin_token<'a>(references: &[Reference], secrets: &'a BTreeMap<String, L
     entry(reference, secrets).ok().filter(|text| bad_text(reference, text).is_none())
 }
 
+/// Maximum size of a value, bytes. The longest keys of services have some hundreds.
+pub const VALUE_BYTES_MAX: usize = 4 << 10;
+
 /// The text of an entry without the white space around it, which the engine ignores too.
 fn entry<'a>(reference: &Reference, secrets: &'a BTreeMap<String, Looked>) -> Result<&'a str, Problem> {
     let missing = || Problem::Bad(SecretFault::Missing(reference.secret.clone()));
@@ -145,6 +148,9 @@ fn entry<'a>(reference: &Reference, secrets: &'a BTreeMap<String, Looked>) -> Re
     };
     let key_missing = || SecretFault::KeyMissing(reference.secret.clone(), reference.key.clone());
     let bytes = entries.get(&reference.key).ok_or_else(|| Problem::Bad(key_missing()))?;
+    if bytes.len() > VALUE_BYTES_MAX {
+        return Err(Problem::Bad(SecretFault::Malformed));
+    }
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::Bad(SecretFault::Malformed))?.trim();
     match text {
         "" => Err(Problem::Bad(SecretFault::Empty)),

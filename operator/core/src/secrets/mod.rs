@@ -11,7 +11,7 @@ mod strength;
 mod view;
 
 pub use ages::{AGES_KEY_BYTES, Ages};
-pub use examine::{Finding, Looked, Problem, admin_token, age_days, examine, values};
+pub use examine::{Finding, Looked, Problem, VALUE_BYTES_MAX, admin_token, age_days, examine, values};
 pub use fault::SecretFault;
 pub use reference::{EVERY_PROJECT, PREVIOUS, Purpose, Reference, entries, references};
 pub use strength::{CHARACTERS_MIN, Weakness, weakness};

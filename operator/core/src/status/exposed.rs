@@ -2,13 +2,23 @@
 
 use crds::{OnViolation, PublicExposure};
 
-use super::{facts::Facts, outcome::Outcome};
+use super::{
+    facts::Facts,
+    lookup::{age, name},
+    outcome::Outcome,
+};
 use crate::{
     children::CHILDREN,
-    conditions::{Reason, Truth, Verdict},
-    exposure::{Decision, Finding, FrontDoor, GatewayView, checks, decide},
+    conditions::{ConditionType, Reason, Truth, Verdict},
+    exposure::{Decision, Finding, FrontDoor, GatewayView, Seen, checks, condition_findings, decide},
+    names,
+    observed::Observed,
+    ownership::is_ours,
     validate::Valid,
 };
+
+/// How long an engine that is exposed may not answer before it is withdrawn.
+const SILENCE_SECONDS_MAX: i64 = 30;
 
 fn withheld(reason: Reason, message: impl Into<String>) -> Option<Verdict> {
     Some(Verdict::new(Truth::False, reason, message))
@@ -24,7 +34,35 @@ fn wanted<'a>(facts: &Facts<'a>) -> Option<(&'a Valid, &'a PublicExposure)> {
 
 /// Every check that does not hold now.
 fn findings(facts: &Facts<'_>, valid: &Valid) -> Vec<Finding> {
-    checks(valid, |kind| facts.verdict(kind))
+    checks(valid, |kind| facts.verdict(kind), seen(facts))
+}
+
+/// What is known beside the conditions.
+fn seen(facts: &Facts<'_>) -> Seen {
+    let health = facts.health();
+    let delivered = facts.observed.given.as_ref().and_then(|given| given.delivered.as_ref());
+    Seen {
+        has_reported: health.is_some() || is_silent_for_a_moment(facts),
+        is_log_empty: health.is_some_and(|health| health.log.seq == 0),
+        is_given_served: delivered.is_some_and(|delivered| delivered.not_after > facts.observed.now),
+    }
+}
+
+/// Whether an engine that is exposed has just not answered. One report that is late must not cut off its clients.
+fn is_silent_for_a_moment(facts: &Facts<'_>) -> bool {
+    let is_public = facts.current_pod().is_some_and(|pod| pod.is_public() && pod.ready && !pod.deleting);
+    let since = facts.before(ConditionType::Ready);
+    let unreachable = since.filter(|ready| ready.reason == Reason::EngineUnreachable.as_str());
+    is_public && unreachable.is_none_or(|ready| age(facts.observed, ready) < SILENCE_SECONDS_MAX)
+}
+
+/// Whether the exposure of an engine whose spec is not valid must end: what the spec wants is not known, but something
+/// is known to be wrong, or no host is left.
+pub(super) fn must_withdraw(facts: &Facts<'_>) -> bool {
+    let findings = condition_findings(|kind| facts.verdict(kind), seen(facts));
+    facts.outcome.essentials().public_hosts.is_empty()
+        || matches!(facts.observed.front_door, FrontDoor::Unsafe(_))
+        || findings.iter().any(|finding| finding.is_violation)
 }
 
 /// What is done about the exposure; `None` if the spec wants none or is not valid.
@@ -40,7 +78,22 @@ pub(super) fn decision(facts: &Facts<'_>) -> Option<Decision> {
 
 /// Whether every check held before. Only then was the Service created.
 fn was_exposed(facts: &Facts<'_>, valid: &Valid) -> bool {
-    facts.observed.children.contains_key(&CHILDREN.public_service.key(&valid.name))
+    let key = CHILDREN.public_service.key(&valid.name);
+    facts.observed.children.get(&key).is_some_and(|live| is_ours(facts.observed, &key, live))
+}
+
+/// Whether an object of an exposure exists, or may exist.
+fn is_left(observed: &Observed, name: &str) -> bool {
+    let keys = [
+        CHILDREN.public_service.key(name),
+        CHILDREN.ingress.key(name),
+        names::http_route(name),
+        names::backend_tls_policy(name),
+    ];
+    keys.iter().any(|key| {
+        let live = observed.children.get(key);
+        live.is_some_and(|live| is_ours(observed, key, live)) || observed.unread.contains_key(key)
+    })
 }
 
 /// The verdict on a spec that is not valid: nothing is changed.
@@ -59,6 +112,9 @@ pub(super) fn not_wanted(facts: &Facts<'_>) -> Option<Verdict> {
     if wanted(facts).is_some() {
         return None;
     }
+    if is_left(facts.observed, name(facts.observed)) {
+        return withheld(Reason::ExposureEnding, "the objects of the exposure are being removed");
+    }
     withheld(
         Reason::NotPublic,
         "spec.exposure.public is not set: only clients in the cluster reach the engine",
@@ -71,7 +127,13 @@ pub(super) fn not_proven(facts: &Facts<'_>) -> Option<Verdict> {
     let findings = findings(facts, valid);
     let first = findings.first()?;
     let texts: Vec<&str> = findings.iter().map(|finding| finding.text.as_str()).collect();
-    let texts = texts.join("; ");
+    let mut texts = texts.join("; ");
+    if let Some(refusal) = &facts.observed.publish_refusal {
+        texts = format!("{texts}. The label of the pod could not be removed: {refusal}");
+    }
+    if findings.iter().any(|finding| finding.is_of_spec) {
+        return withheld(first.check.reason(), format!("not exposed: {texts}"));
+    }
     if public.on_violation == OnViolation::Warn && was_exposed(facts, valid) {
         let message = format!("clients outside of the cluster reach the engine although {texts}");
         return Some(Verdict::new(Truth::True, Reason::PublicDespiteFindings, message));
@@ -83,15 +145,20 @@ pub(super) fn not_proven(facts: &Facts<'_>) -> Option<Verdict> {
 pub(super) fn without_gateway(facts: &Facts<'_>) -> Option<Verdict> {
     wanted(facts)?;
     match &facts.observed.gateway {
-        GatewayView::Missing(why) => withheld(Reason::GatewayMissing, why),
+        GatewayView::Missing(why) | GatewayView::Unread(why) => withheld(Reason::GatewayMissing, why),
         GatewayView::NotQueried | GatewayView::Found(_) => None,
     }
 }
 
 /// The verdict on what a request through the front door has shown.
 pub(super) fn front_door(facts: &Facts<'_>) -> Option<Verdict> {
-    let (_, public) = wanted(facts)?;
+    let (valid, public) = wanted(facts)?;
     let hosts = public.hosts.join(", ");
+    if let Some(refusal) = &facts.observed.publish_refusal {
+        let message = format!("every check holds, but the label of the pod could not be changed: {refusal}");
+        return withheld(Reason::AddressPending, message);
+    }
+    let is_only_said = public.on_violation == OnViolation::Warn && was_exposed(facts, valid);
     match &facts.observed.front_door {
         FrontDoor::NotAsked => {
             withheld(Reason::AddressPending, "the objects for the exposure are being created")
@@ -101,6 +168,10 @@ pub(super) fn front_door(facts: &Facts<'_>) -> Option<Verdict> {
             Reason::FrontDoorUnreachable,
             format!("every check holds, but a request through the front door was not answered: {why}"),
         ),
+        FrontDoor::Unsafe(why) if is_only_said => {
+            let message = format!("a request through the front door was answered wrongly: {why}");
+            Some(Verdict::new(Truth::True, Reason::PublicDespiteFindings, message))
+        }
         FrontDoor::Unsafe(why) => withheld(
             Reason::FrontDoorUnsafe,
             format!("withdrawn, because a request through the front door was answered wrongly: {why}"),

@@ -17,6 +17,7 @@ use crate::conditions::{
     Reason::{self, *},
     Truth, Verdict,
 };
+use crate::tls::GIVEN_FAULTS;
 
 /// The rules of one condition.
 pub(super) struct Row {
@@ -66,22 +67,6 @@ const STORAGE_OBSTACLES: &[Reason] = &[
     VolumeLost,
     ClaimBeingDeleted,
     VolumeFull,
-];
-
-/// What can be wrong with a given certificate.
-const GIVEN_FAULTS: &[Reason] = &[
-    CertificateMissing,
-    CertificateNotPem,
-    CertificateKeyEncrypted,
-    CertificateKeyMismatch,
-    CertificateIsAuthority,
-    CertificateWeak,
-    CertificateUsageWrong,
-    CertificateNotYetValid,
-    CertificateExpired,
-    CertificateNameMissing,
-    CertificateChainInvalid,
-    CertManagerMissing,
 ];
 
 /// What can be wrong with a Secret.
@@ -232,7 +217,7 @@ pub(super) const TABLE: [Row; 11] = [
         kind: Exposed,
         rules: &[
             Decides(&[InvalidSpec], exposed::undecided),
-            Decides(&[NotPublic], exposed::not_wanted),
+            Decides(&[NotPublic, ExposureEnding], exposed::not_wanted),
             Decides(
                 &[
                     NotInProduction,

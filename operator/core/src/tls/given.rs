@@ -60,6 +60,22 @@ impl GivenView {
     }
 }
 
+/// What can be wrong with a given certificate.
+pub(crate) const GIVEN_FAULTS: &[Reason] = &[
+    Reason::CertificateMissing,
+    Reason::CertificateNotPem,
+    Reason::CertificateKeyEncrypted,
+    Reason::CertificateKeyMismatch,
+    Reason::CertificateIsAuthority,
+    Reason::CertificateWeak,
+    Reason::CertificateUsageWrong,
+    Reason::CertificateNotYetValid,
+    Reason::CertificateExpired,
+    Reason::CertificateNameMissing,
+    Reason::CertificateChainInvalid,
+    Reason::CertManagerMissing,
+];
+
 /// Why a given certificate is not used. No text contains a part of a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GivenFault {
@@ -139,7 +155,8 @@ pub fn check_given(certificate: &Certificate, server: &str, now: Timestamp) -> R
 }
 
 /// Whether a name of a certificate is this one. A wildcard stands for one label.
-fn matches(name: &str, server: &str) -> bool {
+#[must_use]
+pub fn matches(name: &str, server: &str) -> bool {
     let rest = |name: &str| name.split_once('.').map(|(_, rest)| rest.to_ascii_lowercase());
     match name.strip_prefix("*.") {
         Some(domain) => rest(server).is_some_and(|rest| rest == domain.to_ascii_lowercase()),

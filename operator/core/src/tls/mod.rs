@@ -12,7 +12,8 @@ mod tests;
 mod view;
 
 pub use decide::{Decision, Issuance, RotationPhase, Wanted, decide};
-pub use given::{GivenFault, GivenSource, GivenView, check_given, ends_soon};
+pub(crate) use given::GIVEN_FAULTS;
+pub use given::{GivenFault, GivenSource, GivenView, check_given, ends_soon, matches};
 pub use service_names::service_names;
 pub use view::{AuthorityView, CertificateView, Found, TlsView, Unread};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crds::{ACCESS_KEYS_MAX, ACCESS_PROJECTS_MAX, Access, AccessKey};
+use engine_core::event::LOG_PROJECT;
 use engine_core::request;
 use jiff::Timestamp;
 
@@ -61,6 +62,9 @@ fn check_key(index: usize, key: &AccessKey, found: &mut Vec<AccessFault>) {
     let is_every = |project: &&String| *project == EVERY_PROJECT;
     if key.projects.iter().any(|project| is_every(&project)) && key.projects.len() > 1 {
         found.push(AccessFault::EveryProject(index));
+    }
+    if key.projects.iter().any(|project| project == LOG_PROJECT) {
+        found.push(AccessFault::LogProject(index));
     }
     let field = format!("keys[{index}].projects");
     let named = key.projects.iter().filter(|project| !is_every(project));

@@ -1,6 +1,7 @@
 //! What can be wrong with `spec.access`.
 
 use crds::{ACCESS_KEYS_MAX, ACCESS_PROJECTS_MAX};
+use engine_core::event::LOG_PROJECT;
 use engine_core::request::Refused;
 
 /// What can be wrong with `spec.access`. No fault contains a value of a Secret: none is read here.
@@ -34,6 +35,9 @@ pub enum AccessFault {
     /// `*` does not stand alone.
     #[error("keys[{0}].projects: \"*\" stands alone: it is every project")]
     EveryProject(usize),
+    /// A key is bound to the project of the engine's own events.
+    #[error("keys[{0}].projects: {LOG_PROJECT:?} has events that concern every project: leave it out")]
+    LogProject(usize),
     /// The engine would refuse the name of a project.
     #[error("{0}: write another name")]
     Project(Refused),

@@ -4,13 +4,15 @@ use crds::{MemoryEngine, OnViolation, PublicExposure, PublicGateway, PublicIngre
 use operator_core::{
     anchor::expected::expected_history,
     exposure::{FrontDoor, GatewayView},
+    names::PUBLIC_VALUE,
     names::{ChildKind, backend_tls_policy, http_route},
     observed::Observed,
-    plan::{Plan, Step, Write, plan},
-    publication::plan_exposure,
+    plan::{Plan, Step, Write},
+    publication::{plan_all, plan_withdrawal},
+    status::Outcome,
 };
 
-use crate::world::{carry_out, settled, valid};
+use crate::world::{carry_out, essentials, settled, valid};
 
 /// A settled engine with this exposure, all of whose checks but those of the spec hold.
 fn world(public: &PublicExposure) -> Observed {
@@ -26,10 +28,7 @@ fn edit(observed: &mut Observed, change: impl Fn(&mut MemoryEngine)) {
 }
 
 fn planned(observed: &Observed) -> Plan {
-    let (valid, expected) = (valid(observed), expected_history(observed));
-    let mut planned = plan(observed, &valid, &expected);
-    plan_exposure(observed, &expected, &valid, &mut planned);
-    planned
+    plan_all(observed, &expected_history(observed), &valid(observed))
 }
 
 fn load_balancer() -> PublicExposure {
@@ -110,7 +109,7 @@ fn a_violation_withdraws_everything() {
         observed.gateway = GatewayView::Found(vec![]);
         exist(&mut observed, &public);
         observed.front_door = FrontDoor::Answers;
-        observed.writer_mut().pod.as_mut().expect("a pod").is_public = true;
+        observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
         let plan = planned(&observed);
         assert_eq!(publishes(&plan), [false]);
         assert!(outside(&plan).iter().all(|(_, verb)| *verb == "delete"), "{plan:?}");
@@ -125,7 +124,7 @@ fn a_violation_is_only_said_if_the_spec_wants_that() {
     let mut observed = world(&public);
     assert_eq!(outside(&planned(&observed)), [], "a first exposure is always proven");
     exist(&mut observed, &public);
-    observed.writer_mut().pod.as_mut().expect("a pod").is_public = true;
+    observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
     assert_eq!((outside(&planned(&observed)), publishes(&planned(&observed))), (vec![], vec![]));
 }
 
@@ -133,6 +132,70 @@ fn a_violation_is_only_said_if_the_spec_wants_that() {
 #[test]
 fn a_label_of_somebody_else_is_removed() {
     let mut observed = settled();
-    observed.writer_mut().pod.as_mut().expect("a pod").is_public = true;
+    observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
     assert_eq!(publishes(&planned(&observed)), [false]);
+}
+
+/// An engine in production whose checks all hold, with TLS that is served.
+fn proven() -> Observed {
+    let mut observed = settled();
+    edit(&mut observed, |engine| {
+        engine.spec.deployment_mode = crds::DeploymentMode::Production;
+        engine.spec.exposure.public = Some(load_balancer());
+    });
+    observed
+}
+
+/// What a cluster says about everybody's address is in the NetworkPolicy only while the engine is exposed.
+#[test]
+fn the_network_policy_is_open_only_while_the_engine_is_exposed() {
+    let mut valid = valid(&world(&load_balancer()));
+    let blocks = |valid: &operator_core::validate::Valid| {
+        let policy = operator_core::build::network_policy(valid);
+        let ingress = policy.spec.and_then(|spec| spec.ingress).unwrap_or_default();
+        ingress
+            .iter()
+            .flat_map(|rule| rule.from.iter().flatten())
+            .filter(|peer| peer.ip_block.is_some())
+            .count()
+    };
+    assert_eq!(blocks(&valid), 0);
+    valid.is_published = true;
+    assert_eq!(blocks(&valid), 2);
+}
+
+/// The spec of an exposed engine is no longer valid: what is known to be wrong still ends the exposure, and so does a
+/// spec without hosts.
+#[test]
+fn an_invalid_spec_does_not_keep_an_exposure() {
+    let withdrawn = |observed: &Observed| {
+        let essentials = essentials(observed);
+        let outcome = Outcome::Invalid { faults: &[], essentials: &essentials };
+        let expected = expected_history(observed);
+        publishes(&plan_withdrawal(observed, &expected, &outcome, Plan::default()))
+    };
+    let mut observed = proven();
+    observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
+    observed.front_door = FrontDoor::Unsafe("200".into());
+    assert_eq!(withdrawn(&observed), [false]);
+    observed.front_door = FrontDoor::Answers;
+    edit(&mut observed, |engine| engine.spec.exposure.public = None);
+    assert_eq!(withdrawn(&observed), [false], "no host is left");
+}
+
+/// An engine that is being deleted is withdrawn, whoever holds the deletion up.
+#[test]
+fn a_deleted_engine_is_withdrawn() {
+    let mut observed = proven();
+    let now = observed.now;
+    edit(&mut observed, |engine| {
+        engine.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+    });
+    observed.writer_mut().pod.as_mut().expect("a pod").public = Some("no".to_owned());
+    assert_eq!(publishes(&plan_all(&observed, &expected_history(&observed), &valid_of_deleted())), [false]);
+}
+
+/// The engine is deleted, so that only its name counts.
+fn valid_of_deleted() -> operator_core::validate::Valid {
+    valid(&settled())
 }
