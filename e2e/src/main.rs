@@ -23,7 +23,10 @@ enum What {
         verb: Verb,
     },
     /// Build the programs of the cluster (Kubernetes, etcd, containerd, Helm …) once for this machine
-    Tools,
+    Tools {
+        /// Build this module instead, which the cluster itself does not need: contour
+        module: Option<String>,
+    },
     /// Build the container images, and load them if the cluster is up
     Images,
     /// Demonstrate the main use case: cluster, operator, an engine, memories that survive a kill
@@ -94,7 +97,10 @@ fn run(what: What) -> Result<ExitCode> {
         let steps = Steps::start();
         match what {
             What::Cluster { verb } => run_cluster(verb, &steps).await,
-            What::Tools => tools::ensure(&steps).await.map(|()| ExitCode::SUCCESS),
+            What::Tools { module: None } => tools::ensure(&steps).await.map(|()| ExitCode::SUCCESS),
+            What::Tools { module: Some(name) } => {
+                tools::ensure_module(&name, &steps).await.map(|()| ExitCode::SUCCESS)
+            }
             What::Images => images::build_all(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Faults { what } => faults::run(what, &steps).await,
             What::Demo => demo::run(&steps).await.map(|()| ExitCode::SUCCESS),

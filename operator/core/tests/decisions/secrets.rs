@@ -105,7 +105,7 @@ fn each_fault_has_its_reason() {
     type Change = fn(&mut BTreeMap<String, Looked>);
     let (a, admin, models) =
         ("access.keys[agent-a].secretRef", "access.adminTokenSecretRef", "embedding.http.keySecretRef");
-    let cases: [(Change, &[(&str, &str)]); 19] = [
+    let cases: [(Change, &[(&str, &str)]); 21] = [
         (|all| drop(all.insert("agent-a-key".into(), Looked::Missing)), &[(a, "SecretMissing")]),
         (|all| drop(all.insert("models".into(), Looked::Missing)), &[(models, "SecretMissing")]),
         (
@@ -117,6 +117,12 @@ fn each_fault_has_its_reason() {
         (|all| write(all, "agent-a-key", "token", "two\nlines"), &[(a, "SecretMalformed")]),
         (|all| write(all, "models", "api-key", "two words"), &[(models, "SecretMalformed")]),
         (|all| write(all, "agent-a-key", "token", "schlüssel"), &[(a, "SecretMalformed")]),
+        // Judged at once, although a Secret can have a megabyte that is not regular before its end.
+        (
+            |all| write(all, "agent-a-key", "token", &format!("{}bcdefghij", "a".repeat(1_000_000))),
+            &[(a, "SecretMalformed")],
+        ),
+        (|all| write(all, "models", "api-key", &"x".repeat(5_000)), &[(models, "SecretMalformed")]),
         (|all| write(all, "agent-a-key", "token", &GOOD[4][..31]), &[(a, "SecretTooShort")]),
         (
             |all| write(all, "agent-a-key", "token", "3f1c0b7a95d2e8467f10c9ab34de5678"),
