@@ -1,5 +1,6 @@
 //! Secrets that a spec refers to: keys of clients, and certificates that the operator does not issue.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -7,6 +8,7 @@ use crds::MemoryEngine;
 use e2e::deploy;
 use e2e::secure_demo::new_key;
 use e2e::wait::until;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -19,8 +21,12 @@ use crate::world::{SOON, World, in_namespace, small};
 const DELIVERY_LIMIT: Duration = Duration::from_secs(150);
 
 async fn write(world: &World, name: &str, kind: &str, data: &Value) -> Result<()> {
+    // Not as stringData: an entry that is left out of it stays.
+    let texts: BTreeMap<String, String> = serde_json::from_value(data.clone())?;
+    let data: BTreeMap<String, ByteString> =
+        texts.into_iter().map(|(key, text)| (key, ByteString(text.into_bytes()))).collect();
     let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "stringData": data,
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "data": data,
     });
     world.api::<Secret>().patch(name, &PatchParams::apply("platform"), &Patch::Apply(&secret)).await?;
     Ok(())

@@ -178,9 +178,9 @@ async fn online(world: &World, name: &str, manifest: &Value) -> Result<Verdict> 
     let engines = world.api::<MemoryEngine>();
     let params = PatchParams::apply("pipeline").validation_strict();
     if let Err(refusal) = engines.patch(name, &params, &Patch::Apply(manifest)).await {
-        // For an unknown field in an apply, the API server answers 500.
+        // For a field that is unknown or of another type, the API server answers an apply with 500.
         let is_refused = |status: &kube::core::Status| {
-            status.code < 500 || status.message.contains("field not declared in schema")
+            status.code < 500 || status.message.starts_with("failed to create typed patch object")
         };
         ensure!(matches!(&refusal, kube::Error::Api(status) if is_refused(status)), "{refusal}");
         return Ok(Verdict::Refused);
