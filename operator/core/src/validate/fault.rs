@@ -91,6 +91,11 @@ pub enum Fault {
         /// The key.
         key: String,
     },
+    /// The fields of the toleration with this index do not fit together.
+    #[error(
+        "spec.writer.tolerations[{0}]: operator Exists has no value, Equal needs a key, and tolerationSeconds needs effect NoExecute"
+    )]
+    Toleration(usize),
     /// A user or group ID that is not allowed.
     #[error("spec.writer.securityContext: users and groups are numbers from 1 to 2147483647; 0 is root")]
     Root,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::{MemoryEngineSpec, PodSecurity};
+use crds::{MemoryEngineSpec, PodSecurity, Toleration, TolerationEffect, TolerationOperator};
 
 use super::fault::Fault;
 
@@ -35,9 +35,30 @@ pub(super) fn check_shape(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
         check_keys("spec.service.labels", &service.labels, faults);
         check_keys("spec.service.annotations", &service.annotations, faults);
     }
+    let public = spec.exposure.public.as_ref();
+    if let Some(balancer) = public.and_then(|public| public.load_balancer.as_ref()) {
+        check_keys("spec.exposure.public.loadBalancer.annotations", &balancer.annotations, faults);
+    }
+    if let Some(ingress) = public.and_then(|public| public.ingress.as_ref()) {
+        check_keys("spec.exposure.public.ingress.annotations", &ingress.annotations, faults);
+        check_keys("spec.exposure.public.ingress.serviceAnnotations", &ingress.service_annotations, faults);
+    }
+    let strange = writer.tolerations.iter().enumerate().filter(|(_, one)| !is_toleration(one));
+    faults.extend(strange.map(|(index, _)| Fault::Toleration(index)));
     if let Some(security) = &writer.security_context {
         check_security(security, faults);
     }
+}
+
+/// Whether the fields of a toleration fit together.
+fn is_toleration(toleration: &Toleration) -> bool {
+    let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    let fits = match toleration.operator {
+        TolerationOperator::Exists => !is_set(&toleration.value),
+        TolerationOperator::Equal => is_set(&toleration.key),
+    };
+    let is_bounded = toleration.toleration_seconds.is_some();
+    fits && (!is_bounded || toleration.effect == Some(TolerationEffect::NoExecute))
 }
 
 fn check_keys(field: &'static str, map: &BTreeMap<String, String>, faults: &mut Vec<Fault>) {
