@@ -46,7 +46,7 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
         };
         // A change to the normal status or to `Unknown` causes no event, except for Ready and for reads that return.
         let returned = kind == ConditionType::ReadsEnabled && is_end_of_force(old.as_ref(), &new);
-        let wants_none = new.reason == Reason::TlsDisabled.as_str();
+        let wants_none = [Reason::TlsDisabled, Reason::NotPublic].map(Reason::as_str).contains(&new.reason);
         let silent = wants_none
             || kind != ConditionType::Ready && !returned && (new.status == good || new.status == "Unknown");
         let changed = old.is_none_or(|old| (old.status, old.reason) != (new.status, new.reason));

@@ -201,7 +201,7 @@ mod tests {
             person(&json!({"keys": [key(&json!({})), key(&json!({"name": "b"})), key(&all)]}));
         assert_eq!(configuration.unwrap_err(), ["access.keys[2].name is the name of another key too"]);
         for (more, part) in [
-            (json!({"projects": ["memory-engine"]}), "concern every project"),
+            (json!({"projects": ["memory-engine"]}), "projects"),
             (json!({"name": ""}), "name"),
             (json!({"name": "Agent"}), "name"),
             (json!({"name": "a".repeat(64)}), "name"),

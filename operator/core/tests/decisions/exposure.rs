@@ -12,6 +12,8 @@ use operator_core::{
     status::Outcome,
 };
 
+use serde_json::json;
+
 use crate::world::{carry_out, essentials, settled, valid};
 
 /// A settled engine with this exposure, all of whose checks but those of the spec hold.
@@ -121,7 +123,7 @@ fn a_violation_withdraws_everything() {
 #[test]
 fn a_violation_is_only_said_if_the_spec_wants_that() {
     let public = PublicExposure { on_violation: OnViolation::Warn, ..load_balancer() };
-    let mut observed = world(&public);
+    let mut observed = in_production(&public);
     assert_eq!(outside(&planned(&observed)), [], "a first exposure is always proven");
     exist(&mut observed, &public);
     observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
@@ -136,12 +138,16 @@ fn a_label_of_somebody_else_is_removed() {
     assert_eq!(publishes(&planned(&observed)), [false]);
 }
 
-/// An engine in production whose checks all hold, with TLS that is served.
-fn proven() -> Observed {
-    let mut observed = settled();
+/// An engine whose spec has what production needs. It has no certificate yet, so that a check does not hold.
+fn in_production(public: &PublicExposure) -> Observed {
+    let mut observed = world(public);
     edit(&mut observed, |engine| {
+        let key = json!({
+            "name": "agent", "secretRef": {"name": "agent-key"}, "scopes": ["Read"], "projects": ["notes"],
+        });
         engine.spec.deployment_mode = crds::DeploymentMode::Production;
-        engine.spec.exposure.public = Some(load_balancer());
+        engine.spec.tls = Some(crds::Tls::default());
+        engine.spec.access = serde_json::from_value(json!({"keys": [key]})).expect("a section");
     });
     observed
 }
@@ -174,7 +180,7 @@ fn an_invalid_spec_does_not_keep_an_exposure() {
         let expected = expected_history(observed);
         publishes(&plan_withdrawal(observed, &expected, &outcome, Plan::default()))
     };
-    let mut observed = proven();
+    let mut observed = in_production(&load_balancer());
     observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
     observed.front_door = FrontDoor::Unsafe("200".into());
     assert_eq!(withdrawn(&observed), [false]);
@@ -186,7 +192,7 @@ fn an_invalid_spec_does_not_keep_an_exposure() {
 /// An engine that is being deleted is withdrawn, whoever holds the deletion up.
 #[test]
 fn a_deleted_engine_is_withdrawn() {
-    let mut observed = proven();
+    let mut observed = in_production(&load_balancer());
     let now = observed.now;
     edit(&mut observed, |engine| {
         engine.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
