@@ -252,10 +252,10 @@ impl<'a> Demo<'a> {
         ensure!(status == "200" && body.contains("Thursday"), "{status} {body}");
         steps.say("     with its key: saved, and found again");
         let search = || json!({"query": "database", "project": "demo"});
-        let (status, _) = self.call(None, "memory_search", search()).await?;
-        ensure!(status == "401", "without a key: {status}");
-        let (status, _) = self.call(Some(&new_key()?), "memory_search", search()).await?;
-        ensure!(status == "401", "with a key of somebody else: {status}");
+        let (status, said) = self.call(None, "memory_search", search()).await?;
+        ensure!(status == "401", "without a key: {status} {said}");
+        let (status, said) = self.call(Some(&new_key()?), "memory_search", search()).await?;
+        ensure!(status == "401", "with a key of somebody else: {status} {said}");
         steps.say("     without a key, and with a key that nobody declared: 401");
         Ok(())
     }

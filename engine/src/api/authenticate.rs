@@ -11,6 +11,7 @@ use engine_core::access::Scope;
 use engine_core::configuration::Mcp;
 use serde_json::{Value, json};
 
+use super::body::discard_small;
 use super::state::Api;
 use crate::access::{AccessControl, Credentials};
 
@@ -36,8 +37,10 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
     let session = match api.control.recognise(credentials) {
         Ok(session) => session,
         Err(refusal) => {
-            let mut response = refusal.into_response();
             let error = if matches!(credentials, Credentials::None) { "" } else { "error=\"invalid_token\"" };
+            let (head, body) = request.into_parts();
+            discard_small(&head.headers, body).await;
+            let mut response = refusal.into_response();
             challenge(&mut response, &[error.to_owned(), metadata]);
             return response;
         }

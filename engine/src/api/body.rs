@@ -144,11 +144,22 @@ async fn receive(mut body: Body) -> Result<Vec<u8>, Refusal> {
 /// the response. The size is limited here; the timeout of the request limits the time. A larger body is left unread,
 /// and so is the body of a client that waits for `100 Continue`.
 async fn discard(headers: &HeaderMap, body: Body) {
-    let too_much = declared(headers).is_some_and(|length| length > DISCARD_BYTES_MAX);
+    discard_up_to(DISCARD_BYTES_MAX, headers, body).await;
+}
+
+/// Reads and discards the body of a caller who is not recognised, if it is small. A proxy between the two ends the
+/// request of a client that is answered before its body is sent, and clients of HTTP/2 report that as an error of the
+/// connection instead of the response.
+pub(super) async fn discard_small(headers: &HeaderMap, body: Body) {
+    discard_up_to(SMALL_BODY_BYTES, headers, body).await;
+}
+
+async fn discard_up_to(bytes_max: usize, headers: &HeaderMap, body: Body) {
+    let too_much = declared(headers).is_some_and(|length| length > bytes_max);
     if too_much || headers.contains_key(header::EXPECT) {
         return;
     }
-    let mut body = Limited::new(body, DISCARD_BYTES_MAX);
+    let mut body = Limited::new(body, bytes_max);
     let rest = async { while let Some(Ok(_frame)) = body.frame().await {} };
     // After the timeout the request is answered anyway.
     let _enough = tokio::time::timeout(BODY_GRACE, rest).await;

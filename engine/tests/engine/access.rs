@@ -135,6 +135,21 @@ fn a_key_is_let_in_and_nothing_else_is() {
     assert!(!engine.said().contains(&right), "no key in the log");
 }
 
+/// Proxies end a request that is answered before its body is sent, and clients of HTTP/2 report an error then.
+#[test]
+fn a_caller_who_is_not_recognised_is_answered_after_the_body() {
+    let guarded = Guarded::start("");
+    let mut client = guarded.engine.connect();
+    client.raw(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n").unwrap();
+    assert!(!client.is_answered_within(Duration::from_millis(300)), "answered before the body");
+    client.raw(b"{}").unwrap();
+    assert_eq!(client.answer().unwrap().status, 401);
+    assert_eq!(client.request("GET", "/v1/log/head", "", "").unwrap().status, 401, "the connection lives on");
+    let large = "x".repeat(1 << 20);
+    let answer = client.request("POST", "/v1/memories", "", &large);
+    assert!(answer.is_err() || answer.unwrap().status == 401, "a large body is not read");
+}
+
 #[test]
 fn without_access_control_everything_is_as_before() {
     let data = tempfile::tempdir().unwrap();

@@ -228,6 +228,14 @@ impl Client {
         stream.set_nodelay(true)?;
         Ok(Client(BufReader::new(stream)))
     }
+
+    /// Whether anything is received within a moment.
+    pub(crate) fn is_answered_within(&self, limit: Duration) -> bool {
+        self.0.get_ref().set_read_timeout(Some(limit)).unwrap();
+        let found = self.0.get_ref().peek(&mut [0]).is_ok();
+        self.0.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        found
+    }
 }
 
 impl<S: Read + Write> Client<S> {
