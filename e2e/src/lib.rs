@@ -14,6 +14,7 @@ pub mod ingress_controller;
 mod lock;
 pub mod memories;
 pub mod model_server;
+pub mod network_policy;
 mod packages;
 pub mod paths;
 pub mod secure_demo;

@@ -22,7 +22,7 @@ const WITHDRAWAL_LIMIT: Duration = Duration::from_secs(2);
 const KEY: &str = "agent-key";
 
 /// An engine in production that is reached through a load balancer.
-fn public() -> Value {
+pub(crate) fn public() -> Value {
     let mut spec = small();
     spec["deploymentMode"] = json!("Production");
     spec["tls"] = json!({});
@@ -45,7 +45,7 @@ async fn endpoints(world: &World) -> Result<usize> {
 
 /// What the controller of a load balancer does: it writes an address into the status of the Service. This one leads
 /// through the address of the Service in the cluster, so that requests take the way of every other client.
-async fn balance(world: &World) -> Result<String> {
+pub(crate) async fn balance(world: &World) -> Result<String> {
     let services = world.api::<Service>();
     let address = until("the public Service has an address in the cluster", SOON, async || {
         let found = services.get_opt("notes-public").await?;
@@ -185,7 +185,7 @@ async fn a_gateway_gets_a_route_and_learns_how_to_verify_the_engine() {
     .await;
 }
 
-async fn make_key(world: &World) -> Result<String> {
+pub(crate) async fn make_key(world: &World) -> Result<String> {
     let key = secure_demo::new_key()?;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": KEY}, "stringData": {"token": key}});
     world.api::<Secret>().patch(KEY, &PatchParams::apply("platform"), &Patch::Apply(&secret)).await?;

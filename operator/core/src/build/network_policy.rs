@@ -71,11 +71,14 @@ fn clients(valid: &Valid) -> Vec<NetworkPolicyPeer> {
     if let Some(balancer) = balancer.filter(|_| valid.is_published) {
         let ranges = balancer.source_ranges.clone();
         let ranges = if ranges.is_empty() { EVERYBODY.map(str::to_owned).to_vec() } else { ranges };
+        // The operator asks through the load balancer whether clients are served. In many clusters such a request never
+        // leaves the cluster, so that it arrives from the pod of the operator.
+        let operator = operator_pods(&valid.operator_namespace);
         let block = |cidr| IPBlock { cidr, except: None };
         let outside = ranges
             .into_iter()
             .map(|cidr| NetworkPolicyPeer { ip_block: Some(block(cidr)), ..NetworkPolicyPeer::default() });
-        return inside(valid).into_iter().chain(outside).collect();
+        return inside(valid).into_iter().chain([operator]).chain(outside).collect();
     }
     inside(valid)
 }
