@@ -1,9 +1,11 @@
 //! TLS on the cluster: certificates of the operator, their rotation under load, and what it may do with Secrets.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use crds::{MemoryEngine, TlsRotation};
+use e2e::cluster::node_network;
 use e2e::deploy::OPERATOR_NAMESPACE;
 use e2e::wait::until;
 use jiff::Timestamp;
@@ -11,11 +13,15 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 
 /// A rotation waits twice for the kubelet, which takes up to a minute and a half, and then for old connections.
 const ROTATION_LIMIT: Duration = Duration::from_secs(480);
+
+/// From a certificate in the Secret to a handshake with it.
+const SERVED_LIMIT: Duration = Duration::from_secs(10);
 
 /// Allows the operator to use Secrets in the namespace.
 pub(crate) async fn allow(world: &World) -> Result<()> {
@@ -135,6 +141,99 @@ async fn rotated(world: &World, head: &str, first: &str) -> Result<()> {
     ensure!(begun == 1, "one rotation was asked for: {phases:?}");
     ensure!(authorities(world).await?.matches("BEGIN CERTIFICATE").count() == 1, "one authority is left");
     Ok(())
+}
+
+/// One request on a new connection from the node; returns the status and the certificates that were served.
+async fn handshake(authorities: &Path, host: &str, address: &str) -> Result<(String, String)> {
+    let network = node_network()?;
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={}", network.namespace.display()));
+    command.args([
+        "curl",
+        "--silent",
+        "--show-error",
+        "--max-time",
+        "5",
+        "--output",
+        "/dev/null",
+        "--cacert",
+    ]);
+    command.arg(authorities).args(["--write-out", "%{http_code}\n%{certs}"]);
+    command.args([
+        "--resolve",
+        &format!("{host}:8080:{address}"),
+        &format!("https://{host}:8080/v1/log/head"),
+    ]);
+    let output = tokio::time::timeout(SOON, command.output()).await.context("curl hangs")??;
+    let said = String::from_utf8(output.stdout)?;
+    let (status, served) = said.split_once('\n').unwrap_or((&said, ""));
+    Ok((format!("{status} {}", String::from_utf8_lossy(&output.stderr)).trim().to_owned(), served.to_owned()))
+}
+
+/// The certificate of the Secret, if it has a key.
+async fn issued(world: &World) -> Result<Option<String>> {
+    let data = world.api::<Secret>().get("notes-tls").await?.data.unwrap_or_default();
+    let has_key = data.get("tls.key").is_some_and(|key| key.0.starts_with(b"-----BEGIN"));
+    let certificate = data.get("tls.crt").filter(|_| has_key).context("no certificate yet").ok();
+    certificate.map(|certificate| Ok(String::from_utf8(certificate.0.clone())?)).transpose()
+}
+
+/// Certificates are replaced one after another while a client connects all the time. Each is served soon after it is in
+/// the Secret, and no request fails. `E2E_ROTATIONS` sets their number.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_certificate_is_served_within_seconds_and_no_request_fails() {
+    in_namespace("tls-served", async |world| {
+        if !world.cluster.is_local() {
+            println!("skipped: the client is a process on the node of the local cluster");
+            return Ok(());
+        }
+        let rotations: usize = std::env::var("E2E_ROTATIONS").map_or(Ok(3), |number| number.parse())?;
+        allow(world).await?;
+        let mut spec = small();
+        spec["tls"] = json!({});
+        world.apply("notes", spec).await?;
+        world.ready("notes").await?;
+        let pod = world.api::<Pod>().get("notes-0").await?;
+        let address = pod.status.and_then(|status| status.pod_ip).context("an address")?;
+        let host = format!("notes.{}.svc", world.namespace);
+        let files = tempfile::tempdir()?;
+        let known = files.path().join("ca.crt");
+        std::fs::write(&known, authorities(world).await?)?;
+        let (mut served_after, mut requests) = (Vec::new(), 0);
+        let mut last = issued(world).await?.context("a certificate")?;
+        for rotation in 0..rotations {
+            let damaged = json!({"data": {"tls.key": "bm90aGluZw=="}});
+            let secrets = world.api::<Secret>();
+            secrets.patch("notes-tls", &PatchParams::default(), &Patch::Merge(&damaged)).await?;
+            let new = until("the certificate is issued again", READY_LIMIT, async || {
+                Ok(issued(world).await?.filter(|certificate| *certificate != last))
+            })
+            .await?;
+            let written = Instant::now();
+            loop {
+                let (status, served) = handshake(&known, &host, &address).await?;
+                ensure!(status == "200", "request {requests} in rotation {rotation}: {status}");
+                requests += 1;
+                if served.contains(new.trim()) {
+                    break;
+                }
+                ensure!(written.elapsed() < ROTATION_LIMIT, "rotation {rotation} is never served");
+            }
+            served_after.push(written.elapsed());
+            last = new;
+        }
+        served_after.sort();
+        let at = |share: f64| served_after[((served_after.len() - 1) as f64 * share).ceil() as usize];
+        println!(
+            "{rotations} rotations, {requests} requests, 0 failed; from the Secret to a handshake: median {:?}, \
+             99th percentile {:?}",
+            at(0.5),
+            at(0.99)
+        );
+        ensure!(at(0.99) <= SERVED_LIMIT, "{served_after:?}");
+        Ok(())
+    })
+    .await;
 }
 
 /// A certificate that is taken away or damaged is issued again; without spec.tls, the Secrets go.
