@@ -25,6 +25,7 @@ mod identifiers;
 mod import;
 mod import_stores;
 mod items;
+mod key_leaks;
 mod limits;
 mod log;
 mod mcp;
