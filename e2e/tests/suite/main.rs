@@ -11,6 +11,7 @@ mod input;
 mod installed;
 mod integrity;
 mod last;
+mod leaks;
 mod leaves;
 mod lifecycle;
 mod load;
