@@ -52,8 +52,9 @@ const OURS: [&str; 10] = [
 ];
 /// All dependencies that a pure crate may use. None of them contains a runtime, client, database, clock or random
 /// source. `regex` searches in linear time for any text.
-const PURE: [&str; 21] = [
+const PURE: [&str; 23] = [
     "base64",
+    "chacha20poly1305",
     "ed25519-dalek",
     "hmac",
     "icu_segmenter",
@@ -74,6 +75,7 @@ const PURE: [&str; 21] = [
     "unicode-normalization",
     "unicode-properties",
     "x509-parser",
+    "zstd",
 ];
 
 fn read(path: &str) -> String {

@@ -145,8 +145,7 @@ fn a_caller_who_is_not_recognised_is_answered_after_the_body() {
     client.raw(b"{}").unwrap();
     assert_eq!(client.answer().unwrap().status, 401);
     assert_eq!(client.request("GET", "/v1/log/head", "", "").unwrap().status, 401, "the connection lives on");
-    let large = "x".repeat(1 << 20);
-    let answer = client.request("POST", "/v1/memories", "", &large);
+    let answer = client.request("POST", "/v1/memories", "", &"x".repeat(1 << 20));
     assert!(answer.is_err() || answer.unwrap().status == 401, "a large body is not read");
 }
 
