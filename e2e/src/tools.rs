@@ -74,7 +74,8 @@ const MODULES: [Module; 7] = [
 ];
 
 /// Modules that only some tests and demos need: they are built when they are asked for.
-const OTHERS: [Module; 1] = [module("contour", "tool", &["contour"], 240)];
+const OTHERS: [Module; 2] =
+    [module("contour", "tool", &["contour"], 240), module("certmanager", ".", &["certmanager"], 200)];
 
 /// Programs that are also needed on an existing cluster.
 const CLIENTS: [&str; 2] = ["helm", "kubectl"];

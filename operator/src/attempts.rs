@@ -8,7 +8,11 @@ use std::{
 };
 
 use operator_core::{
-    applied::Applied, children::CHILDREN, names::ChildKey, plan::Problem, retry::DeferredProblem,
+    applied::Applied,
+    children::{CHILDREN, unwatched_keys},
+    names::ChildKey,
+    plan::Problem,
+    retry::DeferredProblem,
 };
 
 /// The last writes by object, and the problem of each engine.
@@ -32,7 +36,7 @@ impl Attempts {
             let applied = all.get(&(namespace.to_owned(), key.clone()))?.clone();
             Some((key, applied))
         };
-        CHILDREN.keys(engine).into_iter().filter_map(known).collect()
+        written_keys(engine).filter_map(known).collect()
     }
 
     /// Stores `problem`: its object is not written again during `wait`, unless the generation of the spec changes.
@@ -70,10 +74,15 @@ impl Attempts {
     pub(crate) fn forget(&self, namespace: &str, engine: &str) {
         self.clear(&format!("{namespace}/{engine}"));
         let mut all = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in CHILDREN.keys(engine) {
+        for key in written_keys(engine) {
             all.remove(&(namespace.to_owned(), key));
         }
     }
+}
+
+/// Every object of an engine whose writes are recorded.
+fn written_keys(engine: &str) -> impl Iterator<Item = ChildKey> {
+    CHILDREN.keys(engine).into_iter().chain(unwatched_keys(engine))
 }
 
 #[cfg(test)]

@@ -209,6 +209,13 @@ impl State {
         if how == How::Apply && before.as_ref().is_some_and(|before| contradicts(before, &patch)) {
             return Err(409);
         }
+        // Every entry of the operator's Secrets is its own: an apply removes those that it no longer has.
+        let is_secret = matches!(how, How::Apply | How::Force) && path.contains("/secrets/");
+        if let (true, Some(live), Some(wanted)) =
+            (is_secret, after.get_mut("data").and_then(Value::as_object_mut), patch["data"].as_object())
+        {
+            live.retain(|key, _| wanted.contains_key(key));
+        }
         merge(&mut after, &patch);
         if before.as_ref() != Some(&after) {
             after["metadata"]["resourceVersion"] = self.version.to_string().into();

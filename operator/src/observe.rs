@@ -31,6 +31,7 @@ use crate::{
     error::{CALL_TIMEOUT, CallError, call},
     exposure,
     refusals::pod_refusal,
+    rotation,
     secrets::referenced,
     tls::{authorities, delivered, judged, material},
 };
@@ -69,12 +70,14 @@ pub(crate) async fn observe(
     observed.tls = secrets(context, &mut observed, essentials.tls, silent).await;
     observed.given = given(context, &mut observed, essentials, silent).await;
     observed.secrets = referenced(context, &mut observed, essentials, silent).await;
+    rotation::observe(context, &mut observed, essentials, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
         let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));
         let report = report(context, &identity(observed.engine.as_ref()), pod.as_ref()).await;
         observed.instances.insert(role, Instance { pod, report, ..Instance::default() });
     }
+    rotation::note_acceptance(context, &mut observed);
     exposure::observe(context, &mut observed, essentials, silent).await;
     observed.now = jiff::Timestamp::now();
     let expected = expected_history(&observed);
@@ -143,7 +146,7 @@ fn may_exist(observed: &Observed, key: &ChildKey, essentials: &Essentials) -> bo
 /// Reads a child from the cache, or else from the API server: the cache contains only objects with the operator's
 /// labels, and an object of this name without these labels may exist. It may belong to someone else, or be the
 /// operator's with its labels removed. If `silent` is set, the API server is not queried.
-async fn child(
+pub(crate) async fn child(
     context: &Context,
     namespace: &str,
     key: &ChildKey,
@@ -270,11 +273,13 @@ async fn given(
     }
     let of = |key: &ChildKey| observed.children.get(key).map(AsRef::as_ref);
     let found = given.as_ref().and_then(of);
+    let servers: Vec<String> =
+        [names::server_name(&name, &namespace)].into_iter().chain(essentials.direct_hosts.clone()).collect();
     (view.delivered, view.is_current) = delivered(of(&copy), found);
     view.authorities = of(&copy).or(found).map(authorities).unwrap_or_default();
     view.given = given.map(|key| match found {
         None => Err(GivenFault::Missing(key.name)),
-        Some(found) => judged(found, (&name, &namespace), observed.now),
+        Some(found) => judged(found, &servers, observed.now),
     });
     Some(view)
 }

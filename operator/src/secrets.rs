@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crds::MemoryEngine;
 use futures::{StreamExt, stream};
 use kube::{Api, api::DynamicObject};
 use operator_core::{
-    names::{ChildKind, ages_secret},
+    names::{ChildKind, ages_secret, secret},
     observed::Observed,
     plan::{Remember, Write},
+    rotation::{OwnedToken, PREVIOUS_ENTRY, RotationView},
     secrets::{
-        AGES_KEY_BYTES, Ages, Looked, Reference, SecretsView, VALUE_BYTES_MAX, admin_token, examine, values,
+        AGES_KEY_BYTES, Ages, Looked, Purpose, Reference, SecretsView, VALUE_BYTES_MAX, admin_token, examine,
+        values,
     },
     tls::Unread,
     validate::Essentials,
@@ -43,6 +46,7 @@ pub(crate) async fn referenced(
     let references = essentials.secrets.as_slice();
     let has_been_used = engine.status.as_ref().is_some_and(|status| !status.secrets.is_empty());
     if references.is_empty() && !has_been_used {
+        context.admin_tokens.forget(&identity(engine.as_ref()));
         return None;
     }
     let namespace = engine.metadata.namespace.clone().unwrap_or_default();
@@ -52,7 +56,10 @@ pub(crate) async fn referenced(
     let names = references.iter().map(|one| one.secret.clone()).filter(|name| *name != own.name);
     let names: BTreeSet<String> = names.collect();
     let reads = names.into_iter().map(|name| looked_up(&api, name, silent));
-    let secrets: BTreeMap<String, Looked> = stream::iter(reads).buffered(READ_AT_ONCE).collect().await;
+    let read_all: Vec<Read> = stream::iter(reads).buffered(READ_AT_ONCE).collect().await;
+    observed.rotation = owned_token(observed, references, &read_all);
+    let secrets: BTreeMap<String, Looked> =
+        read_all.into_iter().map(|read| (read.name, read.looked)).collect();
     let (remembered, is_known) = match read(&api, &own.name, silent).await {
         Ok(Some(mut object)) => {
             let ages = ages(&object);
@@ -64,9 +71,7 @@ pub(crate) async fn referenced(
         Ok(None) => (None, true),
         Err(_) => (None, false),
     };
-    if let Some(token) = admin_token(references, &secrets) {
-        context.admin_tokens.keep(&identity(engine.as_ref()), token);
-    }
+    keep_token(context, &engine, references, &secrets);
     let to_remember =
         is_known.then(|| to_remember(remembered.clone(), references, &secrets, observed)).flatten();
     // What is not stored yet is not known: if it can never be stored, the age would begin anew in each reconcile.
@@ -86,16 +91,70 @@ async fn read(
     call(api.get_opt(name)).await
 }
 
-async fn looked_up(api: &Api<DynamicObject>, name: String, silent: bool) -> (String, Looked) {
-    let looked = match read(api, &name, silent).await {
-        Ok(None) => Looked::Missing,
-        Ok(Some(object)) => Looked::Found(bounded(entries(&object))),
+/// A Secret that was read.
+struct Read {
+    name: String,
+    looked: Looked,
+    /// It without its values.
+    bare: Option<DynamicObject>,
+}
+
+async fn looked_up(api: &Api<DynamicObject>, name: String, silent: bool) -> Read {
+    let (looked, bare) = match read(api, &name, silent).await {
+        Ok(None) => (Looked::Missing, None),
+        Ok(Some(mut object)) => {
+            let looked = Looked::Found(bounded(entries(&object)));
+            object.data = Value::Null;
+            slim(&mut object);
+            (looked, Some(object))
+        }
         Err(error) => {
             let is_forbidden = error.api().is_some_and(|status| status.code == 403);
-            Looked::Unread(Unread { is_forbidden, text: error.to_string() })
+            (Looked::Unread(Unread { is_forbidden, text: error.to_string() }), None)
         }
     };
-    (name, looked)
+    Read { name, looked, bare }
+}
+
+/// Keeps the token of the administration port for the calls of this reconcile. A token that the spec no longer names is
+/// presented to nobody.
+fn keep_token(
+    context: &Context,
+    engine: &MemoryEngine,
+    references: &[Reference],
+    secrets: &BTreeMap<String, Looked>,
+) {
+    let identity = identity(engine);
+    let reference = references.iter().find(|one| one.purpose == Purpose::Administrator);
+    let Some(reference) = reference.filter(|_| engine.metadata.deletion_timestamp.is_none()) else {
+        return context.admin_tokens.forget(&identity);
+    };
+    let previous = Reference { key: PREVIOUS_ENTRY.to_owned(), ..reference.clone() };
+    let previous = admin_token(std::slice::from_ref(&previous), secrets).filter(|_| reference.is_owned());
+    if let Some(token) = admin_token(references, secrets) {
+        let uid = engine.metadata.uid.as_deref().unwrap_or_default();
+        context.admin_tokens.keep(&identity, uid, token, previous);
+    }
+}
+
+/// What the Secret of the operator's token shows, if the spec wants one. The object is kept without its values.
+fn owned_token(observed: &mut Observed, references: &[Reference], read: &[Read]) -> Option<RotationView> {
+    let reference = references.iter().find(|one| one.is_owned())?;
+    let found = read.iter().find(|one| one.name == reference.secret)?;
+    let mut view = RotationView::default();
+    match &found.looked {
+        Looked::Missing => {}
+        Looked::Unread(unread) => view.unread = Some(unread.clone()),
+        Looked::Found(entries) => {
+            let one = BTreeMap::from([(reference.secret.clone(), Looked::Found(entries.clone()))]);
+            let is_usable = admin_token(std::slice::from_ref(reference), &one).is_some();
+            let has_previous = entries.contains_key(PREVIOUS_ENTRY);
+            let bare = found.bare.clone()?;
+            view.token = Some(OwnedToken::of(&bare, is_usable, has_previous));
+            observed.children.insert(secret(&reference.secret), Arc::new(bare));
+        }
+    }
+    Some(view)
 }
 
 /// Keeps no more of a value than shows that it is too long. A Secret can have a megabyte.

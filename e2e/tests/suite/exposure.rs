@@ -185,7 +185,7 @@ async fn a_gateway_gets_a_route_and_learns_how_to_verify_the_engine() {
     .await;
 }
 
-async fn make_key(world: &World) -> Result<String> {
+pub(crate) async fn make_key(world: &World) -> Result<String> {
     let key = secure_demo::new_key()?;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": KEY}, "stringData": {"token": key}});
     world.api::<Secret>().patch(KEY, &PatchParams::apply("platform"), &Patch::Apply(&secret)).await?;

@@ -4,6 +4,7 @@
 mod admission;
 mod alone;
 mod audit;
+mod cert_manager;
 mod exposure;
 mod figures;
 mod images;
@@ -19,6 +20,7 @@ mod modes;
 mod packaging;
 mod repair;
 mod restore;
+mod rotation;
 mod secrets;
 mod shape;
 mod storage;

@@ -59,7 +59,7 @@ fn secret(value: &str) -> serde_json::Value {
 
 /// One reconcile. Returns the next state of the resource, and what the plan remembers.
 async fn reconcile(engine: &MemoryEngine, context: &Context) -> (MemoryEngine, bool) {
-    let essentials = Essentials::of(&engine.spec);
+    let essentials = Essentials::of(engine);
     let (observed, expected) = observe(Arc::new(engine.clone()), &essentials, context).await;
     let valid = validate(engine, &context.settings).expect("a valid spec");
     let plan = plan(&observed, &valid, &expected);

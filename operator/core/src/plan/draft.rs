@@ -45,6 +45,7 @@ impl Plan {
             | Step::Publish(_)
             | Step::Remember(_)
             | Step::Copy(_)
+            | Step::Rotate(_)
             | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
         })
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     names::{ChildKey, ChildKind},
     retry::Bound,
+    rotation::Change,
     tls::Issuance,
 };
 
@@ -26,6 +27,8 @@ pub enum Step {
     Publish(Publish),
     /// A copy of a given certificate.
     Copy(Copy),
+    /// A change of the Secret with the operator's token.
+    Rotate(Rotate),
     /// A change of the Secret with the ages of values. If it fails, the next reconcile plans it again.
     Remember(Remember),
 }
@@ -51,6 +54,18 @@ pub struct Copy {
     pub key: ChildKey,
     /// That Secret without its data.
     pub object: Value,
+}
+
+/// A change of the Secret with the operator's token. A plan can be printed, so it has no token: whoever carries it out
+/// makes one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotate {
+    /// The Secret.
+    pub key: ChildKey,
+    /// That Secret without its data.
+    pub object: Value,
+    /// What is changed.
+    pub change: Change,
 }
 
 /// A change of the Secret with the ages of values. A plan can be printed, so it has no code of a value: whoever carries
@@ -100,6 +115,7 @@ impl Step {
             | Self::Issue(_)
             | Self::Deliver(_)
             | Self::Copy(_)
+            | Self::Rotate(_)
             | Self::Publish(_)
             | Self::Remember(_) => None,
         }
@@ -112,7 +128,7 @@ impl Step {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }) || write.is_withdrawal(),
             Self::Call(_) => true,
-            Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Remember(_) => false,
+            Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Rotate(_) | Self::Remember(_) => false,
             // Whatever failed, a withdrawal does not wait for it.
             Self::Publish(publish) => !publish.is_public,
         }

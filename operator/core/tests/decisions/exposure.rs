@@ -63,6 +63,7 @@ fn publishes(plan: &Plan) -> Vec<bool> {
         | Step::Issue(_)
         | Step::Deliver(_)
         | Step::Copy(_)
+        | Step::Rotate(_)
         | Step::Remember(_) => None,
     });
     found.collect()

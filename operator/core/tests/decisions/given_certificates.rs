@@ -25,7 +25,7 @@ fn by_secret() -> Tls {
 fn by_cert_manager() -> Tls {
     let issuer_ref =
         IssuerRef { name: "ca".into(), kind: "ClusterIssuer".into(), group: "cert-manager.io".into() };
-    Tls { cert_manager: Some(CertManager { issuer_ref }), ..Tls::default() }
+    Tls { cert_manager: Some(CertManager { issuer_ref, renew_before_seconds: None }), ..Tls::default() }
 }
 
 fn certificate(world: &Observed, serial: &str) -> Certificate {

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 pub(crate) fn settings() -> Settings {
     Settings {
         engine_image: Some("registry.example/engine:1".into()),
+        operator_image: Some("registry.example/operator:1".into()),
         operator_namespace: "memory-system".into(),
     }
 }
@@ -48,7 +49,7 @@ pub(crate) fn valid(observed: &Observed) -> Valid {
 
 /// The parts of the spec that are used even if it is invalid.
 pub(crate) fn essentials(observed: &Observed) -> Essentials {
-    Essentials::of(&observed.engine.spec)
+    Essentials::of(&observed.engine)
 }
 
 /// The status if the spec has these faults.
