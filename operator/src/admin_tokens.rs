@@ -21,6 +21,8 @@ pub(crate) struct AdminToken {
     is_accepted: Arc<AtomicBool>,
     /// The resource: another one of this name has other tokens.
     uid: String,
+    /// Whether the spec wants TLS: then no pod without TLS gets the tokens.
+    needs_tls: bool,
 }
 
 impl AdminToken {
@@ -40,6 +42,11 @@ impl AdminToken {
         tokens.filter_map(header).collect()
     }
 
+    /// Whether a pod may get the tokens. While TLS is introduced, the pod before has none.
+    pub(crate) fn may_be_sent(&self, has_tls: bool) -> bool {
+        has_tls || !self.needs_tls
+    }
+
     /// Notes whether the engine has accepted the newest token.
     pub(crate) fn note(&self, is_accepted: bool) {
         self.is_accepted.store(is_accepted, Ordering::Relaxed);
@@ -52,7 +59,13 @@ pub(crate) struct AdminTokens(Mutex<HashMap<String, AdminToken>>);
 
 impl AdminTokens {
     /// Keeps the token that was just read, and the one before if its Secret has that too.
-    pub(crate) fn keep(&self, engine: &str, uid: &str, token: &str, previous: Option<&str>) {
+    pub(crate) fn keep(
+        &self,
+        engine: &str,
+        (uid, needs_tls): (&str, bool),
+        token: &str,
+        previous: Option<&str>,
+    ) {
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = tokens.get(engine).filter(|known| known.uid == uid);
         let is_same = known.is_some_and(|known| known.newest.expose_secret() == token);
@@ -66,7 +79,8 @@ impl AdminTokens {
             _ => Arc::default(),
         };
         let newest = Arc::new(token.to_owned().into());
-        tokens.insert(engine.to_owned(), AdminToken { newest, before, is_accepted, uid: uid.to_owned() });
+        let uid = uid.to_owned();
+        tokens.insert(engine.to_owned(), AdminToken { newest, before, is_accepted, uid, needs_tls });
     }
 
     /// The tokens of an engine that the last readings of its Secret have given.
@@ -93,7 +107,7 @@ mod tests {
     fn a_changed_token_keeps_the_one_before_and_none_is_shown() {
         let tokens = AdminTokens::default();
         for token in ["first", "first", "second"] {
-            tokens.keep("team/notes", "uid-1", token, None);
+            tokens.keep("team/notes", ("uid-1", false), token, None);
         }
         let known = tokens.known("team/notes").unwrap();
         assert_eq!(known.headers(), ["Bearer second", "Bearer first"]);
@@ -106,14 +120,16 @@ mod tests {
     #[test]
     fn another_operator_and_another_resource_begin_with_what_the_secret_has() {
         let tokens = AdminTokens::default();
-        tokens.keep("team/notes", "uid-1", "second", Some("first"));
+        tokens.keep("team/notes", ("uid-1", true), "second", Some("first"));
         assert_eq!(tokens.known("team/notes").unwrap().headers(), ["Bearer second", "Bearer first"]);
         tokens.known("team/notes").unwrap().note(true);
-        tokens.keep("team/notes", "uid-1", "second", None);
+        tokens.keep("team/notes", ("uid-1", true), "second", None);
         assert!(tokens.is_accepted("team/notes"), "the same token");
-        tokens.keep("team/notes", "uid-1", "third", Some("second"));
+        tokens.keep("team/notes", ("uid-1", true), "third", Some("second"));
         assert!(!tokens.is_accepted("team/notes"), "another token");
-        tokens.keep("team/notes", "uid-2", "fourth", None);
+        let known = tokens.known("team/notes").unwrap();
+        assert!(known.may_be_sent(true) && !known.may_be_sent(false), "the spec wants TLS");
+        tokens.keep("team/notes", ("uid-2", true), "fourth", None);
         assert_eq!(tokens.known("team/notes").unwrap().headers(), ["Bearer fourth"], "another resource");
     }
 }

@@ -281,12 +281,12 @@ mod tests {
             [("first", vec!["Bearer first"]), ("second", vec!["Bearer second", "Bearer first"])]
         {
             seen.lock().unwrap().clear();
-            tokens.keep("a/b", "uid", token, None);
+            tokens.keep("a/b", ("uid", false), token, None);
             let error = ask().await;
             assert!(matches!(error, ReportError::Format(_)), "{error}: the answer has no body");
             assert_eq!(*seen.lock().unwrap(), expected);
         }
-        tokens.keep("a/b", "uid", "third", None);
+        tokens.keep("a/b", ("uid", false), "third", None);
         let error = ask().await;
         assert!(matches!(error, ReportError::Token), "{error}");
         assert!(!error.to_string().contains("third"));

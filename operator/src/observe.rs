@@ -67,9 +67,9 @@ pub(crate) async fn observe(
             }
         }
     }
-    observed.tls = secrets(context, &mut observed, essentials.tls, silent).await;
-    observed.given = given(context, &mut observed, essentials, silent).await;
-    observed.secrets = referenced(context, &mut observed, essentials, silent).await;
+    observed.tls = secrets(context, &mut observed, essentials.tls, &mut silent).await;
+    observed.given = given(context, &mut observed, essentials, &mut silent).await;
+    observed.secrets = referenced(context, &mut observed, essentials, &mut silent).await;
     rotation::observe(context, &mut observed, essentials, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
@@ -205,7 +205,12 @@ async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity
 
 /// Reads the Secrets of the certificates. They are read in each reconcile, and neither watched nor cached: the operator
 /// has no permission to list Secrets. Returns `None` if the engine has no certificates and wants none.
-async fn secrets(context: &Context, observed: &mut Observed, wanted: bool, silent: bool) -> Option<TlsView> {
+async fn secrets(
+    context: &Context,
+    observed: &mut Observed,
+    wanted: bool,
+    silent: &mut bool,
+) -> Option<TlsView> {
     let engine = Arc::clone(&observed.engine);
     if !wanted && engine.status.as_ref().is_none_or(|status| status.tls.is_none()) {
         return None;
@@ -214,13 +219,14 @@ async fn secrets(context: &Context, observed: &mut Observed, wanted: bool, silen
     let name = engine.metadata.name.clone().unwrap_or_default();
     let keys = [authority_secret(&name), certificate_secret(&name)];
     for key in keys.clone() {
-        match child(context, &namespace, &key, silent).await {
+        match child(context, &namespace, &key, *silent).await {
             Ok(Some(object)) => {
                 observed.children.insert(key, object);
             }
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%namespace, object = %key, %error, "a Secret could not be read");
+                *silent |= matches!(error, CallError::TimedOut(_));
                 let is_forbidden = error.api().is_some_and(|status| status.code == 403);
                 let unread = Some(Unread { is_forbidden, text: error.to_string() });
                 return Some(TlsView { unread, ..TlsView::default() });
@@ -240,7 +246,7 @@ async fn given(
     context: &Context,
     observed: &mut Observed,
     essentials: &Essentials,
-    silent: bool,
+    silent: &mut bool,
 ) -> Option<GivenView> {
     let engine = Arc::clone(&observed.engine);
     let before = engine.status.as_ref().and_then(|status| status.tls.as_ref()?.api.as_ref());
@@ -255,7 +261,7 @@ async fn given(
     let order = (source == Some(&GivenSource::CertManager)).then(|| certificate_order(&name));
     let mut view = GivenView::default();
     for key in [Some(copy.clone()), given.clone(), order].into_iter().flatten() {
-        match child(context, &namespace, &key, silent).await {
+        match child(context, &namespace, &key, *silent).await {
             Ok(Some(object)) => drop(observed.children.insert(key, object)),
             Ok(None) => {}
             Err(error) => {
@@ -266,6 +272,7 @@ async fn given(
                     continue;
                 }
                 tracing::warn!(%namespace, object = %key, %error, "a given certificate could not be read");
+                *silent |= matches!(error, CallError::TimedOut(_));
                 view.unread = Some(Unread { is_forbidden: code == Some(403), text: error.to_string() });
                 return Some(view);
             }
@@ -287,8 +294,9 @@ async fn given(
 /// The engine in a pod. A pod that was started with TLS is never called without it.
 pub(crate) fn target(context: &Context, engine: &str, pod: Option<&PodView>) -> Result<Target, ReportError> {
     let ip = pod.and_then(|pod| pod.ip.clone()).unwrap_or_default();
-    let token = context.admin_tokens.known(engine);
-    let tls = pod.is_some_and(|pod| pod.has_tls).then(|| context.tls_clients.known(engine));
+    let has_tls = pod.is_some_and(|pod| pod.has_tls);
+    let token = context.admin_tokens.known(engine).filter(|token| token.may_be_sent(has_tls));
+    let tls = has_tls.then(|| context.tls_clients.known(engine));
     match tls {
         None => Ok(Target { ip, tls: None, token }),
         Some(Some(client)) => Ok(Target { ip, tls: Some(client), token }),

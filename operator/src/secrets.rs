@@ -1,7 +1,10 @@
 //! Reads the Secrets that a spec refers to. Values stay in this file: what is passed on are findings and codes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crds::MemoryEngine;
@@ -35,12 +38,13 @@ const SEEN_ENTRY: &str = "first-seen";
 
 /// Reads the Secrets that the spec refers to, each once. They are read in each reconcile, and neither watched nor
 /// cached: the operator has no permission to list Secrets. Returns `None` if the spec refers to none, and did not
-/// before. If `silent` is set, the API server is not queried.
+/// before. If `silent` is set, the API server is
+/// not queried; a read that times out sets it.
 pub(crate) async fn referenced(
     context: &Context,
     observed: &mut Observed,
     essentials: &Essentials,
-    silent: bool,
+    silent: &mut bool,
 ) -> Option<SecretsView> {
     let engine = Arc::clone(&observed.engine);
     let references = essentials.secrets.as_slice();
@@ -55,12 +59,14 @@ pub(crate) async fn referenced(
     // The operator's own Secret is not one that a spec can refer to.
     let names = references.iter().map(|one| one.secret.clone()).filter(|name| *name != own.name);
     let names: BTreeSet<String> = names.collect();
-    let reads = names.into_iter().map(|name| looked_up(&api, name, silent));
+    // If the API server does not respond to one read, the others are not tried: each would wait for the timeout.
+    let is_silent = AtomicBool::new(*silent);
+    let reads = names.into_iter().map(|name| looked_up(&api, name, &is_silent));
     let read_all: Vec<Read> = stream::iter(reads).buffered(READ_AT_ONCE).collect().await;
     observed.rotation = owned_token(observed, references, &read_all);
     let secrets: BTreeMap<String, Looked> =
         read_all.into_iter().map(|read| (read.name, read.looked)).collect();
-    let (remembered, is_known) = match read(&api, &own.name, silent).await {
+    let (remembered, is_known) = match read(&api, &own.name, &is_silent).await {
         Ok(Some(mut object)) => {
             let ages = ages(&object);
             object.data = Value::Null;
@@ -71,7 +77,8 @@ pub(crate) async fn referenced(
         Ok(None) => (None, true),
         Err(_) => (None, false),
     };
-    keep_token(context, &engine, references, &secrets);
+    *silent |= is_silent.load(Ordering::Relaxed);
+    keep_token(context, &engine, references, &secrets, essentials.tls);
     let to_remember =
         is_known.then(|| to_remember(remembered.clone(), references, &secrets, observed)).flatten();
     // What is not stored yet is not known: if it can never be stored, the age would begin anew in each reconcile.
@@ -83,12 +90,16 @@ pub(crate) async fn referenced(
 async fn read(
     api: &Api<DynamicObject>,
     name: &str,
-    silent: bool,
+    silent: &AtomicBool,
 ) -> Result<Option<DynamicObject>, CallError> {
-    if silent {
+    if silent.load(Ordering::Relaxed) {
         return Err(CallError::TimedOut(CALL_TIMEOUT));
     }
-    call(api.get_opt(name)).await
+    let answer = call(api.get_opt(name)).await;
+    if matches!(answer, Err(CallError::TimedOut(_))) {
+        silent.store(true, Ordering::Relaxed);
+    }
+    answer
 }
 
 /// A Secret that was read.
@@ -99,7 +110,7 @@ struct Read {
     bare: Option<DynamicObject>,
 }
 
-async fn looked_up(api: &Api<DynamicObject>, name: String, silent: bool) -> Read {
+async fn looked_up(api: &Api<DynamicObject>, name: String, silent: &AtomicBool) -> Read {
     let (looked, bare) = match read(api, &name, silent).await {
         Ok(None) => (Looked::Missing, None),
         Ok(Some(mut object)) => {
@@ -123,6 +134,7 @@ fn keep_token(
     engine: &MemoryEngine,
     references: &[Reference],
     secrets: &BTreeMap<String, Looked>,
+    wants_tls: bool,
 ) {
     let identity = identity(engine);
     let reference = references.iter().find(|one| one.purpose == Purpose::Administrator);
@@ -133,7 +145,7 @@ fn keep_token(
     let previous = admin_token(std::slice::from_ref(&previous), secrets).filter(|_| reference.is_owned());
     if let Some(token) = admin_token(references, secrets) {
         let uid = engine.metadata.uid.as_deref().unwrap_or_default();
-        context.admin_tokens.keep(&identity, uid, token, previous);
+        context.admin_tokens.keep(&identity, (uid, wants_tls), token, previous);
     }
 }
 

@@ -18,6 +18,7 @@ mod load;
 mod memory_api;
 mod modes;
 mod packaging;
+mod references;
 mod repair;
 mod restore;
 mod rotation;

@@ -30,7 +30,8 @@ fn references(path: &str, schema: &Value, found: &mut Vec<(String, usize)>) {
     } else if schema["items"].is_object() {
         references(&format!("{path}[]"), &schema["items"], found);
     } else if schema["type"] == "string" && schema["enum"].is_null() {
-        let is_reference = path.split(['.', '[', ']']).any(|part| part.ends_with("Ref") || part.ends_with("Secrets"));
+        let is_reference =
+            path.split(['.', '[', ']']).any(|part| part.ends_with("Ref") || part.ends_with("Secrets"));
         if is_reference || path.ends_with("SecretName") || path.to_lowercase().ends_with("classname") {
             let longest = schema["maxLength"].as_u64().unwrap_or_default();
             found.push((path.to_owned(), usize::try_from(longest).unwrap_or_default()));

@@ -176,8 +176,8 @@ pub fn rotation_keys(engine: &str) -> Vec<ChildKey> {
     kinds.map(|kind| ChildKey { kind, name: names::rotation(engine) }).to_vec()
 }
 
-/// Every object that the operator may have written for an engine without a row in the table: those of kinds that it does
-/// not watch, and those of a rotation. Secrets are not among them, because nothing about their content is kept.
+/// Every object that the operator may have written for an engine without a row in the table: those of kinds that it
+/// does not watch, and those of a rotation. Secrets are not among them, because nothing about their content is kept.
 #[must_use]
 pub fn unwatched_keys(engine: &str) -> Vec<ChildKey> {
     let order = names::certificate_order(engine);

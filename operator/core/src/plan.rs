@@ -19,7 +19,7 @@ pub use problem::Problem;
 pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
 pub use step::{Call, Copy, Deliver, Expectation, Issue, Publish, Remember, Request, Rotate, Step, Write};
 
-pub(crate) use draft::{plan_child, plan_removal_of};
+pub(crate) use draft::{plan_child, plan_pruning, plan_removal_of};
 
 use crate::{
     anchor::expected::ExpectedHistory,

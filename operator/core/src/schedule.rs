@@ -1,5 +1,5 @@
-//! Schedules of Jobs: cron expressions as Kubernetes reads them, in a time zone. What Kubernetes would refuse is refused
-//! here first, and when a schedule is due next is computed.
+//! Schedules of Jobs: cron expressions as Kubernetes reads them, in a time zone. What Kubernetes would refuse is
+//! refused here first, and when a schedule is due next is computed.
 
 use jiff::{
     Timestamp, Zoned,

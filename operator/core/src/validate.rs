@@ -17,9 +17,9 @@ use engine_core::digest::Hash;
 use serde_json::{Value, json};
 
 pub use access_fault::AccessFault;
-pub use essentials::{Essentials, RotationTimes};
+pub use essentials::Essentials;
 pub use fault::Fault;
-pub use rotation::ValidRotation;
+pub use rotation::{RotationTimes, ValidRotation};
 
 use crate::settings::Settings;
 use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};

@@ -8,7 +8,7 @@ use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
 use operator_core::{
     names::ISSUED_AT_ANNOTATION,
-    plan::plan,
+    plan::{Step, plan},
     status::{Outcome, status},
     validate::validate,
 };
@@ -99,7 +99,9 @@ async fn a_token_is_made_and_replaced_in_two_phases_by_whichever_operator_leads(
     assert!(shown.next_rotation.is_some() && shown.next_rotation > Some(Timestamp::now().to_string()));
 
     ask(&server, "job-1");
-    let (engine, _) = reconcile(&engine, &first).await;
+    // An operator that has its watches sees the request; here, another operator reads everything again.
+    let (asked, _leading) = context(client.clone());
+    let (engine, _) = reconcile(&engine, &asked).await;
     let (Some(new), previous) = tokens(&server) else { panic!("a token") };
     assert!(new != old && previous.as_ref() == Some(&old), "both are there");
     let (second, _leading) = context(client);
@@ -169,10 +171,12 @@ async fn a_token_that_has_changed_since_it_was_read_is_not_overwritten() {
     let (context, _leading) = context(client);
     let (engine, _) = reconcile(&rotating(), &context).await;
     ask(&server, "job-1");
+    let (context, _leading) = crate::apply::tests::context(server.client());
     let essentials = Essentials::of(&engine);
     let (observed, expected) = observe_all(Arc::new(engine.clone()), &essentials, &context).await;
     let valid = validate(&engine, &context.settings).expect("a valid spec");
     let plan = plan(&observed, &valid, &expected);
+    assert!(plan.steps.iter().any(|step| matches!(step, Step::Rotate(_))), "{:?}", plan.steps);
     server.edit(SECRET, |secret| secret["metadata"]["labels"]["touched"] = json!("yes"));
     let before = tokens(&server);
     let (_, done) = apply(observed, &plan, &context).await.expect("the operator leads");

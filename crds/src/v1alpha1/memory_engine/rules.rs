@@ -53,7 +53,7 @@ const KEY_MUST_BE_ENCRYPTED: &str = "url must be https:// where keySecretRef is 
 
 /// Names are short because a StatefulSet appends a hash to them in a label of at most 63 characters. They begin with a
 /// letter because Services have the same name.
-const RULES: [Rule; 41] = [
+const RULES: [Rule; 42] = [
     Rule {
         object: ROOT,
         expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -200,6 +200,11 @@ const RULES: [Rule; 41] = [
         object: PUBLIC,
         expression: "[has(self.loadBalancer), has(self.ingress), has(self.gateway)].filter(one, one).size() == 1",
         message: "exactly one of loadBalancer, ingress and gateway is needed",
+    },
+    Rule {
+        object: PUBLIC,
+        expression: "self.hosts.all(host, !host.matches('^[0-9.]+$'))",
+        message: "hosts are names, not IP addresses: no certificate for clients names an address",
     },
     Rule {
         object: PUBLIC_BALANCER,

@@ -27,8 +27,8 @@ pub struct Secrets {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenRotation {
-    /// When, as a cron expression with the fields minute, hour, day of the month, month and day of the week, for example
-    /// `0 3 1 * *`, or `@monthly`. Numbers only; Sunday is 0.
+    /// When, as a cron expression with the fields minute, hour, day of the month, month and day of the week, for
+    /// example `0 3 1 * *`, or `@monthly`. Numbers only; Sunday is 0.
     #[schemars(length(min = 1, max = 128), regex(pattern = SCHEDULE))]
     pub schedule: String,
 

@@ -41,5 +41,5 @@ pub fn certificate_order(valid: &Valid) -> Value {
 /// A duration, as Go prints it.
 fn written(seconds: i64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{hours}h{minutes}m{seconds}s")
+    if hours == 0 { format!("{minutes}m{seconds}s") } else { format!("{hours}h{minutes}m{seconds}s") }
 }

@@ -71,3 +71,15 @@ fn reminders_withhold_nothing_and_silence_does() {
     let silent = found(Truth::True, Reason::SecretsUsable, Seen::default());
     assert!(silent.len() == 1 && !silent[0].is_violation, "{silent:?}");
 }
+
+/// One door that is open to everybody counts, whatever the others do; then one that does not answer.
+#[test]
+fn every_host_and_every_address_counts() {
+    let (unsafe_door, away) = (FrontDoor::Unsafe("a".into()), FrontDoor::Unreachable("b".into()));
+    let of =
+        |found: &[&FrontDoor]| FrontDoor::of_all(&found.iter().map(|one| (*one).clone()).collect::<Vec<_>>());
+    assert_eq!(of(&[&FrontDoor::Answers, &away, &unsafe_door]), unsafe_door);
+    assert_eq!(of(&[&FrontDoor::Answers, &away]), away);
+    assert_eq!(of(&[&FrontDoor::Answers, &FrontDoor::Answers]), FrontDoor::Answers);
+    assert_eq!(of(&[]), FrontDoor::NotAsked);
+}

@@ -201,6 +201,18 @@ pub enum Write {
         /// The fields that the operator owns.
         object: Value,
     },
+    /// A patch that replaces the ports of a Service of this engine, if the Service has not changed. Server-side apply
+    /// cannot remove a port that somebody else has added, and clients would reach the pod through it.
+    Prune {
+        /// The Service.
+        key: ChildKey,
+        /// Its uid.
+        uid: String,
+        /// Its resourceVersion.
+        resource_version: String,
+        /// The ports to keep.
+        ports: Vec<Value>,
+    },
     /// Deletion of an object of this engine that is no longer wanted, if the object has not changed.
     Delete {
         /// The object.
@@ -258,6 +270,7 @@ impl Write {
             | Self::Update { key, .. }
             | Self::Repair { key, .. }
             | Self::Record { key, .. }
+            | Self::Prune { key, .. }
             | Self::Delete { key, .. } => key,
         }
     }
@@ -271,6 +284,7 @@ impl Write {
             Self::Update { .. } => "update",
             Self::Repair { .. } => "repair",
             Self::Record { .. } => "record",
+            Self::Prune { .. } => "prune",
             Self::Delete { .. } => "delete",
         }
     }
@@ -283,6 +297,7 @@ impl Write {
             Self::Release { .. } => "a stale owner reference",
             Self::Create { .. } => "missing",
             Self::Record { .. } => "a newer anchor",
+            Self::Prune { .. } => "a port of somebody else",
             Self::Delete { .. } => "not wanted",
         }
     }
@@ -293,9 +308,9 @@ impl Write {
         match self {
             Self::Create { .. } => Expectation::NotOwnedByOthers,
             Self::Update { .. } | Self::Repair { .. } | Self::Record { .. } => Expectation::Forced,
-            Self::Release { uid, resource_version, .. } | Self::Delete { uid, resource_version, .. } => {
-                Expectation::Unchanged { uid, resource_version }
-            }
+            Self::Release { uid, resource_version, .. }
+            | Self::Prune { uid, resource_version, .. }
+            | Self::Delete { uid, resource_version, .. } => Expectation::Unchanged { uid, resource_version },
         }
     }
 
@@ -310,6 +325,9 @@ impl Write {
             Self::Release { uid, resource_version, owners, .. } => Request::Merge(json!({"metadata": {
                 "uid": uid, "resourceVersion": resource_version, "ownerReferences": owners,
             }})),
+            Self::Prune { uid, resource_version, ports, .. } => Request::Merge(json!({
+                "metadata": {"uid": uid, "resourceVersion": resource_version}, "spec": {"ports": ports},
+            })),
             Self::Delete { .. } => Request::Delete,
         }
     }
@@ -321,6 +339,7 @@ impl Write {
         match self {
             Self::Repair { because, .. } => Some((Bound::Repairs, because)),
             Self::Record { .. } => Some((Bound::Records, "the anchor")),
+            Self::Prune { .. } => Some((Bound::Repairs, ".spec.ports")),
             Self::Create { .. } | Self::Release { .. } | Self::Update { .. } | Self::Delete { .. } => None,
         }
     }

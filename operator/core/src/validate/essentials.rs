@@ -4,10 +4,9 @@ use crds::{AcceptRollback, AccessMode, GatewayReference, MemoryEngine, Quantity,
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
-use super::rotation;
+use super::rotation::{self, RotationTimes};
 use crate::{
     mode_word::wanted,
-    schedule::Schedule,
     secrets::{Reference, references},
     tls::GivenSource,
 };
@@ -47,13 +46,6 @@ pub struct Essentials {
     pub rotation: Option<RotationTimes>,
     /// Days after which a key should be replaced.
     pub secrets_max_age_days: Option<i32>,
-}
-
-/// When the token that the operator makes is replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RotationTimes {
-    /// The schedule; `None` while it is suspended, or if it is not valid.
-    pub schedule: Option<Schedule>,
 }
 
 impl Essentials {

@@ -76,6 +76,11 @@ pub enum Fault {
     /// Not exactly one way in is given.
     #[error("spec.exposure.public: write exactly one of loadBalancer, ingress and gateway")]
     WaysIn,
+    /// The range of addresses with this index is not a CIDR block.
+    #[error(
+        "spec.exposure.public.loadBalancer.sourceRanges[{0}] is not a CIDR block: write one like 203.0.113.0/24 or fd00::/8"
+    )]
+    SourceRange(usize),
     /// The public hosts are not names.
     #[error("spec.exposure.public.hosts must be 1 to {PUBLIC_HOSTS_MAX} names such as memory.example.org")]
     PublicHosts,

@@ -2,7 +2,7 @@
 
 use crds::{Access, KeyReference, MemoryEngineSpec, TokenRotation};
 
-use super::{essentials::RotationTimes, fault::Fault};
+use super::fault::Fault;
 use crate::{
     names,
     rotation::TOKEN_ENTRY,
@@ -21,6 +21,13 @@ pub struct ValidRotation {
     pub suspend: bool,
     /// The image of the Job: that of the operator.
     pub image: String,
+}
+
+/// When the token that the operator makes is replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotationTimes {
+    /// The schedule; `None` while it is suspended, or if it is not valid.
+    pub schedule: Option<Schedule>,
 }
 
 fn wanted(spec: &MemoryEngineSpec) -> Option<&TokenRotation> {

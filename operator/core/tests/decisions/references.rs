@@ -142,20 +142,26 @@ fn texts() -> impl Strategy<Value = String> {
 
 fn spec(text: &str) -> MemoryEngineSpec {
     let mut spec = full();
-    let exception = spec.policy.as_mut().and_then(|policy| policy.exceptions.first_mut()).expect("an exception");
+    let exception =
+        spec.policy.as_mut().and_then(|policy| policy.exceptions.first_mut()).expect("an exception");
     (exception.reason, exception.reviewer) = (text.to_owned(), text.to_owned());
     let http = spec.embedding.as_mut().and_then(|embedding| embedding.http.as_mut()).expect("a service");
     http.model = text.to_owned();
     spec.rerank.as_mut().expect("a service").model = text.to_owned();
     let annotations = [("example.org/note".to_owned(), text.to_owned())];
-    spec.service = Some(ServiceMetadata { annotations: annotations.clone().into(), ..ServiceMetadata::default() });
+    spec.service =
+        Some(ServiceMetadata { annotations: annotations.clone().into(), ..ServiceMetadata::default() });
     spec.writer.pod_annotations = annotations.into();
     spec
 }
 
 /// Where the texts of [`spec`] stand in the configuration of the engine.
-const PLACES: [&str; 4] =
-    ["/policy/exceptions/0/reason", "/policy/exceptions/0/reviewer", "/embedding/http/model", "/rerank/model"];
+const PLACES: [&str; 4] = [
+    "/policy/exceptions/0/reason",
+    "/policy/exceptions/0/reviewer",
+    "/embedding/http/model",
+    "/rerank/model",
+];
 
 proptest! {
     /// Whatever a text has in it, what is written has the same fields as with a plain text, and the text as the value.

@@ -85,6 +85,11 @@ pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
                 after.metadata.owner_references = Some(owners.clone());
                 observed.children.insert(key.clone(), Arc::new(after));
             }
+            Write::Prune { key, ports, .. } => {
+                let mut after = observed.children[key].as_ref().clone();
+                after.data["spec"]["ports"] = json!(ports);
+                observed.children.insert(key.clone(), Arc::new(after));
+            }
             Write::Delete { key, .. } => {
                 observed.children.remove(key);
             }
