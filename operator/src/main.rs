@@ -29,6 +29,7 @@ mod metrics;
 mod mock_api;
 mod observe;
 mod options;
+mod read_child;
 mod refusals;
 mod rotate_command;
 mod rotation;

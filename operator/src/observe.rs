@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crds::{MemoryEngine, Quantity};
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::{Api, api::DynamicObject};
+use kube::Api;
 use operator_core::{
     anchor::{
         checkpoint_query::checkpoint_query,
@@ -25,11 +25,11 @@ use operator_core::{
 
 use crate::{
     anchoring::AnchorSlot,
-    cache::{api, api_resource, slim},
     context::{Context, identity},
     engine_client::{ReportError, Target},
-    error::{CALL_TIMEOUT, CallError, call},
+    error::{CallError, call},
     exposure,
+    read_child::child,
     refusals::pod_refusal,
     rotation,
     secrets::referenced,
@@ -141,40 +141,6 @@ fn may_exist(observed: &Observed, key: &ChildKey, essentials: &Essentials) -> bo
         key if [public_service, ingress].contains(key) => exposure::is_public(observed, essentials),
         _ => true,
     }
-}
-
-/// Reads a child from the cache, or else from the API server: the cache contains only objects with the operator's
-/// labels, and an object of this name without these labels may exist. It may belong to someone else, or be the
-/// operator's with its labels removed. If `silent` is set, the API server is not queried.
-pub(crate) async fn child(
-    context: &Context,
-    namespace: &str,
-    key: &ChildKey,
-    silent: bool,
-) -> Result<Option<Arc<DynamicObject>>, CallError> {
-    if let Some(object) = context.cache.child(namespace, key) {
-        return Ok(Some(object));
-    }
-    if silent {
-        return Err(CallError::TimedOut(CALL_TIMEOUT));
-    }
-    let api = api(&context.client, &api_resource(key.kind), Some(namespace));
-    let mut found = match key.kind {
-        // Without the definition of a kind, the API server answers 404 too, but with no details about an object.
-        ChildKind::Certificate => match call(api.get(&key.name)).await {
-            Err(error)
-                if error.api().is_some_and(|status| status.code == 404 && status.details.is_some()) =>
-            {
-                None
-            }
-            answer => Some(answer?),
-        },
-        _ => call(api.get_opt(&key.name)).await?,
-    };
-    if let Some(object) = &mut found {
-        slim(object);
-    }
-    Ok(found.map(Arc::new))
 }
 
 async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity) -> StorageClassView {

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::{
     admin_tokens::AdminTokens,
     context::{Context, identity},
-    observe::child,
+    read_child::child,
 };
 
 /// Whether the spec wants a rotation, or objects of an earlier one may exist.

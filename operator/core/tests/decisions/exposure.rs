@@ -131,8 +131,8 @@ fn a_violation_is_only_said_if_the_spec_wants_that() {
     assert_eq!((outside(&planned(&observed)), publishes(&planned(&observed))), (vec![], vec![]));
 }
 
-/// Server-side apply merges ports by their numbers, so that it keeps those of somebody else. They are found and removed,
-/// and so are gateways in a route.
+/// Server-side apply merges ports by their numbers, so that it keeps those of somebody else. They are found and
+/// removed, and so are gateways in a route.
 #[test]
 fn a_port_and_a_gateway_of_somebody_else_are_removed() {
     let public = PublicExposure { on_violation: OnViolation::Warn, ..load_balancer() };
@@ -162,6 +162,8 @@ fn a_port_and_a_gateway_of_somebody_else_are_removed() {
     observed.gateway = GatewayView::Found(vec![]);
     exist(&mut observed, &gateway);
     observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
+    let plan = planned(&observed);
+    carry_out(&mut observed, &plan, usize::MAX);
     assert_eq!(outside(&planned(&observed)), []);
     change(&mut observed, &http_route("notes"), |data| {
         let parents = data["spec"]["parentRefs"].as_array_mut().expect("parents");
