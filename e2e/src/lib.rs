@@ -10,6 +10,7 @@ pub mod demo;
 pub mod deploy;
 pub mod faults;
 pub mod figures;
+pub mod guide_commands;
 pub mod images;
 pub mod ingress_controller;
 mod lock;

@@ -91,6 +91,29 @@ mod tests {
 
     use super::*;
 
+    /// Objects that are not in the table of children are known too: their writes are compared like all others.
+    #[test]
+    fn writes_of_kinds_that_are_not_watched_are_recorded_and_forgotten() {
+        let attempts = Attempts::default();
+        let keys = unwatched_keys("notes");
+        let applied = Applied {
+            uid: "a".into(),
+            intent: String::new(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            altered: vec![],
+        };
+        for key in &keys {
+            attempts.record_write("team", key, applied.clone());
+        }
+        for kind in
+            [ChildKind::Certificate, ChildKind::HttpRoute, ChildKind::BackendTlsPolicy, ChildKind::CronJob]
+        {
+            assert!(attempts.written("team", "notes").keys().any(|key| key.kind == kind), "{kind:?}");
+        }
+        attempts.forget("team", "notes");
+        assert!(attempts.written("team", "notes").is_empty());
+    }
+
     /// A refused object is not written before its wait ends, but it is written at once for a new spec.
     #[test]
     fn what_was_refused_waits_for_its_time_or_for_another_spec() {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use crds::{MemoryEngine, SecretStatus};
 use e2e::deploy::kubectl;
+use e2e::guide_commands::{commands, run};
+use e2e::secure_demo::new_key;
 use e2e::wait::until;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::tls::allow;
@@ -120,6 +122,53 @@ async fn a_job_replaces_the_token_without_a_restart_and_goes_with_the_field() {
         })
         .await?;
         world.ready("notes").await?;
+        Ok(())
+    })
+    .await;
+}
+
+/// An entry of a Secret.
+async fn entry(world: &World, name: &str, key: &str) -> Result<Vec<u8>> {
+    let data = world.api::<Secret>().get(name).await?.data.unwrap_or_default();
+    Ok(data.get(key).with_context(|| format!("{name} has no {key}"))?.0.clone())
+}
+
+/// The commands with which the guides rotate things do what the guides say.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_guides_rotate_what_they_say() {
+    in_namespace("tls-guide", async |world| {
+        allow(world).await?;
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "agent-a-key"},
+            "stringData": {"token": new_key()?},
+        });
+        let params = PatchParams::apply("platform");
+        world.api::<Secret>().patch("agent-a-key", &params, &Patch::Apply(&secret)).await?;
+        let mut spec = rotating("@yearly");
+        spec["access"] = json!({"keys": [{
+            "name": "agent-a", "secretRef": {"name": "agent-a-key"}, "scopes": ["Read"], "projects": ["p"],
+        }]});
+        world.apply("notes", spec).await?;
+        world.ready("notes").await?;
+        let pod = world.pod_uid("notes").await?;
+
+        let before = entry(world, "agent-a-key", "token").await?;
+        run(&world.cluster, &world.namespace, &commands("docs/guide/secrets.md", "A rotation")?).await?;
+        ensure!(entry(world, "agent-a-key", "token").await? != before, "the key of a client");
+        ensure!(entry(world, "agent-a-key", "token.previous").await.is_err(), "the key before is removed");
+
+        let before = token(world).await?;
+        let said = commands("docs/guide/secrets.md", "The token of the administration port")?;
+        let said = run(&world.cluster, &world.namespace, &said).await?;
+        ensure!(said.contains("\"verdict\":\"Rotated\"") && token(world).await? != before, "{said}");
+
+        let before = entry(world, "notes-authority", "ca.crt").await?;
+        run(&world.cluster, &world.namespace, &commands("docs/guide/tls.md", "A new authority")?).await?;
+        until("there is a new authority", READY_LIMIT, async || {
+            Ok((entry(world, "notes-authority", "ca.crt").await? != before).then_some(()))
+        })
+        .await?;
+        ensure!(world.pod_uid("notes").await? == pod, "nothing restarts");
         Ok(())
     })
     .await;

@@ -156,12 +156,8 @@ fn spec(text: &str) -> MemoryEngineSpec {
 }
 
 /// Where the texts of [`spec`] stand in the configuration of the engine.
-const PLACES: [&str; 4] = [
-    "/policy/exceptions/0/reason",
-    "/policy/exceptions/0/reviewer",
-    "/embedding/http/model",
-    "/rerank/model",
-];
+const PLACES: [&str; 4] =
+    ["/policy/exceptions/0/reason", "/policy/exceptions/0/reviewer", "/embedding/model", "/rerank/model"];
 
 proptest! {
     /// Whatever a text has in it, what is written has the same fields as with a plain text, and the text as the value.
