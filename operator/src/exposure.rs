@@ -212,3 +212,6 @@ fn pending(essentials: &Essentials) -> String {
     };
     who.to_owned()
 }
+
+#[cfg(test)]
+mod tests;

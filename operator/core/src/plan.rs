@@ -83,7 +83,7 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
         if !is_held || !NEED_SECRETS.contains(&key.kind) {
             plan_child(observed, &key, &object, &mut plan);
         } else if secrets::would_change(observed, &key, &object) {
-            plan.secrets_hold |= has_bad_secret;
+            plan.secrets_hold |= has_bad_secret || !has_token;
             plan.certificate_hold |= !has_given;
         }
     }

@@ -43,7 +43,10 @@ pub(super) fn faulty(facts: &Facts<'_>) -> Option<Verdict> {
 /// back.
 pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
     let view = facts.observed.secrets.as_ref()?;
-    let unread: Vec<_> = view.findings.iter().filter_map(Finding::unread).collect();
+    let is_rotated = facts.outcome.essentials().rotation.is_some();
+    let rotation = facts.observed.rotation.as_ref().filter(|_| is_rotated);
+    let of_rotation = rotation.and_then(|rotation| rotation.unread.as_ref());
+    let unread: Vec<_> = view.findings.iter().filter_map(Finding::unread).chain(of_rotation).collect();
     let first = unread.iter().find(|unread| unread.is_forbidden).or(unread.first())?;
     let (reason, message) = match first.is_forbidden {
         true => (Reason::SecretsForbidden, forbidden_message(facts.observed, first)),
@@ -59,7 +62,7 @@ pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
 pub(super) fn forbidden_message(observed: &Observed, unread: &Unread) -> String {
     let namespace = observed.engine.metadata.namespace.as_deref().unwrap_or_default();
     format!(
-        "the operator has no permission on Secrets in this namespace. Add the namespace {namespace} to secrets.namespaces of \
+        "the operator has no permission on Secrets, or on what belongs to them, in this namespace. Add the namespace {namespace} to secrets.namespaces of \
          the chart, or bind the ClusterRole memory-operator-secrets with a RoleBinding: {}",
         unread.text
     )

@@ -7,12 +7,13 @@ use operator_core::{
     observed::Observed,
     plan::{Step, Write},
     rotation::{OwnedToken, RotationView},
+    secrets::{Finding, Reference, SecretsView, references},
     tls::Unread,
     validate::{Fault, validate},
 };
 use serde_json::{Value, json};
 
-use crate::world::{carry_out, engine, observed, planned, settings, settled, valid};
+use crate::world::{carry_out, condition, engine, observed, planned, settings, settled, status_of, valid};
 
 fn rotation(schedule: &str) -> Option<Secrets> {
     let rotation =
@@ -29,6 +30,13 @@ fn world() -> Observed {
     let token = OwnedToken { is_usable: true, ..OwnedToken::default() };
     world.rotation = Some(RotationView { token: Some(token), ..RotationView::default() });
     world
+}
+
+/// What is found about a token that can be used.
+fn usable(world: &Observed) -> Finding {
+    let reference = references("notes", &world.engine.spec).into_iter().find(Reference::is_owned);
+    let reference = reference.expect("a reference");
+    Finding { reference, result: Ok(()), first_seen: None, replace_before: None }
 }
 
 fn created(world: &Observed, kind: ChildKind) -> Option<Value> {
@@ -85,6 +93,11 @@ fn a_pod_waits_for_its_token_and_what_is_not_known_changes_nothing() {
     world.rotation = Some(RotationView { unread: Some(forbidden), ..RotationView::default() });
     let kinds: Vec<_> = planned(&world).writes().map(|write| write.key().kind).collect();
     assert_eq!(kinds, [], "neither a pod without its token, nor a Job");
+    // The role for Secrets may be one of before there were Jobs.
+    world.secrets = Some(SecretsView { findings: vec![usable(&world)], ..SecretsView::default() });
+    let status = status_of(&world);
+    assert_eq!(condition(&status, "SecretsValid"), "Unknown/SecretsForbidden");
+    assert_eq!(condition(&status, "Stalled"), "True/SecretsForbidden", "it is said why the pod waits");
     world.rotation = Some(RotationView::default());
     let steps = planned(&world).steps;
     assert!(steps.iter().any(|step| matches!(step, Step::Rotate(_))), "{steps:?}");
