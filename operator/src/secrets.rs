@@ -50,7 +50,6 @@ pub(crate) async fn referenced(
     let references = essentials.secrets.as_slice();
     let has_been_used = engine.status.as_ref().is_some_and(|status| !status.secrets.is_empty());
     if references.is_empty() && !has_been_used {
-        context.admin_tokens.forget(&identity(engine.as_ref()));
         return None;
     }
     let namespace = engine.metadata.namespace.clone().unwrap_or_default();
@@ -127,8 +126,8 @@ async fn looked_up(api: &Api<DynamicObject>, name: String, silent: &AtomicBool) 
     Read { name, looked, bare }
 }
 
-/// Keeps the token of the administration port for the calls of this reconcile. A token that the spec no longer names is
-/// presented to nobody.
+/// Keeps the token of the administration port for the calls of this reconcile. Until the pod is replaced, it demands a
+/// token that the spec no longer names; with the resource, the token is dropped.
 fn keep_token(
     context: &Context,
     engine: &MemoryEngine,
@@ -137,10 +136,11 @@ fn keep_token(
     wants_tls: bool,
 ) {
     let identity = identity(engine);
-    let reference = references.iter().find(|one| one.purpose == Purpose::Administrator);
-    let Some(reference) = reference.filter(|_| engine.metadata.deletion_timestamp.is_none()) else {
+    if engine.metadata.deletion_timestamp.is_some() {
         return context.admin_tokens.forget(&identity);
-    };
+    }
+    let administrator = |one: &&Reference| one.purpose == Purpose::Administrator;
+    let Some(reference) = references.iter().find(administrator) else { return };
     let previous = Reference { key: PREVIOUS_ENTRY.to_owned(), ..reference.clone() };
     let previous = admin_token(std::slice::from_ref(&previous), secrets).filter(|_| reference.is_owned());
     if let Some(token) = admin_token(references, secrets) {

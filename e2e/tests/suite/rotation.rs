@@ -20,8 +20,8 @@ use crate::world::{READY_LIMIT, SOON, World, in_namespace, refusal, small};
 
 const TOKEN: &str = "notes-admin-token";
 const JOB: &str = "notes-rotate";
-/// Longest rotation: it begins a minute after the token was made, a kubelet delivers a changed Secret within a minute and
-/// a half, then the operator looks twice. The Job itself waits for five minutes.
+/// Longest rotation: it begins a minute after the token was made, a kubelet delivers a changed Secret within a minute
+/// and a half, then the operator looks twice. The Job itself waits for five minutes.
 const ROTATION_LIMIT: Duration = Duration::from_secs(330);
 
 fn rotating(schedule: &str) -> Value {
