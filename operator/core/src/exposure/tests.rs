@@ -66,6 +66,11 @@ fn reminders_withhold_nothing_and_silence_does() {
     for reminder in [Reason::SecretTooOld, Reason::SecretExpired] {
         assert_eq!(found(Truth::False, reminder, seen), []);
     }
+    let unread = found(Truth::Unknown, Reason::SecretsUnreadable, seen);
+    assert!(unread.len() == 1 && !unread[0].is_violation, "{unread:?}");
+    let for_a_moment = Seen { is_unread_for_a_moment: true, ..seen };
+    assert_eq!(found(Truth::Unknown, Reason::SecretsUnreadable, for_a_moment), []);
+    assert_eq!(found(Truth::Unknown, Reason::SecretsForbidden, for_a_moment).len(), 1, "an answer");
     let missing = found(Truth::False, Reason::SecretMissing, seen);
     assert!(missing.len() == 1 && missing[0].is_violation, "{missing:?}");
     let silent = found(Truth::True, Reason::SecretsUsable, Seen::default());
