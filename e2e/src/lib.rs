@@ -3,12 +3,14 @@
 //! `cargo run -p e2e -- cluster up` prepares everything it needs: Debian packages, the pinned Go programs (built once
 //! per machine), certificates, network, node. Its files lie in [`paths`], never in the checkout.
 
+pub mod cert_manager;
 pub mod cluster;
 mod command;
 pub mod demo;
 pub mod deploy;
 pub mod faults;
 pub mod figures;
+pub mod guide_commands;
 pub mod images;
 pub mod ingress_controller;
 mod lock;

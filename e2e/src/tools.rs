@@ -74,9 +74,10 @@ const MODULES: [Module; 7] = [
 ];
 
 /// Modules that only some tests and demos need: they are built when they are asked for.
-const OTHERS: [Module; 3] = [
+const OTHERS: [Module; 4] = [
     module("netpol", ".", &["netpol"], 20),
     module("cyclonus", "tool", &["cyclonus"], 110),
+    module("certmanager", ".", &["certmanager"], 200),
     module("contour", "tool", &["contour"], 240),
 ];
 

@@ -18,7 +18,7 @@ use operator_core::{
     observed::Observed,
     plan::{
         Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Publish, Remember,
-        Request, Step, Write, Written, acknowledge_anchor,
+        Request, Rotate, Step, Write, Written, acknowledge_anchor,
     },
 };
 
@@ -30,6 +30,7 @@ use crate::{
     engine_client::{ReportError, Target},
     error::{CallError, Error, call},
     observe::target,
+    rotation::rotate_write,
     secrets::remember_write,
     tls::{IssueError, copy_write, issued, material},
 };
@@ -67,6 +68,7 @@ pub(crate) async fn apply(
             Step::Publish(publish) => set_label(&mut observed, publish, &namespace, context).await,
             Step::Remember(remember) => remember_ages(&observed, remember, &namespace, context).await,
             Step::Issue(issue) => issue_certificate(&mut observed, &mut progress, issue, context).await?,
+            Step::Rotate(rotate) => rotate_token(&mut observed, &mut progress, rotate, context).await?,
             Step::Copy(copy) => {
                 let write = copy_write(&observed, copy);
                 write_secret(&mut observed, &mut progress, &write, context).await?;
@@ -142,6 +144,25 @@ async fn issue_certificate(
     write_secret(observed, progress, &write, context).await?;
     tracing::info!(%namespace, object = %issue.key, issued = ?issue.issuance, because = issue.because, "issued");
     Ok(())
+}
+
+/// Makes or removes a token, and writes its Secret.
+///
+/// # Errors
+/// The namespace is being deleted.
+async fn rotate_token(
+    observed: &mut Observed,
+    progress: &mut Progress,
+    rotate: &Rotate,
+    context: &Context,
+) -> Result<(), Error> {
+    match rotate_write(observed, rotate, &context.admin_tokens) {
+        Some(write) => write_secret(observed, progress, &write, context).await,
+        None => {
+            tracing::error!(object = %rotate.key, because = rotate.change.because(), "no token was made");
+            Ok(())
+        }
+    }
 }
 
 /// Writes a Secret with a key. Its object is not logged.

@@ -8,7 +8,11 @@ use std::{
 };
 
 use operator_core::{
-    applied::Applied, children::CHILDREN, names::ChildKey, plan::Problem, retry::DeferredProblem,
+    applied::Applied,
+    children::{CHILDREN, unwatched_keys},
+    names::ChildKey,
+    plan::Problem,
+    retry::DeferredProblem,
 };
 
 /// The last writes by object, and the problem of each engine.
@@ -32,7 +36,7 @@ impl Attempts {
             let applied = all.get(&(namespace.to_owned(), key.clone()))?.clone();
             Some((key, applied))
         };
-        CHILDREN.keys(engine).into_iter().filter_map(known).collect()
+        written_keys(engine).filter_map(known).collect()
     }
 
     /// Stores `problem`: its object is not written again during `wait`, unless the generation of the spec changes.
@@ -70,10 +74,15 @@ impl Attempts {
     pub(crate) fn forget(&self, namespace: &str, engine: &str) {
         self.clear(&format!("{namespace}/{engine}"));
         let mut all = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in CHILDREN.keys(engine) {
+        for key in written_keys(engine) {
             all.remove(&(namespace.to_owned(), key));
         }
     }
+}
+
+/// Every object of an engine whose writes are recorded.
+fn written_keys(engine: &str) -> impl Iterator<Item = ChildKey> {
+    CHILDREN.keys(engine).into_iter().chain(unwatched_keys(engine))
 }
 
 #[cfg(test)]
@@ -81,6 +90,29 @@ mod tests {
     use operator_core::names::ChildKind;
 
     use super::*;
+
+    /// Objects that are not in the table of children are known too: their writes are compared like all others.
+    #[test]
+    fn writes_of_kinds_that_are_not_watched_are_recorded_and_forgotten() {
+        let attempts = Attempts::default();
+        let keys = unwatched_keys("notes");
+        let applied = Applied {
+            uid: "a".into(),
+            intent: String::new(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            altered: vec![],
+        };
+        for key in &keys {
+            attempts.record_write("team", key, applied.clone());
+        }
+        for kind in
+            [ChildKind::Certificate, ChildKind::HttpRoute, ChildKind::BackendTlsPolicy, ChildKind::CronJob]
+        {
+            assert!(attempts.written("team", "notes").keys().any(|key| key.kind == kind), "{kind:?}");
+        }
+        attempts.forget("team", "notes");
+        assert!(attempts.written("team", "notes").is_empty());
+    }
 
     /// A refused object is not written before its wait ends, but it is written at once for a new spec.
     #[test]

@@ -178,7 +178,7 @@ struct ReconcileResult {
 /// the next anchor.
 async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<ReconcileResult, Error> {
     let checked = validate::validate(&engine, &context.settings);
-    let essentials = Essentials::of(&engine.spec);
+    let essentials = Essentials::of(&engine);
     let (observed, expected) = observe(engine, &essentials, context).await;
     let valid = match checked {
         Ok(valid) => valid,
@@ -241,7 +241,7 @@ async fn unreadable(
     let fault = [validate::Fault::Unreadable(invalid.error.clone())];
     let observed = Observed::only(Arc::new(engine), jiff::Timestamp::now());
     let expected = expected_history(&observed);
-    let essentials = Essentials::of(&observed.engine.spec);
+    let essentials = Essentials::of(&observed.engine);
     let outcome = status::Outcome::Invalid { faults: &fault, essentials: &essentials };
     let status = status::status(&observed, &expected, &outcome);
     merge_status(&observed.engine, &status, context).await?;

@@ -184,7 +184,7 @@ impl EngineClient {
     ) -> Result<Response<Incoming>, ReportError> {
         let tokens = target.token.as_ref().map(AdminToken::headers).unwrap_or_default();
         let mut tokens = tokens.into_iter();
-        let mut next = tokens.next();
+        let (mut next, mut is_newest) = (tokens.next(), true);
         loop {
             let mut attempt = request.clone();
             if let Some(token) = next {
@@ -194,7 +194,10 @@ impl EngineClient {
                 Some(client) => client.request(attempt).await?,
                 None => self.client.request(attempt).await?,
             };
-            next = tokens.next();
+            if let Some(token) = target.token.as_ref().filter(|_| is_newest) {
+                token.note(answer.status().is_success());
+            }
+            (next, is_newest) = (tokens.next(), false);
             if answer.status() != StatusCode::UNAUTHORIZED || next.is_none() {
                 return Ok(answer);
             }
@@ -278,12 +281,12 @@ mod tests {
             [("first", vec!["Bearer first"]), ("second", vec!["Bearer second", "Bearer first"])]
         {
             seen.lock().unwrap().clear();
-            tokens.keep("a/b", token);
+            tokens.keep("a/b", ("uid", false), token, None);
             let error = ask().await;
             assert!(matches!(error, ReportError::Format(_)), "{error}: the answer has no body");
             assert_eq!(*seen.lock().unwrap(), expected);
         }
-        tokens.keep("a/b", "third");
+        tokens.keep("a/b", ("uid", false), "third", None);
         let error = ask().await;
         assert!(matches!(error, ReportError::Token), "{error}");
         assert!(!error.to_string().contains("third"));

@@ -5,7 +5,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use operator_core::{
     children::CHILDREN,
     conditions::{ConditionType, Reason},
-    exposure::{FrontDoor, GatewayView, address},
+    exposure::{FrontDoor, GatewayView, addresses},
     names::{ChildKey, GATEWAY_GROUP, backend_tls_policy, http_route},
     observed::Observed,
     validate::Essentials,
@@ -16,8 +16,13 @@ use crate::{
     cache::{api, api_resource, slim},
     context::{Context, identity},
     error::{CallError, call},
-    front_door::{Door, ask},
+    front_door::{Door, ask_all},
 };
+
+/// Most addresses of a front door that are asked. A load balancer has one for each address family, or a few names.
+const ADDRESSES_MAX: usize = 4;
+/// What is known about an answer that an operator before this one has seen.
+const UNSAFE_BEFORE: &str = "an earlier request without credentials was answered";
 
 /// Reads everything. Without a public exposure, now and before, nothing is read.
 pub(crate) async fn observe(
@@ -26,7 +31,11 @@ pub(crate) async fn observe(
     essentials: &Essentials,
     is_silent: bool,
 ) {
-    if is_silent || !is_public(observed, essentials) {
+    if !is_public(observed, essentials) {
+        return;
+    }
+    if is_silent {
+        observed.front_door = held(context, observed).unwrap_or_default();
         return;
     }
     let has_api = read_route(context, observed).await;
@@ -115,7 +124,7 @@ async fn gateway(context: &Context, namespace: &str, name: &str) -> GatewayView 
     let kind = GroupVersionKind::gvk(GATEWAY_GROUP, "v1", "Gateway");
     let resource = ApiResource::from_gvk_with_plural(&kind, "gateways");
     match get(context, &resource, namespace, name).await {
-        Ok(Some(gateway)) => GatewayView::Found(addresses(&gateway)),
+        Ok(Some(gateway)) => GatewayView::Found(gateway_addresses(&gateway)),
         Ok(None) => GatewayView::Missing(format!("the Gateway {namespace}/{name} does not exist")),
         Err(Missing::Kind) => GatewayView::Missing("the cluster has no Gateway API".to_owned()),
         Err(Missing::Unread(error)) => {
@@ -125,29 +134,47 @@ async fn gateway(context: &Context, namespace: &str, name: &str) -> GatewayView 
     }
 }
 
-fn addresses(gateway: &DynamicObject) -> Vec<String> {
+fn gateway_addresses(gateway: &DynamicObject) -> Vec<String> {
     let found = gateway.data.pointer("/status/addresses").and_then(Value::as_array);
     let values = found.into_iter().flatten().filter_map(|address| address.get("value")?.as_str());
     values.map(str::to_owned).collect()
 }
 
 async fn front_door(context: &Context, observed: &Observed, essentials: &Essentials) -> FrontDoor {
-    let engine = identity(observed.engine.as_ref());
-    let generation = observed.engine.metadata.generation;
-    if let Some(held) = context.front_doors.held(&engine, generation, observed.now) {
+    if let Some(held) = held(context, observed) {
         return held;
     }
     let is_public = observed.writer().pod.as_ref().is_some_and(|pod| pod.is_public() && pod.ready);
-    let Some(host) = essentials.public_hosts.first().filter(|_| is_public) else {
+    if essentials.public_hosts.is_empty() || !is_public {
         return FrontDoor::NotAsked;
-    };
-    let Some((address, is_engine)) = place(observed, essentials) else {
+    }
+    let (addresses, is_engine) = places(observed, essentials);
+    if addresses.is_empty() {
         return FrontDoor::NoAddress(pending(essentials));
-    };
+    }
     let authorities = authorities(observed, essentials).filter(|_| is_engine);
-    let found = ask(&Door { address: &address, host, authorities }).await;
-    context.front_doors.keep(&engine, &found, generation, observed.now);
+    let mut doors = Vec::new();
+    for address in &addresses {
+        doors.extend(essentials.public_hosts.iter().map(|host| Door { address, host, authorities }));
+    }
+    let found = ask_all(&doors).await;
+    let engine = identity(observed.engine.as_ref());
+    context.front_doors.keep(&engine, &found, observed.engine.metadata.generation, observed.now);
     found
+}
+
+/// An answer that was not safe and still counts. After a restart of the operator, the status has it.
+fn held(context: &Context, observed: &Observed) -> Option<FrontDoor> {
+    let engine = identity(observed.engine.as_ref());
+    let generation = observed.engine.metadata.generation;
+    let conditions = observed.engine.status.as_ref().map(|status| status.conditions.as_slice());
+    let before = conditions.unwrap_or_default().iter().find(|one| {
+        one.type_ == ConditionType::Exposed.as_str() && one.reason == Reason::FrontDoorUnsafe.as_str()
+    });
+    if before.is_some_and(|before| before.observed_generation == generation) {
+        context.front_doors.take_over(&engine, UNSAFE_BEFORE, generation, observed.now);
+    }
+    context.front_doors.held(&engine, generation, observed.now)
 }
 
 /// The authorities of the certificate of the memory API.
@@ -160,19 +187,20 @@ fn authorities<'a>(observed: &'a Observed, essentials: &Essentials) -> Option<&'
     certificate.map(|found| found.bundle.as_str())
 }
 
-/// The address of the front door, and whether the engine itself answers there.
-fn place(observed: &Observed, essentials: &Essentials) -> Option<(String, bool)> {
+/// The addresses of the front door, and whether the engine itself answers there.
+fn places(observed: &Observed, essentials: &Essentials) -> (Vec<String>, bool) {
     let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
-    if essentials.gateway.is_some() {
-        let GatewayView::Found(addresses) = &observed.gateway else { return None };
-        return Some((addresses.first()?.clone(), false));
-    }
-    let found = |key: &ChildKey| observed.children.get(key).and_then(|object| address(object));
+    let found =
+        |key: &ChildKey| observed.children.get(key).map(|object| addresses(object)).unwrap_or_default();
     let ingress = CHILDREN.ingress.key(name);
-    match observed.children.contains_key(&ingress) {
-        true => Some((found(&ingress)?, false)),
-        false => Some((found(&CHILDREN.public_service.key(name))?, true)),
-    }
+    let (mut found, is_engine) = match &observed.gateway {
+        GatewayView::Found(addresses) if essentials.gateway.is_some() => (addresses.clone(), false),
+        _ if essentials.gateway.is_some() => (Vec::new(), false),
+        _ if observed.children.contains_key(&ingress) => (found(&ingress), false),
+        _ => (found(&CHILDREN.public_service.key(name)), true),
+    };
+    found.truncate(ADDRESSES_MAX);
+    (found, is_engine)
 }
 
 fn pending(essentials: &Essentials) -> String {
@@ -184,3 +212,6 @@ fn pending(essentials: &Essentials) -> String {
     };
     who.to_owned()
 }
+
+#[cfg(test)]
+mod tests;

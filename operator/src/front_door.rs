@@ -8,8 +8,13 @@ use std::{
 };
 
 use engine_core::certificate::Certificate;
+use futures::{StreamExt, stream};
 use http_body_util::Full;
-use hyper::{Request, StatusCode, body::Bytes, header::HOST};
+use hyper::{
+    HeaderMap, Request, StatusCode,
+    body::Bytes,
+    header::{HOST, WWW_AUTHENTICATE},
+};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use jiff::{SignedDuration, Timestamp};
 use operator_core::{exposure::FrontDoor, tls::matches};
@@ -35,6 +40,13 @@ const UNSAFE_FOR: SignedDuration = SignedDuration::from_mins(5);
 const PORT: u16 = 443;
 /// A read that needs credentials and changes nothing.
 const PATH: &str = "/v1/log/head";
+
+/// What an engine that refuses a request calls itself.
+const REALM: &str = "realm=\"memory-engine\"";
+/// Most requests through the front door in one reconcile: every host at each of a few addresses.
+const DOORS_MAX: usize = 32;
+/// Requests at the same time.
+const AT_ONCE: usize = 8;
 
 /// Where the front door of an engine is.
 pub(crate) struct Door<'a> {
@@ -67,6 +79,17 @@ impl FrontDoors {
         counts.then(|| held.found.clone())
     }
 
+    /// Takes over an answer that was not safe from the status, which an operator before this one has written. What this
+    /// process has seen itself counts more.
+    pub(crate) fn take_over(&self, engine: &str, why: &str, generation: Option<i64>, now: Timestamp) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.entry(engine.to_owned()).or_insert_with(|| Held {
+            found: FrontDoor::Unsafe(why.to_owned()),
+            generation,
+            at: now,
+        });
+    }
+
     /// Keeps an answer that was not safe.
     pub(crate) fn keep(&self, engine: &str, found: &FrontDoor, generation: Option<i64>, now: Timestamp) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,18 +108,40 @@ impl FrontDoors {
 
 /// Sends a request without credentials through the front door.
 pub(crate) async fn ask(door: &Door<'_>) -> FrontDoor {
+    let place = format!("https://{} at {}", door.host, door.address);
     match tokio::time::timeout(TIMEOUT, status(door)).await {
-        Err(_) => FrontDoor::Unreachable(format!("no answer within {TIMEOUT:?}")),
-        Ok(Err(why)) => FrontDoor::Unreachable(why),
-        Ok(Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => FrontDoor::Answers,
-        Ok(Ok(status)) if status.is_success() => {
-            FrontDoor::Unsafe(format!("{PATH} answered {status} to a request without credentials"))
-        }
-        Ok(Ok(status)) => FrontDoor::Unreachable(format!("{PATH} answered {status}")),
+        Err(_) => FrontDoor::Unreachable(format!("{place}: no answer within {TIMEOUT:?}")),
+        Ok(Err(why)) => FrontDoor::Unreachable(format!("{place}: {why}")),
+        Ok(Ok((status, headers))) => shown(&place, status, &headers),
     }
 }
 
-async fn status(door: &Door<'_>) -> Result<StatusCode, String> {
+/// What an answer shows. Something in front of the engine that asks for credentials itself shows nothing about the
+/// engine.
+fn shown(place: &str, status: StatusCode, headers: &HeaderMap) -> FrontDoor {
+    let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    let is_engine = challenges.any(|value| value.to_str().is_ok_and(|text| text.contains(REALM)));
+    match status {
+        StatusCode::UNAUTHORIZED if is_engine => FrontDoor::Answers,
+        StatusCode::UNAUTHORIZED => FrontDoor::Unreachable(format!(
+            "{place}{PATH} answered {status}, but not as an engine does: something else asks for credentials there"
+        )),
+        status if status.is_success() => {
+            FrontDoor::Unsafe(format!("{place}{PATH} answered {status} to a request without credentials"))
+        }
+        status => FrontDoor::Unreachable(format!("{place}{PATH} answered {status}")),
+    }
+}
+
+/// Sends a request through every one of these doors, a few at a time.
+pub(crate) async fn ask_all(doors: &[Door<'_>]) -> FrontDoor {
+    let asked = doors.iter().take(DOORS_MAX).map(ask);
+    let found: Vec<FrontDoor> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    FrontDoor::of_all(&found)
+}
+
+/// The status and the headers of the answer.
+async fn status(door: &Door<'_>) -> Result<(StatusCode, HeaderMap), String> {
     let name = ServerName::try_from(door.host.to_owned()).map_err(|fault| fault.to_string())?;
     let config = config(door).ok_or("no TLS client can be made")?;
     let connector = HttpsConnectorBuilder::new()
@@ -116,7 +161,7 @@ async fn status(door: &Door<'_>) -> Result<StatusCode, String> {
         .body(Full::<Bytes>::default())
         .map_err(|fault| fault.to_string())?;
     let answer = pooled(connector).request(request).await.map_err(|fault| causes(&fault))?;
-    Ok(answer.status())
+    Ok((answer.status(), answer.headers().clone()))
 }
 
 /// An error with its causes, which say what is wrong.
@@ -190,5 +235,56 @@ impl ServerCertVerifier for NameAndTime {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_engine_counts_as_one() {
+        let of = |code: u16, challenge: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(challenge.map(|text| (WWW_AUTHENTICATE, text.parse().unwrap())));
+            shown("https://a at b", StatusCode::from_u16(code).unwrap(), &headers)
+        };
+        let engine = Some("Bearer realm=\"memory-engine\", resource_metadata=\"https://a\"");
+        assert_eq!(of(401, engine), FrontDoor::Answers);
+        for (code, challenge) in [
+            (401, None),
+            (401, Some("Basic realm=\"gateway\"")),
+            (401, Some("Bearer")),
+            (403, engine),
+            (404, None),
+            (302, None),
+            (503, engine),
+        ] {
+            assert!(matches!(of(code, challenge), FrontDoor::Unreachable(_)), "{code} {challenge:?}");
+        }
+        for code in [200, 204] {
+            assert!(matches!(of(code, engine), FrontDoor::Unsafe(_)), "{code}");
+        }
+    }
+
+    /// An engine that was withdrawn stays withdrawn under another operator, for as long as under the one before, and is
+    /// asked again then.
+    #[test]
+    fn an_unsafe_answer_outlives_a_restart_and_then_ends() {
+        let (doors, start) = (FrontDoors::default(), Timestamp::from_second(0).unwrap());
+        assert_eq!(doors.held("a/b", Some(1), start), None);
+        doors.take_over("a/b", "answered 200", Some(1), start);
+        let unsafe_answer = Some(FrontDoor::Unsafe("answered 200".into()));
+        assert_eq!(doors.held("a/b", Some(1), start + SignedDuration::from_mins(4)), unsafe_answer);
+        assert_eq!(doors.held("a/b", Some(2), start), None, "another spec");
+        let later = start + UNSAFE_FOR;
+        doors.take_over("a/b", "answered 200", Some(1), later);
+        assert_eq!(
+            doors.held("a/b", Some(1), later),
+            None,
+            "the status still says it, but it was taken over before"
+        );
+        doors.keep("a/b", &FrontDoor::Answers, Some(1), later);
+        assert_eq!(doors.held("a/b", Some(1), later), None);
     }
 }

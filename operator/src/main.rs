@@ -29,7 +29,10 @@ mod metrics;
 mod mock_api;
 mod observe;
 mod options;
+mod read_child;
 mod refusals;
+mod rotate_command;
+mod rotation;
 mod secrets;
 mod tls;
 mod validate_command;
@@ -59,8 +62,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
-    if let Some(Command::Validate(validate)) = &options.command {
-        return Ok(validate.run(options.settings()).await);
+    match &options.command {
+        Some(Command::Validate(validate)) => return Ok(validate.run(options.settings()).await),
+        Some(Command::Rotate(rotate)) => return Ok(rotate.run(&options.pod_namespace).await),
+        None => {}
     }
     options.start_logging();
     run(&options).await.map(|()| ExitCode::SUCCESS)

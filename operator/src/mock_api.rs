@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Unsent,
     /// The server carries out the request, but its response is lost.
     NoAnswer,
+    /// The server answers neither this request nor any after it.
+    Silent,
     /// The server refuses the request with this HTTP code and cause.
     Refused(u16, &'static str),
 }
@@ -129,19 +131,27 @@ impl MockApi {
         self.state().objects.retain(|at, _| !at.ends_with(path));
     }
 
+    /// Records a request, and returns the fault that it has.
+    fn due(&self, method: &Method, path: &str) -> Option<Fault> {
+        let mut state = self.state();
+        state.requests.push(format!("{method} {path}"));
+        let due = state.faults.iter().position(|(of, at, _)| of == method && path.ends_with(at));
+        due.map(|index| state.faults.remove(index).2)
+    }
+
     /// Handles one request. Returns the response, or `None` if a fault loses it.
     async fn answer(&self, request: Request<Body>) -> Option<Answer> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.expect("the body of a request").to_bytes();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let path = parts.uri.path().trim_end_matches("/status").to_owned();
+        let fault = self.due(&parts.method, &path);
+        if fault == Some(Fault::Silent) {
+            return std::future::pending().await;
+        }
         let mut state = self.state();
-        state.requests.push(format!("{} {path}", parts.method));
-        let due =
-            state.faults.iter().position(|(method, at, _)| *method == parts.method && path.ends_with(at));
-        let fault = due.map(|index| state.faults.remove(index).2);
         match fault {
-            Some(Fault::Unsent) => return None,
+            Some(Fault::Unsent | Fault::Silent) => return None,
             Some(Fault::Refused(code, cause)) => return Some(refused(code, cause)),
             Some(Fault::NoAnswer) | None => {}
         }
@@ -208,6 +218,13 @@ impl State {
         }
         if how == How::Apply && before.as_ref().is_some_and(|before| contradicts(before, &patch)) {
             return Err(409);
+        }
+        // Every entry of the operator's Secrets is its own: an apply removes those that it no longer has.
+        let is_secret = matches!(how, How::Apply | How::Force) && path.contains("/secrets/");
+        if let (true, Some(live), Some(wanted)) =
+            (is_secret, after.get_mut("data").and_then(Value::as_object_mut), patch["data"].as_object())
+        {
+            live.retain(|key, _| wanted.contains_key(key));
         }
         merge(&mut after, &patch);
         if before.as_ref() != Some(&after) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crds::{MemoryEngine, Quantity};
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::{Api, api::DynamicObject};
+use kube::Api;
 use operator_core::{
     anchor::{
         checkpoint_query::checkpoint_query,
@@ -25,12 +25,13 @@ use operator_core::{
 
 use crate::{
     anchoring::AnchorSlot,
-    cache::{api, api_resource, slim},
     context::{Context, identity},
     engine_client::{ReportError, Target},
-    error::{CALL_TIMEOUT, CallError, call},
+    error::{CallError, call},
     exposure,
+    read_child::child,
     refusals::pod_refusal,
+    rotation,
     secrets::referenced,
     tls::{authorities, delivered, judged, material},
 };
@@ -66,15 +67,17 @@ pub(crate) async fn observe(
             }
         }
     }
-    observed.tls = secrets(context, &mut observed, essentials.tls, silent).await;
-    observed.given = given(context, &mut observed, essentials, silent).await;
-    observed.secrets = referenced(context, &mut observed, essentials, silent).await;
+    observed.tls = secrets(context, &mut observed, essentials.tls, &mut silent).await;
+    observed.given = given(context, &mut observed, essentials, &mut silent).await;
+    observed.secrets = referenced(context, &mut observed, essentials, &mut silent).await;
+    rotation::observe(context, &mut observed, essentials, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
         let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));
         let report = report(context, &identity(observed.engine.as_ref()), pod.as_ref()).await;
         observed.instances.insert(role, Instance { pod, report, ..Instance::default() });
     }
+    rotation::note_acceptance(context, &mut observed);
     exposure::observe(context, &mut observed, essentials, silent).await;
     observed.now = jiff::Timestamp::now();
     let expected = expected_history(&observed);
@@ -140,40 +143,6 @@ fn may_exist(observed: &Observed, key: &ChildKey, essentials: &Essentials) -> bo
     }
 }
 
-/// Reads a child from the cache, or else from the API server: the cache contains only objects with the operator's
-/// labels, and an object of this name without these labels may exist. It may belong to someone else, or be the
-/// operator's with its labels removed. If `silent` is set, the API server is not queried.
-async fn child(
-    context: &Context,
-    namespace: &str,
-    key: &ChildKey,
-    silent: bool,
-) -> Result<Option<Arc<DynamicObject>>, CallError> {
-    if let Some(object) = context.cache.child(namespace, key) {
-        return Ok(Some(object));
-    }
-    if silent {
-        return Err(CallError::TimedOut(CALL_TIMEOUT));
-    }
-    let api = api(&context.client, &api_resource(key.kind), Some(namespace));
-    let mut found = match key.kind {
-        // Without the definition of a kind, the API server answers 404 too, but with no details about an object.
-        ChildKind::Certificate => match call(api.get(&key.name)).await {
-            Err(error)
-                if error.api().is_some_and(|status| status.code == 404 && status.details.is_some()) =>
-            {
-                None
-            }
-            answer => Some(answer?),
-        },
-        _ => call(api.get_opt(&key.name)).await?,
-    };
-    if let Some(object) = &mut found {
-        slim(object);
-    }
-    Ok(found.map(Arc::new))
-}
-
 async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity) -> StorageClassView {
     let claim = storage::claim_of(observed, observed.engine.metadata.name.as_deref().unwrap_or_default());
     let class = match claim {
@@ -202,7 +171,12 @@ async fn storage_class(context: &Context, observed: &Observed, wanted: &Quantity
 
 /// Reads the Secrets of the certificates. They are read in each reconcile, and neither watched nor cached: the operator
 /// has no permission to list Secrets. Returns `None` if the engine has no certificates and wants none.
-async fn secrets(context: &Context, observed: &mut Observed, wanted: bool, silent: bool) -> Option<TlsView> {
+async fn secrets(
+    context: &Context,
+    observed: &mut Observed,
+    wanted: bool,
+    silent: &mut bool,
+) -> Option<TlsView> {
     let engine = Arc::clone(&observed.engine);
     if !wanted && engine.status.as_ref().is_none_or(|status| status.tls.is_none()) {
         return None;
@@ -211,13 +185,14 @@ async fn secrets(context: &Context, observed: &mut Observed, wanted: bool, silen
     let name = engine.metadata.name.clone().unwrap_or_default();
     let keys = [authority_secret(&name), certificate_secret(&name)];
     for key in keys.clone() {
-        match child(context, &namespace, &key, silent).await {
+        match child(context, &namespace, &key, *silent).await {
             Ok(Some(object)) => {
                 observed.children.insert(key, object);
             }
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%namespace, object = %key, %error, "a Secret could not be read");
+                *silent |= matches!(error, CallError::TimedOut(_));
                 let is_forbidden = error.api().is_some_and(|status| status.code == 403);
                 let unread = Some(Unread { is_forbidden, text: error.to_string() });
                 return Some(TlsView { unread, ..TlsView::default() });
@@ -237,7 +212,7 @@ async fn given(
     context: &Context,
     observed: &mut Observed,
     essentials: &Essentials,
-    silent: bool,
+    silent: &mut bool,
 ) -> Option<GivenView> {
     let engine = Arc::clone(&observed.engine);
     let before = engine.status.as_ref().and_then(|status| status.tls.as_ref()?.api.as_ref());
@@ -252,7 +227,7 @@ async fn given(
     let order = (source == Some(&GivenSource::CertManager)).then(|| certificate_order(&name));
     let mut view = GivenView::default();
     for key in [Some(copy.clone()), given.clone(), order].into_iter().flatten() {
-        match child(context, &namespace, &key, silent).await {
+        match child(context, &namespace, &key, *silent).await {
             Ok(Some(object)) => drop(observed.children.insert(key, object)),
             Ok(None) => {}
             Err(error) => {
@@ -263,6 +238,7 @@ async fn given(
                     continue;
                 }
                 tracing::warn!(%namespace, object = %key, %error, "a given certificate could not be read");
+                *silent |= matches!(error, CallError::TimedOut(_));
                 view.unread = Some(Unread { is_forbidden: code == Some(403), text: error.to_string() });
                 return Some(view);
             }
@@ -270,11 +246,13 @@ async fn given(
     }
     let of = |key: &ChildKey| observed.children.get(key).map(AsRef::as_ref);
     let found = given.as_ref().and_then(of);
+    let servers: Vec<String> =
+        [names::server_name(&name, &namespace)].into_iter().chain(essentials.direct_hosts.clone()).collect();
     (view.delivered, view.is_current) = delivered(of(&copy), found);
     view.authorities = of(&copy).or(found).map(authorities).unwrap_or_default();
     view.given = given.map(|key| match found {
         None => Err(GivenFault::Missing(key.name)),
-        Some(found) => judged(found, (&name, &namespace), observed.now),
+        Some(found) => judged(found, &servers, observed.now),
     });
     Some(view)
 }
@@ -282,8 +260,9 @@ async fn given(
 /// The engine in a pod. A pod that was started with TLS is never called without it.
 pub(crate) fn target(context: &Context, engine: &str, pod: Option<&PodView>) -> Result<Target, ReportError> {
     let ip = pod.and_then(|pod| pod.ip.clone()).unwrap_or_default();
-    let token = context.admin_tokens.known(engine);
-    let tls = pod.is_some_and(|pod| pod.has_tls).then(|| context.tls_clients.known(engine));
+    let has_tls = pod.is_some_and(|pod| pod.has_tls);
+    let token = context.admin_tokens.known(engine).filter(|token| token.may_be_sent(has_tls));
+    let tls = has_tls.then(|| context.tls_clients.known(engine));
     match tls {
         None => Ok(Target { ip, tls: None, token }),
         Some(Some(client)) => Ok(Target { ip, tls: Some(client), token }),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::validate_command::Validate;
+use crate::{rotate_command::Rotate, validate_command::Validate};
 use clap::{Parser, Subcommand};
 use operator_core::settings::Settings;
 use service::{LogLines, log_panics};
@@ -22,6 +22,10 @@ pub(crate) struct Options {
     /// Default image of engines, for specs without an image.
     #[arg(long, env = "MEMORY_OPERATOR_ENGINE_IMAGE")]
     pub(crate) engine_image: Option<String>,
+
+    /// Image of this operator, which scheduled Jobs of engines run.
+    #[arg(long, env = "MEMORY_OPERATOR_IMAGE")]
+    pub(crate) image: Option<String>,
 
     /// Address of probes and metrics. `[::]` is every address of both families; only IPv4 where there is no IPv6.
     #[arg(long, env = "MEMORY_OPERATOR_LISTEN", default_value = "[::]:8080")]
@@ -53,6 +57,7 @@ pub(crate) struct Options {
 /// What the program does instead of running the operator.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Rotate(Rotate),
     Validate(Validate),
 }
 
@@ -61,6 +66,7 @@ impl Options {
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             engine_image: self.engine_image.clone().filter(|image| !image.is_empty()),
+            operator_image: self.image.clone().filter(|image| !image.is_empty()),
             operator_namespace: self.pod_namespace.clone(),
         }
     }

@@ -52,8 +52,9 @@ enum Output {
 impl Validate {
     /// Judges the manifests and prints the result.
     pub(crate) async fn run(&self, mut settings: Settings) -> ExitCode {
-        // An operator has a default image; which one, is not known here.
+        // An operator has a default image, and one of its own; which ones, is not known here.
         settings.engine_image.get_or_insert_with(|| "default".to_owned());
+        settings.operator_image.get_or_insert_with(|| "default".to_owned());
         match self.judge(&settings).await {
             Ok(judged) => {
                 let format = match self.output {

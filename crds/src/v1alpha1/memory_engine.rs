@@ -54,7 +54,7 @@ pub use scheduling::{
     NodeRequirement, NodeSelector, NodeSelectorTerm, PodAffinity, PodAffinityTerm, PreferredNode,
     PreferredPods, TopologySpread, WhenUnsatisfiable,
 };
-pub use secrets::SecretStatus;
+pub use secrets::{SecretStatus, Secrets, TokenRotation, TokenRotationPhase};
 pub use security::{FsGroupChangePolicy, PodSecurity, SeLinux, SeLinuxType, Seccomp, SeccompType};
 pub use service::ServiceMetadata;
 pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};
@@ -209,6 +209,10 @@ pub struct MemoryEngineSpec {
     /// Who may use the memory API. Defaults to every client that can reach it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
+
+    /// Secrets that the operator makes for the engine. Defaults to those of `tls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Secrets>,
 
     /// How the engine is observed. Defaults to metrics and logs, without traces.
     #[serde(default, skip_serializing_if = "Option::is_none")]

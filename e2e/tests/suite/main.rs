@@ -4,6 +4,7 @@
 mod admission;
 mod alone;
 mod audit;
+mod cert_manager;
 mod exposure;
 mod figures;
 mod images;
@@ -18,8 +19,10 @@ mod load;
 mod memory_api;
 mod modes;
 mod packaging;
+mod references;
 mod repair;
 mod restore;
+mod rotation;
 mod secrets;
 mod shape;
 mod storage;

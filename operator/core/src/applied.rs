@@ -36,7 +36,7 @@ impl Applied {
             Write::Update { object, .. } | Write::Repair { object, .. } | Write::Record { object, .. } => {
                 (object, true)
             }
-            Write::Release { .. } | Write::Delete { .. } => return None,
+            Write::Release { .. } | Write::Prune { .. } | Write::Delete { .. } => return None,
         };
         // An admission policy may apply to creations only. Therefore its changes are accepted only when an update shows
         // them too. A restarted operator then reaches the same result.

@@ -167,6 +167,24 @@ impl Child {
     }
 }
 
+/// The objects of a scheduled rotation, in the order of the writes. They are read only for engines that want one, or
+/// had one.
+#[must_use]
+pub fn rotation_keys(engine: &str) -> Vec<ChildKey> {
+    use ChildKind::{ConfigMap, CronJob, Role, RoleBinding, ServiceAccount};
+    let kinds = [ConfigMap, ServiceAccount, Role, RoleBinding, CronJob];
+    kinds.map(|kind| ChildKey { kind, name: names::rotation(engine) }).to_vec()
+}
+
+/// Every object that the operator may have written for an engine without a row in the table: those of kinds that it
+/// does not watch, and those of a rotation. Secrets are not among them, because nothing about their content is kept.
+#[must_use]
+pub fn unwatched_keys(engine: &str) -> Vec<ChildKey> {
+    let order = names::certificate_order(engine);
+    let route = [names::http_route(engine), names::backend_tls_policy(engine)];
+    rotation_keys(engine).into_iter().chain(route).chain([order]).collect()
+}
+
 impl Children {
     /// The rows in the order of the writes. If a row is missing here, this does not compile.
     #[must_use]

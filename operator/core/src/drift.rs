@@ -17,10 +17,21 @@ const MERGE_KEYS: [&str; 7] = ["uid", "name", "containerPort", "port", "mountPat
 const QUANTITY_MAPS: [&str; 2] = ["requests", "limits"];
 /// Keys that distinguish two items of a merged list that have the same value for the first key.
 const SECOND_MERGE_KEYS: [&str; 1] = ["whenUnsatisfiable"];
-/// Lists that the API server replaces as a whole. An additional item is drift; in a NetworkPolicy, it would open
-/// access.
-const ATOMIC_FIELDS: [&str; 7] =
-    ["ingress", "egress", "accessModes", "tolerations", "args", "policyTypes", "affinity"];
+/// Lists that the API server replaces as a whole. An additional item is drift; in a NetworkPolicy or a
+/// RoleBinding it would open access, in a route it would add a gateway.
+const ATOMIC_FIELDS: [&str; 11] = [
+    "ingress",
+    "egress",
+    "accessModes",
+    "tolerations",
+    "args",
+    "policyTypes",
+    "affinity",
+    "subjects",
+    "parentRefs",
+    "targetRefs",
+    "caCertificateRefs",
+];
 /// Maps that the API server replaces as a whole. An additional key is drift: in a selector, it can make a Service
 /// select no pod, or a NetworkPolicy protect no pod.
 const ATOMIC_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];

@@ -17,6 +17,7 @@
 //! * `children` lists the objects of an engine, `build` builds them, `ownership` and `drift` compare them with
 //!   live objects;
 //! * `storage` decides about the volume, `tls` about certificates, `secrets` about the Secrets that a spec refers to,
+//!   `rotation` about the token that the operator makes, `schedule` reads the schedules of Jobs,
 //!   `plan` about all steps, and `retry`, `backoff` about repetitions and intervals;
 //! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`
 //!   lists metrics.
@@ -45,6 +46,8 @@ pub mod refusal;
 pub mod report;
 pub mod retry;
 pub mod role;
+pub mod rotation;
+pub mod schedule;
 pub mod secrets;
 pub mod settings;
 pub mod status;

@@ -10,7 +10,7 @@ const RECONCILE_BUCKETS_S: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 const ANCHOR_DELAY_BUCKETS_S: &[f64] = &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 const OUTCOMES: &[&str] =
     &["apply", "contested", "namespace_ending", "not_leading", "ok", "refused", "status"];
-const VERBS: &[&str] = &["create", "delete", "record", "release", "repair", "update"];
+const VERBS: &[&str] = &["create", "delete", "prune", "record", "release", "repair", "update"];
 
 const COUNTER: MetricKind = MetricKind::Counter;
 const GAUGE: MetricKind = MetricKind::Gauge;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use engine_core::digest::Hash;
+
 /// Field manager of every server-side apply.
 pub const FIELD_MANAGER: &str = "memory-operator";
 /// Label with the name of the engine that an object belongs to. Every watch of children selects objects with this
@@ -25,6 +27,12 @@ pub const ROTATE_AUTHORITY_ANNOTATION: &str = "memoryengine.io/rotate-authority"
 /// Annotation of a pod: which certificate it should have. A change of it makes the kubelet deliver the files of the
 /// Secret at once, instead of within a minute and a half.
 pub const CERTIFICATE_ANNOTATION: &str = "memoryengine.io/certificate";
+/// Annotation of the Secret with the operator's token: when the token was made, RFC 3339.
+pub const ISSUED_AT_ANNOTATION: &str = "memoryengine.io/issued-at";
+/// Annotation of that Secret: the request for which the token was made.
+pub const ROTATION_ANNOTATION: &str = "memoryengine.io/rotation-request";
+/// Label of scheduled Jobs and their pods, with a word for what they do.
+pub const JOB_LABEL: &str = "memoryengine.io/job";
 /// Label of a pod that clients outside of the cluster may reach. Only the public Service selects it.
 pub const PUBLIC_LABEL: &str = "memoryengine.io/public";
 /// Value of that label.
@@ -77,6 +85,13 @@ pub enum ChildKind {
     HttpRoute,
     /// How that gateway verifies the engine. Neither watched nor cached.
     BackendTlsPolicy,
+    /// What a scheduled Job may do. The operator may read and write it only where it may use Secrets, so it is neither
+    /// watched nor cached.
+    Role,
+    /// Who has such a role. Neither watched nor cached.
+    RoleBinding,
+    /// A scheduled Job. Neither watched nor cached.
+    CronJob,
 }
 
 impl ChildKind {
@@ -96,6 +111,9 @@ impl ChildKind {
             Self::Secret => ("", "v1", "Secret", "secrets"),
             Self::HttpRoute => (GATEWAY_GROUP, "v1", "HTTPRoute", "httproutes"),
             Self::BackendTlsPolicy => (GATEWAY_GROUP, "v1", "BackendTLSPolicy", "backendtlspolicies"),
+            Self::Role => ("rbac.authorization.k8s.io", "v1", "Role", "roles"),
+            Self::RoleBinding => ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
+            Self::CronJob => ("batch", "v1", "CronJob", "cronjobs"),
         }
     }
 
@@ -203,6 +221,31 @@ pub fn certificate_order(engine: &str) -> ChildKey {
 #[must_use]
 pub fn ages_secret(engine: &str) -> ChildKey {
     ChildKey { kind: ChildKind::Secret, name: format!("{engine}-secret-ages") }
+}
+
+/// The Secret with the token that the operator makes for the administration port.
+#[must_use]
+pub fn admin_token_secret(engine: &str) -> ChildKey {
+    secret(&format!("{engine}-admin-token"))
+}
+
+/// Name of the objects of a scheduled rotation.
+#[must_use]
+pub fn rotation(engine: &str) -> String {
+    format!("{engine}-rotate")
+}
+
+/// The ConfigMap in which a Job asks for a rotation.
+#[must_use]
+pub fn rotation_request(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::ConfigMap, name: rotation(engine) }
+}
+
+/// A number that depends on a uid alone, for times that must not be the same for every engine.
+#[must_use]
+pub fn spread(uid: &str) -> u64 {
+    let bytes = Hash::of(uid.as_bytes()).0;
+    u16::from_be_bytes([bytes[0], bytes[1]]).into()
 }
 
 /// Name of an engine under which the operator verifies its certificate.

@@ -14,6 +14,7 @@ use crate::{
     names::{ChildKey, ChildKind},
     pod::PodView,
     role::Role,
+    rotation::RotationView,
     secrets::SecretsView,
     tls::{GivenView, TlsView},
 };
@@ -45,6 +46,8 @@ pub struct Observed {
     pub given: Option<GivenView>,
     /// The Secrets that the spec refers to; `None` if it refers to none, and did not before.
     pub secrets: Option<SecretsView>,
+    /// The token that the operator makes; `None` if the spec wants none, and did not before.
+    pub rotation: Option<RotationView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
     pub mode_refusal: Option<String>,
     /// Why the label of the pod could not be changed in this reconcile.
@@ -151,6 +154,7 @@ impl Observed {
             tls: None,
             given: None,
             secrets: None,
+            rotation: None,
             mode_refusal: None,
             publish_refusal: None,
             front_door: FrontDoor::NotAsked,

@@ -7,6 +7,7 @@ mod draft;
 mod given;
 mod problem;
 mod progress;
+mod rotation;
 mod secrets;
 mod step;
 
@@ -16,9 +17,9 @@ use serde_json::Value;
 pub use draft::Plan;
 pub use problem::Problem;
 pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
-pub use step::{Call, Copy, Deliver, Expectation, Issue, Publish, Remember, Request, Step, Write};
+pub use step::{Call, Copy, Deliver, Expectation, Issue, Publish, Remember, Request, Rotate, Step, Write};
 
-pub(crate) use draft::{plan_child, plan_removal_of};
+pub(crate) use draft::{plan_child, plan_pruning, plan_removal_of};
 
 use crate::{
     anchor::expected::ExpectedHistory,
@@ -74,14 +75,15 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     plan_authorities(observed, valid, &mut plan);
     let has_given = given::plan_given(observed, valid, &mut plan);
     secrets::plan_ages(observed, valid, &mut plan);
+    let has_token = rotation::plan_rotation(observed, valid, &mut plan);
     let has_bad_secret = secrets::hold_changes(observed);
     for (key, object) in CHILDREN.wanted(valid) {
         // A pod whose volume names a missing Secret does not start: the pod before stays until there is one.
-        let is_held = has_bad_secret || !has_certificate || !has_given;
+        let is_held = has_bad_secret || !has_certificate || !has_given || !has_token;
         if !is_held || !NEED_SECRETS.contains(&key.kind) {
             plan_child(observed, &key, &object, &mut plan);
         } else if secrets::would_change(observed, &key, &object) {
-            plan.secrets_hold |= has_bad_secret;
+            plan.secrets_hold |= has_bad_secret || !has_token;
             plan.certificate_hold |= !has_given;
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     exposure::{Decision, GatewayView, Objects},
     names::{self, ChildKey, ChildKind},
     observed::Observed,
-    plan::{Plan, Publish, Step, plan, plan_child, plan_removal_of},
+    plan::{Plan, Publish, Step, plan, plan_child, plan_pruning, plan_removal_of},
     pod::PodView,
     status::{self, Outcome},
     validate::Valid,
@@ -79,7 +79,12 @@ fn plan_objects(
             // What the gateway is like, is not known: the route stays.
             None if is_route && is_unread && objects != Objects::Removed => {}
             None => plan_removal_of(observed, key, &mut removals),
-            Some(object) if exists || may_create => plan_child(observed, &key, &object, &mut others),
+            Some(object) if exists || may_create => {
+                if key.kind == ChildKind::Service {
+                    plan_pruning(observed, &key, &object, &mut others);
+                }
+                plan_child(observed, &key, &object, &mut others);
+            }
             Some(_) => {}
         }
     }

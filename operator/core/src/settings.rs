@@ -5,6 +5,8 @@
 pub struct Settings {
     /// Default image of engines; `None` if the operator has no default.
     pub engine_image: Option<String>,
+    /// The operator's own image, which scheduled Jobs run; `None` if the operator does not know it.
+    pub operator_image: Option<String>,
     /// Namespace of the operator: its pods may reach the administration port of engines.
     pub operator_namespace: String,
 }

@@ -68,7 +68,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         log,
         storage: storage_status(observed).or(before.storage),
         tls: tls::tls_status(observed),
-        secrets: secrets::secret_statuses(observed),
+        secrets: secrets::secret_statuses(observed, outcome.essentials()),
         conditions: conditions.to_vec(),
     }
 }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 pub use access_fault::AccessFault;
 pub use essentials::Essentials;
 pub use fault::Fault;
+pub use rotation::{RotationTimes, ValidRotation};
 
 use crate::settings::Settings;
 use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};
@@ -33,6 +34,7 @@ mod guard;
 mod mcp;
 mod pod;
 mod policy;
+mod rotation;
 
 /// A valid spec, in which every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +117,8 @@ pub struct Valid {
     pub allow_from: Vec<crds::Peer>,
     /// Who may use the memory API; `None` for every client.
     pub access: Option<crds::Access>,
+    /// When the operator replaces the token that it makes; `None` if it makes none.
+    pub rotation: Option<ValidRotation>,
     /// TLS of the ports; `None` for no TLS.
     pub tls: Option<crds::Tls>,
     /// Namespace of the operator.
@@ -164,7 +168,9 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     check_sections(spec, &mut faults);
     check_tls(spec.tls.as_ref(), &mut faults);
     exposure::check_exposure(spec, &mut faults);
+    let rotation = rotation::check_rotation(&name, spec, settings, &mut faults);
     pod::check_shape(spec, &mut faults);
+    let access = rotation::access(&name, spec);
     let (Some(image), true) = (image, faults.is_empty()) else { return Err(faults) };
     Ok(Valid {
         name,
@@ -173,7 +179,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         image,
         image_pull_policy: spec.image_pull_policy,
         image_pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
-        essentials: Essentials::of(spec),
+        essentials: Essentials::of(engine),
         class_name: writer.storage.class_name.clone(),
         resources: writer.resources.clone(),
         drain_seconds: i64::from(writer.drain_seconds),
@@ -205,7 +211,8 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         public: spec.exposure.public.clone(),
         is_published: false,
         allow_from: spec.exposure.allow_from.clone(),
-        access: spec.access.clone(),
+        access,
+        rotation,
         tls: spec.tls.clone(),
         operator_namespace: settings.operator_namespace.clone(),
     })
@@ -243,6 +250,13 @@ fn check_tls(tls: Option<&crds::Tls>, faults: &mut Vec<Fault>) {
     if let Some(seconds) = tls.and_then(|tls| tls.certificate_lifetime_seconds) {
         let bounds = (CERTIFICATE_SECONDS_MIN, CERTIFICATE_SECONDS_MAX);
         check_range("spec.tls.certificateLifetimeSeconds", seconds.into(), bounds, faults);
+    }
+    let lifetime =
+        tls.and_then(|tls| tls.certificate_lifetime_seconds).map_or(CERTIFICATE_SECONDS_MAX, i64::from);
+    let renewal = tls.and_then(|tls| tls.cert_manager.as_ref()?.renew_before_seconds);
+    if renewal.is_some_and(|seconds| i64::from(seconds) >= lifetime) {
+        let field = "spec.tls.certManager.renewBeforeSeconds";
+        faults.push(Fault::AtMost { field, bound: "spec.tls.certificateLifetimeSeconds" });
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn context(client: Client) -> (Context, watch::Sender<Leadership>) {
         command: None,
         watch_namespace: String::new(),
         engine_image: Some("registry.example/engine:1".into()),
+        image: Some("registry.example/operator:1".into()),
         listen: ([127, 0, 0, 1], 0).into(),
         anchor_writes_per_second: 20,
         log: "info".into(),
@@ -61,7 +62,7 @@ async fn reconcile(
     engine: &MemoryEngine,
     change: impl FnOnce(&mut Observed),
 ) -> (Plan, Result<(Observed, Done), Error>) {
-    let essentials = Essentials::of(&engine.spec);
+    let essentials = Essentials::of(engine);
     let (mut observed, expected) = observe(Arc::new(engine.clone()), &essentials, context).await;
     change(&mut observed);
     let valid = validate(&observed.engine, &context.settings).expect("a valid spec");
@@ -153,7 +154,7 @@ fn expected(write: &str, fault: Fault) -> Expected {
     match fault {
         Fault::Refused(404 | 409, _) if write.starts_with("delete") => Expected::NoProblem,
         Fault::Refused(400 | 403 | 422, _) => Expected::Refused,
-        Fault::Unsent | Fault::NoAnswer | Fault::Refused(..) => Expected::Failed,
+        Fault::Unsent | Fault::NoAnswer | Fault::Silent | Fault::Refused(..) => Expected::Failed,
     }
 }
 

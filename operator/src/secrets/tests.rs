@@ -16,6 +16,7 @@ use operator_core::{
 };
 use serde_json::json;
 
+use super::READ_AT_ONCE;
 use crate::{
     apply::{
         apply,
@@ -59,7 +60,7 @@ fn secret(value: &str) -> serde_json::Value {
 
 /// One reconcile. Returns the next state of the resource, and what the plan remembers.
 async fn reconcile(engine: &MemoryEngine, context: &Context) -> (MemoryEngine, bool) {
-    let essentials = Essentials::of(&engine.spec);
+    let essentials = Essentials::of(engine);
     let (observed, expected) = observe(Arc::new(engine.clone()), &essentials, context).await;
     let valid = validate(engine, &context.settings).expect("a valid spec");
     let plan = plan(&observed, &valid, &expected);
@@ -156,4 +157,44 @@ async fn ages_that_cannot_be_stored_obstruct_nothing() {
         assert_eq!(engine.status.as_ref().unwrap().secrets[0].first_seen, None, "the age is unknown");
     }
     assert!(server.object("statefulsets/notes").is_some());
+}
+
+/// A read that gets no answer says nothing about the Secret, the reads after it are not tried, and nothing is changed.
+#[tokio::test(start_paused = true)]
+async fn a_read_that_times_out_is_no_verdict_and_the_last_one_that_is_tried() {
+    let (client, server) = MockApi::start();
+    let (context, _leading) = context(client);
+    let mut engine = wanting();
+    let names: Vec<String> = (0..24).map(|number| format!("key-{number:02}")).collect();
+    let access = engine.spec.access.as_mut().expect("a section");
+    let first = access.keys[0].clone();
+    access.keys = names
+        .iter()
+        .map(|name| {
+            let secret_ref = AccessSecret { name: name.clone(), ..AccessSecret::default() };
+            AccessKey { name: name.clone(), secret_ref, ..first.clone() }
+        })
+        .collect();
+    server.fail_next(Method::GET, "secrets/key-00", Fault::Silent);
+    let essentials = Essentials::of(&engine);
+    let (observed, _) = observe(Arc::new(engine.clone()), &essentials, &context).await;
+    let view = observed.secrets.expect("a view");
+    assert!(view.faults().next().is_none(), "{:?}", view.findings);
+    assert!(view.findings.iter().all(|finding| finding.unread().is_some_and(|unread| !unread.is_forbidden)));
+    let tried = server.take_requests().iter().filter(|request| request.contains("/secrets/")).count();
+    assert!(tried <= READ_AT_ONCE, "{tried} reads of {}", names.len());
+}
+
+/// While TLS is introduced, the pod before has none: it does not get the token, whatever it demands.
+#[tokio::test]
+async fn a_token_is_not_sent_without_tls_if_the_spec_wants_tls() {
+    use operator_core::pod::PodView;
+    let (client, _server) = MockApi::start();
+    let (context, _leading) = context(client);
+    let pod = |has_tls| PodView { ip: Some("10.0.0.1".into()), has_tls, ..PodView::default() };
+    for (wants_tls, is_sent) in [(false, true), (true, false)] {
+        context.admin_tokens.keep("team/notes", ("uid", wants_tls), &KEY, None);
+        let target = crate::observe::target(&context, "team/notes", Some(&pod(false))).expect("a target");
+        assert_eq!(target.token.is_some(), is_sent, "the spec wants TLS: {wants_tls}");
+    }
 }

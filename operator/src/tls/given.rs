@@ -8,7 +8,6 @@ use engine_core::{
 };
 use kube::api::DynamicObject;
 use operator_core::{
-    names::server_name,
     observed::Observed,
     plan::{Copy, Write},
     tls::{GivenFault, check_given},
@@ -29,13 +28,13 @@ const ENTRIES: [&str; 3] = [CERTIFICATE_FILE, KEY_FILE, AUTHORITIES_FILE];
 /// What an encrypted key contains, in both forms of PEM.
 const ENCRYPTED: &str = "ENCRYPTED";
 
-/// Judges a given certificate: what is wrong with it first counts.
+/// Judges a given certificate for the names of a server: what is wrong with it first counts.
 ///
 /// # Errors
 /// It must not be used.
 pub(crate) fn judged(
     secret: &DynamicObject,
-    (name, namespace): (&str, &str),
+    servers: &[String],
     now: jiff::Timestamp,
 ) -> Result<Certificate, GivenFault> {
     let place = secret.metadata.name.clone().unwrap_or_default();
@@ -61,8 +60,7 @@ pub(crate) fn judged(
     }
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| GivenFault::NotPem(KEY_FILE))?;
     CertifiedKey::from_der(chain.clone(), key, &provider()).map_err(|_| GivenFault::OtherKey)?;
-    let server = server_name(name, namespace);
-    check_given(&certificate, &server, now)?;
+    check_given(&certificate, servers, now)?;
     verified(first, rest, authorities.as_deref(), now)?;
     Ok(certificate)
 }

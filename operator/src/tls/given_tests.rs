@@ -14,7 +14,10 @@ use rcgen::{
 };
 use serde_json::json;
 
-const ENGINE: (&str, &str) = ("notes", "team-a");
+fn engine() -> [String; 1] {
+    ["notes.team-a.svc".to_owned()]
+}
+
 /// Certificates that no library of today issues: made once, with keys that were thrown away.
 const RSA_1024: &str = include_str!("fixtures/rsa_1024.crt");
 const RSA_2048: &str = include_str!("fixtures/rsa_2048.crt");
@@ -69,7 +72,7 @@ fn secret(certificate: &str, key: &str, authorities: &str) -> DynamicObject {
 }
 
 fn fault(certificate: &str, key: &str, authorities: &str) -> Option<GivenFault> {
-    let fault = judged(&secret(certificate, key, authorities), ENGINE, Timestamp::now()).err();
+    let fault = judged(&secret(certificate, key, authorities), &engine(), Timestamp::now()).err();
     assert!(fault.as_ref().is_none_or(|fault| !fault.to_string().contains("PRIVATE KEY")));
     fault
 }
@@ -88,7 +91,7 @@ fn a_good_certificate_is_good_with_and_without_its_authority() {
     let chain = format!("{below}{}", middle.pem());
     assert_eq!(fault(&chain, &key, &root.pem()), None);
     assert_eq!(fault(&chain, &key, ""), None);
-    let found = judged(&secret(&chain, &key, &root.pem()), ENGINE, Timestamp::now()).unwrap();
+    let found = judged(&secret(&chain, &key, &root.pem()), &engine(), Timestamp::now()).unwrap();
     let (copied, is_current) =
         delivered(Some(&secret(&chain, &key, &root.pem())), Some(&secret(&chain, &key, &root.pem())));
     assert_eq!((copied, is_current), (Some(found), true));

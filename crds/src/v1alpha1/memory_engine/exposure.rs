@@ -9,6 +9,8 @@ use crate::patterns::{DNS_LABEL, DNS_SUBDOMAIN, NAME_LENGTH_MAX};
 
 /// Maximum number of peers in `allowFrom`.
 pub const PEERS_MAX: u32 = 16;
+/// A CIDR block. The operator also refuses what only looks like an IPv6 address.
+const SOURCE_RANGE: &str = r"^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])|[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$";
 /// Maximum number of public hosts.
 pub const PUBLIC_HOSTS_MAX: u32 = 8;
 
@@ -106,7 +108,7 @@ pub struct PublicLoadBalancer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 32),
-        inner(length(min = 1, max = 49), regex(pattern = r"^[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}$")),
+        inner(length(min = 1, max = 49), regex(pattern = SOURCE_RANGE)),
         extend("x-kubernetes-list-type" = "set")
     )]
     pub source_ranges: Vec<String>,

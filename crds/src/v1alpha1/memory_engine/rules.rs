@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{access, tls};
+use super::{access, secrets, tls};
 use crate::rules::{self, Reserved, Rule};
 
 /// Labels that the operator sets, or that Kubernetes itself sets on the pods of a StatefulSet.
@@ -53,7 +53,7 @@ const KEY_MUST_BE_ENCRYPTED: &str = "url must be https:// where keySecretRef is 
 
 /// Names are short because a StatefulSet appends a hash to them in a label of at most 63 characters. They begin with a
 /// letter because Services have the same name.
-const RULES: [Rule; 41] = [
+const RULES: [Rule; 42] = [
     Rule {
         object: ROOT,
         expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -202,6 +202,11 @@ const RULES: [Rule; 41] = [
         message: "exactly one of loadBalancer, ingress and gateway is needed",
     },
     Rule {
+        object: PUBLIC,
+        expression: "self.hosts.all(host, !host.matches('^[0-9.]+$'))",
+        message: "hosts are names, not IP addresses: no certificate for clients names an address",
+    },
+    Rule {
         object: PUBLIC_BALANCER,
         expression: "has(self.class) == has(oldSelf.class) && (!has(self.class) || self.class == oldSelf.class)",
         message: "class cannot change: remove spec.exposure.public first, so that the load balancer is given back",
@@ -289,6 +294,7 @@ pub(super) fn add(schema: &mut Value) {
     rules::add(schema, &RULES);
     rules::add(schema, &access::RULES);
     rules::add(schema, &tls::RULES);
+    rules::add(schema, &secrets::RULES);
     rules::reserve(schema, &RESERVED);
     rules::add_to_maps_and_selectors(&mut schema["properties"]["spec"]);
 }

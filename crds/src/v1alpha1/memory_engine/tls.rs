@@ -47,6 +47,12 @@ pub struct TlsSecret {
 pub struct CertManager {
     /// Who issues the certificate.
     pub issuer_ref: IssuerRef,
+
+    /// Seconds before its end at which cert-manager renews the certificate, 300 to 7,776,000, less than
+    /// `certificateLifetimeSeconds`. Defaults to a third of the lifetime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 300, max = 7_776_000))]
+    pub renew_before_seconds: Option<i32>,
 }
 
 /// An issuer of cert-manager.
@@ -74,11 +80,20 @@ fn cert_manager() -> String {
 }
 
 /// Relations of the section.
-pub(super) const RULES: [Rule; 1] = [Rule {
-    object: "/properties/spec/properties/tls",
-    expression: "!has(self.secretRef) || !has(self.certManager)",
-    message: "secretRef and certManager exclude each other: cert-manager writes a Secret of its own",
-}];
+pub(super) const RULES: [Rule; 2] = [
+    Rule {
+        object: "/properties/spec/properties/tls",
+        expression: "!has(self.certManager) || !has(self.certManager.renewBeforeSeconds) || \
+                     self.certManager.renewBeforeSeconds < \
+                     (has(self.certificateLifetimeSeconds) ? self.certificateLifetimeSeconds : 7776000)",
+        message: "certManager.renewBeforeSeconds must be less than certificateLifetimeSeconds, 7776000 if left out",
+    },
+    Rule {
+        object: "/properties/spec/properties/tls",
+        expression: "!has(self.secretRef) || !has(self.certManager)",
+        message: "secretRef and certManager exclude each other: cert-manager writes a Secret of its own",
+    },
+];
 
 /// The certificates of the engine's ports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

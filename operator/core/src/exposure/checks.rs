@@ -108,6 +108,9 @@ pub struct Seen {
     pub is_log_empty: bool,
     /// Whether a given certificate is served, whatever is wrong with its successor.
     pub is_given_served: bool,
+    /// Whether the engine is public, and Secrets have just become unreadable. A read that is not answered proves
+    /// nothing against an engine that has been proven.
+    pub is_unread_for_a_moment: bool,
 }
 
 /// Every check that does not hold, those of the spec first.
@@ -132,6 +135,7 @@ pub fn condition_findings<'a>(verdict: impl Fn(ConditionType) -> &'a Verdict, se
         let is_fine = found.truth == Truth::True
             || REMINDERS.contains(&found.reason)
             || (found.reason == Reason::NotYetAnchored && seen.is_log_empty)
+            || (found.reason == Reason::SecretsUnreadable && seen.is_unread_for_a_moment)
             || (GIVEN_FAULTS.contains(&found.reason) && seen.is_given_served);
         if is_fine {
             continue;

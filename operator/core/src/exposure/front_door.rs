@@ -33,10 +33,24 @@ pub enum GatewayView {
     Found(Vec<String>),
 }
 
-/// The address that a load balancer or an ingress controller has written into the status of a Service or an Ingress.
+/// The addresses that a load balancer or an ingress controller has written into the status of a Service or an Ingress.
 #[must_use]
-pub fn address(object: &DynamicObject) -> Option<String> {
-    let points = object.data.pointer("/status/loadBalancer/ingress")?.as_array()?;
+pub fn addresses(object: &DynamicObject) -> Vec<String> {
+    let points = object.data.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
     let text = |point: &Value, field: &str| point.get(field)?.as_str().map(str::to_owned);
-    points.iter().find_map(|point| text(point, "ip").or_else(|| text(point, "hostname")))
+    let found = points.into_iter().flatten();
+    found.filter_map(|point| text(point, "ip").or_else(|| text(point, "hostname"))).collect()
+}
+
+impl FrontDoor {
+    /// What several requests have shown together. One answer that is not safe counts more than any other; then one that
+    /// is missing.
+    #[must_use]
+    pub fn of_all(found: &[Self]) -> Self {
+        let first = |is: fn(&Self) -> bool| found.iter().find(|one| is(one)).cloned();
+        first(|one| matches!(one, Self::Unsafe(_)))
+            .or_else(|| first(|one| !matches!(one, Self::Answers)))
+            .or_else(|| found.first().cloned())
+            .unwrap_or_default()
+    }
 }

@@ -13,4 +13,4 @@ mod tests;
 
 pub use checks::{Check, Finding, Seen, checks, condition_findings, spec_findings};
 pub use decide::{Decision, Objects, decide};
-pub use front_door::{FrontDoor, GatewayView, address};
+pub use front_door::{FrontDoor, GatewayView, addresses};

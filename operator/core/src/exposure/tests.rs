@@ -66,8 +66,25 @@ fn reminders_withhold_nothing_and_silence_does() {
     for reminder in [Reason::SecretTooOld, Reason::SecretExpired] {
         assert_eq!(found(Truth::False, reminder, seen), []);
     }
+    let unread = found(Truth::Unknown, Reason::SecretsUnreadable, seen);
+    assert!(unread.len() == 1 && !unread[0].is_violation, "{unread:?}");
+    let for_a_moment = Seen { is_unread_for_a_moment: true, ..seen };
+    assert_eq!(found(Truth::Unknown, Reason::SecretsUnreadable, for_a_moment), []);
+    assert_eq!(found(Truth::Unknown, Reason::SecretsForbidden, for_a_moment).len(), 1, "an answer");
     let missing = found(Truth::False, Reason::SecretMissing, seen);
     assert!(missing.len() == 1 && missing[0].is_violation, "{missing:?}");
     let silent = found(Truth::True, Reason::SecretsUsable, Seen::default());
     assert!(silent.len() == 1 && !silent[0].is_violation, "{silent:?}");
+}
+
+/// One door that is open to everybody counts, whatever the others do; then one that does not answer.
+#[test]
+fn every_host_and_every_address_counts() {
+    let (unsafe_door, away) = (FrontDoor::Unsafe("a".into()), FrontDoor::Unreachable("b".into()));
+    let of =
+        |found: &[&FrontDoor]| FrontDoor::of_all(&found.iter().map(|one| (*one).clone()).collect::<Vec<_>>());
+    assert_eq!(of(&[&FrontDoor::Answers, &away, &unsafe_door]), unsafe_door);
+    assert_eq!(of(&[&FrontDoor::Answers, &away]), away);
+    assert_eq!(of(&[&FrontDoor::Answers, &FrontDoor::Answers]), FrontDoor::Answers);
+    assert_eq!(of(&[]), FrontDoor::NotAsked);
 }

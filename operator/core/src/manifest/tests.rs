@@ -1,7 +1,11 @@
 use super::*;
 
 fn settings() -> Settings {
-    Settings { engine_image: Some("engine:1".into()), operator_namespace: "memory-system".into() }
+    Settings {
+        engine_image: Some("engine:1".into()),
+        operator_image: Some("operator:1".into()),
+        operator_namespace: "memory-system".into(),
+    }
 }
 
 fn judged(spec: &str) -> Vec<ManifestFinding> {

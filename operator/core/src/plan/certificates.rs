@@ -99,7 +99,7 @@ fn served(observed: &Observed) -> Option<&PortCertificate> {
 pub(crate) fn decision(observed: &Observed, view: &TlsView, name: &str, namespace: &str) -> Decision {
     let engine = &observed.engine;
     let wanted = Wanted {
-        names: wanted_names(name, namespace, &Essentials::of(&engine.spec).public_hosts),
+        names: wanted_names(name, namespace, &Essentials::of(engine).public_hosts),
         authority_not_before: rotate_before(engine, observed.now),
         jitter_per_mille: jitter(engine.metadata.uid.as_deref().unwrap_or_default()),
     };
@@ -124,6 +124,5 @@ fn wanted_names(name: &str, namespace: &str, public_hosts: &[String]) -> Vec<Str
 
 /// A number from 0 to 1000 that depends on the engine alone.
 fn jitter(uid: &str) -> u16 {
-    let bytes = Hash::of(uid.as_bytes()).0;
-    u16::from_be_bytes([bytes[0], bytes[1]]) % 1001
+    u16::try_from(names::spread(uid) % 1001).unwrap_or_default()
 }

@@ -45,6 +45,7 @@ impl Plan {
             | Step::Publish(_)
             | Step::Remember(_)
             | Step::Copy(_)
+            | Step::Rotate(_)
             | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
         })
     }
@@ -97,6 +98,27 @@ pub(super) fn plan_release(observed: &Observed, key: &ChildKey, live: &DynamicOb
 /// state.
 pub(super) fn state(live: &DynamicObject) -> Option<(String, String)> {
     Some((live.metadata.uid.clone()?, live.metadata.resource_version.clone()?))
+}
+
+/// Plans the removal of ports that somebody else has added to a Service of this engine.
+pub(crate) fn plan_pruning(observed: &Observed, key: &ChildKey, object: &Value, plan: &mut Plan) {
+    let Some(live) = observed.children.get(key) else { return };
+    if !is_ours(observed, key, live) || live.metadata.deletion_timestamp.is_some() {
+        return;
+    }
+    let ports = |object: Option<&Value>| object.and_then(Value::as_array).cloned().unwrap_or_default();
+    let wanted = ports(object.pointer("/spec/ports"));
+    let found = ports(live.data.pointer("/spec/ports"));
+    // By these keys the API server tells ports apart. The rest of a port, such as that of the nodes, is kept.
+    let is_wanted = |port: &Value| {
+        wanted.iter().any(|one| one["port"] == port["port"] && one["protocol"] == port["protocol"])
+    };
+    let kept: Vec<Value> = found.iter().filter(|port| is_wanted(port)).cloned().collect();
+    if let (true, false, Some((uid, resource_version))) =
+        (kept.len() < found.len(), kept.is_empty(), state(live))
+    {
+        plan.write(Write::Prune { key: key.clone(), uid, resource_version, ports: kept });
+    }
 }
 
 /// Plans the deletion of an object that is no longer wanted.

@@ -1,6 +1,8 @@
 //! Plans what depends on a certificate that the operator does not issue.
 
 use k8s_openapi::api::core::v1::Secret;
+use kube_core::DynamicObject;
+use serde_json::Value;
 
 use super::{
     Copy, Plan, Step,
@@ -16,6 +18,9 @@ use crate::{
     validate::Valid,
 };
 
+/// Annotation with which cert-manager marks a Secret that it fills.
+const CERTIFICATE_NAME_ANNOTATION: &str = "cert-manager.io/certificate-name";
+
 /// Plans the order to cert-manager, and the copy of a good certificate. Returns whether the certificate that the spec
 /// wants is where the pod mounts it, or is copied by this plan.
 pub(super) fn plan_given(observed: &Observed, valid: &Valid, plan: &mut Plan) -> bool {
@@ -29,6 +34,14 @@ pub(super) fn plan_given(observed: &Observed, valid: &Valid, plan: &mut Plan) ->
     let Some(view) = &observed.given else { return false };
     if *source == GivenSource::CertManager && !view.lacks_cert_manager && view.unread.is_none() {
         let order = names::certificate_order(&valid.name);
+        let secret = names::secret(&order.name);
+        // cert-manager would overwrite what somebody else has there.
+        let is_foreign = |live: &DynamicObject| !is_of_order(live, &order.name);
+        let is_taken = observed.children.get(&secret).is_some_and(|live| is_foreign(live));
+        if is_taken && !observed.children.contains_key(&order) {
+            plan.conflicts.push(secret);
+            return view.delivered.is_some();
+        }
         plan_child(observed, &order, &build::certificate_order(valid), plan);
     }
     if observed.children.get(&copy).is_some_and(|live| !is_ours(observed, &copy, live)) {
@@ -47,9 +60,19 @@ pub(super) fn plan_given(observed: &Observed, valid: &Valid, plan: &mut Plan) ->
     is_good || view.delivered.is_some()
 }
 
+/// Whether cert-manager has filled a Secret for this order.
+fn is_of_order(secret: &DynamicObject, order: &str) -> bool {
+    let annotations = secret.metadata.annotations.as_ref();
+    annotations.and_then(|all| all.get(CERTIFICATE_NAME_ANNOTATION)).is_some_and(|name| name == order)
+}
+
 /// Whether the StatefulSet still mounts a Secret: its pod must be able to start until there is another template.
-fn is_mounted(observed: &Observed, valid: &Valid, name: &str) -> bool {
+pub(super) fn is_mounted(observed: &Observed, valid: &Valid, name: &str) -> bool {
     let set = observed.children.get(&CHILDREN.stateful_set.key(&valid.name));
     let volumes = set.and_then(|set| set.data.pointer("/spec/template/spec/volumes")?.as_array());
-    volumes.into_iter().flatten().any(|volume| volume["secret"]["secretName"] == name)
+    let projected = |volume: &Value| {
+        let sources = volume["projected"]["sources"].as_array().cloned().unwrap_or_default();
+        sources.iter().any(|source| source["secret"]["name"] == name)
+    };
+    volumes.into_iter().flatten().any(|volume| volume["secret"]["secretName"] == name || projected(volume))
 }

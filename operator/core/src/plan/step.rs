@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     names::{ChildKey, ChildKind},
     retry::Bound,
+    rotation::Change,
     tls::Issuance,
 };
 
@@ -26,6 +27,8 @@ pub enum Step {
     Publish(Publish),
     /// A copy of a given certificate.
     Copy(Copy),
+    /// A change of the Secret with the operator's token.
+    Rotate(Rotate),
     /// A change of the Secret with the ages of values. If it fails, the next reconcile plans it again.
     Remember(Remember),
 }
@@ -51,6 +54,18 @@ pub struct Copy {
     pub key: ChildKey,
     /// That Secret without its data.
     pub object: Value,
+}
+
+/// A change of the Secret with the operator's token. A plan can be printed, so it has no token: whoever carries it out
+/// makes one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotate {
+    /// The Secret.
+    pub key: ChildKey,
+    /// That Secret without its data.
+    pub object: Value,
+    /// What is changed.
+    pub change: Change,
 }
 
 /// A change of the Secret with the ages of values. A plan can be printed, so it has no code of a value: whoever carries
@@ -100,6 +115,7 @@ impl Step {
             | Self::Issue(_)
             | Self::Deliver(_)
             | Self::Copy(_)
+            | Self::Rotate(_)
             | Self::Publish(_)
             | Self::Remember(_) => None,
         }
@@ -112,7 +128,7 @@ impl Step {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }) || write.is_withdrawal(),
             Self::Call(_) => true,
-            Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Remember(_) => false,
+            Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Rotate(_) | Self::Remember(_) => false,
             // Whatever failed, a withdrawal does not wait for it.
             Self::Publish(publish) => !publish.is_public,
         }
@@ -185,6 +201,18 @@ pub enum Write {
         /// The fields that the operator owns.
         object: Value,
     },
+    /// A patch that replaces the ports of a Service of this engine, if the Service has not changed. Server-side apply
+    /// cannot remove a port that somebody else has added, and clients would reach the pod through it.
+    Prune {
+        /// The Service.
+        key: ChildKey,
+        /// Its uid.
+        uid: String,
+        /// Its resourceVersion.
+        resource_version: String,
+        /// The ports to keep.
+        ports: Vec<Value>,
+    },
     /// Deletion of an object of this engine that is no longer wanted, if the object has not changed.
     Delete {
         /// The object.
@@ -242,6 +270,7 @@ impl Write {
             | Self::Update { key, .. }
             | Self::Repair { key, .. }
             | Self::Record { key, .. }
+            | Self::Prune { key, .. }
             | Self::Delete { key, .. } => key,
         }
     }
@@ -255,6 +284,7 @@ impl Write {
             Self::Update { .. } => "update",
             Self::Repair { .. } => "repair",
             Self::Record { .. } => "record",
+            Self::Prune { .. } => "prune",
             Self::Delete { .. } => "delete",
         }
     }
@@ -267,6 +297,7 @@ impl Write {
             Self::Release { .. } => "a stale owner reference",
             Self::Create { .. } => "missing",
             Self::Record { .. } => "a newer anchor",
+            Self::Prune { .. } => "a port of somebody else",
             Self::Delete { .. } => "not wanted",
         }
     }
@@ -277,9 +308,9 @@ impl Write {
         match self {
             Self::Create { .. } => Expectation::NotOwnedByOthers,
             Self::Update { .. } | Self::Repair { .. } | Self::Record { .. } => Expectation::Forced,
-            Self::Release { uid, resource_version, .. } | Self::Delete { uid, resource_version, .. } => {
-                Expectation::Unchanged { uid, resource_version }
-            }
+            Self::Release { uid, resource_version, .. }
+            | Self::Prune { uid, resource_version, .. }
+            | Self::Delete { uid, resource_version, .. } => Expectation::Unchanged { uid, resource_version },
         }
     }
 
@@ -294,6 +325,9 @@ impl Write {
             Self::Release { uid, resource_version, owners, .. } => Request::Merge(json!({"metadata": {
                 "uid": uid, "resourceVersion": resource_version, "ownerReferences": owners,
             }})),
+            Self::Prune { uid, resource_version, ports, .. } => Request::Merge(json!({
+                "metadata": {"uid": uid, "resourceVersion": resource_version}, "spec": {"ports": ports},
+            })),
             Self::Delete { .. } => Request::Delete,
         }
     }
@@ -305,6 +339,7 @@ impl Write {
         match self {
             Self::Repair { because, .. } => Some((Bound::Repairs, because)),
             Self::Record { .. } => Some((Bound::Records, "the anchor")),
+            Self::Prune { .. } => Some((Bound::Repairs, ".spec.ports")),
             Self::Create { .. } | Self::Release { .. } | Self::Update { .. } | Self::Delete { .. } => None,
         }
     }

@@ -2,10 +2,15 @@
 
 use crds::{Access, Embedding, EmbeddingProvider, KeyReference, MemoryEngineSpec};
 
+use crate::{names::admin_token_secret, rotation::TOKEN_ENTRY};
+
 /// The project that stands for every project.
 pub const EVERY_PROJECT: &str = "*";
 /// Suffix of the entry with the key that a rotation replaces. It stays valid until somebody removes it.
 pub const PREVIOUS: &str = ".previous";
+
+/// The field that wants a token which the operator makes.
+pub const OWNED_TOKEN: &str = "secrets.rotation";
 
 /// What a secret is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +48,12 @@ impl Reference {
         Self { field: field.to_owned(), secret: name, key, purpose, client: None, expires: None }
     }
 
+    /// Whether it is the token that the operator makes.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        self.field == OWNED_TOKEN
+    }
+
     /// Whether the engine itself accepts this secret, so that it must be hard to guess.
     #[must_use]
     pub fn is_ours(&self) -> bool {
@@ -78,8 +89,12 @@ pub fn entries(access: &Access) -> Vec<Reference> {
 
 /// Every reference of a spec whose entry the engine reads, in the order of the status.
 #[must_use]
-pub fn references(spec: &MemoryEngineSpec) -> Vec<Reference> {
+pub fn references(engine: &str, spec: &MemoryEngineSpec) -> Vec<Reference> {
     let mut found = spec.access.as_ref().map(entries).unwrap_or_default();
+    if spec.secrets.as_ref().is_some_and(|secrets| secrets.rotation.is_some()) {
+        let token = KeyReference { name: admin_token_secret(engine).name, key: TOKEN_ENTRY.to_owned() };
+        found.push(Reference::of(OWNED_TOKEN, &token, Purpose::Administrator));
+    }
     let service = |embedding: &Embedding| match embedding.provider {
         EmbeddingProvider::Http => embedding.http.as_ref()?.key_secret_ref.clone(),
         _ => None,

@@ -1,6 +1,7 @@
 //! `Exposed`: whether clients outside of the cluster can reach the engine, and which check withholds it.
 
 use crds::{OnViolation, PublicExposure};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
     facts::Facts,
@@ -17,7 +18,7 @@ use crate::{
     validate::Valid,
 };
 
-/// How long an engine that is exposed may not answer before it is withdrawn.
+/// How long an engine that is exposed may not answer, or its Secrets may not be readable, before it is withdrawn.
 const SILENCE_SECONDS_MAX: i64 = 30;
 
 fn withheld(reason: Reason, message: impl Into<String>) -> Option<Verdict> {
@@ -44,6 +45,7 @@ fn seen(facts: &Facts<'_>) -> Seen {
     Seen {
         has_reported: health.is_some() || is_silent_for_a_moment(facts),
         is_log_empty: health.is_some_and(|health| health.log.seq == 0),
+        is_unread_for_a_moment: is_unread_for_a_moment(facts),
         is_given_served: delivered.is_some_and(|delivered| delivered.not_after > facts.observed.now),
     }
 }
@@ -54,6 +56,18 @@ fn is_silent_for_a_moment(facts: &Facts<'_>) -> bool {
     let since = facts.before(ConditionType::Ready);
     let unreachable = since.filter(|ready| ready.reason == Reason::EngineUnreachable.as_str());
     is_public && unreachable.is_none_or(|ready| age(facts.observed, ready) < SILENCE_SECONDS_MAX)
+}
+
+/// Whether Secrets of an engine that is exposed have just become unreadable, for example because the API server does
+/// not answer.
+fn is_unread_for_a_moment(facts: &Facts<'_>) -> bool {
+    let is_public = facts.current_pod().is_some_and(|pod| pod.is_public() && pod.ready && !pod.deleting);
+    let unread = [ConditionType::SecretsValid, ConditionType::TLSReady].map(|kind| facts.before(kind));
+    let mut unread = unread.into_iter().flatten();
+    let is_long = |one: &Condition| {
+        one.reason == Reason::SecretsUnreadable.as_str() && age(facts.observed, one) >= SILENCE_SECONDS_MAX
+    };
+    is_public && !unread.any(is_long)
 }
 
 /// Whether the exposure of an engine whose spec is not valid must end: what the spec wants is not known, but something

@@ -1,13 +1,17 @@
 //! `SecretsValid`: whether every Secret that the spec refers to can be used.
 
-use crds::SecretStatus;
+use crds::{SecretStatus, TokenRotationPhase};
 
-use super::{facts::Facts, outcome::Outcome};
+use super::{facts::Facts, lookup::name, outcome::Outcome};
 use crate::{
+    children::rotation_keys,
     conditions::{Reason, Truth, Verdict},
+    names::admin_token_secret,
     observed::Observed,
-    secrets::{Finding, age_days},
+    rotation::{self, Phase},
+    secrets::{Finding, OWNED_TOKEN, age_days},
     tls::Unread,
+    validate::Essentials,
 };
 
 /// The verdict on a spec that refers to no Secret.
@@ -39,7 +43,10 @@ pub(super) fn faulty(facts: &Facts<'_>) -> Option<Verdict> {
 /// back.
 pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
     let view = facts.observed.secrets.as_ref()?;
-    let unread: Vec<_> = view.findings.iter().filter_map(Finding::unread).collect();
+    let is_rotated = facts.outcome.essentials().rotation.is_some();
+    let rotation = facts.observed.rotation.as_ref().filter(|_| is_rotated);
+    let of_rotation = rotation.and_then(|rotation| rotation.unread.as_ref());
+    let unread: Vec<_> = view.findings.iter().filter_map(Finding::unread).chain(of_rotation).collect();
     let first = unread.iter().find(|unread| unread.is_forbidden).or(unread.first())?;
     let (reason, message) = match first.is_forbidden {
         true => (Reason::SecretsForbidden, forbidden_message(facts.observed, first)),
@@ -55,7 +62,7 @@ pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
 pub(super) fn forbidden_message(observed: &Observed, unread: &Unread) -> String {
     let namespace = observed.engine.metadata.namespace.as_deref().unwrap_or_default();
     format!(
-        "the operator has no permission on Secrets in this namespace. Add the namespace {namespace} to secrets.namespaces of \
+        "the operator has no permission on Secrets, or on what belongs to them, in this namespace. Add the namespace {namespace} to secrets.namespaces of \
          the chart, or bind the ClusterRole memory-operator-secrets with a RoleBinding: {}",
         unread.text
     )
@@ -76,7 +83,7 @@ pub(super) fn hold_changes(facts: &Facts<'_>) -> bool {
 }
 
 /// The references in the status. While a Secret cannot be read, its last known times stay.
-pub(super) fn secret_statuses(observed: &Observed) -> Vec<SecretStatus> {
+pub(super) fn secret_statuses(observed: &Observed, essentials: &Essentials) -> Vec<SecretStatus> {
     let before = observed.engine.status.as_ref().map(|status| status.secrets.as_slice()).unwrap_or_default();
     let findings = observed.secrets.as_ref().map(|view| view.findings.as_slice()).unwrap_or_default();
     let shown = |finding: &Finding| {
@@ -94,9 +101,50 @@ pub(super) fn secret_statuses(observed: &Observed) -> Vec<SecretStatus> {
             first_seen: first_seen.or_else(|| known?.first_seen.clone()),
             age_days: finding.first_seen.map(|seen| age_days(seen, observed.now)).or_else(|| known?.age_days),
             replace_before: replace_before.or_else(|| known?.replace_before.clone()),
+            next_rotation: next_rotation(observed, essentials).filter(|_| finding.reference.is_owned()),
+            rotation: rotation_phase(observed).filter(|_| finding.reference.is_owned()),
         }
     };
-    findings.iter().map(shown).collect()
+    let owned = || left_of_rotation(observed, before);
+    let has_owned = findings.iter().any(|finding| finding.reference.is_owned());
+    findings.iter().map(shown).chain((!has_owned).then(owned).flatten()).collect()
+}
+
+/// When the operator's token is replaced next.
+fn next_rotation(observed: &Observed, essentials: &Essentials) -> Option<String> {
+    let schedule = essentials.rotation.as_ref()?.schedule.as_ref()?;
+    schedule.next(observed.now).map(|moment| moment.to_string())
+}
+
+fn rotation_phase(observed: &Observed) -> Option<TokenRotationPhase> {
+    Some(match rotation::phase(observed.rotation.as_ref()?) {
+        Phase::Distribute => TokenRotationPhase::Distribute,
+        Phase::Done => TokenRotationPhase::Done,
+    })
+}
+
+/// The entry of the operator's token while there is none, and while objects of a rotation exist that the spec no longer
+/// wants, so that the operator deletes them.
+fn left_of_rotation(observed: &Observed, before: &[SecretStatus]) -> Option<SecretStatus> {
+    let view = observed.rotation.as_ref()?;
+    let engine = name(observed);
+    let secret = admin_token_secret(engine);
+    let mut keys = rotation_keys(engine).into_iter().chain([secret]);
+    if view.unread.is_none() && !keys.any(|key| observed.children.contains_key(&key)) {
+        return None;
+    }
+    let reference = format!("spec.{OWNED_TOKEN}");
+    let last = before.iter().find(|last| last.reference == reference).cloned();
+    Some(last.unwrap_or_else(|| SecretStatus {
+        reference,
+        reason: Reason::SecretMissing.as_str(),
+        since: whole_seconds(observed),
+        first_seen: None,
+        age_days: None,
+        replace_before: None,
+        next_rotation: None,
+        rotation: None,
+    }))
 }
 
 fn reason(finding: &Finding) -> Reason {

@@ -142,16 +142,17 @@ impl GivenFault {
 /// What the certificate itself shows: its time, and its names.
 ///
 /// # Errors
-/// It is not valid now, or does not name the server.
-pub fn check_given(certificate: &Certificate, server: &str, now: Timestamp) -> Result<(), GivenFault> {
+/// It is not valid now, or lacks one of the names of the server.
+pub fn check_given(certificate: &Certificate, servers: &[String], now: Timestamp) -> Result<(), GivenFault> {
     if now < certificate.not_before {
         return Err(GivenFault::NotYetValid(certificate.not_before));
     }
     if certificate.not_after <= now {
         return Err(GivenFault::Expired(certificate.not_after));
     }
-    let is_named = certificate.dns_names.iter().any(|name| matches(name, server));
-    if is_named { Ok(()) } else { Err(GivenFault::Name(server.to_owned())) }
+    let is_named = |server: &&String| certificate.dns_names.iter().any(|name| matches(name, server));
+    let missing = servers.iter().find(|server| !is_named(server));
+    missing.map_or(Ok(()), |server| Err(GivenFault::Name(server.clone())))
 }
 
 /// Whether a name of a certificate is this one. A wildcard stands for one label.
@@ -192,9 +193,10 @@ mod tests {
     #[test]
     fn a_certificate_is_for_a_name_and_a_time() {
         let at = |day: i64| Timestamp::from_second(86_400 * day).unwrap();
-        let server = "notes.team.svc";
+        let name = "notes.team.svc";
+        let server = &[name.to_owned()];
         for (names, is_good) in [
-            (vec![server], true),
+            (vec![name], true),
             (vec!["other", "NOTES.team.svc"], true),
             (vec!["*.team.svc"], true),
             (vec!["*.svc"], false),
@@ -204,7 +206,11 @@ mod tests {
         ] {
             assert_eq!(check_given(&certificate(&names), server, at(1)).is_ok(), is_good, "{names:?}");
         }
-        let good = certificate(&[server]);
+        let both = [name.to_owned(), "memory.example.org".to_owned()];
+        let lacking = GivenFault::Name("memory.example.org".into());
+        assert_eq!(check_given(&certificate(&[name]), &both, at(1)), Err(lacking), "a public host");
+        assert_eq!(check_given(&certificate(&[name, "*.example.org"]), &both, at(1)), Ok(()));
+        let good = certificate(&[name]);
         assert_eq!(check_given(&good, server, at(-1)), Err(GivenFault::NotYetValid(at(0))));
         assert_eq!(check_given(&good, server, at(90)), Err(GivenFault::Expired(at(90))));
         assert!(!ends_soon(&good, at(75)) && ends_soon(&good, at(77)));

@@ -1,9 +1,10 @@
 //! The parts of the spec that are used even if other parts are invalid.
 
-use crds::{AcceptRollback, AccessMode, GatewayReference, MemoryEngineSpec, Quantity, Tls};
+use crds::{AcceptRollback, AccessMode, GatewayReference, MemoryEngine, Quantity, Tls};
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
+use super::rotation::{self, RotationTimes};
 use crate::{
     mode_word::wanted,
     secrets::{Reference, references},
@@ -34,20 +35,28 @@ pub struct Essentials {
     pub gateway: Option<GatewayReference>,
     /// Names under which clients outside of the cluster reach the engine.
     pub public_hosts: Vec<String>,
+    /// Those of these names under which clients reach the engine itself, and nothing in front of it that has a
+    /// certificate of its own.
+    pub direct_hosts: Vec<String>,
     /// Where the certificate of the memory API comes from, if the operator does not issue it.
     pub given_certificate: Option<GivenSource>,
     /// Every reference to an entry of a Secret.
     pub secrets: Vec<Reference>,
+    /// When the token that the operator makes is replaced; `None` if it makes none.
+    pub rotation: Option<RotationTimes>,
     /// Days after which a key should be replaced.
     pub secrets_max_age_days: Option<i32>,
 }
 
 impl Essentials {
-    /// Extracts these parts from a spec.
+    /// Extracts these parts from a resource.
     #[must_use]
-    pub fn of(spec: &MemoryEngineSpec) -> Self {
+    pub fn of(engine: &MemoryEngine) -> Self {
+        let spec = &engine.spec;
+        let name = engine.metadata.name.as_deref().unwrap_or_default();
         let (min, max) = ANCHOR_INTERVAL_SECONDS;
         let public = spec.exposure.public.as_ref();
+        let direct = public.filter(|public| public.load_balancer.is_some());
         let seconds = spec.integrity.anchor_interval_seconds.clamp(min, max);
         Self {
             anchor_interval: SignedDuration::from_secs(seconds.into()),
@@ -58,8 +67,10 @@ impl Essentials {
             tls: spec.tls.is_some(),
             gateway: public.and_then(|public| public.gateway.as_ref()).map(|one| one.parent_ref.clone()),
             public_hosts: public.map(|public| public.hosts.clone()).unwrap_or_default(),
+            direct_hosts: direct.map(|public| public.hosts.clone()).unwrap_or_default(),
             given_certificate: spec.tls.as_ref().and_then(given),
-            secrets: references(spec),
+            secrets: references(name, spec),
+            rotation: rotation::schedule(spec),
             secrets_max_age_days: spec.access.as_ref().and_then(|access| access.max_age_days),
         }
     }

@@ -6,6 +6,7 @@ use engine_core::policy::PolicyFault;
 use engine_core::request::Refused;
 
 use super::access_fault::AccessFault;
+use crate::schedule::ScheduleFault;
 
 /// A fault in a spec; its message also says how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +76,11 @@ pub enum Fault {
     /// Not exactly one way in is given.
     #[error("spec.exposure.public: write exactly one of loadBalancer, ingress and gateway")]
     WaysIn,
+    /// The range of addresses with this index is not a CIDR block.
+    #[error(
+        "spec.exposure.public.loadBalancer.sourceRanges[{0}] is not a CIDR block: write one like 203.0.113.0/24 or fd00::/8"
+    )]
+    SourceRange(usize),
     /// The public hosts are not names.
     #[error("spec.exposure.public.hosts must be 1 to {PUBLIC_HOSTS_MAX} names such as memory.example.org")]
     PublicHosts,
@@ -132,6 +138,20 @@ pub enum Fault {
     /// The certificate of the API has two sources.
     #[error("spec.tls.secretRef and spec.tls.certManager exclude each other: remove one of them")]
     TwoCertificates,
+    /// The token of the administration port has two sources.
+    #[error(
+        "spec.secrets.rotation and spec.access.adminTokenSecretRef exclude each other: remove one of them"
+    )]
+    TwoTokens,
+    /// A key of a client is in the Secret of the operator's token.
+    #[error("spec.access.keys: the Secret {0:?} is that of the operator's token: name another one")]
+    TokenOfOperator(String),
+    /// A schedule or its time zone is not valid.
+    #[error("{0} {1}")]
+    Schedule(&'static str, ScheduleFault),
+    /// The operator does not know its own image.
+    #[error("spec.secrets.rotation needs the image of the operator: start the operator with --image")]
+    NoOperatorImage,
     /// A fault in the section about access.
     #[error("spec.access.{0}")]
     Access(AccessFault),

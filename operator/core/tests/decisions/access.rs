@@ -4,13 +4,16 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use crds::{Secrets, TokenRotation};
 use operator_core::{
     children::{CHILDREN, Children},
     names::ChildKind,
+    plan::Write,
+    rotation::RotationView,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::world::{engine, observed, valid};
+use crate::world::{engine, observed, planned, valid};
 
 /// Rights on resources that are not children: API group, resource, verbs.
 const OTHERS: [(&str, &str, &[&str]); 9] = [
@@ -60,6 +63,71 @@ fn granted(rules: &Value) -> Rules {
         }
     }
     found
+}
+
+/// Rights in the namespaces whose engines need Secrets: API group, resource, verbs.
+const IN_BOUND_NAMESPACES: [(&str, &str, &[&str]); 8] = [
+    ("", "secrets", &["get", "create", "patch", "delete"]),
+    ("cert-manager.io", "certificates", &["get", "create", "patch"]),
+    ("", "pods", &["patch"]),
+    ("batch", "cronjobs", &["get", "create", "patch", "delete"]),
+    ("rbac.authorization.k8s.io", "roles", &["get", "create", "patch", "delete"]),
+    ("rbac.authorization.k8s.io", "rolebindings", &["get", "create", "patch", "delete"]),
+    ("", "serviceaccounts", &["delete"]),
+    ("", "configmaps", &["delete"]),
+];
+
+/// The rules of the role that is bound in single namespaces, in this manifest.
+fn of_bound_role(path: &str) -> Rules {
+    let manifest = read(path);
+    let (_, rest) = manifest
+        .split_once("secrets\"")
+        .or_else(|| manifest.split_once("name: memory-operator-secrets"))
+        .expect("the role");
+    let (_, rest) = rest.split_once("\nrules:\n").expect("rules");
+    let lines = rest.lines().take_while(|line| line.starts_with("  "));
+    granted(&serde_yaml::from_str(&lines.collect::<Vec<_>>().join("\n")).expect("YAML"))
+}
+
+/// The role that names Secrets has no `list` and no `watch`, and exactly what is needed beside them.
+#[test]
+fn the_role_for_single_namespaces_grants_what_secrets_and_jobs_need_and_no_more() {
+    let needed = IN_BOUND_NAMESPACES.map(|(group, resource, verbs)| {
+        let verbs = verbs.iter().map(|verb| (*verb).to_owned()).collect();
+        ((group.to_owned(), resource.to_owned()), verbs)
+    });
+    let needed = Rules::from(needed);
+    for path in ["config/rbac/role.yaml", "charts/memory-operator/templates/rbac.yaml"] {
+        assert_eq!(of_bound_role(path), needed, "{path}");
+    }
+}
+
+/// A Role of a scheduled Job is refused by the API server unless the operator has all of its rights in that namespace.
+#[test]
+fn no_job_has_more_rights_than_the_operator() {
+    let mut engine = engine();
+    let rotation = TokenRotation { schedule: "@daily".into(), time_zone: "Etc/UTC".into(), suspend: false };
+    engine.spec.secrets = Some(Secrets { rotation: Some(rotation) });
+    let mut observed = observed(engine);
+    observed.rotation = Some(RotationView::default());
+    let roles: Vec<Value> = planned(&observed)
+        .writes()
+        .filter_map(|write| match write {
+            Write::Create { key, object } if key.kind == ChildKind::Role => Some(object.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(roles.len(), 1);
+    let rules = roles[0]["rules"].as_array().expect("rules");
+    let one = json!({
+        "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["notes-rotate"], "verbs": ["patch"],
+    });
+    assert_eq!(rules, &vec![one], "one verb on one object");
+    let operator = needed(&CHILDREN);
+    for ((group, resource), verbs) in granted(&roles[0]["rules"]) {
+        let held = &operator[&(group, resource)];
+        assert!(verbs.iter().all(|verb| held.contains(verb)), "{verbs:?} of {held:?}");
+    }
 }
 
 fn of_kustomize() -> Rules {

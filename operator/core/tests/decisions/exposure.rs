@@ -5,7 +5,7 @@ use operator_core::{
     anchor::expected::expected_history,
     exposure::{FrontDoor, GatewayView},
     names::PUBLIC_VALUE,
-    names::{ChildKind, backend_tls_policy, http_route},
+    names::{ChildKey, ChildKind, backend_tls_policy, http_route},
     observed::Observed,
     plan::{Plan, Step, Write},
     publication::{plan_all, plan_withdrawal},
@@ -63,6 +63,7 @@ fn publishes(plan: &Plan) -> Vec<bool> {
         | Step::Issue(_)
         | Step::Deliver(_)
         | Step::Copy(_)
+        | Step::Rotate(_)
         | Step::Remember(_) => None,
     });
     found.collect()
@@ -128,6 +129,55 @@ fn a_violation_is_only_said_if_the_spec_wants_that() {
     exist(&mut observed, &public);
     observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
     assert_eq!((outside(&planned(&observed)), publishes(&planned(&observed))), (vec![], vec![]));
+}
+
+/// Server-side apply merges ports by their numbers, so that it keeps those of somebody else. They are found and
+/// removed, and so are gateways in a route.
+#[test]
+fn a_port_and_a_gateway_of_somebody_else_are_removed() {
+    let public = PublicExposure { on_violation: OnViolation::Warn, ..load_balancer() };
+    let mut observed = in_production(&public);
+    exist(&mut observed, &public);
+    observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
+    let service = ChildKey { kind: ChildKind::Service, name: "notes-public".into() };
+    change(&mut observed, &service, |data| {
+        data["spec"]["ports"][0]["nodePort"] = json!(30_443);
+        let ports = data["spec"]["ports"].as_array_mut().expect("ports");
+        ports.push(json!({"name": "admin", "port": 8081, "protocol": "TCP", "targetPort": "admin"}));
+    });
+    let plan = planned(&observed);
+    assert_eq!(outside(&plan), [("Service/notes-public".to_owned(), "prune")]);
+    carry_out(&mut observed, &plan, usize::MAX);
+    let left = &observed.children[&service].data["spec"]["ports"];
+    assert_eq!((left.as_array().map(Vec::len), &left[0]["nodePort"]), (Some(1), &json!(30_443)), "{left}");
+    assert_eq!(outside(&planned(&observed)), []);
+
+    let gateway = PublicExposure {
+        load_balancer: None,
+        gateway: Some(PublicGateway::default()),
+        on_violation: OnViolation::Warn,
+        ..load_balancer()
+    };
+    let mut observed = in_production(&gateway);
+    observed.gateway = GatewayView::Found(vec![]);
+    exist(&mut observed, &gateway);
+    observed.writer_mut().pod.as_mut().expect("a pod").public = Some(PUBLIC_VALUE.to_owned());
+    let plan = planned(&observed);
+    carry_out(&mut observed, &plan, usize::MAX);
+    assert_eq!(outside(&planned(&observed)), []);
+    change(&mut observed, &http_route("notes"), |data| {
+        let parents = data["spec"]["parentRefs"].as_array_mut().expect("parents");
+        parents.push(json!({"name": "other", "namespace": "evil"}));
+    });
+    let plan = planned(&observed);
+    assert_eq!(outside(&plan).len(), 1, "{plan:?}");
+}
+
+/// Changes an object, as somebody else would.
+fn change(observed: &mut Observed, key: &ChildKey, change: impl FnOnce(&mut serde_json::Value)) {
+    let mut object = observed.children[key].as_ref().clone();
+    change(&mut object.data);
+    observed.children.insert(key.clone(), object.into());
 }
 
 /// Somebody who labels the pod of an engine that is not exposed gains nothing.

@@ -25,7 +25,7 @@ fn by_secret() -> Tls {
 fn by_cert_manager() -> Tls {
     let issuer_ref =
         IssuerRef { name: "ca".into(), kind: "ClusterIssuer".into(), group: "cert-manager.io".into() };
-    Tls { cert_manager: Some(CertManager { issuer_ref }), ..Tls::default() }
+    Tls { cert_manager: Some(CertManager { issuer_ref, renew_before_seconds: None }), ..Tls::default() }
 }
 
 fn certificate(world: &Observed, serial: &str) -> Certificate {
@@ -216,4 +216,48 @@ fn a_given_certificate_that_cannot_be_read_is_said() {
     both.spec.tls = Some(Tls { cert_manager: by_cert_manager().cert_manager, ..by_secret() });
     let faults = validate(&both, &settings()).unwrap_err();
     assert!(faults.iter().any(|fault| fault.to_string().contains("exclude each other")), "{faults:?}");
+}
+
+/// cert-manager overwrites the Secret that a `Certificate` names: none is ordered over a Secret that is not its own.
+#[test]
+fn nothing_is_ordered_over_a_secret_of_somebody_else() {
+    let secret = |annotations: Value| -> std::sync::Arc<kube_core::DynamicObject> {
+        let object = json!({"metadata": {"name": "notes-api", "annotations": annotations}});
+        std::sync::Arc::new(serde_json::from_value(object).expect("a Secret"))
+    };
+    let key = operator_core::names::secret("notes-api");
+    let missing =
+        || GivenView { given: Some(Err(GivenFault::Missing("notes-api".into()))), ..GivenView::default() };
+    for (annotations, is_ordered) in [
+        (json!({}), false),
+        (json!({"cert-manager.io/certificate-name": "other"}), false),
+        (json!({"cert-manager.io/certificate-name": "notes-api"}), true),
+    ] {
+        let mut world = world(by_cert_manager(), missing());
+        world.children.insert(key.clone(), secret(annotations.clone()));
+        assert_eq!(kinds(&world).contains(&ChildKind::Certificate), is_ordered, "{annotations}");
+        assert_eq!(planned(&world).conflicts.contains(&key), !is_ordered, "{annotations}");
+        let said = condition(&status_of(&world), "Stalled");
+        assert_eq!(said == "True/NameConflict", !is_ordered, "{annotations}: {said}");
+        // A certificate that was ordered before stays ordered.
+        let order: kube_core::DynamicObject =
+            serde_json::from_value(json!({"metadata": {"name": "notes-api"}})).expect("an order");
+        world.children.insert(operator_core::names::certificate_order("notes"), order.into());
+        assert!(!planned(&world).conflicts.contains(&key), "{annotations}");
+    }
+}
+
+/// An order says when to renew only if the spec does, and as cert-manager writes it.
+#[test]
+fn an_order_says_when_to_renew() {
+    let renewal = |seconds: Option<i32>| {
+        let mut tls = by_cert_manager();
+        tls.certificate_lifetime_seconds = Some(7200);
+        tls.cert_manager.as_mut().expect("cert-manager").renew_before_seconds = seconds;
+        let world = world(tls, GivenView::default());
+        operator_core::build::certificate_order(&valid(&world))["spec"]["renewBefore"].clone()
+    };
+    assert_eq!(renewal(None), Value::Null);
+    assert_eq!(renewal(Some(3570)), json!("59m30s"));
+    assert_eq!(renewal(Some(3600)), json!("1h0m0s"));
 }

@@ -20,6 +20,8 @@ mod pods;
 mod progress;
 mod projections;
 mod properties;
+mod references;
+mod rotations;
 mod secrets;
 mod spec;
 mod statuses;

@@ -43,7 +43,7 @@ fn mode(world: &Observed, effective: Mode) -> ModeHealth {
 }
 
 fn calls(world: &Observed) -> Vec<Call> {
-    mode::calls(world, Essentials::of(&world.engine.spec).mode)
+    mode::calls(world, Essentials::of(&world.engine).mode)
 }
 
 /// A settled engine whose report has this mode.
@@ -97,7 +97,7 @@ fn an_engine_is_told_its_mode_once() {
         let planned = planned(&world).steps;
         assert_eq!(planned, [Step::Call(push(sent))], "nothing else changes");
         assert_eq!(
-            plan_mode(&world, &Essentials::of(&world.engine.spec)).steps,
+            plan_mode(&world, &Essentials::of(&world.engine)).steps,
             planned,
             "also with an invalid spec"
         );

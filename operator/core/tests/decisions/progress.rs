@@ -174,6 +174,7 @@ fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<St
                 done.push(format!("{} {}", write.verb(), write.key()));
             }
             Step::Copy(copy) => done.push(format!("copy {}", copy.key)),
+            Step::Rotate(rotate) => done.push(format!("rotate {}", rotate.key)),
             Step::Remember(remember) => done.push(format!("remember {}", remember.key)),
             Step::Deliver(deliver) => done.push(format!("deliver {}", deliver.pod)),
             Step::Publish(publish) => done.push(format!("publish {}", publish.is_public)),

@@ -68,7 +68,7 @@ fn now() -> Timestamp {
 }
 
 fn found(secrets: &BTreeMap<String, Looked>) -> Vec<Finding> {
-    examine(&references(&full()), secrets, None, None, now())
+    examine(&references("notes", &full()), secrets, None, None, now())
 }
 
 /// The reason of each reference that is not good.
@@ -96,7 +96,7 @@ fn every_reference_of_a_spec_is_examined() {
     assert_eq!(reasons(&findings), [], "two services may have the same key, however short");
     let mut unused = full();
     unused.embedding.as_mut().expect("a section").provider = EmbeddingProvider::Off;
-    assert!(references(&unused).iter().all(|one| one.field != "embedding.http.keySecretRef"));
+    assert!(references("notes", &unused).iter().all(|one| one.field != "embedding.http.keySecretRef"));
 }
 
 /// Each fault at each place where it can be, alone.
@@ -177,15 +177,15 @@ fn the_hash_of_a_key_is_the_same_key() {
     }
     // The operator presents the token of the administration port, and a hash is not enough for that.
     let mut secrets = good();
-    assert_eq!(admin_token(&references(&full()), &secrets), Some(GOOD[3].as_str()));
+    assert_eq!(admin_token(&references("notes", &full()), &secrets), Some(GOOD[3].as_str()));
     write(&mut secrets, "admin", "value", &hashed(&GOOD[3]));
     assert_eq!(reasons(&found(&secrets))[0].1, "SecretMalformed");
-    assert_eq!(admin_token(&references(&full()), &secrets), None);
+    assert_eq!(admin_token(&references("notes", &full()), &secrets), None);
 }
 
 #[test]
 fn a_key_that_has_expired_or_is_too_old_is_said() {
-    let references = references(&full());
+    let references = references("notes", &full());
     let (secrets, day) = (good(), SignedDuration::from_hours(24));
     let mut ages = Ages::new([1; 32]);
     ages.remember(values(&references, &secrets), now() - day * 90);
@@ -213,7 +213,7 @@ fn wanting_by(spec: &MemoryEngineSpec, secrets: &BTreeMap<String, Looked>) -> Ob
     let mut engine = (*world.engine).clone();
     engine.spec = spec.clone();
     world.engine = engine.into();
-    let findings = examine(&references(spec), secrets, None, None, now());
+    let findings = examine(&references("notes", spec), secrets, None, None, now());
     world.secrets = Some(SecretsView { findings, remembered: None, to_remember: None });
     world
 }
@@ -289,7 +289,8 @@ fn a_secret_that_turns_bad_does_not_make_a_running_engine_unready() {
 #[test]
 fn an_old_key_holds_nothing_back() {
     let mut world = wanting(&good());
-    let expired = examine(&references(&full()), &good(), None, None, "2027-01-02T00:00:00Z".parse().unwrap());
+    let expired =
+        examine(&references("notes", &full()), &good(), None, None, "2027-01-02T00:00:00Z".parse().unwrap());
     world.secrets.as_mut().expect("Secrets").findings = expired;
     assert!(kinds(&world).contains(&ChildKind::StatefulSet));
     assert_eq!(condition(&status_of(&world), "SecretsValid"), "False/SecretExpired");
@@ -335,7 +336,7 @@ fn a_token_that_the_operator_cannot_read_is_not_demanded() {
 fn the_status_says_since_when() {
     let mut secrets = good();
     write(&mut secrets, "agent-a-key", "token", "changeme");
-    let references = references(&full());
+    let references = references("notes", &full());
     let mut world = wanting(&secrets);
     let mut ages = Ages::new([1; 32]);
     ages.remember(values(&references, &secrets), world.now - SignedDuration::from_hours(49));
@@ -386,7 +387,7 @@ fn no_value_is_in_a_status_a_plan_or_a_debug_text() {
 #[test]
 fn ages_are_remembered_when_something_new_is_seen() {
     let (mut world, secrets) = (wanting(&good()), good());
-    let references = references(&full());
+    let references = references("notes", &full());
     let mut ages = Ages::new([1; 32]);
     ages.remember(values(&references, &secrets), world.now);
     let remembers = |world: &Observed| {

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 pub(crate) fn settings() -> Settings {
     Settings {
         engine_image: Some("registry.example/engine:1".into()),
+        operator_image: Some("registry.example/operator:1".into()),
         operator_namespace: "memory-system".into(),
     }
 }
@@ -48,7 +49,7 @@ pub(crate) fn valid(observed: &Observed) -> Valid {
 
 /// The parts of the spec that are used even if it is invalid.
 pub(crate) fn essentials(observed: &Observed) -> Essentials {
-    Essentials::of(&observed.engine.spec)
+    Essentials::of(&observed.engine)
 }
 
 /// The status if the spec has these faults.
@@ -82,6 +83,11 @@ pub(crate) fn carry_out(observed: &mut Observed, plan: &Plan, count: usize) {
             Write::Release { key, owners, .. } => {
                 let mut after = observed.children[key].as_ref().clone();
                 after.metadata.owner_references = Some(owners.clone());
+                observed.children.insert(key.clone(), Arc::new(after));
+            }
+            Write::Prune { key, ports, .. } => {
+                let mut after = observed.children[key].as_ref().clone();
+                after.data["spec"]["ports"] = json!(ports);
                 observed.children.insert(key.clone(), Arc::new(after));
             }
             Write::Delete { key, .. } => {

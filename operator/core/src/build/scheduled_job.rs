@@ -1,0 +1,222 @@
+//! Jobs that run on a schedule. One place has what all of them share: restrictions, deadlines and a bounded history.
+//! A caller says what runs, when, and what it may do.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec},
+        core::v1::{
+            Capabilities, Container, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
+            PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
+            SecurityContext, ServiceAccount,
+        },
+        rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject},
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
+};
+
+use super::owned;
+use crate::{
+    names::{self, JOB_LABEL},
+    validate::Valid,
+};
+
+/// Group of roles.
+const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+/// ID of the user and of the group in the operator's image.
+const OPERATOR_UID: i64 = 65532;
+/// How late a run may begin, for example because the controller of Jobs was down. Kubernetes needs at least 10 seconds;
+/// a run that is later than this is not made up for, because the next one is not far.
+const STARTING_DEADLINE_SECONDS: i64 = 600;
+/// How often a pod that failed is started again.
+const BACKOFF_LIMIT: i32 = 2;
+/// Jobs that are kept for their verdicts.
+const SUCCESSFUL_JOBS_KEPT: i32 = 1;
+const FAILED_JOBS_KEPT: i32 = 3;
+/// How long a finished Job is kept, at most. Jobs that somebody created by hand are not counted by the history.
+const KEPT_SECONDS: i32 = 7 * 86_400;
+/// Engines with the same schedule begin within this many seconds after it, not all in the same one.
+const SPREAD_SECONDS: u64 = 30;
+
+/// What a scheduled Job runs, when, and what it may do.
+#[derive(Clone, Debug)]
+pub struct ScheduledJob<'a> {
+    /// Name of the CronJob, of its ServiceAccount, and of its role.
+    pub name: String,
+    /// A word for what it does: the name of its container, and the value of a label.
+    pub task: &'static str,
+    /// When it runs.
+    pub schedule: &'a str,
+    /// Time zone of the schedule.
+    pub time_zone: &'a str,
+    /// Whether it runs only when somebody creates a Job from it.
+    pub is_suspended: bool,
+    /// Image of the container.
+    pub image: &'a str,
+    /// Arguments of the container.
+    pub args: Vec<String>,
+    /// Seconds after which a run is ended.
+    pub deadline_seconds: i64,
+    /// Memory of the container.
+    pub memory: &'static str,
+    /// What it may do in the namespace of the engine.
+    pub rules: Vec<PolicyRule>,
+}
+
+impl ScheduledJob<'_> {
+    /// The ServiceAccount of the pods. A pod says itself that it needs the token.
+    #[must_use]
+    pub fn service_account(&self, valid: &Valid) -> ServiceAccount {
+        ServiceAccount {
+            metadata: owned(valid, self.name.clone()),
+            automount_service_account_token: Some(false),
+            ..ServiceAccount::default()
+        }
+    }
+
+    /// What the pods may do.
+    #[must_use]
+    pub fn role(&self, valid: &Valid) -> Role {
+        Role { metadata: owned(valid, self.name.clone()), rules: Some(self.rules.clone()) }
+    }
+
+    /// Gives the role to the ServiceAccount, and to nobody else.
+    #[must_use]
+    pub fn role_binding(&self, valid: &Valid) -> RoleBinding {
+        RoleBinding {
+            metadata: owned(valid, self.name.clone()),
+            role_ref: RoleRef {
+                api_group: RBAC_GROUP.to_owned(),
+                kind: "Role".to_owned(),
+                name: self.name.clone(),
+            },
+            subjects: Some(vec![Subject {
+                kind: "ServiceAccount".to_owned(),
+                name: self.name.clone(),
+                namespace: Some(valid.namespace.clone()),
+                api_group: None,
+            }]),
+        }
+    }
+
+    /// The CronJob.
+    #[must_use]
+    pub fn cron_job(&self, valid: &Valid) -> CronJob {
+        CronJob {
+            metadata: owned(valid, self.name.clone()),
+            spec: Some(CronJobSpec {
+                schedule: self.schedule.to_owned(),
+                time_zone: Some(self.time_zone.to_owned()),
+                suspend: Some(self.is_suspended),
+                concurrency_policy: Some("Forbid".to_owned()),
+                starting_deadline_seconds: Some(STARTING_DEADLINE_SECONDS),
+                successful_jobs_history_limit: Some(SUCCESSFUL_JOBS_KEPT),
+                failed_jobs_history_limit: Some(FAILED_JOBS_KEPT),
+                job_template: JobTemplateSpec {
+                    metadata: Some(ObjectMeta { labels: Some(self.labels(valid)), ..ObjectMeta::default() }),
+                    spec: Some(self.job(valid)),
+                },
+            }),
+            status: None,
+        }
+    }
+
+    /// The labels of Jobs and pods. They are not those of the engine: no Service, NetworkPolicy and monitor of it may
+    /// select these pods.
+    fn labels(&self, valid: &Valid) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            ("app.kubernetes.io/name".to_owned(), "memory-engine-job".to_owned()),
+            ("app.kubernetes.io/instance".to_owned(), valid.name.clone()),
+            (JOB_LABEL.to_owned(), self.task.to_owned()),
+        ])
+    }
+
+    fn job(&self, valid: &Valid) -> JobSpec {
+        JobSpec {
+            active_deadline_seconds: Some(self.deadline_seconds),
+            backoff_limit: Some(BACKOFF_LIMIT),
+            ttl_seconds_after_finished: Some(KEPT_SECONDS),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(self.labels(valid)), ..ObjectMeta::default() }),
+                spec: Some(self.pod(valid)),
+            },
+            ..JobSpec::default()
+        }
+    }
+
+    fn pod(&self, valid: &Valid) -> PodSpec {
+        let secrets = valid.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
+        let secrets: Vec<_> = secrets.collect();
+        PodSpec {
+            restart_policy: Some("Never".to_owned()),
+            service_account_name: Some(self.name.clone()),
+            automount_service_account_token: Some(true),
+            enable_service_links: Some(false),
+            image_pull_secrets: (!secrets.is_empty()).then_some(secrets),
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(OPERATOR_UID),
+                run_as_group: Some(OPERATOR_UID),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".to_owned(),
+                    localhost_profile: None,
+                }),
+                ..PodSecurityContext::default()
+            }),
+            containers: vec![self.container(valid)],
+            ..PodSpec::default()
+        }
+    }
+
+    fn container(&self, valid: &Valid) -> Container {
+        let amounts = |cpu: &str| {
+            let pairs = [("cpu", cpu), ("memory", self.memory)];
+            Some(pairs.map(|(key, amount)| (key.to_owned(), Quantity(amount.to_owned()))).into())
+        };
+        let spread = format!("--delay-seconds={}", spread_seconds(&valid.uid));
+        Container {
+            name: self.task.to_owned(),
+            image: Some(self.image.to_owned()),
+            image_pull_policy: Some("IfNotPresent".to_owned()),
+            args: Some(self.args.iter().cloned().chain([spread]).collect()),
+            env: Some(vec![
+                of_pod("POD_NAMESPACE", "metadata.namespace"),
+                of_pod("JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
+            ]),
+            resources: Some(ResourceRequirements {
+                requests: amounts("10m"),
+                limits: amounts("200m"),
+                claims: None,
+            }),
+            security_context: Some(SecurityContext {
+                allow_privilege_escalation: Some(false),
+                read_only_root_filesystem: Some(true),
+                run_as_non_root: Some(true),
+                capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+                ..SecurityContext::default()
+            }),
+            ..Container::default()
+        }
+    }
+}
+
+/// A variable with a field of the pod.
+fn of_pod(name: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".to_owned()),
+                field_path: path.to_owned(),
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+/// Seconds by which a run of an engine is delayed. They depend on the engine alone.
+fn spread_seconds(uid: &str) -> u64 {
+    names::spread(uid) % (SPREAD_SECONDS + 1)
+}
