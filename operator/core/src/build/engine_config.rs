@@ -246,7 +246,7 @@ fn access_key(key: crds::AccessKey) -> AccessKey {
 /// Both ports have the same certificate, unless that of the memory API is given.
 fn tls(valid: &Valid) -> Tls {
     let api = if valid.essentials.given_certificate.is_some() { API_TLS_PATH } else { TLS_PATH };
-    Tls { api_directory: Some(api.to_owned()), admin_directory: Some(TLS_PATH.to_owned()) }
+    Tls { api_directory: Some(api.to_owned()), admin_directory: Some(TLS_PATH.to_owned()), ..Tls::default() }
 }
 
 fn tracing(tracing: &crds::Tracing) -> Tracing {

@@ -199,6 +199,7 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
         reasons: Vec::new(),
         configuration: None,
         tls: None,
+        issuers: Vec::new(),
     }
 }
 
