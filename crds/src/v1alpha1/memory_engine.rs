@@ -11,6 +11,7 @@ mod embedding;
 mod exposure;
 mod external_service;
 mod integrity;
+mod issuer;
 mod limits;
 mod mcp;
 mod mode;
@@ -40,6 +41,9 @@ pub use exposure::{
 pub use external_service::KeyReference;
 pub use integrity::{
     ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback, Integrity, LogStatus, Rotation,
+};
+pub use issuer::{
+    ACCESS_CERTIFICATES_MAX, ACCESS_ISSUERS_MAX, AccessCertificate, AccessIssuer, TokenAlgorithm,
 };
 pub use limits::Limits;
 pub use mcp::Mcp;

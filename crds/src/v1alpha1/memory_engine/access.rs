@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::external_service::KeyReference;
+use super::issuer::{ACCESS_CERTIFICATES_MAX, ACCESS_ISSUERS_MAX, AccessCertificate, AccessIssuer};
 use crate::{
     patterns::{DNS_LABEL, DNS_SUBDOMAIN, NAME_LENGTH_MAX, SECRET_KEY},
     rules::Rule,
@@ -34,6 +35,27 @@ pub struct Access {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub keys: Vec<AccessKey>,
+
+    /// Issuers of tokens, at most 8. Their tokens stand beside keys, or instead of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = ACCESS_ISSUERS_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["issuer"])
+    )]
+    pub issuers: Vec<AccessIssuer>,
+
+    /// Clients that present a certificate, at most 64. Needs `clientAuthoritySecretRef` and `spec.tls`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = ACCESS_CERTIFICATES_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub certificates: Vec<AccessCertificate>,
+
+    /// Secret with the authorities that sign the certificates of clients, PEM, for example the entry `ca.crt`. Defaults
+    /// to none: no client presents a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_authority_secret_ref: Option<KeyReference>,
 
     /// The token that the administration port demands of every request but probes and scrapes: a key that
     /// `memory-engine token generate` has printed. The operator presents it too, and needs permission to read this
