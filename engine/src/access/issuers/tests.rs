@@ -26,6 +26,7 @@ fn base64url(bytes: impl AsRef<[u8]>) -> String {
 /// A key of an issuer.
 struct Signer {
     key: EncodingKey,
+    public: Vec<u8>,
     algorithm: Algorithm,
     /// Name of the algorithm in tokens.
     word: &'static str,
@@ -47,13 +48,16 @@ impl Signer {
             Algorithm::RS256 | Algorithm::PS256 => EncodingKey::from_rsa_der(&rsa_of_pkcs8(&pair)),
             _ => EncodingKey::from_ec_der(pair.serialized_der()),
         };
-        Signer { key, algorithm, word, kid }
+        let public = pair.public_key_raw().to_vec();
+        Signer { key, public, algorithm, word, kid }
     }
 
     /// The public key, as an issuer publishes it.
     fn jwk(&self) -> Value {
-        let mut jwk =
-            serde_json::to_value(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap()).unwrap();
+        let mut jwk = match self.algorithm {
+            Algorithm::EdDSA => json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(&self.public)}),
+            _ => json!(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap()),
+        };
         jwk["kid"] = json!(self.kid);
         jwk["use"] = json!("sig");
         jwk["alg"] = json!(self.word);

@@ -68,7 +68,7 @@ fn with(access: Access) -> MemoryEngineSpec {
 fn config(access: Access) -> Value {
     let mut engine = engine();
     engine.spec = with(access);
-    serde_yaml::from_str(&engine_config(&valid(&observed(engine)))).unwrap()
+    serde_yaml::from_str(&engine_config(&valid(&observed(engine)))).expect("YAML")
 }
 
 #[test]
