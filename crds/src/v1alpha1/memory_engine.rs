@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod access;
+mod access_scope;
 mod embedding;
 mod exposure;
 mod external_service;
@@ -29,10 +30,8 @@ mod status;
 mod tls;
 mod writer;
 
-pub use access::{
-    ACCESS_KEYS_MAX, ACCESS_PROJECTS_MAX, Access, AccessKey, AccessRateLimit, AccessScope, AccessSecret,
-    Anonymous,
-};
+pub use access::{ACCESS_KEYS_MAX, Access, AccessKey, AccessRateLimit, AccessSecret, Anonymous};
+pub use access_scope::{ACCESS_PROJECTS_MAX, AccessScope};
 pub use embedding::{Embedding, EmbeddingProvider, EmbeddingService};
 pub use exposure::{
     DeploymentMode, Exposure, GatewayReference, NetworkPolicyMode, OnViolation, PEERS_MAX, PUBLIC_HOSTS_MAX,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access_scope::{ACCESS_PROJECTS_MAX, AccessScope};
 use super::external_service::KeyReference;
 use super::issuer::{ACCESS_CERTIFICATES_MAX, ACCESS_ISSUERS_MAX, AccessCertificate, AccessIssuer};
 use crate::{
@@ -12,8 +13,6 @@ use crate::{
 
 /// Maximum number of keys of clients.
 pub const ACCESS_KEYS_MAX: usize = 64;
-/// Maximum number of projects that one key names.
-pub const ACCESS_PROJECTS_MAX: usize = 64;
 /// Maximum length of an entry's name in a Secret, characters: the second entry has the suffix `.previous`.
 const ENTRY_LENGTH_MAX: u32 = 244;
 
@@ -141,17 +140,6 @@ impl Default for AccessSecret {
 
 fn token() -> String {
     "token".to_owned()
-}
-
-/// What a client may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum AccessScope {
-    /// Read and search.
-    Read,
-    /// Save, change and forget.
-    Write,
-    /// Requests about the whole engine.
-    Admin,
 }
 
 /// Requests of one key in one project.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::access::{ACCESS_PROJECTS_MAX, AccessScope};
+use super::access_scope::{ACCESS_PROJECTS_MAX, AccessScope};
 use super::external_service::{KeyReference, URL};
 use crate::patterns::DNS_LABEL;
 

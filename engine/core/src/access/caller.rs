@@ -123,8 +123,8 @@ impl Caller {
         Caller { name: name.to_owned(), kind, scopes: Scope::ALL.to_vec(), projects: Projects::All }
     }
 
-    /// What requests, limits and idempotency keys of this caller are counted by: no other caller has it, also not one of
-    /// the same name that has proved who it is with something else.
+    /// What limits and idempotency keys of this caller are kept by: no other caller has it, also not one of the same
+    /// name that has proved who it is with something else.
     #[must_use]
     pub fn account(&self) -> String {
         format!("{}:{}", self.kind.prefix(), self.name)

@@ -14,8 +14,8 @@ section! {
         /// certificates of its clients
         "adminDirectory" admin_directory: String, since "0.1.0"
             => Key::text().absent("the admin port is served without TLS").field_note("`spec.tls`");
-        /// file with the authorities that sign certificates of [callers](access.md#certificates) of the memory API, PEM;
-        /// only with `apiDirectory`
+        /// file with the authorities of [clients with certificates](access.md#certificates), PEM; only with
+        /// `apiDirectory`
         "clientAuthorityFile" client_authority_file: String, since "0.1.0"
             => Key::text().absent("clients of the memory API present no certificate");
     }
