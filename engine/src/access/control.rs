@@ -244,7 +244,10 @@ impl AccessControl {
             }
             Credentials::Certificate(certificate) => {
                 let certificates = in_force.configuration.certificates.as_deref().unwrap_or_default();
-                return match certificates.iter().find(|known| known.is_of(certificate)) {
+                // A connection can be older than the end of its certificate.
+                let is_valid = now <= certificate.not_after;
+                let known = certificates.iter().find(|known| is_valid && known.is_of(certificate));
+                return match known {
                     Some(known) => Ok(caller_of_certificate(known)),
                     None if is_open => Ok(Arc::new(Caller::anonymous())),
                     None => Err(Unrecognised::Certificate),

@@ -49,6 +49,8 @@ struct Current {
     config: Arc<ServerConfig>,
     served: Served,
     files_sha256: Hash,
+    /// SHA-256 of the authorities that vouch for clients; none if clients are anonymous.
+    trust: Option<Hash>,
     /// Why the newest files are not in force.
     fault: Option<String>,
     /// Why somebody else can read or change the key in force.
@@ -62,7 +64,7 @@ impl ServerTls {
     /// The files cannot be read or used.
     pub fn open(directory: &Path, clients: Clients, exposed: Exposed) -> Result<ServerTls, TlsError> {
         let current = load(directory, &clients, exposed)?;
-        let trust = watch::Sender::new(current.served.authorities_sha256);
+        let trust = watch::Sender::new(current.trust);
         let current = RwLock::new(current);
         Ok(ServerTls { directory: directory.to_owned(), clients, exposed, current, trust })
     }
@@ -83,7 +85,7 @@ impl ServerTls {
         };
         // Intermediate certificates may change without the certificate.
         let changed = current.files_sha256 != loaded.files_sha256;
-        let authorities = loaded.served.authorities_sha256;
+        let authorities = loaded.trust;
         (current.fault, current.key_exposed) = (None, loaded.key_exposed);
         if changed {
             *current = loaded;
@@ -127,16 +129,20 @@ impl ServerTls {
 
 /// What the files of a directory give.
 fn load(directory: &Path, clients: &Clients, exposed: Exposed) -> Result<Current, TlsError> {
-    let Identity { chain, key, authorities, mut served, mut files_sha256, key_exposed } =
+    let Identity { chain, key, authorities, served, mut files_sha256, key_exposed } =
         Identity::read(directory, exposed)?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
+    let mut trust = None;
     let builder = match clients {
         Clients::Anonymous => builder.with_no_client_auth(),
-        Clients::Verified => builder.with_client_cert_verifier(verifier(authorities).build()?),
+        Clients::Verified => {
+            trust = served.authorities_sha256;
+            builder.with_client_cert_verifier(verifier(authorities).build()?)
+        }
         Clients::Optional(file) => {
             let (authorities, sha256) = authorities_of_clients(file)?;
             files_sha256 = Hash::of(format!("{files_sha256}{sha256}").as_bytes());
-            served.authorities_sha256 = Some(sha256);
+            trust = Some(sha256);
             let verifier = verifier(authorities).allow_unauthenticated();
             builder.with_client_cert_verifier(verifier.build()?)
         }
@@ -147,7 +153,7 @@ fn load(directory: &Path, clients: &Clients, exposed: Exposed) -> Result<Current
     // resume its sessions for a day.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Current { config: Arc::new(config), served, files_sha256, fault: None, key_exposed })
+    Ok(Current { config: Arc::new(config), served, files_sha256, trust, fault: None, key_exposed })
 }
 
 fn verifier(authorities: RootCertStore) -> ClientCertVerifierBuilder {
