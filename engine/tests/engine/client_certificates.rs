@@ -65,6 +65,12 @@ fn a_certificate_is_a_caller_and_a_key_wins() {
     let foreign = Authority::new("others").issue(&of_client("agent.example.org"));
     let refused = connect(engine.api, &servers.client_config(Some(&foreign))).request("GET", head.1, "", "");
     assert!(refused.is_err(), "an authority that is not trusted: {refused:?}");
+    // Another authority: the certificates of the one before are refused.
+    fs::write(at("clients.crt"), Authority::new("next").pem()).unwrap();
+    eventually("the changed authorities are in force", || {
+        let client = servers.client_config(Some(&agent));
+        connect(engine.api, &client).request("GET", head.1, "", "").is_err()
+    });
     let said = engine.said();
     assert!(said.contains("\"caller\":\"agent\"") && said.contains("unknown_certificate"), "{said}");
 }

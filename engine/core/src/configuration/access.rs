@@ -272,6 +272,33 @@ mod tests {
     }
 
     #[test]
+    fn an_issuer_that_cannot_be_read_completely_is_left_out() {
+        let issuer = |more: &Value| {
+            let mut issuer = json!({"issuer": "https://id.example.org", "audiences": ["memory"]});
+            issuer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            issuer
+        };
+        let of = |more: &Value| read(&json!({"access": {"issuers": [issuer(more)]}}), Author::Operator);
+        for (more, part, is_left) in [
+            (json!({"requiredGroups": ["a"]}), "requiredGroups", false),
+            (json!({"algorithms": ["ES256", "ES999"]}), "algorithms", true),
+            // Without a word, the part would mean its default, which is wider.
+            (json!({"algorithms": ["ES999"]}), "algorithms", false),
+            (json!({"scopes": ["audit"]}), "scopes", false),
+        ] {
+            let (configuration, not_applied) = of(&more).unwrap();
+            assert_eq!(configuration.access.issuers().len(), usize::from(is_left), "{more}");
+            assert_eq!(not_applied[0].key, format!("access.issuers[0].{part}"));
+        }
+        for (word, named) in [("none", "access cannot be read"), ("HS256", "access cannot be read")] {
+            let faults = person(&json!({"issuers": [issuer(&json!({"algorithms": [word]}))]})).unwrap_err();
+            assert!(faults[0].starts_with(named), "{faults:?}");
+        }
+        let open = issuer(&json!({"audiences": []}));
+        assert!(person(&json!({"issuers": [open]})).unwrap_err()[0].contains("audiences"));
+    }
+
+    #[test]
     fn the_default_is_open_and_a_key_without_its_narrowing_part_is_left_out() {
         let default = Access::default();
         assert!(default.anonymous() && default.keys().is_empty() && default.rate().is_none());

@@ -208,3 +208,97 @@ pub fn discovered_keys(bytes: &[u8], issuer: &str) -> Result<String, KeySetFault
     }
     text("jwks_uri").map(str::to_owned).ok_or(KeySetFault::Description)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rsa_key(bits: usize, exponent: &[u8]) -> Value {
+        let mut modulus = vec![0xff; bits / 8];
+        if !bits.is_multiple_of(8) {
+            modulus.insert(0, (1 << (bits % 8)) - 1);
+        }
+        let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        json!({"kty": "RSA", "kid": "r", "n": number(&modulus), "e": number(exponent)})
+    }
+
+    fn curve_key(curve: &str, bytes: usize) -> Value {
+        let number = URL_SAFE_NO_PAD.encode(vec![1; bytes]);
+        json!({"kty": "EC", "kid": "c", "crv": curve, "x": number, "y": number})
+    }
+
+    fn usable(key: &Value) -> bool {
+        let set = KeySet::read(json!({"keys": [key]}).to_string().as_bytes()).unwrap();
+        set.counts() == (1, 0)
+    }
+
+    fn with(mut key: Value, part: &str, value: Value) -> Value {
+        key[part] = value;
+        key
+    }
+
+    #[test]
+    fn weak_foreign_and_other_keys_are_left_out() {
+        let exponent: &[u8] = &[1, 0, 1];
+        for (bits, is_usable) in
+            [(1_024, false), (2_047, false), (2_048, true), (8_192, true), (8_200, false)]
+        {
+            assert_eq!(usable(&rsa_key(bits, exponent)), is_usable, "{bits}");
+        }
+        for exponent in [&[][..], &[1], &[2], &[1, 0, 0], &[1, 0, 0, 0, 1]] {
+            assert!(!usable(&rsa_key(2_048, exponent)), "{exponent:?}");
+        }
+        for (curve, bytes, is_usable) in [
+            ("P-256", 32, true),
+            ("P-384", 48, true),
+            ("P-256", 31, false),
+            ("P-256", 48, false),
+            ("P-521", 66, false),
+            ("secp256k1", 32, false),
+        ] {
+            assert_eq!(usable(&curve_key(curve, bytes)), is_usable, "{curve} {bytes}");
+        }
+        for (part, value, is_usable) in [
+            ("use", json!("sig"), true),
+            ("use", json!("enc"), false),
+            ("use", json!(1), false),
+            ("key_ops", json!(["verify"]), true),
+            ("key_ops", json!(["encrypt"]), false),
+            ("key_ops", json!("verify"), false),
+            ("alg", json!("ES256"), true),
+            ("alg", json!("ES384"), false),
+            ("alg", json!("RS256"), false),
+            ("alg", json!("HS256"), false),
+            ("alg", json!("none"), false),
+            ("kty", json!("oct"), false),
+            ("x", json!("not base64url!"), false),
+        ] {
+            assert_eq!(
+                usable(&with(curve_key("P-256", 32), part, value.clone())),
+                is_usable,
+                "{part} {value}"
+            );
+        }
+        assert!(!usable(&json!({"kty": "oct", "k": "c2VjcmV0"})), "a shared secret");
+    }
+
+    #[test]
+    fn a_set_of_keys_is_bounded_and_not_ambiguous() {
+        let many = |count| json!({"keys": vec![curve_key("P-256", 32); count]}).to_string();
+        assert_eq!(KeySet::read(many(64).as_bytes()).unwrap().counts(), (64, 0));
+        assert_eq!(KeySet::read(many(65).as_bytes()), Err(KeySetFault::Number));
+        for bad in ["", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[],\"keys\":[]}", "<html>", "{\"keys\":[]} x"]
+        {
+            assert_eq!(KeySet::read(bad.as_bytes()), Err(KeySetFault::Form), "{bad}");
+        }
+        let issuer = "https://id.example.org";
+        let described = |issuer: &str| json!({"issuer": issuer, "jwks_uri": "https://a/jwks"}).to_string();
+        assert_eq!(discovered_keys(described(issuer).as_bytes(), issuer), Ok("https://a/jwks".to_owned()));
+        for other in ["https://evil.example.org", "https://id.example.org/", ""] {
+            let found = discovered_keys(described(other).as_bytes(), issuer);
+            assert_eq!(found, Err(KeySetFault::OtherIssuer), "{other}");
+        }
+    }
+}

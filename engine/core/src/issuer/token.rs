@@ -120,3 +120,41 @@ fn read_header(header: &Map<String, Value>) -> Result<(SigningAlgorithm, Option<
     let algorithm = serde_json::from_value(algorithm).map_err(|_| TokenFault::Algorithm)?;
     Ok((algorithm, kid))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encoded(header: &str, claims: &str, signature: &[u8]) -> String {
+        [header.as_bytes(), claims.as_bytes(), signature].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".")
+    }
+
+    #[test]
+    fn a_token_is_taken_apart_and_shows_no_secret() {
+        let text = encoded(r#"{"alg":"ES256","kid":"k1","x5t":"a"}"#, r#"{"iss":"i","sub":"s"}"#, &[7; 64]);
+        let token = Token::read(&text).unwrap();
+        assert_eq!((token.algorithm(), token.kid()), (SigningAlgorithm::Es256, Some("k1")));
+        assert_eq!(token.issuer(), Some("i"));
+        let (message, signature) = token.signed();
+        assert_eq!(format!("{}.{signature}", String::from_utf8_lossy(message)), text);
+        assert_eq!(format!("{token:?}"), "Token { algorithm: Es256, .. }");
+        assert!(Token::read(&format!("{text}{}", "A".repeat(TOKEN_BYTES_MAX))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,200}", header in ".{0,40}", claims in ".{0,40}") {
+            prop_assert!(Token::read(&text).is_err());
+            prop_assert!(Token::read(&encoded(&header, &claims, b"s")).is_err());
+        }
+
+        #[test]
+        fn no_header_chooses_another_algorithm_than_those_with_public_keys(word in "[A-Za-z0-9+-]{0,12}") {
+            let header = serde_json::json!({"alg": word}).to_string();
+            let read = Token::read(&encoded(&header, "{}", b"s")).map(|token| token.algorithm());
+            prop_assert_eq!(read.is_ok(), SigningAlgorithm::WORDS.contains(&word.as_str()));
+        }
+    }
+}
