@@ -35,6 +35,16 @@ pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Claims of a token with their values.
+pub(crate) fn claims(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "description": "Claims that a token needs, with their exact values, for example {\"tenant\": \"one\"}. A name that begins with / is a JSON Pointer.",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 512}
+    })
+}
+
 fn label_map(max: u32, description: &str) -> Schema {
     json_schema!({
         "type": "object",

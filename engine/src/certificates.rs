@@ -8,8 +8,9 @@ use anyhow::Context;
 use engine_core::configuration::Tls;
 use engine_core::file_mode::ModeFault;
 use engine_core::wire::{PortCertificate, TlsHealth};
+use jiff::Timestamp;
 use service::secret_file::Exposed;
-use service::tls::{Clients, ServerTls};
+use service::tls::{Clients, Served, ServerTls};
 
 /// Time between two looks at the files. They are a few kilobytes.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -17,10 +18,27 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The certificates of the ports that have one.
 #[derive(Debug, Default)]
 pub(crate) struct Certificates {
-    /// Of the memory API, whose clients present no certificate.
+    /// Of the memory API, whose clients may present a certificate if an authority for them is configured.
     pub(crate) api: Option<Arc<ServerTls>>,
     /// Of the admin port, whose clients present a certificate.
     pub(crate) admin: Option<Arc<ServerTls>>,
+}
+
+/// Whether clients of the memory API may present a certificate.
+fn clients_of_api(tls: &Tls) -> Clients {
+    let file = tls.client_authority_file.as_ref();
+    file.map_or(Clients::Anonymous, |file| Clients::Optional(file.into()))
+}
+
+/// Why a certificate is not valid at a time; none if it is.
+fn untimely(served: &Served, now: Timestamp) -> Option<String> {
+    if now > served.not_after {
+        Some(format!("it has expired at {}", served.not_after))
+    } else if now < served.not_before {
+        Some(format!("it is valid from {} on", served.not_before))
+    } else {
+        None
+    }
 }
 
 impl Certificates {
@@ -35,9 +53,17 @@ impl Certificates {
             directory.as_ref().map(open).transpose()
         };
         let certificates = Certificates {
-            api: open(&tls.api_directory, Clients::Anonymous).context("tls.apiDirectory")?,
+            api: open(&tls.api_directory, clients_of_api(tls)).context("tls.apiDirectory")?,
             admin: open(&tls.admin_directory, Clients::Verified).context("tls.adminDirectory")?,
         };
+        for (port, tls) in [("api", &certificates.api), ("admin", &certificates.admin)] {
+            let Some((served, _)) = tls.as_ref().map(|tls| tls.served()) else { continue };
+            let Some(fault) = untimely(&served, Timestamp::now()) else { continue };
+            tracing::error!(port, fault, "clients refuse the certificate of a port");
+            if exposed == Exposed::Refused {
+                anyhow::bail!("the certificate of the {port} port: {fault} (deployment.mode is production)");
+            }
+        }
         for (directory, fault) in certificates.exposed(tls) {
             tracing::warn!(directory, %fault, "the key of a certificate is used, although somebody else can read or change it");
         }

@@ -102,6 +102,9 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         DeploymentMode::Production => Exposed::Refused,
         DeploymentMode::Development => Exposed::Reported,
     };
+    if file.access.certificates.is_some() && file.tls.client_authority_file.is_none() {
+        faults.push("access.certificates needs tls.clientAuthorityFile".to_owned());
+    }
     let names = [file.engine.namespace, file.engine.name];
     Config {
         live,

@@ -80,7 +80,9 @@ pub(crate) async fn serve(
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     let storage = Arc::clone(&engine.log_handles.context.storage);
-    let control = Arc::new(AccessControl::new(config.access, storage, Clock::System, &engine.metrics));
+    let access = (config.access, config.exposed);
+    let control = Arc::new(AccessControl::new(access, storage, Clock::System, &engine.metrics));
+    engine.show_issuers(Arc::clone(control.issuers()));
     tokio::spawn(Arc::clone(&control).follow());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod access;
+mod access_scope;
 mod embedding;
 mod exposure;
 mod external_service;
 mod integrity;
+mod issuer;
 mod limits;
 mod mcp;
 mod mode;
@@ -28,10 +30,8 @@ mod status;
 mod tls;
 mod writer;
 
-pub use access::{
-    ACCESS_KEYS_MAX, ACCESS_PROJECTS_MAX, Access, AccessKey, AccessRateLimit, AccessScope, AccessSecret,
-    Anonymous,
-};
+pub use access::{ACCESS_KEYS_MAX, Access, AccessKey, AccessRateLimit, AccessSecret, Anonymous};
+pub use access_scope::{ACCESS_PROJECTS_MAX, AccessScope};
 pub use embedding::{Embedding, EmbeddingProvider, EmbeddingService};
 pub use exposure::{
     DeploymentMode, Exposure, GatewayReference, NetworkPolicyMode, OnViolation, PEERS_MAX, PUBLIC_HOSTS_MAX,
@@ -40,6 +40,9 @@ pub use exposure::{
 pub use external_service::KeyReference;
 pub use integrity::{
     ACCEPTED_ROLLBACKS_MAX, AcceptRollback, AcceptedRollback, Integrity, LogStatus, Rotation,
+};
+pub use issuer::{
+    ACCESS_CERTIFICATES_MAX, ACCESS_ISSUERS_MAX, AccessCertificate, AccessIssuer, TokenAlgorithm,
 };
 pub use limits::Limits;
 pub use mcp::Mcp;

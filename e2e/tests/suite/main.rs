@@ -1,6 +1,7 @@
 //! Tests of the deployed system on a real cluster. Each test has its own namespace. Tests in a module `alone` stop
 //! parts of the cluster or the operator, and run while no other test runs.
 
+mod access;
 mod admission;
 mod alone;
 mod audit;

@@ -20,6 +20,8 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// DNS names of the subject, in lower case.
     pub dns_names: Vec<String>,
+    /// URIs of the subject, such as SPIFFE ids.
+    pub uris: Vec<String>,
     /// Whether the certificate may sign other certificates.
     pub is_authority: bool,
     /// SHA-256 of the public key with its algorithm.
@@ -44,7 +46,11 @@ impl Certificate {
         let usage = parsed.key_usage().map_err(|_| NotACertificate)?.map(|found| found.value);
         let names = parsed.subject_alternative_name().map_err(|_| NotACertificate)?;
         let names = names.iter().flat_map(|found| &found.value.general_names);
-        let dns_names = names.filter_map(|name| match name {
+        let uris = names.clone().filter_map(|name| match name {
+            GeneralName::URI(uri) => Some((*uri).to_owned()),
+            _ => None,
+        });
+        let dns_names = names.clone().filter_map(|name| match name {
             GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
             _ => None,
         });
@@ -54,6 +60,7 @@ impl Certificate {
             not_before: time(parsed.validity().not_before.timestamp())?,
             not_after: time(parsed.validity().not_after.timestamp())?,
             dns_names: dns_names.collect(),
+            uris: uris.collect(),
             is_authority: parsed.is_ca() && usage.is_none_or(|usage| usage.key_cert_sign()),
             key_sha256: Hash::of(parsed.public_key().raw),
         })

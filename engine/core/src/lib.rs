@@ -10,7 +10,7 @@
 //! * Search: [`documents`] cuts texts into memories, [`embedding`] computes their vectors, [`retrieval`] ranks them,
 //!   and [`query`] turns user input into a full-text query.
 //! * Modes: [`mode`] is what clients may do, and [`guard`] turns reads off when a dependency fails.
-//! * Access: [`access`] decides who may do what.
+//! * Access: [`access`] decides who may do what, and [`issuer`] which tokens of identity providers are accepted.
 //! * Configuration: [`configuration`] is the schema of the configuration file, [`limits`] all limits, [`metrics`] all
 //!   metrics.
 //! * Rules: [`policy`] decides what may be written, [`identity`] lists the identifiers, [`forgetting`] and
@@ -46,6 +46,7 @@ pub mod graph;
 pub mod guard;
 pub mod identifier_fields;
 pub mod identity;
+pub mod issuer;
 pub mod item;
 pub mod limits;
 pub mod memory_tool;

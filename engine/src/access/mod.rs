@@ -3,6 +3,9 @@
 //!
 //! ```text
 //! control      the keys in force, and who a request is from
+//! credentials  what a request presents
+//! issuers      tokens of issuers, and the keys that verify them
+//! administration  keys of the engine are listed, made and revoked
 //! files        keys in files, which the configuration names
 //! stored       keys of the engine itself, on the volume
 //! accounts     what requests are counted against
@@ -13,17 +16,23 @@
 //! ```
 
 mod accounts;
+mod administration;
 mod attempts;
 mod control;
 #[cfg(test)]
 mod control_test;
+mod credentials;
 mod files;
+mod issuers;
 mod limiter;
 mod rates;
 mod records;
 mod session;
 mod stored;
 
-pub(crate) use control::{AccessControl, Credentials};
+pub(crate) use control::AccessControl;
+pub(crate) use credentials::Credentials;
+pub(crate) use issuers::Issuers;
+pub(crate) use limiter::Limiter;
 pub(crate) use session::Session;
 pub(crate) use stored::has_stored_keys;

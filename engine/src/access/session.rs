@@ -55,8 +55,12 @@ impl Session {
         self.missing.get().copied()
     }
 
-    /// Records a denial and returns the error for it.
+    /// Records a denial and returns the error for it. What is denied counts against the rate of the caller too.
     pub(crate) fn denied(&self, scope: Scope, project: &str, denial: Denial) -> Refusal {
+        // Not in the bucket of the project: the caller could name any number of them.
+        if let Err(refusal) = self.count(scope, "") {
+            return refusal;
+        }
         self.record_denied(scope, project, denial.label());
         match denial {
             Denial::MissingScope => {
@@ -75,6 +79,11 @@ impl Session {
                 let rule = "the key of this request is bound to several projects, and the request names none";
                 Refusal::new(ErrorCode::ProjectForbidden, rule).hint("name one of them as the project")
             }
+            Denial::NoProject => {
+                let rule = "the token of this request names no project";
+                Refusal::new(ErrorCode::ProjectForbidden, rule)
+                    .hint("nothing was done; the issuer decides about the projects of a token")
+            }
             Denial::NotEveryProject => {
                 let rule = "this is about every project, and the key of this request is bound to some";
                 Refusal::new(ErrorCode::ProjectForbidden, rule).hint("use a key whose projects are \"*\"")
@@ -85,12 +94,9 @@ impl Session {
     /// Records that something was denied.
     pub(crate) fn record_denied(&self, scope: Scope, project: &str, reason: &'static str) {
         if let Some(accounts) = &self.accounts {
-            accounts.records.denied(&Outcome {
-                caller: &self.caller.name,
-                scope: Some(scope),
-                project,
-                reason,
-            });
+            let caller = self.caller.name.as_str();
+            let outcome = Outcome { caller, scope: Some(scope), project, reason };
+            accounts.denied(&self.caller.account(), &outcome);
         }
     }
 
@@ -100,23 +106,37 @@ impl Session {
     /// # Errors
     /// The caller sends more requests than it may.
     pub(crate) fn settle(&self, scope: Scope, project: &str) -> Result<(), Refusal> {
+        if !self.count(scope, project)? {
+            return Ok(());
+        }
         let Some(accounts) = &self.accounts else { return Ok(()) };
+        match self.caller.kind {
+            // Without access control there is nothing to record about anybody.
+            CallerKind::Anonymous => accounts.records.count(ALLOWED),
+            _ => accounts.records.allowed(&self.caller.name, scope, project),
+        }
+        Ok(())
+    }
+
+    /// Counts the request against the rate of the caller in the project. Returns whether that is the first time.
+    ///
+    /// # Errors
+    /// The caller sends more requests than it may.
+    fn count(&self, scope: Scope, project: &str) -> Result<bool, Refusal> {
+        let Some(accounts) = &self.accounts else { return Ok(false) };
         if self.settled.swap(true, Ordering::AcqRel) {
-            return Ok(());
+            return Ok(false);
         }
-        // Without access control there is nothing to record about anybody.
         if self.caller.kind == CallerKind::Anonymous {
-            accounts.records.count(ALLOWED);
-            return Ok(());
+            return Ok(true);
         }
-        if let Err(seconds) = accounts.take(&self.caller.name, project) {
+        if let Err(seconds) = accounts.take(&self.caller.account(), project) {
             self.record_denied(scope, project, "rate_limited");
             let rule = "more requests of one key in one project than access.requestsPerSecond allows";
             return Err(Refusal::new(ErrorCode::RateLimited, rule)
                 .hint("nothing was done; repeat it after Retry-After seconds")
                 .retry_after(seconds));
         }
-        accounts.records.allowed(&self.caller.name, scope, project);
-        Ok(())
+        Ok(true)
     }
 }

@@ -46,7 +46,7 @@ impl StoredKey {
     pub(super) fn record(&self) -> KeyRecord {
         let caller = Caller {
             name: self.name.clone(),
-            kind: CallerKind::Key,
+            kind: CallerKind::StoredKey,
             scopes: self.scopes.clone(),
             projects: projects(&self.projects),
         };

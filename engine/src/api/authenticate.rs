@@ -12,6 +12,7 @@ use engine_core::configuration::Mcp;
 use serde_json::{Value, json};
 
 use super::body::discard_small;
+use super::server::PeerCertificate;
 use super::state::Api;
 use crate::access::{AccessControl, Credentials};
 
@@ -32,9 +33,12 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
     }
     let is_mcp = path.trim_end_matches('/') == "/mcp";
     let metadata = metadata_url(&api, request.headers(), is_mcp);
-    let values = request.headers().get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-    let credentials = Credentials::of(values);
-    let session = match api.control.recognise(credentials) {
+    // Copies, because a request cannot be shared while a key of an issuer is waited for.
+    let values = request.headers().get_all(header::AUTHORIZATION).iter().take(2).cloned();
+    let values: Vec<HeaderValue> = values.collect();
+    let PeerCertificate(certificate) = request.extensions().get().cloned().unwrap_or_default();
+    let credentials = Credentials::of(values.iter().map(HeaderValue::as_bytes), certificate);
+    let session = match api.control.recognise(&credentials).await {
         Ok(session) => session,
         Err(refusal) => {
             let error = if matches!(credentials, Credentials::None) { "" } else { "error=\"invalid_token\"" };
@@ -52,7 +56,8 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
     {
         // A tool reports a denial in its result. Clients of the protocol look at the status.
         *response.status_mut() = StatusCode::FORBIDDEN;
-        let scope = format!("scope=\"{}\"", scope.word());
+        let prefix = api.control.scope_prefix().unwrap_or_default();
+        let scope = format!("scope=\"{prefix}{}\"", scope.word());
         challenge(&mut response, &["error=\"insufficient_scope\"".to_owned(), scope, metadata]);
     }
     response
@@ -94,15 +99,23 @@ pub(super) async fn metadata_of_mcp(State(api): State<Api>, headers: HeaderMap) 
     described(&api, &headers, "/mcp")
 }
 
-/// Describes a resource, RFC 9728. There are no authorisation servers: keys come from the operator of the engine.
+/// Describes a resource, RFC 9728. Without issuers there are no authorisation servers: keys come from the operator of
+/// the engine.
 fn described(api: &Api, headers: &HeaderMap, path: &str) -> Json<Value> {
     let resource = base_url(api, headers).unwrap_or_default();
-    Json(json!({
+    let prefix = api.control.scope_prefix().unwrap_or_default();
+    let scopes = Scope::WORDS.iter().map(|word| format!("{prefix}{word}"));
+    let mut described = json!({
         "resource": format!("{resource}{path}"),
         "resource_name": "memory-engine",
         "bearer_methods_supported": ["header"],
-        "scopes_supported": Scope::WORDS,
-    }))
+        "scopes_supported": scopes.collect::<Vec<_>>(),
+    });
+    let issuers = api.control.issuers().names();
+    if !issuers.is_empty() {
+        described["authorization_servers"] = json!(issuers);
+    }
+    Json(described)
 }
 
 /// Checks the token of a request to the admin port, if the port demands one.

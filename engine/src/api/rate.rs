@@ -8,45 +8,39 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine_core::configuration::Rate;
 use engine_core::wire::ErrorCode;
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use crate::access::Limiter;
 use crate::refusal::Refusal;
 use engine_projection::ClientAddress;
 
-/// If more addresses than this have a bucket, the full buckets are dropped.
-const ADDRESSES_MAX: usize = 4_096;
-
 /// The token buckets of all addresses. All copies share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Buckets(Arc<RwLock<Option<Limiter>>>);
+pub(crate) struct Buckets(Arc<RwLock<Option<Bounded>>>);
 
 /// A rate, with the buckets that are filled at it.
 #[derive(Debug)]
-struct Limiter {
+struct Bounded {
     rate: Rate,
-    buckets: DefaultKeyedRateLimiter<ClientAddress>,
+    buckets: Limiter<ClientAddress>,
 }
 
-impl Limiter {
-    fn new(rate: Rate) -> Limiter {
-        let Rate { per_second, burst } = rate;
-        let quota = Quota::per_second(per_second).allow_burst(burst);
-        Limiter { rate, buckets: RateLimiter::keyed(quota) }
+impl Bounded {
+    fn new(rate: Rate) -> Bounded {
+        Bounded { rate, buckets: Limiter::per_second(rate) }
     }
 }
 
 impl Buckets {
     /// Without a rate there is no limit.
     pub(crate) fn new(rate: Option<Rate>) -> Buckets {
-        Buckets(Arc::new(RwLock::new(rate.map(Limiter::new))))
+        Buckets(Arc::new(RwLock::new(rate.map(Bounded::new))))
     }
 
     /// Changes the rate. Every address begins with a full bucket, unless the rate is the same.
     pub(crate) fn set(&self, rate: Option<Rate>) {
-        let mut limiter = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if limiter.as_ref().map(|limiter| limiter.rate) != rate {
-            *limiter = rate.map(Limiter::new);
+        let mut bounded = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if bounded.as_ref().map(|bounded| bounded.rate) != rate {
+            *bounded = rate.map(Bounded::new);
         }
     }
 
@@ -54,16 +48,9 @@ impl Buckets {
     ///
     /// # Errors
     /// The bucket is empty; the value is the number of seconds until the next token.
-    fn take(&self, address: ClientAddress) -> Result<(), u64> {
-        let limiter = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(Limiter { buckets, .. }) = &*limiter else { return Ok(()) };
-        if buckets.len() > ADDRESSES_MAX {
-            buckets.retain_recent();
-        }
-        buckets.check_key(&address).map_err(|not_until| {
-            // The wait is rounded up, because a client that retries too early is refused again.
-            not_until.wait_time_from(DefaultClock::default().now()).as_millis().div_ceil(1_000).max(1) as u64
-        })
+    fn take(&self, address: ClientAddress) -> Result<(), u32> {
+        let bounded = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        bounded.as_ref().map_or(Ok(()), |bounded| bounded.buckets.take(&address))
     }
 }
 

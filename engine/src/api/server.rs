@@ -25,6 +25,7 @@ use super::admission::{ConnectionLimiter, ConnectionSlot};
 use super::connection_timeouts::{ConnectionTimeouts, HEAD_TIMEOUT, Watched};
 use super::stream::{HEAD_BYTES_MAX, Stream, close_gracefully, refusal_response};
 use crate::refusal::Refusal;
+use engine_core::certificate::Certificate;
 use engine_core::digest::Hash;
 use engine_projection::ClientAddress;
 use service::tls::{ServerTls, Socket};
@@ -39,6 +40,10 @@ type Trust = watch::Receiver<Option<Hash>>;
 /// after that. Together less than a minute: then only clients are connected that the new authorities vouch for.
 const DISTRUSTED_IDLE_MAX: Duration = Duration::from_secs(25);
 const DISTRUSTED_REQUEST_MAX: Duration = Duration::from_secs(30);
+
+/// The certificate that the client of a connection has presented, and that an authority of the port vouches for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PeerCertificate(pub(super) Option<Arc<Certificate>>);
 
 /// A port that is being served.
 #[derive(Debug)]
@@ -143,7 +148,9 @@ impl Connection {
         let Connection { address, slot, limiter, rest } = self;
         let timeouts = Arc::new(ConnectionTimeouts::new(rest));
         let is_last = Arc::new(AtomicBool::new(false));
-        let router = paced(router, address, (Arc::clone(&timeouts), Arc::clone(&is_last)), rest);
+        let certificate = PeerCertificate(stream.peer_certificate().map(Arc::new));
+        let router =
+            paced(router, (address, certificate), (Arc::clone(&timeouts), Arc::clone(&is_last)), rest);
         let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
             // The HTTP library has one timeout for both a head and the idle time before it. `ConnectionTimeouts` has
@@ -195,7 +202,7 @@ impl Connection {
 /// announces the idle time in each response.
 fn paced(
     router: Router,
-    address: ClientAddress,
+    (address, certificate): (ClientAddress, PeerCertificate),
     (timeouts, is_last): (Arc<ConnectionTimeouts>, Arc<AtomicBool>),
     rest: Duration,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
@@ -206,6 +213,7 @@ fn paced(
         .map_request(move |mut request: Request<Incoming>| {
             asked.asked();
             request.extensions_mut().insert(address);
+            request.extensions_mut().insert(certificate.clone());
             request
         })
         .map_response(move |mut response: Response| {

@@ -6,6 +6,7 @@
 //! store             a large log: start, verification, rebuild, memory use, reads after writes
 //! search            searches and reads
 //! traces            cost of traces and of the ids of requests
+//! tls               cost of TLS, and handshakes
 //! limits            limits of the disk, of SHA-256 and of SQLite, without the engine
 //! limits_of_search  limits of a search: the full-text index alone, and vector scans
 //! process           runs the engine as a separate process
@@ -27,6 +28,7 @@ mod row;
 mod search;
 mod store;
 mod text;
+mod tls;
 mod traces;
 
 use std::path::{Path, PathBuf};
@@ -62,6 +64,9 @@ pub(crate) struct BenchArgs {
     /// Measure only what traces and the ids of requests cost a read from the cache
     #[arg(long)]
     traces: bool,
+    /// Measure only what TLS costs a search, and handshakes, with tls.crt, tls.key and ca.crt of this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "traces")]
+    tls: Option<PathBuf>,
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -73,7 +78,11 @@ pub(crate) struct BenchArgs {
 /// Measures everything and prints the table.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let bench = prepare(args)?;
-    let measured = if args.traces { traces::measure(&bench) } else { measure(&bench) };
+    let measured = match &args.tls {
+        Some(directory) => tls::measure(&bench, directory),
+        None if args.traces => traces::measure(&bench),
+        None => measure(&bench),
+    };
     bench.progress.finish_and_clear();
     let removed = std::fs::remove_dir_all(&bench.directory);
     let report = Report::new(&args.dir, args.events, measured?);

@@ -1,5 +1,6 @@
 //! Readiness, the health report and the metrics of an engine.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine_core::wire::{
@@ -13,6 +14,7 @@ use service::MetricsError;
 
 use super::Engine;
 use super::checks::READINESS;
+use crate::access::Issuers;
 
 /// How long after the log was opened readiness waits for the projection. Normally the projection is ready within
 /// milliseconds, so that a client of a new pod finds that reads work.
@@ -44,7 +46,11 @@ impl Engine {
         let mode = self.modes.health();
         let (configuration, not_applied) = self.configuration.report();
         let tls = self.certificates.health();
-        let reasons = self.degraded(&storage, projection.state, configuration.file, &mode, tls.as_ref());
+        let issuers = self.issuers.get().map(|issuers| issuers.health()).unwrap_or_default();
+        let mut reasons = self.degraded(&storage, projection.state, configuration.file, &mode, tls.as_ref());
+        if issuers.iter().any(|issuer| issuer.keys == 0) {
+            reasons.push(DegradedReason::IssuerUnavailable);
+        }
         let head = self.published.head();
         Health {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -65,7 +71,14 @@ impl Engine {
             not_applied,
             configuration: Some(configuration),
             tls,
+            issuers,
         }
+    }
+
+    /// Adds the issuers of tokens to the health report.
+    pub(crate) fn show_issuers(&self, issuers: Arc<Issuers>) {
+        // There is one access control, so a second call does not happen.
+        let _first_counts = self.issuers.set(issuers);
     }
 
     /// What does not work or is not in force.

@@ -29,6 +29,7 @@ use engine_retrieval::{CatalogCache, Retrieval};
 use jiff::Timestamp;
 use tracing::Instrument;
 
+use crate::access::Issuers;
 use crate::cache::AnswerCache;
 use crate::certificates::Certificates;
 use crate::config::{ConfigurationState, LiveSettings};
@@ -74,6 +75,8 @@ pub(crate) struct Engine {
     live: RwLock<LiveSettings>,
     configuration: Arc<ConfigurationState>,
     certificates: Arc<Certificates>,
+    /// The issuers of tokens, once the ports are served.
+    issuers: OnceLock<Arc<Issuers>>,
     /// Whether the process was told to stop.
     stopping: AtomicBool,
     /// Locks for writes that depend on the stored state.

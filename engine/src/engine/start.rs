@@ -71,6 +71,7 @@ impl Engine {
             live: RwLock::new(settings.live),
             configuration: settings.configuration,
             certificates: settings.certificates,
+            issuers: OnceLock::new(),
             stopping: AtomicBool::new(false),
             published: log_handles.context.published.clone(),
             projection,

@@ -1,6 +1,7 @@
 //! Converts identifiers in requests to their stored form, in which personal data is replaced. Every operation does this
 //! first, before it reads, takes a lock or writes. The response contains the names as the client sent them.
 
+use engine_core::digest::Hash;
 use engine_core::identity::{CallerNames, HasIdentifiers, Visit, to_stored_names};
 use engine_core::policy::{Counts, Form};
 use jiff::Timestamp;
@@ -15,6 +16,9 @@ use engine_log::Key;
 /// If the identifiers have more bytes than this in total, they are converted outside the async worker, because the
 /// conversion takes longer than a millisecond.
 const AT_ONCE_BYTES: usize = 16 << 10;
+
+/// Length of what tells callers apart in idempotency keys: 128 bits, so that no two callers have the same.
+const FINGERPRINT_CHARS: usize = 32;
 
 impl Operations {
     /// Converts the identifiers of a part of a request that names no project. [`Operations::stored`] is for whole
@@ -54,10 +58,27 @@ impl Operations {
         let judged = policy.judge_identifier(known, place, &key, Timestamp::now(), &mut Counts::default());
         judged.map_err(WriteError::from)?;
         // A caller that is bound to projects has keys of its own: with those of others it could find out what they
-        // sent.
-        let key = if self.is_bound() { format!("{}/{key}", self.session.caller().name) } else { key };
+        // sent. Other projects make other keys: with those from before its projects were changed, it would get answers
+        // about projects that it has lost.
+        let caller = self.session.caller();
+        let key = match caller.bound_to() {
+            Some(projects) => format!("{}/{key}", fingerprint(&caller.account(), projects)),
+            None => key,
+        };
         Ok(Some(Key { key, request }))
     }
+}
+
+/// Tells callers and their projects apart, whatever the order of the projects. The name of a caller is not stored: it
+/// can be that of a person.
+fn fingerprint(account: &str, projects: &[String]) -> String {
+    let mut projects: Vec<&str> = projects.iter().map(String::as_str).collect();
+    projects.sort_unstable();
+    projects.dedup();
+    // Neither an account nor the name of a project has a line break.
+    let mut hash = Hash::of(format!("{account}\n{}", projects.join("\n")).as_bytes()).to_string();
+    hash.truncate(FINGERPRINT_CHARS);
+    hash
 }
 
 /// Replaces stored names in a response or an error with the names that the client sent.
@@ -77,5 +98,29 @@ impl<T: HasIdentifiers> HasIdentifiers for Written<T> {
 
     fn compared(&mut self, visit: &mut dyn FnMut(&mut String)) {
         self.answer.compared(visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_and_their_projects_have_idempotency_keys_of_their_own() {
+        let of = |account: &str, projects: &[&str]| {
+            let projects: Vec<String> = projects.iter().map(|name| (*name).to_owned()).collect();
+            fingerprint(account, &projects)
+        };
+        assert_eq!(of("key:a", &["x", "y"]), of("key:a", &["y", "x", "x"]));
+        let others = [
+            of("key:a", &["x"]),
+            of("key:a", &["x", "y"]),
+            of("key:a", &["xy"]),
+            of("key:b", &["x"]),
+            of("stored_key:a", &["x"]),
+            of("token:a", &["x"]),
+        ];
+        let different: std::collections::BTreeSet<_> = others.iter().collect();
+        assert_eq!(different.len(), others.len());
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::pki::{Authority, mount};
 use crate::process::binary;
 
 #[test]
@@ -48,4 +49,27 @@ fn each_figure_of_the_benchmark_stands_beside_its_limit() {
     assert!(std::fs::read_to_string(file("PERFORMANCE.svg")).unwrap().ends_with("</svg>\n"));
     let left = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(left, 3, "only the requested parts are listed");
+}
+
+#[test]
+fn the_cost_of_tls_is_measured_beside_an_engine_without() {
+    let [directory, certificates] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let authority = Authority::new("first");
+    mount(certificates.path(), &authority.server(), Some(&authority.pem()));
+    let file = directory.path().join("figures.json");
+    let measured = binary()
+        .args(["bench", "--seconds", "0.05", "--rounds", "1", "--dir"])
+        .arg(directory.path())
+        .arg("--tls")
+        .arg(certificates.path())
+        .arg("--json")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(measured.status.success(), "{measured:?}");
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let rows = figures["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    assert!(rows.iter().all(|row| row["value"].as_f64().unwrap() > 0.0), "{rows:?}");
+    assert_eq!(rows[1]["limit"]["name"], "the same without TLS");
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap fails the test, which is what it is for")]
 
 mod access;
+mod access_limits;
 mod access_probes;
 mod access_tokens;
 mod address_families;
@@ -10,6 +11,7 @@ mod api;
 mod arguments;
 mod bench;
 mod callers;
+mod client_certificates;
 mod clients;
 mod collector;
 mod configuration;
@@ -24,6 +26,7 @@ mod graph;
 mod identifiers;
 mod import;
 mod import_stores;
+mod issuers;
 mod items;
 mod key_leaks;
 mod limits;

@@ -83,6 +83,13 @@ pub fn health(mut health: Health) -> Result<Health, Unusable> {
             certificate(port)?;
         }
     }
+    health.issuers.truncate(NAMES_MAX);
+    for issuer in &mut health.issuers {
+        shorten(&mut issuer.issuer, FAULT_CHARS_MAX);
+        if let Some(fault) = &mut issuer.fault {
+            shorten(fault, FAULT_CHARS_MAX);
+        }
+    }
     Ok(health)
 }
 

@@ -75,6 +75,8 @@ pub struct Served {
     pub serial: String,
     /// SHA-256 of the certificate.
     pub sha256: Hash,
+    /// First moment at which the certificate is valid.
+    pub not_before: Timestamp,
     /// Last moment at which the certificate is valid.
     pub not_after: Timestamp,
     /// SHA-256 of the file with the trusted authorities; none without the file.
@@ -104,6 +106,7 @@ impl Identity {
         let served = Served {
             serial: first.serial,
             sha256: first.sha256,
+            not_before: first.not_before,
             not_after: first.not_after,
             authorities_sha256,
         };
@@ -117,6 +120,17 @@ impl Identity {
             files_sha256: Hash::of(files.as_bytes()),
             key_exposed,
         })
+    }
+}
+
+/// The authorities in a file, which has to exist, and its SHA-256.
+///
+/// # Errors
+/// The file cannot be read, or does not contain certificates only.
+pub(super) fn authorities_of_clients(file: &Path) -> Result<(RootCertStore, Hash), TlsError> {
+    match authorities(file)? {
+        (store, Some(sha256)) => Ok((store, sha256)),
+        (_, None) => Err(TlsError::Certificate(file.to_owned())),
     }
 }
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use engine_core::digest::Hash;
 use engine_core::file_mode::ModeFault;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{ClientCertVerifierBuilder, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::identity::{Identity, Served, TlsError};
+use super::identity::{Identity, Served, TlsError, authorities_of_clients};
 use super::provider;
 use super::socket::Socket;
 use crate::secret_file::Exposed;
@@ -23,12 +23,14 @@ use crate::secret_file::Exposed;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether clients have to present a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Clients {
     /// A client presents no certificate.
     Anonymous,
     /// A client needs a certificate of one of the trusted authorities.
     Verified,
+    /// A client may present a certificate, and then needs one of an authority in this file.
+    Optional(PathBuf),
 }
 
 /// The TLS of one port.
@@ -47,6 +49,8 @@ struct Current {
     config: Arc<ServerConfig>,
     served: Served,
     files_sha256: Hash,
+    /// SHA-256 of the authorities that vouch for clients; none if clients are anonymous.
+    trust: Option<Hash>,
     /// Why the newest files are not in force.
     fault: Option<String>,
     /// Why somebody else can read or change the key in force.
@@ -59,8 +63,8 @@ impl ServerTls {
     /// # Errors
     /// The files cannot be read or used.
     pub fn open(directory: &Path, clients: Clients, exposed: Exposed) -> Result<ServerTls, TlsError> {
-        let current = load(directory, clients, exposed)?;
-        let trust = watch::Sender::new(current.served.authorities_sha256);
+        let current = load(directory, &clients, exposed)?;
+        let trust = watch::Sender::new(current.trust);
         let current = RwLock::new(current);
         Ok(ServerTls { directory: directory.to_owned(), clients, exposed, current, trust })
     }
@@ -70,7 +74,7 @@ impl ServerTls {
     /// # Errors
     /// The files cannot be read or used.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let loaded = load(&self.directory, self.clients, self.exposed);
+        let loaded = load(&self.directory, &self.clients, self.exposed);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let loaded = match loaded {
             Ok(loaded) => loaded,
@@ -81,7 +85,7 @@ impl ServerTls {
         };
         // Intermediate certificates may change without the certificate.
         let changed = current.files_sha256 != loaded.files_sha256;
-        let authorities = loaded.served.authorities_sha256;
+        let authorities = loaded.trust;
         (current.fault, current.key_exposed) = (None, loaded.key_exposed);
         if changed {
             *current = loaded;
@@ -119,18 +123,29 @@ impl ServerTls {
     /// Watches the authorities that vouch for clients; none if clients are anonymous.
     #[must_use]
     pub fn trust(&self) -> Option<watch::Receiver<Option<Hash>>> {
-        (self.clients == Clients::Verified).then(|| self.trust.subscribe())
+        (self.clients != Clients::Anonymous).then(|| self.trust.subscribe())
     }
 }
 
 /// What the files of a directory give.
-fn load(directory: &Path, clients: Clients, exposed: Exposed) -> Result<Current, TlsError> {
-    let Identity { chain, key, authorities, served, files_sha256, key_exposed } =
+fn load(directory: &Path, clients: &Clients, exposed: Exposed) -> Result<Current, TlsError> {
+    let Identity { chain, key, authorities, served, mut files_sha256, key_exposed } =
         Identity::read(directory, exposed)?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
+    let mut trust = None;
     let builder = match clients {
         Clients::Anonymous => builder.with_no_client_auth(),
-        Clients::Verified => builder.with_client_cert_verifier(verifier(authorities)?),
+        Clients::Verified => {
+            trust = served.authorities_sha256;
+            builder.with_client_cert_verifier(verifier(authorities).build()?)
+        }
+        Clients::Optional(file) => {
+            let (authorities, sha256) = authorities_of_clients(file)?;
+            files_sha256 = Hash::of(format!("{files_sha256}{sha256}").as_bytes());
+            trust = Some(sha256);
+            let verifier = verifier(authorities).allow_unauthenticated();
+            builder.with_client_cert_verifier(verifier.build()?)
+        }
     };
     let mut config = builder.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -138,11 +153,9 @@ fn load(directory: &Path, clients: Clients, exposed: Exposed) -> Result<Current,
     // resume its sessions for a day.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Current { config: Arc::new(config), served, files_sha256, fault: None, key_exposed })
+    Ok(Current { config: Arc::new(config), served, files_sha256, trust, fault: None, key_exposed })
 }
 
-fn verifier(
-    authorities: RootCertStore,
-) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
-    Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider()).build()?)
+fn verifier(authorities: RootCertStore) -> ClientCertVerifierBuilder {
+    WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider())
 }

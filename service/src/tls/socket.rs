@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use engine_core::certificate::Certificate;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -15,6 +16,17 @@ pub enum Socket {
     Plain(TcpStream),
     /// With TLS, after the handshake.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    /// The certificate that the client has presented. The handshake has verified it.
+    #[must_use]
+    pub fn peer_certificate(&self) -> Option<Certificate> {
+        let Socket::Tls(stream) = self else { return None };
+        let (_, connection) = stream.get_ref();
+        let first = connection.peer_certificates()?.first()?;
+        Certificate::of_der(first).ok()
+    }
 }
 
 impl AsyncRead for Socket {

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access_scope::{ACCESS_PROJECTS_MAX, AccessScope};
 use super::external_service::KeyReference;
+use super::issuer::{ACCESS_CERTIFICATES_MAX, ACCESS_ISSUERS_MAX, AccessCertificate, AccessIssuer};
 use crate::{
     patterns::{DNS_LABEL, DNS_SUBDOMAIN, NAME_LENGTH_MAX, SECRET_KEY},
     rules::Rule,
@@ -11,8 +13,6 @@ use crate::{
 
 /// Maximum number of keys of clients.
 pub const ACCESS_KEYS_MAX: usize = 64;
-/// Maximum number of projects that one key names.
-pub const ACCESS_PROJECTS_MAX: usize = 64;
 /// Maximum length of an entry's name in a Secret, characters: the second entry has the suffix `.previous`.
 const ENTRY_LENGTH_MAX: u32 = 244;
 
@@ -34,6 +34,27 @@ pub struct Access {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub keys: Vec<AccessKey>,
+
+    /// Issuers of tokens, at most 8. Their tokens stand beside keys, or instead of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = ACCESS_ISSUERS_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["issuer"])
+    )]
+    pub issuers: Vec<AccessIssuer>,
+
+    /// Clients that present a certificate, at most 64. Needs `clientAuthoritySecretRef` and `spec.tls`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = ACCESS_CERTIFICATES_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub certificates: Vec<AccessCertificate>,
+
+    /// Secret with the authorities that sign the certificates of clients, PEM, for example the entry `ca.crt`. Defaults
+    /// to none: no client presents a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_authority_secret_ref: Option<KeyReference>,
 
     /// The token that the administration port demands of every request but probes and scrapes: a key that
     /// `memory-engine token generate` has printed. The operator presents it too, and needs permission to read this
@@ -119,17 +140,6 @@ impl Default for AccessSecret {
 
 fn token() -> String {
     "token".to_owned()
-}
-
-/// What a client may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum AccessScope {
-    /// Read and search.
-    Read,
-    /// Save, change and forget.
-    Write,
-    /// Requests about the whole engine.
-    Admin,
 }
 
 /// Requests of one key in one project.

@@ -3,14 +3,20 @@
 use super::Scope;
 
 /// What a caller has proved who it is with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallerKind {
     /// Nothing: the configuration allows requests without credentials.
     Anonymous,
     /// The process itself, or whoever started it: standard input and output, and the admin port.
     Local,
-    /// A key of this engine.
+    /// A key of the configuration.
     Key,
+    /// A key that the engine itself has made.
+    StoredKey,
+    /// A token of an issuer.
+    Token,
+    /// A certificate.
+    Certificate,
 }
 
 /// The projects that a caller is bound to.
@@ -22,7 +28,21 @@ pub enum Projects {
     Only(Vec<String>),
 }
 
-/// Who sends a request. Made from a key; the claims of a token would make the same.
+impl CallerKind {
+    /// What tells callers of one name and different kinds apart.
+    fn prefix(self) -> &'static str {
+        match self {
+            CallerKind::Anonymous => "anonymous",
+            CallerKind::Local => "local",
+            CallerKind::Key => "key",
+            CallerKind::StoredKey => "stored_key",
+            CallerKind::Token => "token",
+            CallerKind::Certificate => "certificate",
+        }
+    }
+}
+
+/// Who sends a request. Made from a key, a token or a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Name, for records of decisions and for limits.
@@ -68,6 +88,8 @@ pub enum Denial {
     ProjectNotNamed,
     /// The request is about the whole engine, and the caller is bound to projects.
     NotEveryProject,
+    /// The token of the caller names no project.
+    NoProject,
 }
 
 impl Denial {
@@ -79,6 +101,7 @@ impl Denial {
             Denial::OtherProject => "other_project",
             Denial::ProjectNotNamed => "project_not_named",
             Denial::NotEveryProject => "not_every_project",
+            Denial::NoProject => "no_project",
         }
     }
 }
@@ -98,6 +121,13 @@ impl Caller {
 
     fn with_everything(name: &str, kind: CallerKind) -> Caller {
         Caller { name: name.to_owned(), kind, scopes: Scope::ALL.to_vec(), projects: Projects::All }
+    }
+
+    /// What limits and idempotency keys of this caller are kept by: no other caller has it, also not one of the same
+    /// name that has proved who it is with something else.
+    #[must_use]
+    pub fn account(&self) -> String {
+        format!("{}:{}", self.kind.prefix(), self.name)
     }
 
     /// The projects that the caller is bound to; none if it is bound to none.
@@ -127,6 +157,7 @@ pub fn decide(caller: &Caller, scope: Scope, asked: Asked<'_>) -> Decision {
         return Decision::Denied(Denial::MissingScope);
     }
     match (caller.bound_to(), asked) {
+        (Some([]), _) => Decision::Denied(Denial::NoProject),
         (None, _) | (Some(_), Asked::Nothing) => Decision::Allowed,
         (Some(bound), Asked::Project(project)) if bound.iter().any(|bound| bound == project) => {
             Decision::Allowed
@@ -149,7 +180,7 @@ mod tests {
     }
 
     fn callers() -> impl Strategy<Value = Caller> {
-        let names = proptest::collection::vec("[abc]", 1..4);
+        let names = proptest::collection::vec("[abc]", 0..4);
         let projects = prop_oneof![Just(Projects::All), names.prop_map(Projects::Only)];
         (scopes(), projects).prop_map(|(scopes, projects)| Caller {
             name: "a".into(),
@@ -168,7 +199,8 @@ mod tests {
                 let allowed = decide(&caller, scope, asked) == Decision::Allowed;
                 let has_scope = caller.scopes.contains(&scope);
                 let reaches = match (&caller.projects, asked) {
-                    (Projects::All, _) | (_, Asked::Nothing) => true,
+                    (Projects::All, _) => true,
+                    (Projects::Only(bound), Asked::Nothing) => !bound.is_empty(),
                     (Projects::Only(bound), Asked::Project(name)) => bound.iter().any(|bound| bound == name),
                     (Projects::Only(bound), Asked::Unnamed) => bound.len() == 1,
                     (Projects::Only(_), Asked::Everything) => false,
@@ -184,7 +216,7 @@ mod tests {
             let scopes = caller.scopes.iter().copied().filter(|scope| fewer.contains(scope)).collect();
             let projects = match &caller.projects {
                 Projects::All => Projects::Only(vec!["a".into()]),
-                Projects::Only(bound) => Projects::Only(bound[..1].to_vec()),
+                Projects::Only(bound) => Projects::Only(bound.iter().take(1).cloned().collect()),
             };
             let narrower = Caller { scopes, projects, ..caller.clone() };
             for asked in [Asked::Nothing, Asked::Project(&name), Asked::Everything] {

@@ -111,6 +111,12 @@ pub fn key_hash(text: &str) -> Hash {
     Hash::of(text.as_bytes())
 }
 
+/// Whether the content of a file with a key is the hash of one, which is no secret.
+#[must_use]
+pub fn is_hash(content: &str) -> bool {
+    content.starts_with(HASH_PREFIX)
+}
+
 /// Reads the content of a file with a key: the key, or `sha256:` and its hash in 64 hex digits, on one line.
 ///
 /// # Errors

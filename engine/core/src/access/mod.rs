@@ -10,7 +10,7 @@ mod scope;
 mod table;
 
 pub use caller::{Asked, Caller, CallerKind, Decision, Denial, Projects, decide};
-pub use key::{ApiKey, KEY_CHARS, KEY_PREFIX, KEY_RANDOM_BYTES, KeyForm, key_hash, stored_hash};
+pub use key::{ApiKey, KEY_CHARS, KEY_PREFIX, KEY_RANDOM_BYTES, KeyForm, is_hash, key_hash, stored_hash};
 pub use ring::{KeyRecord, KeyRing, Unaccepted};
 pub use scope::Scope;
 pub use table::{Bound, OPERATIONS, OperationRow, table};

@@ -2,29 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::access_certificate::{ACCESS_CERTIFICATES_MAX, AccessCertificate, CERTIFICATE_PARTS};
+use super::access_key::{ACCESS_FILES_MAX, AccessKey, PARTS};
+use super::issuer::{AccessIssuer, ISSUER_PARTS, ISSUERS_MAX, SigningAlgorithm};
 use super::key::Key;
 use super::limits::{RATE_MAX, Rate};
 use super::reader::Reader;
 use super::section::section;
 use crate::access::Scope;
-use crate::event::LOG_PROJECT;
-use crate::request;
 use crate::wire::Unknown;
 
 /// Maximum number of keys in the configuration. Each is read from files every two seconds.
 pub const ACCESS_KEYS_MAX: usize = 256;
-/// Maximum number of files of a key: the current value and the previous one, which is valid during a rotation.
-pub const ACCESS_FILES_MAX: usize = 2;
-/// Maximum length of a key's name, in characters: that of a label in Kubernetes.
-pub const ACCESS_NAME_CHARS_MAX: usize = 63;
-/// Maximum number of projects that a key names. A caller of more projects is one of all projects.
-pub const ACCESS_PROJECTS_MAX: usize = 64;
-/// What a key names as its only project to be bound to none.
-pub const EVERY_PROJECT: &str = "*";
 /// Default number of failed attempts a minute: a wrong key in a loop of retries stays below it, guessing does not.
 const FAILED_ATTEMPTS_DEFAULT: u32 = 30;
 const FAILED_ATTEMPTS_MAX: u64 = 100_000;
@@ -38,6 +29,14 @@ section! {
         "keys" keys: Vec<AccessKey>, or Vec::<AccessKey>::new(), since "0.1.0"
             => Key::structured("256, [each with](access.md#keys-in-files) name, files, scopes and projects")
                 .absent("none").live();
+        /// issuers of tokens, whose holders may use the engine: [access](access.md#tokens-of-an-issuer)
+        "issuers" issuers: Vec<AccessIssuer>, or Vec::<AccessIssuer>::new(), since "0.1.0"
+            => Key::structured("8, [each with](access.md#tokens-of-an-issuer) issuer and audiences")
+                .absent("none").live();
+        /// callers that present a client certificate: [access](access.md#certificates)
+        "certificates" certificates: Vec<AccessCertificate>, or Vec::<AccessCertificate>::new(), since "0.1.0"
+            => Key::structured("64, [each with](access.md#certificates) name, subject, scopes and projects")
+                .absent("none").live();
         /// file with the token that the admin port demands: [access](access.md#the-admin-port)
         "adminTokenFile" admin_token_file: String, since "0.1.0"
             => Key::text().absent("the admin port demands no token").live();
@@ -49,61 +48,6 @@ section! {
         /// attempts with a wrong key per minute, from one address and with the id of one key
         "failedAttemptsPerMinute" failed_attempts_per_minute: u32, or FAILED_ATTEMPTS_DEFAULT, since "0.1.0"
             => Key::integer(1, FAILED_ATTEMPTS_MAX).live();
-    }
-}
-
-/// A key of clients. The configuration names the files, and never contains the key itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AccessKey {
-    /// Name of the caller: lower-case letters, digits and `-`.
-    pub name: String,
-    /// Files with the key, or with `sha256:` and its hash. The second may be absent.
-    pub files: Vec<String>,
-    /// What the caller may do.
-    pub scopes: Vec<Scope>,
-    /// Exact names of projects, or only `*`.
-    pub projects: Vec<String>,
-    /// When the key expires, RFC 3339. The text is kept unchanged, so that an operator's rendered file does not change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<String>,
-}
-
-/// Parts of a key in the configuration.
-const PARTS: [&str; 5] = ["name", "files", "scopes", "projects", "expires"];
-
-impl AccessKey {
-    /// When the key expires.
-    ///
-    /// # Errors
-    /// The time is not an RFC 3339 time.
-    pub fn expiry(&self) -> Result<Option<Timestamp>, jiff::Error> {
-        self.expires.as_deref().map(str::parse).transpose()
-    }
-
-    /// Whether a text is the name of a caller.
-    #[must_use]
-    pub fn is_name(text: &str) -> bool {
-        let is_known = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
-        (1..=ACCESS_NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_known)
-    }
-
-    /// What is wrong with the projects of a key; none if nothing is.
-    #[must_use]
-    pub fn projects_fault(projects: &[String]) -> Option<String> {
-        if projects.is_empty() || projects.len() > ACCESS_PROJECTS_MAX {
-            return Some(format!("must be 1 to {ACCESS_PROJECTS_MAX} names of projects, or only \"*\""));
-        }
-        if projects.len() > 1 && projects.iter().any(|project| project == EVERY_PROJECT) {
-            return Some("has \"*\" beside other projects".to_owned());
-        }
-        if projects.iter().any(|project| project == LOG_PROJECT) {
-            return Some(format!("has {LOG_PROJECT:?}: its events concern every project"));
-        }
-        let mut named = projects.iter().filter(|project| *project != EVERY_PROJECT);
-        named
-            .find_map(|project| request::filter("name", project).err())
-            .map(|fault| format!("has a wrong {fault}"))
     }
 }
 
@@ -126,6 +70,8 @@ fn check(access: &Access, faults: &mut Vec<String>) {
     if keys.len() > ACCESS_KEYS_MAX {
         faults.push(format!("access.keys has {} keys; at most {ACCESS_KEYS_MAX} are possible", keys.len()));
     }
+    check_issuers(access, faults);
+    check_certificates(access, faults);
     let mut names = BTreeSet::new();
     for (place, key) in keys.iter().take(ACCESS_KEYS_MAX).enumerate() {
         let mut fault = |part: &str, text: &str| faults.push(format!("access.keys[{place}].{part} {text}"));
@@ -149,12 +95,60 @@ fn check(access: &Access, faults: &mut Vec<String>) {
     }
 }
 
+fn check_certificates(access: &Access, faults: &mut Vec<String>) {
+    let certificates = access.certificates.as_deref().unwrap_or_default();
+    if certificates.len() > ACCESS_CERTIFICATES_MAX {
+        let count = certificates.len();
+        let rule = format!(
+            "access.certificates has {count} of them; at most {ACCESS_CERTIFICATES_MAX} are possible"
+        );
+        faults.push(rule);
+    }
+    let keys = access.keys.iter().flatten().map(|key| &key.name);
+    let (mut names, mut subjects): (BTreeSet<_>, BTreeSet<_>) = (keys.collect(), BTreeSet::new());
+    for (place, certificate) in certificates.iter().take(ACCESS_CERTIFICATES_MAX).enumerate() {
+        let mut fault = |part: &str, text: &str| {
+            faults.push(format!("access.certificates[{place}].{part} {text}"));
+        };
+        for (part, text) in certificate.faults() {
+            fault(part, &text);
+        }
+        if !names.insert(&certificate.name) {
+            fault("name", "is the name of another key or certificate too");
+        }
+        if !subjects.insert(certificate.subject.to_ascii_lowercase()) {
+            fault("subject", "is the subject of another certificate too");
+        }
+    }
+}
+
+fn check_issuers(access: &Access, faults: &mut Vec<String>) {
+    let issuers = access.issuers.as_deref().unwrap_or_default();
+    if issuers.len() > ISSUERS_MAX {
+        faults.push(format!(
+            "access.issuers has {} issuers; at most {ISSUERS_MAX} are possible",
+            issuers.len()
+        ));
+    }
+    let mut known = BTreeSet::new();
+    for (place, issuer) in issuers.iter().take(ISSUERS_MAX).enumerate() {
+        for (part, text) in issuer.faults() {
+            faults.push(format!("access.issuers[{place}].{part} {text}"));
+        }
+        if !known.insert(&issuer.issuer) {
+            faults.push(format!("access.issuers[{place}].issuer is another issuer too"));
+        }
+    }
+}
+
 /// Removes what only a newer engine knows. A key with an unknown part is removed completely: dropping a part that
 /// narrows it would widen the key. An unknown scope is dropped from its key, which narrows the key.
 fn prepare(section: &mut Map<String, Value>, reader: &mut Reader) {
     if !reader.is_lenient() {
         return;
     }
+    prepare_issuers(section, reader);
+    prepare_certificates(section, reader);
     let Some(Value::Array(keys)) = section.get_mut("keys") else { return };
     let mut place = 0_usize;
     keys.retain_mut(|key| {
@@ -165,15 +159,59 @@ fn prepare(section: &mut Map<String, Value>, reader: &mut Reader) {
             reader.report(format!("{name}.{unknown}"), Unknown::Key);
             return false;
         }
-        let Some(Value::Array(scopes)) = key.get_mut("scopes") else { return true };
-        let before = scopes.len();
-        scopes.retain(|scope| scope.as_str().is_none_or(|word| Scope::WORDS.contains(&word)));
-        if scopes.len() < before {
-            reader.report(format!("{name}.scopes"), Unknown::Value);
-        }
         // A key that is left without a scope permits nothing.
-        !scopes.is_empty() || before == 0
+        known_words(key, ("scopes", Scope::WORDS), &name, reader)
     });
+}
+
+/// An issuer with an unknown part is removed completely, as a key is. An unknown algorithm or scope only narrows it.
+fn prepare_issuers(section: &mut Map<String, Value>, reader: &mut Reader) {
+    let Some(Value::Array(issuers)) = section.get_mut("issuers") else { return };
+    let mut place = 0_usize;
+    issuers.retain_mut(|issuer| {
+        let name = format!("access.issuers[{place}]");
+        place += 1;
+        let Some(issuer) = issuer.as_object_mut() else { return true };
+        if let Some(unknown) = issuer.keys().find(|part| !ISSUER_PARTS.contains(&part.as_str())) {
+            reader.report(format!("{name}.{unknown}"), Unknown::Key);
+            return false;
+        }
+        // Without a word a part would mean its default, which is wider.
+        let lists = [("scopes", Scope::WORDS), ("algorithms", SigningAlgorithm::WORDS)];
+        lists.into_iter().all(|list| known_words(issuer, list, &name, reader))
+    });
+}
+
+/// As keys.
+fn prepare_certificates(section: &mut Map<String, Value>, reader: &mut Reader) {
+    let Some(Value::Array(certificates)) = section.get_mut("certificates") else { return };
+    let mut place = 0_usize;
+    certificates.retain_mut(|certificate| {
+        let name = format!("access.certificates[{place}]");
+        place += 1;
+        let Some(certificate) = certificate.as_object_mut() else { return true };
+        if let Some(unknown) = certificate.keys().find(|part| !CERTIFICATE_PARTS.contains(&part.as_str())) {
+            reader.report(format!("{name}.{unknown}"), Unknown::Key);
+            return false;
+        }
+        known_words(certificate, ("scopes", Scope::WORDS), &name, reader)
+    });
+}
+
+/// Removes unknown words of a list. Returns whether one is left, or the list was empty or absent before.
+fn known_words(
+    object: &mut Map<String, Value>,
+    (part, known): (&str, &[&str]),
+    name: &str,
+    reader: &mut Reader,
+) -> bool {
+    let Some(Value::Array(words)) = object.get_mut(part) else { return true };
+    let before = words.len();
+    words.retain(|word| word.as_str().is_none_or(|word| known.contains(&word)));
+    if words.len() < before {
+        reader.report(format!("{name}.{part}"), Unknown::Value);
+    }
+    !words.is_empty() || before == 0
 }
 
 #[cfg(test)]
@@ -231,6 +269,33 @@ mod tests {
             person(&json!({"burst": 1})).unwrap_err(),
             ["access.burst needs access.requestsPerSecond"]
         );
+    }
+
+    #[test]
+    fn an_issuer_that_cannot_be_read_completely_is_left_out() {
+        let issuer = |more: &Value| {
+            let mut issuer = json!({"issuer": "https://id.example.org", "audiences": ["memory"]});
+            issuer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            issuer
+        };
+        let of = |more: &Value| read(&json!({"access": {"issuers": [issuer(more)]}}), Author::Operator);
+        for (more, part, is_left) in [
+            (json!({"requiredGroups": ["a"]}), "requiredGroups", false),
+            (json!({"algorithms": ["ES256", "ES999"]}), "algorithms", true),
+            // Without a word, the part would mean its default, which is wider.
+            (json!({"algorithms": ["ES999"]}), "algorithms", false),
+            (json!({"scopes": ["audit"]}), "scopes", false),
+        ] {
+            let (configuration, not_applied) = of(&more).unwrap();
+            assert_eq!(configuration.access.issuers().len(), usize::from(is_left), "{more}");
+            assert_eq!(not_applied[0].key, format!("access.issuers[0].{part}"));
+        }
+        for (word, named) in [("none", "access cannot be read"), ("HS256", "access cannot be read")] {
+            let faults = person(&json!({"issuers": [issuer(&json!({"algorithms": [word]}))]})).unwrap_err();
+            assert!(faults[0].starts_with(named), "{faults:?}");
+        }
+        let open = issuer(&json!({"audiences": []}));
+        assert!(person(&json!({"issuers": [open]})).unwrap_err()[0].contains("audiences"));
     }
 
     #[test]

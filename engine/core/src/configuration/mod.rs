@@ -6,12 +6,15 @@
 //! configuration key" in docs/STYLE.md lists the other places.
 
 mod access;
+mod access_certificate;
+mod access_key;
 mod deployment;
 mod embedding;
 mod environment;
 mod guard;
 mod identity;
 mod integrity;
+mod issuer;
 mod key;
 mod limits;
 mod logging;
@@ -41,9 +44,10 @@ mod variables;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use access::{
-    ACCESS_FILES_MAX, ACCESS_KEYS_MAX, ACCESS_NAME_CHARS_MAX, ACCESS_PROJECTS_MAX, Access, AccessKey,
-    EVERY_PROJECT,
+pub use access::{ACCESS_KEYS_MAX, Access};
+pub use access_certificate::{ACCESS_CERTIFICATES_MAX, AccessCertificate};
+pub use access_key::{
+    ACCESS_FILES_MAX, ACCESS_NAME_CHARS_MAX, ACCESS_PROJECTS_MAX, AccessKey, EVERY_PROJECT,
 };
 pub use deployment::{Deployment, DeploymentMode, production_faults};
 pub use embedding::{Embedding, Provider};
@@ -51,6 +55,10 @@ pub use environment::{Environment, FileVariable, environment};
 pub use guard::Guard;
 pub use identity::Identity;
 pub use integrity::Integrity;
+pub use issuer::{
+    AccessIssuer, CLOCK_SKEW_SECONDS_MAX, ISSUER_AUDIENCES_MAX, ISSUER_CLAIMS_MAX, ISSUER_TEXT_CHARS_MAX,
+    ISSUERS_MAX, SigningAlgorithm, TOKEN_AGE_SECONDS_MAX,
+};
 pub use key::{Key, Kind, Reload};
 pub use limits::{Limits, Rate};
 pub use logging::{LogLevel, Logging};

@@ -94,15 +94,15 @@ pub(crate) use section;
 /// Defines an enum of words, with the spelling used in the file.
 macro_rules! words {
     (
-        $(#[doc = $title:literal])+
+        $(#[$title:meta])+
         $type:ident {
-            $( $(#[doc = $about:literal])+ $variant:ident = $word:literal, )+
+            $( $(#[$about:meta])+ $variant:ident = $word:literal, )+
         }
     ) => {
-        $(#[doc = $title])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        $(#[$title])+
         pub enum $type {
-            $( $(#[doc = $about])+ #[serde(rename = $word)] $variant, )+
+            $( $(#[$about])+ #[serde(rename = $word)] $variant, )+
         }
 
         impl $type {

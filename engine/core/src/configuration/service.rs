@@ -87,6 +87,12 @@ pub struct Address<'a> {
 }
 
 impl Address<'_> {
+    /// Whether the host is this machine: what is sent to it passes no network.
+    #[must_use]
+    pub fn is_this_machine(&self) -> bool {
+        is_this_machine(self.host)
+    }
+
     /// The address in a URL; none if requests cannot be sent to the URL.
     #[must_use]
     pub fn of(url: &str) -> Option<Address<'_>> {

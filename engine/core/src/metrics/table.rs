@@ -77,17 +77,32 @@ const HOLD_SOURCES: &[&str] = &["engine", "resource"];
 pub const ACCESS_OUTCOMES: &[&str] = &[
     "allowed",
     "expired_key",
+    "expired_token",
     "foreign_key",
+    "issuer_without_keys",
+    "malformed_token",
     "miscopied_key",
     "missing_scope",
     "no_credentials",
+    "no_project",
     "not_every_project",
     "other_project",
     "project_not_named",
     "rate_limited",
+    "token_algorithm",
+    "token_audience",
+    "token_claims",
+    "token_header",
+    "token_not_yet_valid",
+    "token_signature",
+    "token_too_old",
     "too_many_attempts",
+    "unknown_certificate",
+    "unknown_issuer",
     "unknown_key",
+    "unknown_token_key",
 ];
+const ISSUER_OUTCOMES: &[&str] = &["failed", "received"];
 const ACCESSES: &[&str] = &["read", "write"];
 const PROBE_OUTCOMES: &[&str] = &["passed", "failed"];
 
@@ -172,6 +187,12 @@ crate::metric_table! {
         "Memories that wait for a vector from the configured provider.";
     HTTP_REQUESTS: "memory_http_requests_total", COUNTER, Count, [Label::from("route", "route templates of the API"), Label::from("code", "HTTP status codes")],
         "HTTP requests answered.";
+    ISSUER_REFRESHES: "memory_issuer_refreshes_total", COUNTER, Count,
+        [Label::from("issuer", "an issuer of the configuration"), Label::of("outcome", ISSUER_OUTCOMES)],
+        "Fetches of the keys of an issuer.";
+    ISSUER_KEYS_AGE: "memory_issuer_keys_age_seconds", GAUGE, Seconds,
+        [Label::from("issuer", "an issuer of the configuration")],
+        "Time since the keys of an issuer were received; -1 if they never were.";
     ACCESS_DECISIONS: "memory_access_decisions_total", COUNTER, Count, [Label::of("outcome", ACCESS_OUTCOMES)],
         "Decisions whether a request may do what it asks for.";
     GRAPH_UPSERTS: "memory_graph_upserts_total", COUNTER, Count, [Label::of("kind", GRAPH_KINDS)],

@@ -135,6 +135,9 @@ fn explained(reason: DegradedReason) -> &'static str {
         DegradedReason::SecretFileExposed => {
             "Somebody else can read or change a file with a key; the log names it. In production it would be refused."
         }
+        DegradedReason::IssuerUnavailable => {
+            "The keys of an issuer of tokens cannot be fetched, so that its tokens are refused; the log says why."
+        }
         DegradedReason::ModeForced => "The guard or a person allows less than is wanted.",
         DegradedReason::ModeUnreadable => {
             "The file mode/mode.json cannot be read, so that reads are refused. Set a mode with `memory-engine mode want`, \

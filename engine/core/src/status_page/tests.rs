@@ -60,6 +60,7 @@ fn empty() -> StatusFacts {
             not_applied: Vec::new(),
             configuration: None,
             tls: None,
+            issuers: Vec::new(),
         },
         mode: ModeReport { mode, consecutive_failures: BTreeMap::new(), transitions: Vec::new() },
         metrics: MetricsReport {

@@ -38,6 +38,24 @@ pub struct Health {
     /// The certificates of the ports; absent if no port has TLS, and in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsHealth>,
+    /// The issuers of tokens; absent if none is configured, and in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<IssuerHealth>,
+}
+
+/// An issuer of tokens, and its keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerHealth {
+    /// URL of the issuer.
+    pub issuer: String,
+    /// Number of keys that verify its tokens. Without a key its tokens are refused.
+    pub keys: usize,
+    /// When the keys were received last, RFC 3339; absent if they never were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
+    /// Why the last attempt to fetch them failed; absent if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// The certificates of the ports.
@@ -96,6 +114,8 @@ pub enum DegradedReason {
     CertificateInvalid,
     /// Somebody else can read or change a file with a key, such as that of a certificate.
     SecretFileExposed,
+    /// An issuer of tokens has no keys that can be used; its tokens are refused.
+    IssuerUnavailable,
     /// The guard or a hold of a person allows less than the wanted mode; `mode` says why and until when.
     ModeForced,
     /// The file with the mode cannot be read; reads are off until it can be, a mode is set, or it is removed.

@@ -49,9 +49,9 @@ pub use graph::{
     RelationsCreated,
 };
 pub use health::{
-    ConfigurationFile, ConfigurationHealth, DegradedReason, EngineStatus, Health, LogHealth, NotApplied,
-    PortCertificate, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth, StorageReason,
-    TlsHealth, Unknown,
+    ConfigurationFile, ConfigurationHealth, DegradedReason, EngineStatus, Health, IssuerHealth, LogHealth,
+    NotApplied, PortCertificate, ProjectionHealth, ProjectionState, RebuildHealth, StorageHealth,
+    StorageReason, TlsHealth, Unknown,
 };
 pub use integrity::{
     AcceptedRollback, Anchor, CheckpointAnswer, CheckpointView, GivenAnchor, IntegrityFault,

@@ -247,19 +247,31 @@ pub type HttpClient = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>
 /// # Errors
 /// If the CA certificates cannot be read or TLS cannot be set up.
 pub fn http_client(url: &Uri, timeout: Duration) -> Result<HttpClient, ClientError> {
+    http_client_trusting(url, timeout, None)
+}
+
+/// Makes a client as [`http_client`]. With `authorities`, only these vouch for a server, and not those of the system.
+///
+/// # Errors
+/// As [`http_client`].
+pub fn http_client_trusting(
+    url: &Uri,
+    timeout: Duration,
+    authorities: Option<RootCertStore>,
+) -> Result<HttpClient, ClientError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(timeout));
-    let builder = match url.scheme_str() {
-        Some("https") => HttpsConnectorBuilder::new()
+    let builder = match (url.scheme_str(), authorities) {
+        (Some("https"), None) => HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
             .map_err(|fault| ClientError::Certificates(url.clone(), fault))?,
         // Plain HTTP needs no CA certificates.
-        _ => HttpsConnectorBuilder::new().with_tls_config(
+        (_, authorities) => HttpsConnectorBuilder::new().with_tls_config(
             ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
                 .with_safe_default_protocol_versions()?
-                .with_root_certificates(RootCertStore::empty())
+                .with_root_certificates(authorities.unwrap_or_else(RootCertStore::empty))
                 .with_no_client_auth(),
         ),
     };

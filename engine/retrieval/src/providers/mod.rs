@@ -26,7 +26,9 @@ use hyper::Uri;
 use service::secret_file::Exposed;
 
 pub use backoff::wait_before;
-pub use client::{Client, ClientError, HttpClient, Provider, ProviderReport, http_client};
+pub use client::{
+    Client, ClientError, HttpClient, Provider, ProviderReport, http_client, http_client_trusting,
+};
 pub use embed::{Batch, embed};
 pub use failure::Failure;
 pub use limits::Purpose;

@@ -1,9 +1,10 @@
 //! How the keys of clients and the token of the administration port reach the engine: one projected volume with a
 //! directory for each client.
 
-use crds::Access;
+use crds::{Access, AccessIssuer, KeyReference};
 use k8s_openapi::api::core::v1::{
-    KeyToPath, ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
+    ConfigMapProjection, KeyToPath, ProjectedVolumeSource, SecretProjection, ServiceAccountTokenProjection,
+    Volume, VolumeMount, VolumeProjection,
 };
 
 use crate::secrets::{Purpose, Reference, entries};
@@ -33,6 +34,85 @@ pub(super) fn key_paths(client: &str) -> Vec<String> {
         .to_vec()
 }
 
+/// Directory of the authorities that sign certificates of clients, and of the files of an issuer. No client can have
+/// these names.
+const CLIENT_AUTHORITY: &str = "client_authority";
+const ISSUER: &str = "issuer_";
+/// Names of the files of an issuer.
+const AUTHORITIES_FILE: &str = "ca.crt";
+const KEYS_FILE: &str = "jwks.json";
+/// Lifetime of the token that the engine presents to the API server, seconds. The kubelet replaces it before.
+const TOKEN_SECONDS: i64 = 3_600;
+
+/// A file of the issuer with this index.
+fn issuer_file(index: usize, file: &str) -> String {
+    format!("{ISSUER}{index}/{file}")
+}
+
+/// Path of the file with the keys of an issuer in the pod.
+pub(super) fn issuer_keys_path(index: usize) -> String {
+    format!("{DIRECTORY}/{}", issuer_file(index, KEYS_FILE))
+}
+
+/// Path of the file with the authorities for an issuer in the pod.
+pub(super) fn issuer_authorities_path(index: usize) -> String {
+    format!("{DIRECTORY}/{}", issuer_file(index, AUTHORITIES_FILE))
+}
+
+/// Path of the file with the token for an issuer in the pod.
+pub(super) fn issuer_token_path(index: usize) -> String {
+    format!("{DIRECTORY}/{}", issuer_file(index, TOKEN_FILE))
+}
+
+/// Path of the file with the authorities of clients in the pod.
+pub(super) fn client_authority_path() -> String {
+    format!("{DIRECTORY}/{CLIENT_AUTHORITY}/{AUTHORITIES_FILE}")
+}
+
+/// The files of an issuer. None is optional: the kubelet waits for a ConfigMap and names it in an event.
+fn issuer_sources(index: usize, issuer: &AccessIssuer) -> impl Iterator<Item = VolumeProjection> {
+    let config_map = |reference: &KeyReference, file| VolumeProjection {
+        config_map: Some(ConfigMapProjection {
+            name: reference.name.clone(),
+            items: Some(vec![KeyToPath {
+                key: reference.key.clone(),
+                path: issuer_file(index, file),
+                mode: None,
+            }]),
+            optional: None,
+        }),
+        ..VolumeProjection::default()
+    };
+    let keys = issuer.keys_config_map_ref.as_ref().map(|reference| config_map(reference, KEYS_FILE));
+    let authorities =
+        issuer.ca_config_map_ref.as_ref().map(|reference| config_map(reference, AUTHORITIES_FILE));
+    let token = issuer.service_account_token.then(|| VolumeProjection {
+        service_account_token: Some(ServiceAccountTokenProjection {
+            // The audience of the API server.
+            audience: None,
+            expiration_seconds: Some(TOKEN_SECONDS),
+            path: issuer_file(index, TOKEN_FILE),
+        }),
+        ..VolumeProjection::default()
+    });
+    keys.into_iter().chain(authorities).chain(token)
+}
+
+fn client_authority_source(reference: &KeyReference) -> VolumeProjection {
+    VolumeProjection {
+        secret: Some(SecretProjection {
+            name: reference.name.clone(),
+            items: Some(vec![KeyToPath {
+                key: reference.key.clone(),
+                path: format!("{CLIENT_AUTHORITY}/{AUTHORITIES_FILE}"),
+                mode: None,
+            }]),
+            optional: None,
+        }),
+        ..VolumeProjection::default()
+    }
+}
+
 /// Path of the file with the administrator's token in the pod.
 pub(super) fn admin_token_path() -> String {
     format!("{DIRECTORY}/{}", path_in_volume(ADMINISTRATOR, Purpose::Administrator))
@@ -41,7 +121,10 @@ pub(super) fn admin_token_path() -> String {
 /// The volume with all keys; none if the spec names no key. Each entry is a source of its own, because only the
 /// previous keys may be missing: for any other, the kubelet waits and names it in an event.
 pub(super) fn volume(access: &Access) -> Option<Volume> {
-    let sources: Vec<_> = entries(access).iter().map(source).collect();
+    let issuers = access.issuers.iter().enumerate();
+    let issuers = issuers.flat_map(|(index, issuer)| issuer_sources(index, issuer));
+    let authority = access.client_authority_secret_ref.as_ref().map(client_authority_source);
+    let sources: Vec<_> = entries(access).iter().map(source).chain(issuers).chain(authority).collect();
     (!sources.is_empty()).then(|| Volume {
         name: VOLUME.to_owned(),
         projected: Some(ProjectedVolumeSource { default_mode: Some(MODE), sources: Some(sources) }),

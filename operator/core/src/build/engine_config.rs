@@ -4,7 +4,6 @@
 
 use crds::PolicyException;
 use engine_core::{
-    access::Scope,
     configuration::{
         Access, AccessKey, Configuration, Deployment, DeploymentMode, Embedding, Exception, Guard,
         Identifiers, Identity, Integrity, Limits, LogLevel, Logging, Mcp, Policy, Provider, Rerank,
@@ -13,7 +12,8 @@ use engine_core::{
     digest::Hash,
 };
 
-use super::access::{admin_token_path, key_paths};
+use super::access::{admin_token_path, client_authority_path, key_paths};
+use super::access_issuer::{access_certificate, access_issuer, scope};
 use super::external_service::{embedding_key_path, embedding_service, rerank_key_path};
 use super::{API_TLS_PATH, TLS_PATH};
 use crate::validate::Valid;
@@ -213,13 +213,23 @@ fn mcp(valid: &Valid) -> Mcp {
 /// The keys themselves are not in the configuration: it names their files.
 /// Whether requests without a key are allowed is omitted where it is the engine's default.
 fn access(valid: &Valid) -> Access {
-    let crds::Access { anonymous, keys, admin_token_secret_ref, rate_limit, max_age_days: _ } =
-        valid.access.clone().unwrap_or_default();
+    let crds::Access {
+        anonymous,
+        keys,
+        issuers,
+        certificates,
+        client_authority_secret_ref: _,
+        admin_token_secret_ref,
+        rate_limit,
+        max_age_days: _,
+    } = valid.access.clone().unwrap_or_default();
     let rate = rate_limit.unwrap_or_default();
     Access {
         anonymous: (anonymous.is_some() || !valid.is_anonymous_allowed())
             .then(|| valid.is_anonymous_allowed()),
         keys: listed(keys.into_iter().map(access_key).collect()),
+        issuers: listed(issuers.iter().enumerate().map(|(index, one)| access_issuer(index, one)).collect()),
+        certificates: listed(certificates.iter().map(access_certificate).collect()),
         admin_token_file: admin_token_secret_ref.map(|_| admin_token_path()),
         requests_per_second: checked(rate.requests_per_second),
         burst: checked(rate.burst),
@@ -229,11 +239,6 @@ fn access(valid: &Valid) -> Access {
 
 fn access_key(key: crds::AccessKey) -> AccessKey {
     let crds::AccessKey { name, secret_ref: _, scopes, projects, expires } = key;
-    let scope = |scope| match scope {
-        crds::AccessScope::Read => Scope::Read,
-        crds::AccessScope::Write => Scope::Write,
-        crds::AccessScope::Admin => Scope::Admin,
-    };
     AccessKey {
         files: key_paths(&name),
         name,
@@ -246,7 +251,12 @@ fn access_key(key: crds::AccessKey) -> AccessKey {
 /// Both ports have the same certificate, unless that of the memory API is given.
 fn tls(valid: &Valid) -> Tls {
     let api = if valid.essentials.given_certificate.is_some() { API_TLS_PATH } else { TLS_PATH };
-    Tls { api_directory: Some(api.to_owned()), admin_directory: Some(TLS_PATH.to_owned()) }
+    let authority = valid.access.as_ref().and_then(|access| access.client_authority_secret_ref.as_ref());
+    Tls {
+        api_directory: Some(api.to_owned()),
+        admin_directory: Some(TLS_PATH.to_owned()),
+        client_authority_file: authority.map(|_| client_authority_path()),
+    }
 }
 
 fn tracing(tracing: &crds::Tracing) -> Tracing {

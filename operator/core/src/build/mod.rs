@@ -2,6 +2,7 @@
 //! contains exactly the fields that server-side apply sends, and the operator owns no other field.
 
 mod access;
+mod access_issuer;
 mod anchor_config_map;
 mod authorities;
 mod certificate_order;
@@ -22,6 +23,7 @@ mod service;
 mod service_account;
 mod stateful_set;
 
+pub(crate) use access_issuer::{access_certificate, access_issuer};
 pub use anchor_config_map::{anchor_config_map, anchor_text};
 pub use authorities::authorities_config_map;
 pub use certificate_order::certificate_order;

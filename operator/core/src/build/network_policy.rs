@@ -48,13 +48,18 @@ const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 /// distributions listen on 5353.
 const DNS_PORTS: [u16; 2] = [53, 5353];
 
+/// Port that API servers listen on.
+const API_SERVER_PORT: u16 = 6443;
+
 /// What the engine may connect to: nothing, or DNS and the ports of the services and of the collector that the spec
-/// names. A policy cannot name a host, and the address behind a name changes, so the ports are open to every address.
+/// names, and of the issuers whose keys it fetches. A policy cannot name a host, and the address behind a name changes,
+/// so the ports are open to every address.
 fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
     let collector = valid.tracing.as_ref().and_then(|tracing| Address::of(&tracing.endpoint));
     let services = external_services(valid);
     let ports = services.iter().filter_map(ExternalService::port);
-    let ports: BTreeSet<u16> = ports.chain(collector.map(|address| address.port)).collect();
+    let ports = ports.chain(collector.map(|address| address.port));
+    let ports: BTreeSet<u16> = ports.chain(issuer_ports(valid)).collect();
     if ports.is_empty() {
         return Vec::new();
     }
@@ -62,6 +67,17 @@ fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
     let services = ports.into_iter().map(|port| port_of(port, "TCP"));
     let rule = |ports| NetworkPolicyEgressRule { to: None, ports: Some(ports) };
     vec![rule(dns.collect()), rule(services.collect())]
+}
+
+/// Ports of the servers with the keys of issuers. Policies apply to the port of an endpoint, not to that of its
+/// Service, and the Service of the API server has another one than the API server itself.
+fn issuer_ports(valid: &Valid) -> impl Iterator<Item = u16> {
+    let issuers = valid.access.iter().flat_map(|access| &access.issuers);
+    issuers.filter(|issuer| issuer.keys_config_map_ref.is_none()).flat_map(|issuer| {
+        let url = issuer.jwks_url.as_ref().unwrap_or(&issuer.issuer);
+        let of_api_server = issuer.service_account_token.then_some(API_SERVER_PORT);
+        Address::of(url).map(|address| address.port).into_iter().chain(of_api_server)
+    })
 }
 
 /// Who may reach the memory API: the pods in the namespace of the engine, and those that the spec names. Behind a load

@@ -184,6 +184,7 @@ mod tests {
             sha256: Hash::of(b"a"),
             not_before: Timestamp::from_second(0).unwrap(),
             not_after: Timestamp::from_second(86_400 * 90).unwrap(),
+            uris: Vec::new(),
             dns_names: names.iter().map(|name| (*name).to_owned()).collect(),
             is_authority: false,
             key_sha256: Hash::of(b"k"),

@@ -17,6 +17,7 @@ fn certificate(id: u64, now: Timestamp, lifetime: SignedDuration) -> Certificate
         sha256: Hash::of(&id.to_be_bytes()),
         not_before: now - BACKDATED,
         not_after: now + lifetime,
+        uris: Vec::new(),
         dns_names: vec![NAME.to_owned()],
         is_authority: false,
         key_sha256: Hash::of(&id.to_le_bytes()),

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crds::{ACCESS_KEYS_MAX, ACCESS_PROJECTS_MAX, Access, AccessKey};
+use crds::{
+    ACCESS_CERTIFICATES_MAX, ACCESS_ISSUERS_MAX, ACCESS_KEYS_MAX, ACCESS_PROJECTS_MAX, Access, AccessKey,
+};
 use engine_core::event::LOG_PROJECT;
 use engine_core::request;
 use jiff::Timestamp;
 
 use super::{access_fault::AccessFault, external_service::is_reference, fault::Fault};
+use crate::build::{access_certificate, access_issuer};
 use crate::secrets::{EVERY_PROJECT, entries};
 
 /// Bounds of the rate, and of its burst.
@@ -30,6 +33,8 @@ pub(super) fn check_access(access: &Access, faults: &mut Vec<Fault>) {
         check_key(index, key, &mut found);
     }
     check_entries(access, &mut found);
+    check_issuers(access, &mut found);
+    check_certificates(access, &mut found);
     let rate = access.rate_limit.as_ref();
     if rate.is_some_and(|rate| rate.burst.is_some() && rate.requests_per_second.is_none()) {
         found.push(AccessFault::Burst);
@@ -45,6 +50,64 @@ pub(super) fn check_access(access: &Access, faults: &mut Vec<Fault>) {
         }
     }
     faults.extend(found.into_iter().map(Fault::Access));
+}
+
+/// Checks issuers as the engine does, under the names of the fields.
+fn check_issuers(access: &Access, found: &mut Vec<AccessFault>) {
+    if access.issuers.len() > ACCESS_ISSUERS_MAX {
+        found.push(AccessFault::Issuers(access.issuers.len()));
+    }
+    let mut names = BTreeSet::new();
+    for (index, issuer) in access.issuers.iter().enumerate() {
+        if !names.insert(&issuer.issuer) {
+            found.push(AccessFault::SameIssuer(issuer.issuer.clone()));
+        }
+        let references = [
+            ("keysConfigMapRef", &issuer.keys_config_map_ref),
+            ("caConfigMapRef", &issuer.ca_config_map_ref),
+        ];
+        for (part, reference) in references {
+            if reference.as_ref().is_some_and(|one| !is_reference(&one.name, &one.key)) {
+                found.push(AccessFault::ConfigMap(index, part));
+            }
+        }
+        let faults = access_issuer(index, issuer).faults().into_iter();
+        found.extend(faults.map(|(part, text)| {
+            let field = match part {
+                "jwksFile" => "keysConfigMapRef",
+                "caFile" => "caConfigMapRef",
+                "bearerTokenFile" => "serviceAccountToken",
+                other => other,
+            };
+            AccessFault::Issuer(index, field, text.replace("jwksFile", "keysConfigMapRef"))
+        }));
+    }
+}
+
+/// Checks clients with certificates as the engine does.
+fn check_certificates(access: &Access, found: &mut Vec<AccessFault>) {
+    if access.certificates.len() > ACCESS_CERTIFICATES_MAX {
+        found.push(AccessFault::Certificates(access.certificates.len()));
+    }
+    let authority = access.client_authority_secret_ref.as_ref();
+    if !access.certificates.is_empty() && authority.is_none() {
+        found.push(AccessFault::NoAuthority);
+    }
+    if authority.is_some_and(|one| !is_reference(&one.name, &one.key)) {
+        found.push(AccessFault::Reference("clientAuthoritySecretRef".to_owned()));
+    }
+    let mut names: BTreeSet<_> = access.keys.iter().map(|key| &key.name).collect();
+    let mut subjects = BTreeSet::new();
+    for (index, certificate) in access.certificates.iter().enumerate() {
+        if !names.insert(&certificate.name) {
+            found.push(AccessFault::SameName(certificate.name.clone()));
+        }
+        if !subjects.insert(certificate.subject.to_ascii_lowercase()) {
+            found.push(AccessFault::SameSubject(certificate.subject.clone()));
+        }
+        let faults = access_certificate(certificate).faults().into_iter();
+        found.extend(faults.map(|(part, text)| AccessFault::Certificate(index, part, text)));
+    }
 }
 
 fn check_key(index: usize, key: &AccessKey, found: &mut Vec<AccessFault>) {

@@ -1,6 +1,6 @@
 //! What can be wrong with `spec.access`.
 
-use crds::{ACCESS_KEYS_MAX, ACCESS_PROJECTS_MAX};
+use crds::{ACCESS_CERTIFICATES_MAX, ACCESS_ISSUERS_MAX, ACCESS_KEYS_MAX, ACCESS_PROJECTS_MAX};
 use engine_core::event::LOG_PROJECT;
 use engine_core::request::Refused;
 
@@ -44,6 +44,30 @@ pub enum AccessFault {
     /// The expiry is not a time.
     #[error("keys[{0}].expires is not an RFC 3339 time: write it like 2027-01-01T00:00:00Z")]
     Expires(usize),
+    /// There are too many issuers.
+    #[error("issuers has {0} items: leave at most {ACCESS_ISSUERS_MAX}")]
+    Issuers(usize),
+    /// Two issuers are the same.
+    #[error("issuers: {0:?} is given twice: leave one of them")]
+    SameIssuer(String),
+    /// A reference of the issuer with this index is not valid.
+    #[error("issuers[{0}].{1} must have the name of a ConfigMap and one of its keys")]
+    ConfigMap(usize, &'static str),
+    /// A part of the issuer with this index is not valid.
+    #[error("issuers[{0}].{1} {2}")]
+    Issuer(usize, &'static str, String),
+    /// There are too many clients with certificates.
+    #[error("certificates has {0} items: leave at most {ACCESS_CERTIFICATES_MAX}")]
+    Certificates(usize),
+    /// Nobody says which authorities sign the certificates of clients.
+    #[error("certificates needs clientAuthoritySecretRef: add the authority that signs the certificates")]
+    NoAuthority,
+    /// Two clients have the same subject.
+    #[error("certificates: the subject {0:?} is given twice: choose another one for one of the clients")]
+    SameSubject(String),
+    /// A part of the client with this index is not valid.
+    #[error("certificates[{0}].{1} {2}")]
+    Certificate(usize, &'static str, String),
     /// The burst has no rate.
     #[error("rateLimit.burst has no effect without rateLimit.requestsPerSecond: add it, or remove the burst")]
     Burst,

@@ -10,9 +10,11 @@ use super::fault::Fault;
 /// What the engine demands in production. It does not start otherwise.
 fn check_production(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     let access = spec.access.clone().unwrap_or_default();
+    let has_callers =
+        !access.keys.is_empty() || !access.issuers.is_empty() || !access.certificates.is_empty();
     for (needed, is_there) in [
         ("spec.tls", spec.tls.is_some()),
-        ("spec.access.keys", !access.keys.is_empty()),
+        ("spec.access.keys, issuers or certificates", has_callers),
         ("spec.access.anonymous: Denied", access.anonymous != Some(Anonymous::Allowed)),
     ] {
         if !is_there {
@@ -24,6 +26,11 @@ fn check_production(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
 pub(super) fn check_exposure(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     if spec.deployment_mode == DeploymentMode::Production {
         check_production(spec, faults);
+    }
+    if spec.access.as_ref().is_some_and(|access| access.client_authority_secret_ref.is_some())
+        && spec.tls.is_none()
+    {
+        faults.push(Fault::Needs { field: "spec.access.clientAuthoritySecretRef", needed: "spec.tls" });
     }
     let exposure = &spec.exposure;
     if !exposure.allow_from.is_empty() && exposure.network_policy == NetworkPolicyMode::Disabled {

@@ -20,7 +20,7 @@ pub(crate) fn client(name: &str) -> AccessKey {
     }
 }
 
-/// A section with every field.
+/// A section with keys.
 pub(crate) fn access() -> Access {
     let every_project = AccessKey {
         scopes: vec![AccessScope::Admin],
@@ -34,6 +34,7 @@ pub(crate) fn access() -> Access {
         admin_token_secret_ref: Some(KeyReference { name: "admin".into(), key: "value".into() }),
         rate_limit: Some(AccessRateLimit { requests_per_second: Some(10), burst: Some(20) }),
         max_age_days: Some(90),
+        ..Access::default()
     }
 }
 

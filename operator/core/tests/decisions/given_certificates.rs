@@ -34,6 +34,7 @@ fn certificate(world: &Observed, serial: &str) -> Certificate {
         sha256: Hash::of(serial.as_bytes()),
         not_before: world.now - SignedDuration::from_hours(24),
         not_after: world.now + SignedDuration::from_hours(24 * 89),
+        uris: Vec::new(),
         dns_names: vec!["notes.team.svc".into()],
         is_authority: false,
         key_sha256: Hash::of(serial.as_bytes()),

@@ -12,6 +12,7 @@ mod generations;
 mod given_certificates;
 mod history;
 mod integrity;
+mod issuers;
 mod metrics;
 mod modes;
 mod ownership;

@@ -43,6 +43,7 @@ pub(crate) fn issued(world: &Observed) -> TlsView {
         sha256: Hash::of(serial.as_bytes()),
         not_before: world.now - hour - BACKDATED,
         not_after: world.now + hour * 1000,
+        uris: Vec::new(),
         dns_names: names.clone().collect(),
         is_authority,
         key_sha256: Hash::of(serial.as_bytes()),

@@ -205,6 +205,7 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
         reasons: Vec::new(),
         configuration: None,
         tls: None,
+        issuers: Vec::new(),
     }
 }
 

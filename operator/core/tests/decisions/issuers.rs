@@ -1,0 +1,171 @@
+//! `spec.access.issuers` and `spec.access.certificates`.
+
+use crds::{
+    Access, AccessCertificate, AccessIssuer, AccessScope, KeyReference, MemoryEngineSpec, TokenAlgorithm,
+};
+use engine_core::configuration::{self, Author};
+use operator_core::{build::engine_config, names::ChildKind, validate::validate};
+use serde_json::{Value, json};
+
+use crate::pods::child;
+use crate::world::{engine, observed, settings, valid};
+
+fn reference(name: &str, key: &str) -> Option<KeyReference> {
+    Some(KeyReference { name: name.into(), key: key.into() })
+}
+
+/// Three issuers with every field between them, and a client with a certificate.
+fn access() -> Access {
+    let every_field = AccessIssuer {
+        issuer: "https://id.example.org:8443".into(),
+        audiences: vec!["memory".into()],
+        jwks_url: Some("https://keys.example.org:9443/jwks".into()),
+        ca_config_map_ref: reference("authorities", "bundle.pem"),
+        algorithms: vec![TokenAlgorithm::Es256, TokenAlgorithm::EdDsa],
+        clock_skew_seconds: Some(0),
+        max_token_age_seconds: Some(3_600),
+        projects_claim: Some("/memory/projects".into()),
+        scopes_claim: Some("scp".into()),
+        scope_prefix: Some(String::new()),
+        subject_claim: Some("client_id".into()),
+        required_claims: [("tenant".to_owned(), "one".to_owned())].into(),
+        ..AccessIssuer::default()
+    };
+    let cluster = AccessIssuer {
+        issuer: "https://kubernetes.default.svc.cluster.local".into(),
+        audiences: vec!["memory".into()],
+        jwks_url: Some("https://kubernetes.default.svc/openid/v1/jwks".into()),
+        ca_config_map_ref: reference("kube-root-ca.crt", "ca.crt"),
+        service_account_token: true,
+        projects: vec!["notes".into()],
+        scopes: vec![AccessScope::Read],
+        ..AccessIssuer::default()
+    };
+    let offline = AccessIssuer {
+        issuer: "https://offline.example.org".into(),
+        audiences: vec!["memory".into()],
+        keys_config_map_ref: reference("keys", "jwks.json"),
+        ..AccessIssuer::default()
+    };
+    let certificate = AccessCertificate {
+        name: "batch".into(),
+        subject: "spiffe://example.org/batch".into(),
+        scopes: vec![AccessScope::Read],
+        projects: vec!["notes".into()],
+    };
+    Access {
+        issuers: vec![every_field, cluster, offline],
+        certificates: vec![certificate],
+        client_authority_secret_ref: reference("clients", "ca.crt"),
+        ..Access::default()
+    }
+}
+
+fn with(access: Access) -> MemoryEngineSpec {
+    MemoryEngineSpec { access: Some(access), tls: Some(crds::Tls::default()), ..MemoryEngineSpec::default() }
+}
+
+fn config(access: Access) -> Value {
+    let mut engine = engine();
+    engine.spec = with(access);
+    serde_yaml::from_str(&engine_config(&valid(&observed(engine)))).expect("YAML")
+}
+
+#[test]
+fn the_engine_reads_issuers_and_certificates() {
+    let config = config(access());
+    let file = |path: &str| format!("/etc/memory-engine/access/{path}");
+    let expected = json!({
+        "certificates": [
+            {"name": "batch", "subject": "spiffe://example.org/batch", "scopes": ["read"], "projects": ["notes"]},
+        ],
+        "issuers": [
+            {
+                "issuer": "https://id.example.org:8443", "audiences": ["memory"],
+                "jwksUrl": "https://keys.example.org:9443/jwks", "caFile": file("issuer_0/ca.crt"),
+                "algorithms": ["ES256", "EdDSA"], "clockSkewSeconds": 0, "maxTokenAgeSeconds": 3_600,
+                "projectsClaim": "/memory/projects", "scopesClaim": "scp", "scopePrefix": "",
+                "subjectClaim": "client_id", "requiredClaims": {"tenant": "one"},
+            },
+            {
+                "issuer": "https://kubernetes.default.svc.cluster.local", "audiences": ["memory"],
+                "jwksUrl": "https://kubernetes.default.svc/openid/v1/jwks", "caFile": file("issuer_1/ca.crt"),
+                "bearerTokenFile": file("issuer_1/token"), "projects": ["notes"], "scopes": ["read"],
+            },
+            {
+                "issuer": "https://offline.example.org", "audiences": ["memory"],
+                "jwksFile": file("issuer_2/jwks.json"),
+            },
+        ],
+    });
+    assert_eq!(config["access"], expected);
+    assert_eq!(config["tls"]["clientAuthorityFile"], file("client_authority/ca.crt"));
+    let (read, not_applied) = configuration::read(&config, Author::Person).unwrap();
+    assert_eq!(not_applied, []);
+    assert_eq!(serde_json::to_value(&read.access).unwrap(), expected, "reading loses nothing");
+}
+
+#[test]
+fn the_files_of_issuers_are_mounted_and_their_ports_are_open() {
+    let pod = child(with(access()), ChildKind::StatefulSet, "notes")["spec"]["template"]["spec"].take();
+    let volumes = pod["volumes"].as_array().unwrap();
+    let volume = volumes.iter().find(|volume| volume["name"] == "access").unwrap();
+    let map = |name: &str, key: &str, path: &str| json!({"configMap": {"name": name, "items": [{"key": key, "path": path}]}});
+    let expected = json!([
+        map("authorities", "bundle.pem", "issuer_0/ca.crt"),
+        map("kube-root-ca.crt", "ca.crt", "issuer_1/ca.crt"),
+        {"serviceAccountToken": {"expirationSeconds": 3_600, "path": "issuer_1/token"}},
+        map("keys", "jwks.json", "issuer_2/jwks.json"),
+        {"secret": {"name": "clients", "items": [{"key": "ca.crt", "path": "client_authority/ca.crt"}]}},
+    ]);
+    assert_eq!(volume["projected"]["sources"], expected);
+    assert_eq!(pod["automountServiceAccountToken"], false, "the token is for this purpose alone");
+    let policy = child(with(access()), ChildKind::NetworkPolicy, "notes");
+    let ports = policy["spec"]["egress"][1]["ports"].as_array().unwrap();
+    let ports: Vec<&Value> = ports.iter().map(|port| &port["port"]).collect();
+    assert_eq!(ports, [443, 6443, 9443], "443 and 6443 of the API server, nothing of the offline issuer");
+}
+
+fn faults(change: impl FnOnce(&mut Access)) -> Vec<String> {
+    let mut access = access();
+    change(&mut access);
+    let mut engine = engine();
+    engine.spec = with(access);
+    let faults = validate(&engine, &settings()).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn issuers_and_certificates_that_the_engine_would_refuse_are_refused() {
+    assert_eq!(faults(|_| {}), [] as [&str; 0]);
+    type Change = fn(&mut Access);
+    let cases: [(Change, &str); 19] = [
+        (|access| access.issuers[0].issuer = "http://id.example.org".into(), "issuers[0].issuer"),
+        (|access| access.issuers[0].issuer = "https://id.example.org/?a".into(), "issuers[0].issuer"),
+        (|access| access.issuers[1].issuer = access.issuers[0].issuer.clone(), "is given twice"),
+        (|access| access.issuers[0].audiences.clear(), "issuers[0].audiences"),
+        (|access| access.issuers[0].jwks_url = Some("http://id.example.org/".into()), "issuers[0].jwksUrl"),
+        (|access| access.issuers[1].jwks_url = None, "issuers[1].serviceAccountToken needs a jwksUrl"),
+        (|access| access.issuers[2].jwks_url = access.issuers[0].jwks_url.clone(), "keysConfigMapRef stands"),
+        (|access| access.issuers[2].keys_config_map_ref = reference("", ""), "keysConfigMapRef must have"),
+        (|access| access.issuers[0].clock_skew_seconds = Some(301), "issuers[0].clockSkewSeconds"),
+        (|access| access.issuers[0].clock_skew_seconds = Some(-1), "issuers[0].clockSkewSeconds"),
+        (|access| access.issuers[0].max_token_age_seconds = Some(0), "issuers[0].maxTokenAgeSeconds"),
+        (|access| access.issuers[0].projects = vec!["a".into()], "issuers[0].projects stands instead"),
+        (|access| access.issuers[1].projects.push("*".into()), "issuers[1].projects has \"*\""),
+        (|access| access.issuers[0].scopes = vec![AccessScope::Read], "issuers[0].scopes stands instead"),
+        (|access| access.certificates[0].subject = "*.example.org".into(), "certificates[0].subject"),
+        (|access| access.certificates[0].scopes.clear(), "certificates[0].scopes"),
+        (|access| access.certificates.push(access.certificates[0].clone()), "\"batch\" is given twice"),
+        (|access| access.client_authority_secret_ref = None, "certificates needs clientAuthoritySecretRef"),
+        (|access| access.issuers = vec![access.issuers[0].clone(); 9], "leave at most 8"),
+    ];
+    for (change, part) in cases {
+        let found = faults(change);
+        assert!(found.iter().any(|fault| fault.contains(part)), "{found:?} does not contain {part}");
+    }
+    let mut engine = engine();
+    engine.spec = MemoryEngineSpec { access: Some(access()), ..MemoryEngineSpec::default() };
+    let found = validate(&engine, &settings()).err().unwrap_or_default();
+    assert!(found.iter().any(|fault| fault.to_string().contains("spec.tls")), "{found:?}");
+}
