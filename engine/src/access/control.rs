@@ -46,7 +46,8 @@ pub(super) enum Unrecognised {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AdminToken {
     None,
-    Hash(Hash),
+    /// The token, and during a rotation the one before.
+    Hashes(Hash, Option<Hash>),
     /// A file is configured and cannot be read. Nothing is accepted.
     Unreadable,
 }
@@ -160,7 +161,10 @@ impl AccessControl {
             Some(Ok((hash, exposed))) => {
                 let exposed = exposed.map(|fault| format!("access.adminTokenFile is used, although {fault}"));
                 faults.extend(exposed);
-                AdminToken::Hash(hash)
+                let previous = configuration.admin_token_file.as_ref().map(|path| format!("{path}.previous"));
+                let (previous, fault) = files::optional_hash(previous.as_deref(), self.exposed);
+                faults.extend(fault);
+                AdminToken::Hashes(hash, previous)
             }
             Some(Err(fault)) => {
                 faults.push(format!("access.adminTokenFile cannot be read: {fault}"));
@@ -314,7 +318,10 @@ impl AccessControl {
         let is_right = match in_force.admin {
             AdminToken::None => true,
             AdminToken::Unreadable => false,
-            AdminToken::Hash(hash) => token.is_some_and(|token| hash.is_same(&key_hash(token))),
+            AdminToken::Hashes(hash, previous) => token.map(key_hash).is_some_and(|sent| {
+                // Both are compared, so that the time does not tell which one it was.
+                hash.is_same(&sent) | previous.is_some_and(|previous| previous.is_same(&sent))
+            }),
         };
         if is_right {
             return Ok(());

@@ -73,6 +73,16 @@ pub(super) fn hash_in(path: &Path, exposed: Exposed) -> io::Result<(Hash, Option
     }
 }
 
+/// The hash in a file that is there during a rotation only, and what is wrong with it.
+pub(super) fn optional_hash(path: Option<&str>, exposed: Exposed) -> (Option<Hash>, Option<String>) {
+    let Some(path) = path else { return (None, None) };
+    match hash_in(Path::new(path), exposed) {
+        Ok((hash, fault)) => (Some(hash), fault.map(|fault| format!("{path} is used, although {fault}"))),
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => (None, None),
+        Err(fault) => (None, Some(format!("{path} cannot be read: {fault}"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use engine_core::access::{ApiKey, KEY_RANDOM_BYTES, Scope};

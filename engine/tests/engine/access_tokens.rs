@@ -139,6 +139,17 @@ fn the_admin_port_demands_its_token() {
     assert!(!token(&engine, &["list"]).0);
     let (ok, _, said) = token(&engine, &["list", "--admin-token-file", plain.to_str().unwrap()]);
     assert!(ok, "{said}");
+    // During a rotation there are two.
+    let previous = files.path().join("token.previous");
+    fs::write(&previous, key("admin").secret_text()).unwrap();
+    fs::write(&file, key("next").secret_text()).unwrap();
+    eventually("the new one is accepted", || ask(&bearer("next"), "/health").status == 200);
+    assert_eq!(ask(&bearer("admin"), "/health").status, 200, "and so is the one before");
+    assert_eq!(ask(&bearer("other"), "/health").status, 401);
+    fs::remove_file(&previous).unwrap();
+    eventually("the one before is refused", || ask(&bearer("admin"), "/health").status == 401);
+    assert_eq!(ask(&bearer("next"), "/health").status, 200);
+    fs::write(&previous, key("admin").secret_text()).unwrap();
     fs::remove_file(&file).unwrap();
     eventually("without the file nothing is accepted", || ask(&bearer("admin"), "/health").status != 200);
     assert_eq!(ask("", "/livez").status, 200);

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
     Volume, VolumeMount, VolumeProjection,
 };
 
-use crate::secrets::{Purpose, Reference, entries};
+use crate::secrets::{PREVIOUS, Purpose, Reference, entries};
 
 /// Name of the volume.
 const VOLUME: &str = "access";
@@ -124,21 +124,36 @@ pub(super) fn volume(access: &Access) -> Option<Volume> {
     let issuers = access.issuers.iter().enumerate();
     let issuers = issuers.flat_map(|(index, issuer)| issuer_sources(index, issuer));
     let authority = access.client_authority_secret_ref.as_ref().map(client_authority_source);
-    let sources: Vec<_> = entries(access).iter().map(source).chain(issuers).chain(authority).collect();
-    (!sources.is_empty()).then(|| Volume {
+    let all: Vec<_> = entries(access).iter().flat_map(sources).chain(issuers).chain(authority).collect();
+    (!all.is_empty()).then(|| Volume {
         name: VOLUME.to_owned(),
-        projected: Some(ProjectedVolumeSource { default_mode: Some(MODE), sources: Some(sources) }),
+        projected: Some(ProjectedVolumeSource { default_mode: Some(MODE), sources: Some(all) }),
         ..Volume::default()
     })
 }
 
-fn source(entry: &Reference) -> VolumeProjection {
-    let path = path_in_volume(entry.client.as_deref().unwrap_or(ADMINISTRATOR), entry.purpose);
+/// The file of an entry; for the administrator's token also the one that a rotation replaces.
+fn sources(entry: &Reference) -> Vec<VolumeProjection> {
+    let directory = entry.client.as_deref().unwrap_or(ADMINISTRATOR);
+    let is_previous = entry.purpose == Purpose::PreviousClient;
+    let present = source(&entry.secret, &entry.key, path_in_volume(directory, entry.purpose), is_previous);
+    let previous = (entry.purpose == Purpose::Administrator).then(|| {
+        source(
+            &entry.secret,
+            &format!("{}{PREVIOUS}", entry.key),
+            format!("{directory}/{PREVIOUS_FILE}"),
+            true,
+        )
+    });
+    std::iter::once(present).chain(previous).collect()
+}
+
+fn source(secret: &str, key: &str, path: String, is_optional: bool) -> VolumeProjection {
     VolumeProjection {
         secret: Some(SecretProjection {
-            name: entry.secret.clone(),
-            items: Some(vec![KeyToPath { key: entry.key.clone(), path, mode: None }]),
-            optional: (entry.purpose == Purpose::PreviousClient).then_some(true),
+            name: secret.to_owned(),
+            items: Some(vec![KeyToPath { key: key.to_owned(), path, mode: None }]),
+            optional: is_optional.then_some(true),
         }),
         ..VolumeProjection::default()
     }
