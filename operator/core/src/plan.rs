@@ -87,6 +87,7 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
             plan.certificate_hold |= !has_given;
         }
     }
+    rotation::plan_objects(observed, valid, &mut plan);
     for key in CHILDREN.unwanted(valid) {
         plan_removal_of(observed, key, &mut plan);
     }
