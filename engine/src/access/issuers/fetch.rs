@@ -25,7 +25,8 @@ const FILE_BYTES_MAX: u64 = 256 << 10;
 /// How long keys from a file are used before it is read again.
 const FILE_LIFETIME: Duration = Duration::from_secs(15);
 
-/// Media types of key sets and descriptions. The API server of Kubernetes refuses a request that accepts only the latter.
+/// Media types of key sets and descriptions. The API server of Kubernetes refuses a request that accepts only the
+/// latter.
 const ACCEPTED: &str = "application/jwk-set+json, application/json";
 
 /// Why keys could not be fetched. No text has a part of an answer or of a token.
