@@ -28,11 +28,17 @@ pub enum ConditionType {
     Exposed,
     /// Every Secret that the spec refers to can be used.
     SecretsValid,
+    /// The operator changes nothing, because the spec says so.
+    Suspended,
+    /// Writes are stopped, and it is recorded where the log ended.
+    Fenced,
+    /// A change of the pod that comes from the operator waits.
+    UpdatePending,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -44,6 +50,9 @@ impl ConditionType {
         Self::TLSReady,
         Self::Exposed,
         Self::SecretsValid,
+        Self::Suspended,
+        Self::Fenced,
+        Self::UpdatePending,
     ];
 
     /// Spelling in the status.
@@ -61,6 +70,9 @@ impl ConditionType {
             Self::TLSReady => "TLSReady",
             Self::Exposed => "Exposed",
             Self::SecretsValid => "SecretsValid",
+            Self::Suspended => "Suspended",
+            Self::Fenced => "Fenced",
+            Self::UpdatePending => "UpdatePending",
         }
     }
 }
@@ -281,11 +293,37 @@ pub enum Reason {
     CertificateEndsSoon,
     /// The cluster has no cert-manager, and the spec wants a certificate of it.
     CertManagerMissing,
+    /// The spec suspends the engine.
+    SuspendedBySpec,
+    /// The spec does not suspend the engine.
+    NotSuspended,
+    /// A change waits because the spec suspends the engine.
+    ChangeSuspended,
+    /// Writes are stopped.
+    WritesFenced,
+    /// The fence is not complete yet.
+    FencePending,
+    /// The last fence was lifted.
+    FenceLifted,
+    /// There is no fence, and was none.
+    NotFenced,
+    /// The engine is about to stop.
+    Hibernating,
+    /// The engine is stopped because the spec wants it so.
+    Hibernated,
+    /// An update of the pod waits for an approval.
+    UpdateAwaitsApproval,
+    /// An update of the pod waits for its window.
+    UpdateAwaitsWindow,
+    /// The last update of the pod was applied.
+    UpdateApplied,
+    /// No update of the pod waits.
+    UpToDate,
 }
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 106] = [
+    pub const ALL: [Self; 119] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -392,6 +430,19 @@ impl Reason {
         Self::CertificateChainInvalid,
         Self::CertificateEndsSoon,
         Self::CertManagerMissing,
+        Self::SuspendedBySpec,
+        Self::NotSuspended,
+        Self::ChangeSuspended,
+        Self::WritesFenced,
+        Self::FencePending,
+        Self::FenceLifted,
+        Self::NotFenced,
+        Self::Hibernating,
+        Self::Hibernated,
+        Self::UpdateAwaitsApproval,
+        Self::UpdateAwaitsWindow,
+        Self::UpdateApplied,
+        Self::UpToDate,
     ];
 
     /// The reason with this spelling.
