@@ -217,8 +217,8 @@ pub(crate) fn with_kept_template(observed: &Observed, valid: &Valid, set: &Value
     Some(kept)
 }
 
-/// The ConfigMap with everything as it is wanted, except for the configuration, which stays as the pod has it. `None` if
-/// somebody has changed it: what it was is not known.
+/// The ConfigMap with everything as it is wanted, except for the configuration, which stays as the pod has it. `None`
+/// if somebody has changed it: what it was is not known.
 pub(crate) fn with_kept_config(
     observed: &Observed,
     valid: &Valid,
