@@ -231,8 +231,8 @@ pub struct MemoryEngineSpec {
     pub tls: Option<Tls>,
 
     /// Whether the operator leaves everything of this engine as it is. It changes no object, no pod and no setting of
-    /// the engine, except that it ends an exposure which is no longer safe. It goes on to verify the log and to write the
-    /// status; the condition `Suspended` says what it would change.
+    /// the engine, except that it ends an exposure which is no longer safe. It goes on to verify the log and to write
+    /// the status; the condition `Suspended` says what it would change.
     #[serde(default)]
     pub suspend: bool,
 

@@ -1,6 +1,6 @@
 //! What is left of an engine that was deleted, in a ConfigMap without an owner: where its log ended, which claim has
-//! it, when and why it was deleted. Nothing waits for it: an engine has no finalizer, and a namespace that is being deleted
-//! takes no new object.
+//! it, when and why it was deleted. Nothing waits for it: an engine has no finalizer, and a namespace that is being
+//! deleted takes no new object.
 
 use std::collections::BTreeMap;
 
