@@ -50,7 +50,7 @@ pub fn stateful_set(valid: &Valid) -> StatefulSet {
     StatefulSet {
         metadata: owned(valid, valid.name.clone()),
         spec: Some(StatefulSetSpec {
-            replicas: Some(1),
+            replicas: Some(i32::from(!valid.is_stopped)),
             service_name: Some(names::headless_service(&valid.name)),
             selector: LabelSelector {
                 match_labels: Some(names::selector(&valid.name)),
