@@ -15,6 +15,9 @@ use crate::services::Service;
 /// in the scrape.
 const UNREACHED: [&Metric; 2] = [table::STORAGE_FAILURES, table::TRACE_SPANS];
 
+/// An issuer whose keys cannot be read.
+const ISSUER: &str = "https://id.example.org";
+
 /// One line of a scrape.
 struct Sample {
     name: String,
@@ -87,6 +90,7 @@ fn admits(label: &Label, value: &str) -> bool {
             engine_core::policy::Kind::ALL.iter().any(|kind| kind.name() == value)
         }
         LabelValues::From("reasons of `degraded` in answers") => is_word(value),
+        LabelValues::From("an issuer of the configuration") => value == ISSUER,
         LabelValues::From(other) => panic!("a test for the values of {other} is missing"),
     }
 }
@@ -252,7 +256,7 @@ fn a_scrape_after_a_workload_is_the_table() {
     let config = format!(
         "embedding: {{provider: http, url: 'http://{address}/v1/embeddings', model: small, queryTimeoutMillis: 5000}}\n\
          rerank: {{url: 'http://{address}/v1/rerank', model: cross, timeoutSeconds: 10}}\n\
-         access: {{issuers: [{{issuer: 'https://id.example.org', audiences: [a], jwksFile: /nowhere, scopes: [read], \
+         access: {{issuers: [{{issuer: '{ISSUER}', audiences: [a], jwksFile: /nowhere, scopes: [read], \
          projects: [p]}}]}}\n"
     );
     fs::write(&path, config).unwrap();
