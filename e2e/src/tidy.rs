@@ -52,9 +52,8 @@ const OURS: [&str; 10] = [
 ];
 /// All dependencies that a pure crate may use. None of them contains a runtime, client, database, clock or random
 /// source. `regex` searches in linear time for any text.
-const PURE: [&str; 24] = [
+const PURE: [&str; 22] = [
     "base64",
-    "chacha20poly1305",
     "ed25519-dalek",
     "hmac",
     "icu_segmenter",
@@ -76,7 +75,6 @@ const PURE: [&str; 24] = [
     "unicode-normalization",
     "unicode-properties",
     "x509-parser",
-    "zstd",
 ];
 
 fn read(path: &str) -> String {
