@@ -53,9 +53,12 @@ struct Annotations {
     decision: Option<String>,
 }
 
-/// Begins of the names of namespaces with engines that need Secrets, and without permission on Secrets: always, or at
-/// their beginning or end.
+/// Begins of the names of namespaces with engines that need Secrets, and without that permission: always, or at their
+/// beginning or end. A namespace that is deleted loses its RoleBinding before its engines.
 const SECRET_NAMESPACES: [&str; 5] = ["t-leaves", "t-memory-specs", "t-service-key", "t-tls", "t-validate"];
+/// Resources that the same RoleBinding grants.
+const GRANTED_IN_A_NAMESPACE: [&str; 6] =
+    ["secrets", "certificates", "roles", "rolebindings", "cronjobs", "pods"];
 /// Namespace of the test that gives the permission late.
 pub(crate) const FORBIDDEN: &str = "tls-forbidden";
 
@@ -65,7 +68,8 @@ impl Entry {
         let object = self.object_ref.as_ref();
         object.is_some_and(|object| {
             let namespace = object.namespace.as_deref().unwrap_or_default();
-            object.resource == "secrets" && SECRET_NAMESPACES.iter().any(|begin| namespace.starts_with(begin))
+            GRANTED_IN_A_NAMESPACE.contains(&object.resource.as_str())
+                && SECRET_NAMESPACES.iter().any(|begin| namespace.starts_with(begin))
         })
     }
 
