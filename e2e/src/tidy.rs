@@ -26,20 +26,26 @@ const VAGUE: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "manag
 const UNFINISHED: [&str; 3] = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("db", "g!(")];
 
 /// Every crate of this workspace: its name, the other crates that it may use, and whether it is pure.
-const CRATES: [(&str, &[&str], bool); 10] = [
+const CRATES: [(&str, &[&str], bool); 11] = [
     ("crds", &[], true),
     ("engine/core", &[], true),
     ("operator/core", &["crds", "engine-core"], true),
     ("service", &["engine-core"], false),
     ("engine/log", &["engine-core", "service"], false),
+    ("engine/archive", &["engine-core", "engine-log", "service"], false),
     ("engine/projection", &["engine-core", "engine-log", "service"], false),
     ("engine/retrieval", &["engine-core", "engine-log", "engine-projection", "service"], false),
-    ("engine", &["engine-core", "engine-log", "engine-projection", "engine-retrieval", "service"], false),
+    (
+        "engine",
+        &["engine-archive", "engine-core", "engine-log", "engine-projection", "engine-retrieval", "service"],
+        false,
+    ),
     ("operator", &["crds", "engine-core", "operator-core", "service"], false),
     ("e2e", &["crds", "engine-core"], false),
 ];
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "crds",
+    "engine-archive",
     "engine-core",
     "engine-log",
     "engine-projection",

@@ -2,7 +2,7 @@
 //! tables with the keys of the payloads, and manifests of backups. docs/ARCHIVE-FORMAT.md specifies the bytes.
 //!
 //! [`name`] has the names of the objects; [`piece`] and [`key_table`] their contents; [`cipher`] encrypts; [`manifest`]
-//! describes a backup; [`route`] finds the pieces that make a log again.
+//! describes a backup, and [`volume_keys`] the keys of a volume; [`route`] finds the pieces that make a log again.
 
 pub mod cipher;
 pub mod key_table;
@@ -10,3 +10,4 @@ pub mod manifest;
 pub mod name;
 pub mod piece;
 pub mod route;
+pub mod volume_keys;

@@ -153,7 +153,7 @@ fn decode_row(bytes: &[u8; ROW_BYTES]) -> Option<Row> {
     }
 }
 
-fn nonce_of(text: &str) -> Option<[u8; WRAPPING_NONCE_BYTES]> {
+pub(super) fn nonce_of(text: &str) -> Option<[u8; WRAPPING_NONCE_BYTES]> {
     let plain = text.len() == 2 * WRAPPING_NONCE_BYTES && is_id(&text[..32]);
     let byte = |place: usize| u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok();
     let bytes: Option<Vec<u8>> = (0..WRAPPING_NONCE_BYTES).map(byte).collect();
