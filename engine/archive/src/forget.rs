@@ -19,7 +19,7 @@ const PROGRESS_BYTES_MAX: u64 = 1 << 10;
 /// Bytes of the log that are searched at a time.
 const PAGE_BYTES: usize = 4 << 20;
 /// How an event of this type is recognised without decoding all others.
-const MARK: &[u8] = br#""type":"memory.forgotten""#;
+pub(crate) const MARK: &[u8] = br#""type":"memory.forgotten""#;
 
 /// Events whose payloads are forgotten: number, and id of the event that records it.
 pub(crate) type Targets = BTreeMap<u64, String>;

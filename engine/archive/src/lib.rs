@@ -6,10 +6,11 @@
 //!   the keys of forgotten payloads, [`backup`] stores manifests. [`task`] does all of that beside a running engine and
 //!   reports to [`status`] and [`metrics`].
 //! - Restoring: [`plan`] chooses the pieces, [`restore`] writes them to a
-//!   [`staging`] directory and verifies the log.
+//!   [`staging`] directory and verifies the log; [`gaps`] are payloads that nothing accounts for.
 
 mod backup;
 mod forget;
+mod gaps;
 mod metrics;
 mod plan;
 mod repository;

@@ -70,6 +70,11 @@ pub enum RestoreError {
         "the archive does not lead to what was asked for: at least {size} events with the root {root}, and it has {found}"
     )]
     BelowAnchor { size: u64, root: Hash, found: String },
+    #[error(
+        "the payload of event {seq} was forgotten after event {until}, and cannot come back: restore more, so that the log has \
+         the event that says so"
+    )]
+    ForgottenLater { seq: u64, until: u64 },
     #[error("nothing that could be restored verifies: {}", listed(.0))]
     Damaged(Vec<BadObject>),
     #[error("{0}")]
@@ -207,9 +212,10 @@ impl Attempt<'_> {
         }
         let counted =
             staging.pieces((self.log, self.names), self.plan, self.wanted.until, self.progress).await?;
+        staging.account(&counted, self.wanted.until)?;
         let opened = self.verify(&staging)?;
         staging.finish()?;
-        let Counted { forgotten, bytes } = counted;
+        let Counted { forgotten, bytes, .. } = counted;
         Ok(Restored {
             log_id: manifest.log_id.clone(),
             backup: self.plan.name.to_string(),

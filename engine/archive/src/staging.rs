@@ -1,11 +1,12 @@
 //! The directory in which a log is put together. It gets its place by a rename when everything is verified and durable.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use engine_core::archive::key_table::KeyTable;
+use engine_core::archive::key_table::{KeyTable, Row};
 use engine_core::archive::name::PieceName;
 use engine_core::archive::piece::Piece;
 use engine_core::archive::volume_keys::VolumeKeys;
@@ -41,6 +42,8 @@ pub(crate) struct Staging {
 pub(crate) struct Counted {
     pub(crate) forgotten: u64,
     pub(crate) bytes: u64,
+    /// Events that tables name as those that forgot a payload, each with the name of the first such table.
+    by: BTreeMap<String, String>,
 }
 
 /// A piece that was read, with the keys of its payloads.
@@ -147,8 +150,35 @@ impl Staging {
         };
         file.write_all(&lines).map_err(failed(path))?;
         counted.forgotten += restored.forgotten;
+        for row in &read.keys.rows {
+            if let Row::Forgotten(by) = row
+                && !counted.by.contains_key(by)
+            {
+                counted.by.insert(by.clone(), read.name.keys());
+            }
+        }
         counted.bytes += lines.len() as u64;
         Ok(())
+    }
+
+    /// Checks that the log says of every payload that is missing why it is. What was forgotten after event `until` is
+    /// missing before it, and the event that says so is not restored.
+    pub(crate) fn account(&self, counted: &Counted, until: Option<u64>) -> Result<(), Failed> {
+        if counted.forgotten == 0 {
+            return Ok(());
+        }
+        let log = self.path.join("log");
+        let unexplained = crate::gaps::unexplained(&log).map_err(failed(&log))?;
+        match (unexplained.into_iter().next(), until) {
+            (None, _) => Ok(()),
+            (Some((_, seq)), Some(until)) => Err(RestoreError::ForgottenLater { seq, until }.into()),
+            (Some((by, seq)), None) => {
+                let name = counted.by.get(&by).map_or("a piece", String::as_str);
+                let why =
+                    format!("it says that event {seq} was forgotten by an event that the log does not have");
+                Err(damaged(name, &why).into())
+            }
+        }
     }
 
     /// Gives the log its place.

@@ -124,7 +124,10 @@ impl Task {
                     () = tokio::time::sleep(OPEN_DELAY) => continue,
                     command = commands.recv() => match command {
                         None => return,
-                        Some(command) => refuse(command, &ArchiveError::NotOpen),
+                        Some(command) if self.handles.context.published.head().is_none() => {
+                            refuse(command, &ArchiveError::NotOpen);
+                        }
+                        Some(command) => self.serve(command).await,
                     },
                 }
                 continue;

@@ -191,3 +191,91 @@ fn an_object_that_is_missing_or_changed_is_named_and_never_verifies() {
     );
     assert_eq!(places.backup(&["verify", "--backup", name]).0, Some(0));
 }
+
+/// Whether any file below the archive has one of these texts, with everything decrypted that can be: a restore writes
+/// all of it.
+fn is_anywhere(places: &Places, texts: &[String]) -> bool {
+    let restored = places.at("scan");
+    let (code, said) = places.restore("scan", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(verify(&restored).0, Some(0));
+    let mut bytes: Vec<u8> = fs::read_dir(restored.join("log"))
+        .unwrap()
+        .flat_map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .collect();
+    fs::remove_dir_all(&restored).unwrap();
+    bytes.extend(places.objects().iter().flat_map(|path| fs::read(path).unwrap()));
+    let text = String::from_utf8_lossy(&bytes);
+    texts.iter().any(|planted| text.contains(planted.as_str()))
+}
+
+#[test]
+fn what_is_forgotten_cannot_be_read_from_the_archive_and_no_piece_changes() {
+    let places = Places::new();
+    let engine = places.engine("data");
+    save(&engine, texts(0..50));
+    assert_eq!(engine.admin_post("/rotate", "").status, 200);
+    save(&engine, texts(50..60));
+    archived(&engine);
+    let planted = texts(0..60);
+    assert!(is_anywhere(&places, &planted), "the check finds what is there");
+    let is_piece = |path: &PathBuf| {
+        path.components().any(|part| ["segments", "tails"].iter().any(|name| part.as_os_str() == *name))
+    };
+    let pieces = |places: &Places| -> Vec<(PathBuf, Vec<u8>)> {
+        let pieces = places.objects().into_iter().filter(is_piece);
+        pieces.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    };
+    let before = pieces(&places);
+    let body = json!({"project": "default", "reason": "asked for"}).to_string();
+    let answer = engine.post("/v1/forget", "", &body);
+    let report = answer.json();
+    assert_eq!(report["memories"], 60, "{answer:?}");
+    let of_backups = |place: &&Value| place["place"] == "backups";
+    let place = report["places"].as_array().unwrap().iter().find(of_backups).unwrap().clone();
+    assert_eq!(place["state"], "gone", "{report}");
+    let after = pieces(&places);
+    assert!(before.iter().all(|piece| after.contains(piece)), "pieces never change");
+    archived(&engine);
+    assert!(!is_anywhere(&places, &planted));
+    // The event that says why payloads are missing must be restored with them.
+    let (code, refused) = places.restore("earlier", &["--until", "30"]);
+    assert_eq!(code, Some(2), "{refused}");
+    assert!(refused.to_string().contains("forgotten"), "{refused}");
+    assert!(!places.at("earlier").join("log").exists());
+}
+
+#[test]
+fn an_older_copy_of_a_volume_stores_nothing() {
+    let places = Places::new();
+    let engine = places.engine("data");
+    save(&engine, texts(0..3));
+    archived(&engine);
+    assert!(engine.terminate().success());
+    let copied =
+        std::process::Command::new("cp").arg("-a").args([places.at("data"), places.at("copy")]).status();
+    assert!(copied.unwrap().success());
+    let engine = places.engine("data");
+    save(&engine, texts(3..6));
+    archived(&engine);
+    assert!(engine.terminate().success());
+    let before = places.objects();
+    let copy = places.engine("copy");
+    eventually("the copy is recognised", || copy.admin("/backups").json()["state"] == "ahead");
+    save(&copy, texts(100..101));
+    assert_eq!(copy.admin_post("/backups", "").status, 503);
+    assert!(copy.terminate().success());
+    assert_eq!(places.objects(), before, "it has stored nothing, not even a fence");
+    // A restore to an earlier event is a decision: the log says so, and its branch is archived.
+    let (code, restored) = places.restore("restored", &["--until", "4", "--reason", "event 5 was a mistake"]);
+    assert_eq!((code, &restored["events"]), (Some(0), &json!(4)), "{restored}");
+    let engine = places.engine("restored");
+    save(&engine, texts(200..201));
+    archived(&engine);
+    drop(engine);
+    let (code, latest) = places.restore("latest", &[]);
+    assert_eq!((code, &latest["events"]), (Some(0), &json!(6)), "{latest}");
+    let engine = places.engine("latest");
+    let expected = texts(0..4).into_iter().chain(texts(200..201)).collect();
+    assert_eq!(contents(&engine), expected, "the new branch, and nothing of the old one");
+}
