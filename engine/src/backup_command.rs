@@ -45,8 +45,8 @@ enum BackupCommand {
     },
     /// Verify a backup by restoring it into a temporary directory and building the projection from it
     ///
-    /// Prints one JSON object. Exit code 0: it verifies. 1: it does not, and `damaged` names the objects. 2: it could not
-    /// be checked.
+    /// Prints one JSON object. Exit code 0: it verifies. 1: it does not, and `damaged` names the objects. 2: it could
+    /// not be checked.
     Verify {
         #[command(flatten)]
         store: StoreArgs,
@@ -58,9 +58,9 @@ enum BackupCommand {
     },
     /// Restore a log into an empty directory
     ///
-    /// By default everything that the archive has: the newest backup and what was archived after it. If an object cannot
-    /// be used, names it and takes the backup before. Prints one JSON object. Exit code 0: restored. 1: nothing that
-    /// could be restored verifies, or it is not what --at-least asks for. 2: it could not be tried.
+    /// By default everything that the archive has: the newest backup and what was archived after it. If an object
+    /// cannot be used, names it and takes the backup before. Prints one JSON object. Exit code 0: restored. 1: nothing
+    /// that could be restored verifies, or it is not what --at-least asks for. 2: it could not be tried.
     Restore {
         #[command(flatten)]
         store: StoreArgs,

@@ -9,8 +9,9 @@ use engine_log::storage::{Storage, read_small};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::archive_error::ArchiveError;
 use crate::repository::lengths;
-use crate::ship::{Archive, ArchiveError};
+use crate::ship::Archive;
 
 /// The files of a volume that a restore needs. Without the first one checkpoints get a new key, without the last one
 /// identifiers that were made pseudonyms are no longer recognised.

@@ -9,7 +9,8 @@ use engine_core::format::EventLine;
 use engine_log::LogReader;
 use serde::{Deserialize, Serialize};
 
-use crate::ship::{Archive, ArchiveError};
+use crate::archive_error::ArchiveError;
+use crate::ship::Archive;
 use crate::store::StoreError;
 
 /// The object that says how far the removal is, in the store of the keys.

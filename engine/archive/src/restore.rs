@@ -1,6 +1,6 @@
 //! Restores a log into an empty directory, and verifies it completely before it gets its place.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use engine_core::archive::name::ManifestName;
@@ -8,23 +8,15 @@ use engine_core::digest::Hash;
 use engine_core::event::LogRestored;
 use engine_log::Offline;
 use serde::Serialize;
-use thiserror::Error;
 
 use crate::plan::{Plan, Wanted, plans};
+use crate::progress::Progress;
 use crate::repository::{BadObject, Names, Repository, damaged};
+use crate::restore_error::{Failed, RestoreError};
 use crate::staging::{Counted, Staging};
-use crate::store::StoreError;
 
 /// Attempts in all. More would hide that an archive is rotting.
 const ATTEMPTS: usize = 3;
-
-/// Follows a restore, for people.
-pub trait Progress: Sync {
-    /// An attempt begins that reads this many bytes.
-    fn begins(&self, bytes: u64);
-    /// So many bytes more were read.
-    fn advances(&self, bytes: u64);
-}
 
 /// A log that was restored.
 #[derive(Debug, Clone, Serialize)]
@@ -51,63 +43,6 @@ pub struct Restored {
     pub elapsed_ms: u64,
     /// Objects that could not be used. With one of these the log is not the newest that the archive once had.
     pub damaged: Vec<BadObject>,
-}
-
-/// Why nothing was restored.
-#[derive(Debug, Error)]
-pub enum RestoreError {
-    #[error("{0:?} is not empty: a log is restored only into an empty directory")]
-    NotEmpty(PathBuf),
-    #[error("the archive has {0} logs: say which one ({1})")]
-    WhichLog(usize, String),
-    #[error("the archive has no log {0}")]
-    NoLog(String),
-    #[error("the archive has no backup{0}")]
-    NoBackup(String),
-    #[error("the archive has no event {0}: its last one is {1}")]
-    NoEvent(u64, u64),
-    #[error(
-        "the archive does not lead to what was asked for: at least {size} events with the root {root}, and it has {found}"
-    )]
-    BelowAnchor { size: u64, root: Hash, found: String },
-    #[error(
-        "the payload of event {seq} was forgotten after event {until}, and cannot come back: restore more, so that the log has \
-         the event that says so"
-    )]
-    ForgottenLater { seq: u64, until: u64 },
-    #[error("nothing that could be restored verifies: {}", listed(.0))]
-    Damaged(Vec<BadObject>),
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    #[error("cannot write {path:?}: {source}")]
-    Write { path: PathBuf, source: std::io::Error },
-    #[error("the restored log cannot be written: {0}")]
-    Log(String),
-}
-
-fn listed(objects: &[BadObject]) -> String {
-    objects.iter().map(BadObject::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// Why one attempt failed.
-#[derive(Debug)]
-pub(crate) enum Failed {
-    /// Another backup may do.
-    Object(BadObject),
-    /// Nothing else will do.
-    Finally(RestoreError),
-}
-
-impl From<BadObject> for Failed {
-    fn from(object: BadObject) -> Failed {
-        Failed::Object(object)
-    }
-}
-
-impl From<RestoreError> for Failed {
-    fn from(fault: RestoreError) -> Failed {
-        Failed::Finally(fault)
-    }
 }
 
 /// Restores a log into the empty directory `to`. If the newest backup cannot be used, takes the one before. With

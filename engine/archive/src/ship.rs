@@ -1,35 +1,17 @@
 //! Stores pieces of a log. Nothing is queued: each step reads the log, so that a store that is away costs no memory.
 
-use std::io;
 use std::sync::Arc;
 
 use engine_core::archive::cipher::PayloadKey;
-use engine_core::archive::name::{Extent, ShortHash};
-use engine_core::archive::piece::{Made, PieceFault, make};
+use engine_core::archive::name::Extent;
+use engine_core::archive::piece::{Made, make};
 use engine_log::{LogHandles, LogReader};
-use thiserror::Error;
 
+use crate::archive_error::ArchiveError;
 use crate::metrics::ArchiveMetrics;
-use crate::repository::{BadObject, Repository, random};
-use crate::store::StoreError;
+use crate::place::{PIECE_RAW_BYTES, Place};
+use crate::repository::{Repository, random};
 use crate::takeover::{Takeover, take_over};
-
-/// Maximum bytes of the lines that one piece is made of, unless a single line is larger. A piece is held in memory
-/// about three times while it is made.
-pub(crate) const PIECE_RAW_BYTES: usize = 16 << 20;
-
-/// A place between two lines of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// Number of the last event before it.
-    pub(crate) seq: u64,
-    /// Hash of the last line before it.
-    pub(crate) last: ShortHash,
-}
-
-impl Place {
-    pub(crate) const START: Place = Place { seq: 0, last: ShortHash::ZERO };
-}
 
 /// The archive of one open log, with this process as its writer.
 #[derive(Debug)]
@@ -42,34 +24,6 @@ pub struct Archive {
     pub(crate) takeover: Takeover,
     /// Last event up to which everything forgotten is removed.
     pub(crate) forgotten_seq: u64,
-}
-
-/// Why a step failed.
-#[derive(Debug, Error)]
-pub enum ArchiveError {
-    #[error("the log is not open")]
-    NotOpen,
-    #[error("the log does not verify: nothing more of it is archived")]
-    Corrupt,
-    #[error(
-        "the archive has {archived} events, and this log agrees with it only up to event {common}: the volume is an older \
-         copy; restore the log from the archive"
-    )]
-    Ahead { archived: u64, common: u64 },
-    #[error("other writers take over the archive at the same time")]
-    Busy,
-    #[error("the pieces that were archived do not continue at event {0}: the archive is read again")]
-    Broken(u64),
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    #[error("{0}")]
-    Object(#[from] BadObject),
-    #[error("the log cannot be read: {0}")]
-    Log(#[from] io::Error),
-    #[error("lines of the log cannot be archived: {0}")]
-    Piece(#[from] PieceFault),
-    #[error("the engine is stopping")]
-    Stopping,
 }
 
 impl Archive {

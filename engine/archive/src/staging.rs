@@ -16,8 +16,9 @@ use engine_log::storage::sync_directory;
 use futures::StreamExt;
 
 use crate::plan::Plan;
+use crate::progress::Progress;
 use crate::repository::{BadObject, Names, Repository, damaged, lengths};
-use crate::restore::{Failed, Progress, RestoreError};
+use crate::restore_error::{Failed, RestoreError};
 
 /// Name of the directory inside the target. What is in it never counts.
 const STAGING: &str = ".restoring";

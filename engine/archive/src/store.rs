@@ -25,6 +25,8 @@ const ERROR_CHARS_MAX: usize = 300;
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: String,
+    #[cfg(test)]
+    faults: Arc<crate::faults::Faults>,
 }
 
 /// An object in a list.
@@ -65,13 +67,24 @@ impl StoreError {
 impl Store {
     /// The objects below a prefix.
     pub fn new(objects: Arc<dyn ObjectStore>, prefix: &str) -> Store {
-        Store { objects, prefix: prefix.to_owned() }
+        Store {
+            objects,
+            prefix: prefix.to_owned(),
+            #[cfg(test)]
+            faults: Arc::default(),
+        }
     }
 
     /// The part of the store below a folder.
     #[must_use]
     pub fn below(&self, folder: &str) -> Store {
-        Store { objects: Arc::clone(&self.objects), prefix: self.full(folder) }
+        Store { prefix: self.full(folder), ..self.clone() }
+    }
+
+    /// The same objects, with calls that fail.
+    #[cfg(test)]
+    pub(crate) fn failing(self, faults: Arc<crate::faults::Faults>) -> Store {
+        Store { faults, ..self }
     }
 
     fn full(&self, name: &str) -> String {
@@ -143,6 +156,10 @@ impl Store {
     /// The store failed.
     pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
         let path = self.path(folder)?;
+        #[cfg(test)]
+        if self.faults.before() {
+            return Err(StoreError::Denied(folder.to_owned()));
+        }
         let objects =
             repeated(|| bounded(folder, self.objects.list(Some(&path)).try_collect::<Vec<_>>())).await?;
         let before = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
@@ -184,11 +201,24 @@ impl Store {
         let path = self.path(name)?;
         let options = PutOptions { mode, ..PutOptions::default() };
         let payload = PutPayload::from(bytes.to_vec());
-        bounded(name, self.objects.put_opts(&path, payload, options)).await.map(drop)
+        #[cfg(test)]
+        if self.faults.before() {
+            return Err(StoreError::Denied(name.to_owned()));
+        }
+        bounded(name, self.objects.put_opts(&path, payload, options)).await?;
+        #[cfg(test)]
+        if self.faults.after() {
+            return Err(StoreError::Timeout(name.to_owned()));
+        }
+        Ok(())
     }
 
     async fn get_once(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, StoreError> {
         let path = self.path(name)?;
+        #[cfg(test)]
+        if self.faults.before() {
+            return Err(StoreError::Denied(name.to_owned()));
+        }
         let read = async {
             let found = self.objects.get(&path).await?;
             if found.meta.size > bytes_max {

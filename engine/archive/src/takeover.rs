@@ -8,8 +8,9 @@ use engine_core::event::{LOG_RESTORED, LOG_ROLLBACK_ACCEPTED};
 use engine_core::format::EventLine;
 use engine_log::LogReader;
 
+use crate::archive_error::ArchiveError;
+use crate::place::{PIECE_RAW_BYTES, Place};
 use crate::repository::{Names, Repository, random};
-use crate::ship::{ArchiveError, PIECE_RAW_BYTES, Place};
 use crate::store::StoreError;
 
 /// Attempts to take a number that no other writer has. More than one is needed only if two engines start at once.

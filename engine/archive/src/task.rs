@@ -8,10 +8,11 @@ use engine_log::LogHandles;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::archive_error::ArchiveError;
 use crate::backup::BackupTaken;
 use crate::metrics::ArchiveMetrics;
 use crate::repository::{Repository, random};
-use crate::ship::{Archive, ArchiveError};
+use crate::ship::Archive;
 use crate::status::{ArchiveState, ArchiveStatus, Shared};
 use crate::store::with_jitter;
 

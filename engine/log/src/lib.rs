@@ -12,8 +12,8 @@
 //! - Writing: [`writer`] serves the commands of [`commit`]; [`group`] batches them, [`active_segment`] appends them,
 //!   [`recent_keys`] detects repeated requests, [`rotation`] decides when a segment is sealed, and [`engine_events`]
 //!   writes the engine's own events.
-//! - Reading: [`reader`] reads durable events; [`stored_lines`] reads whole lines of a segment, for an archive; [`tail`]
-//!   caches the newest events in memory.
+//! - Reading: [`reader`] reads durable events; [`stored_lines`] reads whole lines of a segment, for an archive;
+//!   [`tail`] caches the newest events in memory.
 //! - Proofs: [`tree`] is the Merkle tree; [`attestation`] signs checkpoints with the keys of [`keyring`] and verifies
 //!   the log against anchors.
 //! - Background work: [`keeper`] runs it; [`mod@audit`] reads segments back.

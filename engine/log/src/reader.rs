@@ -83,7 +83,7 @@ impl LogReader {
         &self.published
     }
 
-    /// The segment that contains an event, and its durable length if it is the active one, as [`LogReader::segment_of`].
+    /// Reads from the segment that contains an event. `read` gets its durable length if it is the active one.
     pub(super) fn opened_segment<T>(
         &self,
         seq: u64,

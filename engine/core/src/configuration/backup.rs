@@ -7,8 +7,8 @@ use super::section::section;
 const INTERVAL: (u64, u64) = (1, 3_600);
 
 section! {
-    /// Where the log is archived continuously, and where backups are stored: [backups](backup.md). Secrets are read from
-    /// files.
+    /// Where the log is archived continuously, and where backups are stored: [backups](backup.md). Secrets are read
+    /// from files.
     "backup" => Backup, check check {
         /// where the archive is: `s3://BUCKET/PREFIX`, or `file:///DIRECTORY` for a volume
         "url" url: String, since "0.1.0" => Key::text().absent("no archive");
