@@ -70,6 +70,11 @@ fn object<'a>(schema: &'a mut Value, pointer: &str) -> &'a mut Value {
     schema.pointer_mut(pointer).expect("each rule names an object of the schema")
 }
 
+/// The map whose keys are claims of tokens, and no keys of Kubernetes.
+const CLAIMS: &str = "requiredClaims";
+/// Maximum length of the name of a claim, or of a pointer to one.
+const CLAIM_LENGTH_MAX: usize = 512;
+
 /// Adds rules to every map of the spec, for the keys that Kubernetes accepts, and to every requirement of a selector.
 pub(crate) fn add_to_maps_and_selectors(schema: &mut Value) {
     if schema.get("additionalProperties").is_some() {
@@ -82,6 +87,11 @@ pub(crate) fn add_to_maps_and_selectors(schema: &mut Value) {
     }
     for (name, property) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
     {
+        if name == CLAIMS {
+            let expression = format!("self.all(key, size(key) > 0 && size(key) <= {CLAIM_LENGTH_MAX})");
+            add_to(property, &expression, &format!("a claim has 1 to {CLAIM_LENGTH_MAX} characters"));
+            continue;
+        }
         add_to_maps_and_selectors(property);
         if name == "matchExpressions" {
             let operators = property["items"]["properties"]["operator"].to_string();

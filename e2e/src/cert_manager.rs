@@ -23,6 +23,18 @@ pub struct CertManager {
     _controllers: Child,
 }
 
+/// Applies the definitions of its resources, and waits until they are served.
+///
+/// # Errors
+/// The definitions cannot be downloaded or applied.
+pub async fn install_definitions(cluster: &Cluster) -> Result<()> {
+    let folder = tools::source_of("certmanager", MODULE).await?.join("deploy/crds");
+    let folder = folder.display().to_string();
+    kubectl(cluster, &["apply", "--server-side", "--force-conflicts", "-f", &folder]).await?;
+    kubectl(cluster, &["wait", "--for=condition=Established", "--timeout=60s", "-f", &folder]).await?;
+    Ok(())
+}
+
 impl CertManager {
     /// Builds the controllers if they are not built yet, and starts them.
     ///
@@ -35,11 +47,8 @@ impl CertManager {
         tools::ensure_module("certmanager", steps).await?;
         let program = tools::program("certmanager")?;
         apply(cluster, NAMESPACE).await?;
-        let folder = tools::source_of("certmanager", MODULE).await?.join("deploy/crds");
-        let folder = folder.display().to_string();
-        kubectl(cluster, &["apply", "--server-side", "--force-conflicts", "-f", &folder]).await?;
         // A controller ends if a kind that it watches is not served yet.
-        kubectl(cluster, &["wait", "--for=condition=Established", "--timeout=60s", "-f", &folder]).await?;
+        install_definitions(cluster).await?;
         let layout = Layout::from_env()?;
         let log = File::create(layout.component_log("certmanager"))?;
         // nsenter becomes the program, so that ending the child ends the program.

@@ -39,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) attempts: Attempts,
     failures: Failures,
     written: Mutex<HashMap<String, Arc<MemoryEngine>>>,
+    /// Each engine as it was reconciled last.
+    last: Mutex<HashMap<String, Arc<MemoryEngine>>>,
     leadership: watch::Receiver<Leadership>,
 }
 
@@ -64,6 +66,7 @@ impl Context {
             attempts: Attempts::default(),
             failures: Failures::default(),
             written: Mutex::default(),
+            last: Mutex::default(),
             client,
             cache,
             metrics,
@@ -102,6 +105,21 @@ impl Context {
             }
             None => Arc::new(watched.clone()),
         }
+    }
+
+    /// Keeps an engine as it is now, for its tombstone.
+    pub(crate) fn keep_last(&self, engine: &Arc<MemoryEngine>) {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(identity(engine.as_ref()), Arc::clone(engine));
+    }
+
+    /// The engine as it was kept or written last.
+    pub(crate) fn take_last(&self, engine: &str) -> Option<Arc<MemoryEngine>> {
+        let kept = self.last.lock().unwrap_or_else(PoisonError::into_inner).remove(engine);
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).get(engine).cloned();
+        kept.into_iter().chain(written).max_by_key(|engine| version(engine))
     }
 
     /// Counts one more failure of an engine and returns how long to wait.

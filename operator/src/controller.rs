@@ -37,6 +37,7 @@ use crate::{
     metrics::{Counted, Metrics},
     observe::observe,
     options::Options,
+    tombstone::bury,
     write_status::{merge_status, write_status},
 };
 
@@ -92,8 +93,10 @@ pub(crate) async fn run(
         .run(reconcile_with_ids, on_error, context.clone())
         .for_each(|result| {
             if let Err(kube::runtime::controller::Error::ObjectNotFound(gone)) = result {
-                let engine = format!("{}/{}", gone.namespace.unwrap_or_default(), gone.name);
-                context.forget(&engine);
+                let context = Arc::clone(&context);
+                let namespace = gone.namespace.clone().unwrap_or_default();
+                // Other engines do not wait for it.
+                tokio::spawn(async move { bury(&context, &namespace, &gone.name).await });
             }
             std::future::ready(())
         })
@@ -177,6 +180,7 @@ struct ReconcileResult {
 /// Runs the five steps. The status is written even if a write fails. The next reconcile takes place early enough for
 /// the next anchor.
 async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<ReconcileResult, Error> {
+    context.keep_last(&engine);
     let checked = validate::validate(&engine, &context.settings);
     let essentials = Essentials::of(&engine);
     let (observed, expected) = observe(engine, &essentials, context).await;

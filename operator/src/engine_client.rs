@@ -198,7 +198,10 @@ impl EngineClient {
                 token.note(answer.status().is_success());
             }
             (next, is_newest) = (tokens.next(), false);
-            if answer.status() != StatusCode::UNAUTHORIZED || next.is_none() {
+            // An engine that has refused the newest token too often says 429. The one before may still be right.
+            let is_refused =
+                [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&answer.status());
+            if !is_refused || next.is_none() {
                 return Ok(answer);
             }
         }

@@ -35,6 +35,7 @@ mod rotate_command;
 mod rotation;
 mod secrets;
 mod tls;
+mod tombstone;
 mod validate_command;
 mod write_status;
 

@@ -13,6 +13,7 @@ mod exposure;
 mod external_service;
 mod integrity;
 mod issuer;
+mod lifecycle;
 mod limits;
 mod mcp;
 mod mode;
@@ -43,6 +44,10 @@ pub use integrity::{
 };
 pub use issuer::{
     ACCESS_CERTIFICATES_MAX, ACCESS_ISSUERS_MAX, AccessCertificate, AccessIssuer, TokenAlgorithm,
+};
+pub use lifecycle::{
+    AppliedUpdate, DeletionPolicy, Fence, FenceStatus, HibernationStatus, PendingUpdate, UPDATE_CHANGES_MAX,
+    Update, UpdatePolicy, UpdateStatus, UpdateWindow,
 };
 pub use limits::Limits;
 pub use mcp::Mcp;
@@ -224,6 +229,30 @@ pub struct MemoryEngineSpec {
     /// TLS 1.3 on the memory API and on the administration port, `{}` for the defaults. Defaults to no TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+
+    /// Whether the operator leaves everything of this engine as it is. It changes no object, no pod and no setting of
+    /// the engine, except that it ends an exposure which is no longer safe. It goes on to verify the log and to write
+    /// the status; the condition `Suspended` says what it would change.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Whether the engine stops. Its pod ends after a last anchor of the log; the claim, Secrets, Services and the
+    /// configuration stay. With `false` it starts again.
+    #[serde(default)]
+    pub hibernate: bool,
+
+    /// Stops writes while reads go on, and records in `status.fence` where the log ended. Restarts nothing. Defaults to
+    /// no fence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
+
+    /// When a new version of the operator may restart the pod. Defaults to after an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
+
+    /// What happens to the data when this resource is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
 }
 
 /// When an image is pulled.

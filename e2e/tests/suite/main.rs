@@ -26,6 +26,7 @@ mod restore;
 mod rotation;
 mod secrets;
 mod shape;
+mod stops;
 mod storage;
 mod tls;
 mod validate;

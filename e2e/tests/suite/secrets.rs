@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use crds::MemoryEngine;
-use e2e::deploy;
 use e2e::secure_demo::new_key;
 use e2e::wait::until;
+use e2e::{cert_manager, deploy};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
@@ -85,21 +85,6 @@ async fn keys_are_checked_and_rotated_without_a_restart() {
     .await;
 }
 
-/// The part of cert-manager that the operator talks to: the kind of its orders.
-fn certificate_definition() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "certificates.cert-manager.io"},
-        "spec": {
-            "group": "cert-manager.io", "scope": "Namespaced",
-            "names": {"kind": "Certificate", "plural": "certificates", "singular": "certificate"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
-                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-            }}}],
-        },
-    })
-}
-
 /// A certificate for these names, its key, and the authority that has signed it.
 fn issued(names: &[String]) -> Result<[String; 3]> {
     let authority_key = KeyPair::generate()?;
@@ -123,9 +108,7 @@ async fn a_certificate_is_ordered_and_a_bad_one_is_not_delivered() {
         allow(world).await?;
         let mut spec = small();
         spec["tls"] = json!({"certManager": {"issuerRef": {"name": "company-ca"}}});
-        deploy::apply(&world.cluster, &certificate_definition().to_string()).await?;
-        let wait = ["wait", "--for=condition=Established", "--timeout=30s", "crd/certificates.cert-manager.io"];
-        deploy::kubectl(&world.cluster, &wait).await?;
+        cert_manager::install_definitions(&world.cluster).await?;
         world.apply("notes", spec).await?;
         let kind = GroupVersionKind::gvk("cert-manager.io", "v1", "Certificate");
         let resource = ApiResource::from_gvk_with_plural(&kind, "certificates");

@@ -42,6 +42,9 @@ pub(super) enum Unrecognised {
     Certificate,
 }
 
+/// When a client should ask again whose issuer has not answered yet, seconds.
+const ISSUER_RETRY_SECONDS: u32 = 5;
+
 /// What the admin port demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AdminToken {
@@ -281,6 +284,14 @@ impl AccessControl {
                 self.accounts.records.count("no_credentials");
                 return Refusal::new(ErrorCode::Unauthenticated, "the request has no key")
                     .hint("send the header Authorization: Bearer and a key; docs/guide/access.md");
+            }
+            Unrecognised::Token(why @ TokenFault::NoKeys) => {
+                // Nobody knows whether the token is right, so it is no attempt with a wrong one.
+                self.accounts.records.count(why.label());
+                let rule = "the keys of the issuer of the token have not arrived yet";
+                return Refusal::new(ErrorCode::IssuerUnavailable, rule)
+                    .hint(why.hint())
+                    .retry_after(ISSUER_RETRY_SECONDS);
             }
             Unrecognised::Wrong(why) => (why.label(), "key", hint(why)),
             Unrecognised::Token(why) => (why.label(), "token", why.hint()),

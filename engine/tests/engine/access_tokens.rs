@@ -118,7 +118,9 @@ fn the_admin_port_demands_its_token() {
     let file = files.path().join("token");
     fs::write(&file, format!("sha256:{}\n", key("admin").hash())).unwrap();
     let set = format!("access.adminTokenFile={}", file.display());
-    let engine = Running::spawn_with(data.path(), &["--set".as_ref(), set.as_ref()]);
+    let attempts = "access.failedAttemptsPerMinute=1000";
+    let arguments = ["--set", &set, "--set", attempts].map(AsRef::as_ref);
+    let engine = Running::spawn_with(data.path(), &arguments);
     eventually("ready", || engine.admin("/readyz").status == 200);
     let ask = |headers: &str, path: &str| -> Answer {
         Client::connect(engine.admin).unwrap().request("GET", path, headers, "").unwrap()

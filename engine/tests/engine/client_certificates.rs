@@ -71,6 +71,16 @@ fn a_certificate_is_a_caller_and_a_key_wins() {
         let client = servers.client_config(Some(&agent));
         connect(engine.api, &client).request("GET", head.1, "", "").is_err()
     });
+    // Without any authority no certificate counts, also while the certificate of the port cannot be read again.
+    fs::write(at("clients.crt"), clients.pem()).unwrap();
+    let status = || {
+        let client = servers.client_config(Some(&agent));
+        connect(engine.api, &client).request("GET", head.1, "", "").map_or(0, |answer| answer.status)
+    };
+    eventually("the certificate is accepted again", || status() == 200);
+    fs::write(directory.path().join("..data/tls.crt"), "no certificate").unwrap();
+    fs::write(at("clients.crt"), "").unwrap();
+    eventually("the certificate is a caller no more", || status() == 401);
     let said = engine.said();
     assert!(said.contains("\"caller\":\"agent\"") && said.contains("unknown_certificate"), "{said}");
 }

@@ -8,7 +8,7 @@ use crate::{
     applied::{Applied, intent},
     build,
     drift::differences,
-    names::{APPLIED_HASH_ANNOTATION, ChildKey},
+    names::{APPLIED_HASH_ANNOTATION, ChildKey, RENDERED_ANNOTATION},
     observed::Observed,
 };
 
@@ -56,6 +56,11 @@ pub fn is_repair(observed: &Observed, key: &ChildKey, wanted: &Value, live: &Dyn
         return applied.intent == intent(wanted);
     }
     let annotations = live.metadata.annotations.as_ref();
+    let is_new = wanted["metadata"]["annotations"][RENDERED_ANNOTATION].is_string();
+    if is_new && !annotations.is_some_and(|map| map.contains_key(RENDERED_ANNOTATION)) {
+        // An operator of before has applied it.
+        return false;
+    }
     let there = annotations.and_then(|map| map.get(APPLIED_HASH_ANNOTATION)).map(String::as_str);
     there == wanted["metadata"]["annotations"][APPLIED_HASH_ANNOTATION].as_str()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crds::{MemoryEngineStatus, TlsRotation};
+use crds::{MemoryEngineStatus, Phase, TlsRotation};
 
 use crate::conditions::ConditionType;
 
@@ -22,7 +22,7 @@ pub fn after_failure(failures: u32, jitter: f64) -> Duration {
     spread(full, jitter)
 }
 
-/// Interval between reconciles of a settled engine.
+/// Interval between reconciles of an engine that is settled, or hibernates.
 const SETTLED_SECONDS: u64 = 10;
 /// Interval between reconciles of an engine that waits for someone to act. Some of these actions cause no event of any
 /// watch.
@@ -41,6 +41,7 @@ pub fn next_reconcile(status: &MemoryEngineStatus, jitter: f64) -> Duration {
     };
     let seconds = match () {
         () if is(ConditionType::Stalled) => STALLED_SECONDS,
+        () if status.phase == Some(Phase::Hibernated) => SETTLED_SECONDS,
         () if is_renewing(status) => BUSY_SECONDS,
         () if is(ConditionType::Ready) && !is(ConditionType::Reconciling) => SETTLED_SECONDS,
         () => BUSY_SECONDS,

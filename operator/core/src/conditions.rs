@@ -1,5 +1,7 @@
 //! The closed lists of condition types and reasons. The messages are in the functions that decide the conditions.
 
+mod all;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -28,11 +30,17 @@ pub enum ConditionType {
     Exposed,
     /// Every Secret that the spec refers to can be used.
     SecretsValid,
+    /// The operator changes nothing, because the spec says so.
+    Suspended,
+    /// Writes are stopped, and it is recorded where the log ended.
+    Fenced,
+    /// A change of the pod that comes from the operator waits.
+    UpdatePending,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -44,6 +52,9 @@ impl ConditionType {
         Self::TLSReady,
         Self::Exposed,
         Self::SecretsValid,
+        Self::Suspended,
+        Self::Fenced,
+        Self::UpdatePending,
     ];
 
     /// Spelling in the status.
@@ -61,6 +72,9 @@ impl ConditionType {
             Self::TLSReady => "TLSReady",
             Self::Exposed => "Exposed",
             Self::SecretsValid => "SecretsValid",
+            Self::Suspended => "Suspended",
+            Self::Fenced => "Fenced",
+            Self::UpdatePending => "UpdatePending",
         }
     }
 }
@@ -281,119 +295,35 @@ pub enum Reason {
     CertificateEndsSoon,
     /// The cluster has no cert-manager, and the spec wants a certificate of it.
     CertManagerMissing,
+    /// The spec suspends the engine.
+    SuspendedBySpec,
+    /// The spec does not suspend the engine.
+    NotSuspended,
+    /// A change waits because the spec suspends the engine.
+    ChangeSuspended,
+    /// Writes are stopped.
+    WritesFenced,
+    /// The fence is not complete yet.
+    FencePending,
+    /// The last fence was lifted.
+    FenceLifted,
+    /// There is no fence, and was none.
+    NotFenced,
+    /// The engine is about to stop.
+    Hibernating,
+    /// The engine is stopped because the spec wants it so.
+    Hibernated,
+    /// An update of the pod waits for an approval.
+    UpdateAwaitsApproval,
+    /// An update of the pod waits for its window.
+    UpdateAwaitsWindow,
+    /// The last update of the pod was applied.
+    UpdateApplied,
+    /// No update of the pod waits.
+    UpToDate,
 }
 
 impl Reason {
-    /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 106] = [
-        Self::Serving,
-        Self::Applying,
-        Self::PodStarting,
-        Self::EngineStarting,
-        Self::ClaimPending,
-        Self::Resizing,
-        Self::VolumeReady,
-        Self::Unschedulable,
-        Self::Deleting,
-        Self::Settled,
-        Self::NoObstacle,
-        Self::Blocked,
-        Self::InvalidSpec,
-        Self::NameConflict,
-        Self::ApplyRefused,
-        Self::Contested,
-        Self::ImagePullFailed,
-        Self::ContainerRefused,
-        Self::PodRefused,
-        Self::SidecarFailed,
-        Self::SidecarNotReady,
-        Self::CrashLooping,
-        Self::EngineUnreachable,
-        Self::EngineDegraded,
-        Self::LogCorrupt,
-        Self::StorageClassMissing,
-        Self::NoDefaultStorageClass,
-        Self::ExpansionUnsupported,
-        Self::ResizeFailed,
-        Self::VolumeFull,
-        Self::VolumeFailing,
-        Self::VolumeLost,
-        Self::ClaimBeingDeleted,
-        Self::Anchored,
-        Self::NotYetAnchored,
-        Self::RollbackAccepted,
-        Self::LogTruncated,
-        Self::LogForked,
-        Self::ForeignLog,
-        Self::LogRewritten,
-        Self::AnchorMissing,
-        Self::AnchorInconsistent,
-        Self::KeyChanged,
-        Self::CheckpointInvalid,
-        Self::ProjectionServing,
-        Self::ProjectionRebuilding,
-        Self::ProjectionFailed,
-        Self::ConfigurationInEffect,
-        Self::ConfigurationOutdated,
-        Self::EngineTooOld,
-        Self::ReadsOn,
-        Self::ModePending,
-        Self::ModeWithoutReads,
-        Self::ForcedByHold,
-        Self::DependencyAuthenticationFailed,
-        Self::DependencyFailing,
-        Self::DependencySlow,
-        Self::ForceModeInvalid,
-        Self::TlsDisabled,
-        Self::SecretsForbidden,
-        Self::SecretsUnreadable,
-        Self::CertificatePending,
-        Self::CertificateNotServed,
-        Self::CertificateRenewing,
-        Self::CertificateServed,
-        Self::NotPublic,
-        Self::ExposureEnding,
-        Self::NotInProduction,
-        Self::AnonymousAccess,
-        Self::SecretsNotValid,
-        Self::TlsNotReady,
-        Self::ConfigurationNotApplied,
-        Self::LogNotProven,
-        Self::ProjectionNotServing,
-        Self::GatewayMissing,
-        Self::AddressPending,
-        Self::FrontDoorUnreachable,
-        Self::FrontDoorUnsafe,
-        Self::Public,
-        Self::PublicDespiteFindings,
-        Self::NoSecretReferences,
-        Self::SecretsUsable,
-        Self::SecretMissing,
-        Self::SecretKeyMissing,
-        Self::SecretEmpty,
-        Self::SecretMalformed,
-        Self::SecretTooShort,
-        Self::SecretWellKnown,
-        Self::SecretGuessable,
-        Self::AdminTokenShared,
-        Self::SecretShared,
-        Self::SecretExpired,
-        Self::SecretTooOld,
-        Self::CertificateMissing,
-        Self::CertificateNotPem,
-        Self::CertificateKeyEncrypted,
-        Self::CertificateKeyMismatch,
-        Self::CertificateIsAuthority,
-        Self::CertificateWeak,
-        Self::CertificateUsageWrong,
-        Self::CertificateNotYetValid,
-        Self::CertificateExpired,
-        Self::CertificateNameMissing,
-        Self::CertificateChainInvalid,
-        Self::CertificateEndsSoon,
-        Self::CertManagerMissing,
-    ];
-
     /// The reason with this spelling.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {

@@ -19,6 +19,8 @@
 //! * `storage` decides about the volume, `tls` about certificates, `secrets` about the Secrets that a spec refers to,
 //!   `rotation` about the token that the operator makes, `schedule` reads the schedules of Jobs,
 //!   `plan` about all steps, and `retry`, `backoff` about repetitions and intervals;
+//! * `suspension`, `hibernation`, `fence` and `update` decide what is held back, and when a pod stops or is changed;
+//!   `tombstone` is what is left of an engine;
 //! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`
 //!   lists metrics.
 
@@ -31,6 +33,8 @@ pub mod children;
 pub mod conditions;
 pub mod drift;
 pub mod exposure;
+pub mod fence;
+pub mod hibernation;
 pub mod manifest;
 pub mod metrics;
 pub mod mode;
@@ -52,5 +56,8 @@ pub mod secrets;
 pub mod settings;
 pub mod status;
 pub mod storage;
+mod suspension;
 pub mod tls;
+pub mod tombstone;
+pub mod update;
 pub mod validate;

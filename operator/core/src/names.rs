@@ -22,6 +22,12 @@ pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 
 /// Annotation of a MemoryEngine with a hold of its mode, in JSON.
 pub const FORCE_MODE_ANNOTATION: &str = "memoryengine.io/force-mode";
+/// Annotation of a MemoryEngine: the hash of an update of its pod that may be applied.
+pub const APPROVE_UPDATE_ANNOTATION: &str = "memoryengine.io/approve-update";
+/// Annotation of a MemoryEngine: why it is about to be deleted. Its tombstone says so.
+pub const DELETION_REASON_ANNOTATION: &str = "memoryengine.io/deletion-reason";
+/// Annotation of the StatefulSet: the pod template as the operator applied it, and from which spec.
+pub const RENDERED_ANNOTATION: &str = "memoryengine.io/rendered";
 /// Annotation of a MemoryEngine: a time, RFC 3339. An authority that is older is replaced.
 pub const ROTATE_AUTHORITY_ANNOTATION: &str = "memoryengine.io/rotate-authority";
 /// Annotation of a pod: which certificate it should have. A change of it makes the kubelet deliver the files of the
@@ -155,6 +161,12 @@ pub fn config_map(engine: &str) -> String {
 #[must_use]
 pub fn anchor_config_map(engine: &str) -> String {
     format!("{engine}-anchor")
+}
+
+/// The ConfigMap that says what is left of an engine that was deleted.
+#[must_use]
+pub fn tombstone(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::ConfigMap, name: format!("{engine}-tombstone") }
 }
 
 /// Name of the Service that gives the pod its own DNS name.

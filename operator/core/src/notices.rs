@@ -17,17 +17,27 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 9] = [
+const WATCHED: [(ConditionType, &str); 12] = [
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::Exposed, "True"),
+    (ConditionType::Fenced, EACH_IS_SAID),
     (ConditionType::LogIntegrity, "True"),
     (ConditionType::ReadsEnabled, "True"),
     (ConditionType::Ready, "True"),
     (ConditionType::SecretsValid, "True"),
     (ConditionType::Stalled, "False"),
     (ConditionType::StorageReady, "True"),
+    (ConditionType::Suspended, EACH_IS_SAID),
     (ConditionType::TLSReady, "True"),
+    (ConditionType::UpdatePending, EACH_IS_SAID),
 ];
+
+/// No condition has this status normally: each change is said, in both directions.
+const EACH_IS_SAID: &str = "";
+
+/// Reasons that say that the spec wants nothing of this kind.
+const WANTS_NONE: [Reason; 5] =
+    [Reason::TlsDisabled, Reason::NotPublic, Reason::NotFenced, Reason::NotSuspended, Reason::UpToDate];
 
 /// The events for the change from `before` to `after`. Conditions that changed with the same reason cause only one
 /// event.
@@ -46,7 +56,7 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
         };
         // A change to the normal status or to `Unknown` causes no event, except for Ready and for reads that return.
         let returned = kind == ConditionType::ReadsEnabled && is_end_of_force(old.as_ref(), &new);
-        let wants_none = [Reason::TlsDisabled, Reason::NotPublic].map(Reason::as_str).contains(&new.reason);
+        let wants_none = WANTS_NONE.map(Reason::as_str).contains(&new.reason);
         let silent = wants_none
             || kind != ConditionType::Ready && !returned && (new.status == good || new.status == "Unknown");
         let changed = old.is_none_or(|old| (old.status, old.reason) != (new.status, new.reason));
@@ -89,7 +99,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 13] = [
+    const EXPECTED: [&str; 15] = [
         "Applying",
         "CertificatePending",
         "ModePending",
@@ -99,6 +109,8 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "EngineStarting",
         "ClaimPending",
         "Deleting",
+        "Hibernated",
+        "Hibernating",
         "NotPublic",
         "AddressPending",
         "Resizing",
@@ -107,6 +119,8 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
     ];
     let bad = match kind {
         ConditionType::Stalled => condition.status == "True",
+        // Somebody wants each of these.
+        ConditionType::Suspended | ConditionType::Fenced | ConditionType::UpdatePending => false,
         ConditionType::Ready
         | ConditionType::StorageReady
         | ConditionType::LogIntegrity

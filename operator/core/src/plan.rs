@@ -7,6 +7,7 @@ mod draft;
 mod given;
 mod problem;
 mod progress;
+mod restarts;
 mod rotation;
 mod secrets;
 mod step;
@@ -25,7 +26,7 @@ use crate::{
     anchor::expected::ExpectedHistory,
     build,
     children::CHILDREN,
-    mode,
+    hibernation, mode,
     names::{ChildKey, ChildKind},
     observed::Observed,
     storage::{self, ClaimDecision, ClaimHold},
@@ -58,6 +59,14 @@ impl Done {
 #[must_use]
 pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> Plan {
     let mut plan = Plan::default();
+    let stopped;
+    let valid = match hibernation::decide(observed, &valid.essentials).is_stopped() {
+        true => {
+            stopped = Valid { is_stopped: true, ..valid.clone() };
+            &stopped
+        }
+        false => valid,
+    };
     // A hold must not wait for anything else.
     plan.steps.extend(mode::calls(observed, valid.essentials.mode).into_iter().map(Step::Call));
     if observed.engine.metadata.deletion_timestamp.is_some() {
@@ -77,9 +86,10 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     secrets::plan_ages(observed, valid, &mut plan);
     let has_token = rotation::plan_rotation(observed, valid, &mut plan);
     let has_bad_secret = secrets::hold_changes(observed);
-    for (key, object) in CHILDREN.wanted(valid) {
-        // A pod whose volume names a missing Secret does not start: the pod before stays until there is one.
-        let is_held = has_bad_secret || !has_certificate || !has_given || !has_token;
+    // A pod whose volume names a missing Secret does not start: the pod before stays until there is one.
+    let is_held = has_bad_secret || !has_certificate || !has_given || !has_token;
+    let wanted = restarts::wanted(observed, valid, is_held, &mut plan);
+    for (key, object) in wanted {
         if !is_held || !NEED_SECRETS.contains(&key.kind) {
             plan_child(observed, &key, &object, &mut plan);
         } else if secrets::would_change(observed, &key, &object) {
@@ -87,6 +97,8 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
             plan.certificate_hold |= !has_given;
         }
     }
+    restarts::plan_stop(observed, valid, is_held, &mut plan);
+    rotation::plan_objects(observed, valid, &mut plan);
     for key in CHILDREN.unwanted(valid) {
         plan_removal_of(observed, key, &mut plan);
     }
@@ -96,11 +108,15 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     plan
 }
 
-/// Plans what is done for a spec that is not valid: only the calls that set the mode.
+/// Plans what is done for a spec that is not valid: only the calls that set the mode, and none if it suspends the
+/// engine.
 #[must_use]
 pub fn plan_mode(observed: &Observed, essentials: &Essentials) -> Plan {
     Plan {
-        steps: mode::calls(observed, essentials.mode).into_iter().map(Step::Call).collect(),
+        steps: match essentials.suspend {
+            true => Vec::new(),
+            false => mode::calls(observed, essentials.mode).into_iter().map(Step::Call).collect(),
+        },
         ..Plan::default()
     }
 }

@@ -9,16 +9,28 @@ use crate::{
     exposure::{Decision, GatewayView, Objects},
     names::{self, ChildKey, ChildKind},
     observed::Observed,
-    plan::{Plan, Publish, Step, plan, plan_child, plan_pruning, plan_removal_of},
+    plan::{Done, Plan, Publish, Step, plan, plan_child, plan_pruning, plan_removal_of},
     pod::PodView,
     status::{self, Outcome},
+    suspension::hold,
     validate::Valid,
 };
 
 /// Plans the steps of a reconcile, with those of the exposure: a withdrawal comes before everything else, a publication
-/// after everything else.
+/// after everything else. Of an engine that is suspended, only a withdrawal is left.
 #[must_use]
 pub fn plan_all(observed: &Observed, expected: &ExpectedHistory, valid: &Valid) -> Plan {
+    let planned = plan_wanted(observed, expected, valid);
+    if !valid.essentials.suspend {
+        return planned;
+    }
+    let held = hold(planned);
+    let outcome = Outcome::Applied { valid, plan: &held, done: &Done::default() };
+    plan_withdrawal(observed, expected, &outcome, held.clone())
+}
+
+/// Plans the steps for an engine that is not suspended.
+fn plan_wanted(observed: &Observed, expected: &ExpectedHistory, valid: &Valid) -> Plan {
     let closed = plan(observed, valid, expected);
     if observed.engine.metadata.deletion_timestamp.is_some() {
         return with_label(observed, false, closed);

@@ -6,6 +6,7 @@ mod exposed;
 mod facts;
 mod given;
 mod integrity;
+mod lifecycle;
 mod log_finding;
 mod lookup;
 mod outcome;
@@ -25,8 +26,9 @@ use crds::{Endpoints, MemoryEngineStatus, Phase};
 
 use crate::{
     anchor::expected::ExpectedHistory,
-    conditions::{ConditionType, Truth, condition},
+    conditions::{ConditionType, Reason, Truth, condition},
     exposure::Decision,
+    hibernation,
     names::API_PORT,
     observed::Observed,
     plan::{Done, Plan},
@@ -69,6 +71,9 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         storage: storage_status(observed).or(before.storage),
         tls: tls::tls_status(observed),
         secrets: secrets::secret_statuses(observed, outcome.essentials()),
+        fence: lifecycle::fence_status(&facts),
+        hibernation: hibernation::status(observed, outcome.essentials()),
+        update: lifecycle::update_status(&facts),
         conditions: conditions.to_vec(),
     }
 }
@@ -115,6 +120,9 @@ pub fn exposure(
 
 /// Summarises the state in one word, derived from the three kstatus conditions.
 fn phase(facts: &Facts<'_>) -> Phase {
+    if facts.verdict(ConditionType::Ready).reason == Reason::Hibernated {
+        return Phase::Hibernated;
+    }
     let serving = facts.observed.writer().pod.as_ref().is_some_and(|pod| pod.ready);
     let truth = |kind| facts.verdict(kind).truth;
     let kstatus = [ConditionType::Ready, ConditionType::Stalled, ConditionType::Reconciling].map(truth);

@@ -20,6 +20,7 @@ pub use access_fault::AccessFault;
 pub use essentials::Essentials;
 pub use fault::Fault;
 pub use rotation::{RotationTimes, ValidRotation};
+pub use update::{UpdateWhen, ValidUpdate};
 
 use crate::settings::Settings;
 use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};
@@ -35,6 +36,7 @@ mod mcp;
 mod pod;
 mod policy;
 mod rotation;
+mod update;
 
 /// A valid spec, in which every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +123,10 @@ pub struct Valid {
     pub rotation: Option<ValidRotation>,
     /// TLS of the ports; `None` for no TLS.
     pub tls: Option<crds::Tls>,
+    /// When a change that comes from the operator may restart the pod, and from which spec the pod is built.
+    pub update: ValidUpdate,
+    /// Whether the engine has no pod now. A spec alone never says so.
+    pub is_stopped: bool,
     /// Namespace of the operator.
     pub operator_namespace: String,
 }
@@ -169,6 +175,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     check_tls(spec.tls.as_ref(), &mut faults);
     exposure::check_exposure(spec, &mut faults);
     let rotation = rotation::check_rotation(&name, spec, settings, &mut faults);
+    let update = update::check(engine, &mut faults);
     pod::check_shape(spec, &mut faults);
     let access = rotation::access(&name, spec);
     let (Some(image), true) = (image, faults.is_empty()) else { return Err(faults) };
@@ -214,6 +221,8 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         access,
         rotation,
         tls: spec.tls.clone(),
+        update,
+        is_stopped: false,
         operator_namespace: settings.operator_namespace.clone(),
     })
 }

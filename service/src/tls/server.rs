@@ -47,6 +47,8 @@ pub struct ServerTls {
 #[derive(Debug, Clone)]
 struct Current {
     config: Arc<ServerConfig>,
+    /// Kept, because the authorities of optional clients change without it.
+    identity: Arc<Identity>,
     served: Served,
     files_sha256: Hash,
     /// SHA-256 of the authorities that vouch for clients; none if clients are anonymous.
@@ -63,36 +65,48 @@ impl ServerTls {
     /// # Errors
     /// The files cannot be read or used.
     pub fn open(directory: &Path, clients: Clients, exposed: Exposed) -> Result<ServerTls, TlsError> {
-        let current = load(directory, &clients, exposed)?;
+        let identity = Arc::new(Identity::read(directory, exposed)?);
+        let (current, fault) = configure(identity, &clients)?;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
         let trust = watch::Sender::new(current.trust);
         let current = RwLock::new(current);
         Ok(ServerTls { directory: directory.to_owned(), clients, exposed, current, trust })
     }
 
-    /// Reads the files again. If they cannot be used, those before stay in force. Returns whether something changed.
+    /// Reads the files again. If those of the port cannot be used, those before stay in force. If those of optional
+    /// clients cannot be used, no client is trusted: an authority that was taken away must not stay. Returns whether
+    /// something changed.
     ///
     /// # Errors
     /// The files cannot be read or used.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let loaded = load(&self.directory, &self.clients, self.exposed);
+        let read = Identity::read(&self.directory, self.exposed).map(Arc::new);
+        let loaded = read.and_then(|identity| configure(identity, &self.clients));
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let loaded = match loaded {
+        let (mut loaded, fault) = match loaded {
             Ok(loaded) => loaded,
             Err(fault) => {
                 current.fault = Some(fault.to_string());
-                return Err(fault);
+                if !matches!(self.clients, Clients::Optional(_)) {
+                    return Err(fault);
+                }
+                let (before, _) = configure(Arc::clone(&current.identity), &self.clients)?;
+                (before, Some(fault))
             }
         };
+        loaded.fault = fault.as_ref().map(ToString::to_string);
         // Intermediate certificates may change without the certificate.
         let changed = current.files_sha256 != loaded.files_sha256;
         let authorities = loaded.trust;
-        (current.fault, current.key_exposed) = (None, loaded.key_exposed);
+        (current.fault, current.key_exposed) = (loaded.fault.clone(), loaded.key_exposed);
         if changed {
             *current = loaded;
         }
         drop(current);
         self.trust.send_if_modified(|trust| std::mem::replace(trust, authorities) != *trust);
-        Ok(changed)
+        fault.map_or(Ok(changed), Err)
     }
 
     /// What the port serves, and why it is not what the files contain now.
@@ -127,33 +141,42 @@ impl ServerTls {
     }
 }
 
-/// What the files of a directory give.
-fn load(directory: &Path, clients: &Clients, exposed: Exposed) -> Result<Current, TlsError> {
-    let Identity { chain, key, authorities, served, mut files_sha256, key_exposed } =
-        Identity::read(directory, exposed)?;
+/// The configuration of an identity, and why the authorities of optional clients cannot be used.
+fn configure(identity: Arc<Identity>, clients: &Clients) -> Result<(Current, Option<TlsError>), TlsError> {
+    let Identity { chain, key, authorities, served, files_sha256, key_exposed } = &*identity;
+    let (mut files_sha256, mut trust, mut fault) = (*files_sha256, None, None);
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
-    let mut trust = None;
     let builder = match clients {
         Clients::Anonymous => builder.with_no_client_auth(),
         Clients::Verified => {
             trust = served.authorities_sha256;
-            builder.with_client_cert_verifier(verifier(authorities).build()?)
+            builder.with_client_cert_verifier(verifier(authorities.clone()).build()?)
         }
         Clients::Optional(file) => {
-            let (authorities, sha256) = authorities_of_clients(file)?;
+            let found = authorities_of_clients(file).and_then(|(authorities, sha256)| {
+                Ok((verifier(authorities).allow_unauthenticated().build()?, sha256))
+            });
+            let sha256 = found.as_ref().map_or(Hash::ZERO, |(_, sha256)| *sha256);
             files_sha256 = Hash::of(format!("{files_sha256}{sha256}").as_bytes());
             trust = Some(sha256);
-            let verifier = verifier(authorities).allow_unauthenticated();
-            builder.with_client_cert_verifier(verifier.build()?)
+            match found {
+                Ok((verifier, _)) => builder.with_client_cert_verifier(verifier),
+                Err(unusable) => {
+                    fault = Some(unusable);
+                    builder.with_no_client_auth()
+                }
+            }
         }
     };
-    let mut config = builder.with_single_cert(chain, key)?;
+    let mut config = builder.with_single_cert(chain.clone(), key.clone_key())?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // A resumed session would not look at the client's certificate again: a client whose authority was removed could
     // resume its sessions for a day.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Current { config: Arc::new(config), served, files_sha256, trust, fault: None, key_exposed })
+    let (served, key_exposed) = (served.clone(), *key_exposed);
+    let config = Arc::new(config);
+    Ok((Current { config, identity, served, files_sha256, trust, fault: None, key_exposed }, fault))
 }
 
 fn verifier(authorities: RootCertStore) -> ClientCertVerifierBuilder {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{access, secrets, tls};
+use super::{access, lifecycle, secrets, tls};
 use crate::rules::{self, Reserved, Rule};
 
 /// Labels that the operator sets, or that Kubernetes itself sets on the pods of a StatefulSet.
@@ -295,6 +295,7 @@ pub(super) fn add(schema: &mut Value) {
     rules::add(schema, &access::RULES);
     rules::add(schema, &tls::RULES);
     rules::add(schema, &secrets::RULES);
+    rules::add(schema, &lifecycle::RULES);
     rules::reserve(schema, &RESERVED);
     rules::add_to_maps_and_selectors(&mut schema["properties"]["spec"]);
 }

@@ -5,7 +5,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    access::ACCESS_KEYS_MAX, integrity::LogStatus, mode::EngineMode, secrets::SecretStatus, tls::TlsStatus,
+    access::ACCESS_KEYS_MAX,
+    integrity::LogStatus,
+    lifecycle::{FenceStatus, HibernationStatus, UpdateStatus},
+    mode::EngineMode,
+    secrets::SecretStatus,
+    tls::TlsStatus,
 };
 
 /// Maximum number of references to Secrets: two of each key of a client, the administrator's token, and two services.
@@ -62,6 +67,18 @@ pub struct MemoryEngineStatus {
     )]
     pub secrets: Vec<SecretStatus>,
 
+    /// Evidence of the log from the last time that its writes were stopped with `spec.fence`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<FenceStatus>,
+
+    /// How far the hibernation is. Absent without `spec.hibernate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hibernation: Option<HibernationStatus>,
+
+    /// Changes of the pod that come from the operator and not from the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateStatus>,
+
     #[serde(default)]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -78,6 +95,8 @@ pub enum Phase {
     Updating,
     /// Serving in part: reads or writes do not work.
     Degraded,
+    /// Without a pod, because the spec wants it so. Every memory is kept.
+    Hibernated,
     /// Stopped until someone acts; the `Stalled` condition tells what to do.
     Failed,
 }

@@ -20,7 +20,7 @@ use crate::tls::allow;
 use crate::world::{READY_LIMIT, TOOLS_IMAGE, World, in_namespace, small};
 
 /// The other namespace, with pods that the resources name or do not name.
-const ELSEWHERE: &str = "t-network-elsewhere";
+const ELSEWHERE: &str = "t-tls-network-elsewhere";
 const API: u16 = 8080;
 const ADMIN: u16 = 8081;
 /// Where the name servers of some distributions listen in their pods.
@@ -95,7 +95,7 @@ fn is_declared(source: Role, target: Role, port: u16) -> bool {
 /// Every pair of pods with a listener: declared, evaluated and tried with packets.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_pair_of_pods_is_open_or_closed_as_declared() {
-    in_namespace("network", async |world| {
+    in_namespace("tls-network", async |world| {
         if !world.cluster.is_local() {
             println!("skipped: network policies are enforced on the local cluster only");
             return Ok(());

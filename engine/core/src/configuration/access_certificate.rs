@@ -40,7 +40,7 @@ impl AccessCertificate {
     }
 
     fn is_uri(&self) -> bool {
-        self.subject.contains("://")
+        self.subject.contains(':')
     }
 
     /// What is wrong with it: a part of it, and why.

@@ -206,7 +206,13 @@ pub fn discovered_keys(bytes: &[u8], issuer: &str) -> Result<String, KeySetFault
     if text("issuer") != Some(issuer) {
         return Err(KeySetFault::OtherIssuer);
     }
-    text("jwks_uri").map(str::to_owned).ok_or(KeySetFault::Description)
+    let keys = text("jwks_uri").ok_or(KeySetFault::Description)?;
+    // An answer must not send the engine to a plain port of its own machine, unless the issuer is there too.
+    let is_plain = |url: &str| url.starts_with("http://");
+    if is_plain(keys) && !is_plain(issuer) {
+        return Err(KeySetFault::Description);
+    }
+    Ok(keys.to_owned())
 }
 
 #[cfg(test)]

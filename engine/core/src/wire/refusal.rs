@@ -122,6 +122,8 @@ error_codes! {
     ProjectionUnavailable = "PROJECTION_UNAVAILABLE", 503;
     /// The requested event cannot be read yet; retry after `Retry-After` seconds.
     ProjectionBehind = "PROJECTION_BEHIND", 503;
+    /// The keys of the issuer of the token have not arrived yet; retry after `Retry-After` seconds.
+    IssuerUnavailable = "ISSUER_UNAVAILABLE", 503;
     /// The search exceeded its time limit.
     QueryTimeout = "QUERY_TIMEOUT", 504;
 }

@@ -25,6 +25,10 @@ const FILE_BYTES_MAX: u64 = 256 << 10;
 /// How long keys from a file are used before it is read again.
 const FILE_LIFETIME: Duration = Duration::from_secs(15);
 
+/// Media types of key sets and descriptions. The API server of Kubernetes refuses a request that accepts only the
+/// latter.
+const ACCEPTED: &str = "application/jwk-set+json, application/json";
+
 /// Why keys could not be fetched. No text has a part of an answer or of a token.
 #[derive(Debug, Error)]
 pub(super) enum FetchFault {
@@ -85,7 +89,7 @@ async fn exchange(rules: &AccessIssuer, uri: Uri) -> Result<Answer, FetchFault> 
     let authorities = rules.ca_file.as_deref().map(authorities).transpose()?;
     let client = http_client_trusting(&uri, FETCH_TIMEOUT, authorities)?;
     let mut request = Request::get(uri)
-        .header(header::ACCEPT, "application/json")
+        .header(header::ACCEPT, ACCEPTED)
         .header(header::USER_AGENT, concat!("memory-engine/", env!("CARGO_PKG_VERSION")))
         .body(Full::new(Bytes::new()))
         .map_err(|_| FetchFault::Url)?;

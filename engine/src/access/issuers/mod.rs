@@ -127,9 +127,11 @@ impl Issuers {
 
     /// Fetches the keys of an issuer, unless another task has just done that.
     async fn refresh(&self, issuer: &Issuer, is_wanted: fn(&Keeping, Duration) -> bool) {
-        if !is_wanted(&issuer.keeping(), self.started.elapsed()) {
+        let in_progress = issuer.fetching.try_lock().is_err();
+        if !in_progress && !is_wanted(&issuer.keeping(), self.started.elapsed()) {
             return;
         }
+        // Whoever comes during a fetch waits for its keys.
         let Ok(_alone) = tokio::time::timeout(FETCH_TIMEOUT, issuer.fetching.lock()).await else { return };
         let now = self.started.elapsed();
         if !is_wanted(&issuer.keeping(), now) {

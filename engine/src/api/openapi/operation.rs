@@ -78,6 +78,7 @@ pub(super) const ANY: &[ErrorCode] = &[
     ErrorCode::Unauthenticated,
     ErrorCode::InsufficientScope,
     ErrorCode::ProjectForbidden,
+    ErrorCode::IssuerUnavailable,
 ];
 /// Errors of operations with parameters or a body.
 pub(super) const CHECKED: &[ErrorCode] = &[ErrorCode::InvalidArgument];

@@ -1,13 +1,18 @@
 //! How the keys of clients and the token of the administration port reach the engine: one projected volume with a
 //! directory for each client.
 
-use crds::{Access, AccessIssuer, KeyReference};
+use crds::{AccessIssuer, KeyReference};
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, KeyToPath, ProjectedVolumeSource, SecretProjection, ServiceAccountTokenProjection,
     Volume, VolumeMount, VolumeProjection,
 };
 
-use crate::secrets::{PREVIOUS, Purpose, Reference, entries};
+use engine_core::digest::Hash;
+
+use crate::{
+    secrets::{PREVIOUS, Purpose, Reference, entries},
+    validate::Valid,
+};
 
 /// Name of the volume.
 const VOLUME: &str = "access";
@@ -44,24 +49,31 @@ const KEYS_FILE: &str = "jwks.json";
 /// Lifetime of the token that the engine presents to the API server, seconds. The kubelet replaces it before.
 const TOKEN_SECONDS: i64 = 3_600;
 
-/// A file of the issuer with this index.
-fn issuer_file(index: usize, file: &str) -> String {
-    format!("{ISSUER}{index}/{file}")
+/// Number of digits that tell issuers apart.
+const ISSUER_DIGITS: usize = 16;
+
+/// A file of an issuer. Its directory is named after everything that the files depend on: the configuration reaches a
+/// pod before new files do, and must never name the files of another issuer meanwhile.
+fn issuer_file(issuer: &AccessIssuer, file: &str) -> String {
+    let AccessIssuer { issuer: url, ca_config_map_ref, keys_config_map_ref, service_account_token, .. } =
+        issuer;
+    let parts = format!("{url:?} {ca_config_map_ref:?} {keys_config_map_ref:?} {service_account_token}");
+    format!("{ISSUER}{}/{file}", &Hash::of(parts.as_bytes()).to_string()[..ISSUER_DIGITS])
 }
 
 /// Path of the file with the keys of an issuer in the pod.
-pub(super) fn issuer_keys_path(index: usize) -> String {
-    format!("{DIRECTORY}/{}", issuer_file(index, KEYS_FILE))
+pub(super) fn issuer_keys_path(issuer: &AccessIssuer) -> String {
+    format!("{DIRECTORY}/{}", issuer_file(issuer, KEYS_FILE))
 }
 
 /// Path of the file with the authorities for an issuer in the pod.
-pub(super) fn issuer_authorities_path(index: usize) -> String {
-    format!("{DIRECTORY}/{}", issuer_file(index, AUTHORITIES_FILE))
+pub(super) fn issuer_authorities_path(issuer: &AccessIssuer) -> String {
+    format!("{DIRECTORY}/{}", issuer_file(issuer, AUTHORITIES_FILE))
 }
 
 /// Path of the file with the token for an issuer in the pod.
-pub(super) fn issuer_token_path(index: usize) -> String {
-    format!("{DIRECTORY}/{}", issuer_file(index, TOKEN_FILE))
+pub(super) fn issuer_token_path(issuer: &AccessIssuer) -> String {
+    format!("{DIRECTORY}/{}", issuer_file(issuer, TOKEN_FILE))
 }
 
 /// Path of the file with the authorities of clients in the pod.
@@ -70,13 +82,13 @@ pub(super) fn client_authority_path() -> String {
 }
 
 /// The files of an issuer. None is optional: the kubelet waits for a ConfigMap and names it in an event.
-fn issuer_sources(index: usize, issuer: &AccessIssuer) -> impl Iterator<Item = VolumeProjection> {
+fn issuer_sources(issuer: &AccessIssuer) -> impl Iterator<Item = VolumeProjection> {
     let config_map = |reference: &KeyReference, file| VolumeProjection {
         config_map: Some(ConfigMapProjection {
             name: reference.name.clone(),
             items: Some(vec![KeyToPath {
                 key: reference.key.clone(),
-                path: issuer_file(index, file),
+                path: issuer_file(issuer, file),
                 mode: None,
             }]),
             optional: None,
@@ -91,7 +103,7 @@ fn issuer_sources(index: usize, issuer: &AccessIssuer) -> impl Iterator<Item = V
             // The audience of the API server.
             audience: None,
             expiration_seconds: Some(TOKEN_SECONDS),
-            path: issuer_file(index, TOKEN_FILE),
+            path: issuer_file(issuer, TOKEN_FILE),
         }),
         ..VolumeProjection::default()
     });
@@ -120,11 +132,16 @@ pub(super) fn admin_token_path() -> String {
 
 /// The volume with all keys; none if the spec names no key. Each entry is a source of its own, because only the
 /// previous keys may be missing: for any other, the kubelet waits and names it in an event.
-pub(super) fn volume(access: &Access) -> Option<Volume> {
-    let issuers = access.issuers.iter().enumerate();
-    let issuers = issuers.flat_map(|(index, issuer)| issuer_sources(index, issuer));
+pub(super) fn volume(valid: &Valid) -> Option<Volume> {
+    let access = valid.access.as_ref()?;
+    let issuers = access.issuers.iter().flat_map(issuer_sources);
     let authority = access.client_authority_secret_ref.as_ref().map(client_authority_source);
-    let all: Vec<_> = entries(access).iter().flat_map(sources).chain(issuers).chain(authority).collect();
+    let all: Vec<_> = entries(access)
+        .iter()
+        .flat_map(|entry| sources(entry, valid.rotation.is_some()))
+        .chain(issuers)
+        .chain(authority)
+        .collect();
     (!all.is_empty()).then(|| Volume {
         name: VOLUME.to_owned(),
         projected: Some(ProjectedVolumeSource { default_mode: Some(MODE), sources: Some(all) }),
@@ -132,12 +149,14 @@ pub(super) fn volume(access: &Access) -> Option<Volume> {
     })
 }
 
-/// The file of an entry; for the administrator's token also the one that a rotation replaces.
-fn sources(entry: &Reference) -> Vec<VolumeProjection> {
+/// The file of an entry; for the administrator's token that the operator makes also the one that a rotation replaces.
+fn sources(entry: &Reference, is_rotated: bool) -> Vec<VolumeProjection> {
     let directory = entry.client.as_deref().unwrap_or(ADMINISTRATOR);
     let is_previous = entry.purpose == Purpose::PreviousClient;
     let present = source(&entry.secret, &entry.key, path_in_volume(directory, entry.purpose), is_previous);
-    let previous = (entry.purpose == Purpose::Administrator).then(|| {
+    // Of a token that the operator does not make, the entry beside it may be anything, and is not examined.
+    let is_made = entry.purpose == Purpose::Administrator && is_rotated;
+    let previous = is_made.then(|| {
         source(
             &entry.secret,
             &format!("{}{PREVIOUS}", entry.key),
@@ -160,8 +179,8 @@ fn source(secret: &str, key: &str, path: String, is_optional: bool) -> VolumePro
 }
 
 /// Mounts the whole directory. A mount of a file alone would not follow a change of the Secret.
-pub(super) fn mount(access: &Access) -> Option<VolumeMount> {
-    volume(access).map(|volume| VolumeMount {
+pub(super) fn mount(valid: &Valid) -> Option<VolumeMount> {
+    volume(valid).map(|volume| VolumeMount {
         name: volume.name,
         mount_path: DIRECTORY.to_owned(),
         read_only: Some(true),

@@ -29,8 +29,8 @@ fn number(number: Option<i32>) -> Option<u32> {
     number.map(|number| number.try_into().unwrap_or(u32::MAX))
 }
 
-/// The issuer with this index, as the engine reads it. Its files are in the pod.
-pub(crate) fn access_issuer(index: usize, issuer: &crds::AccessIssuer) -> AccessIssuer {
+/// The issuer as the engine reads it. Its files are in the pod.
+pub(crate) fn access_issuer(given: &crds::AccessIssuer) -> AccessIssuer {
     let crds::AccessIssuer {
         issuer,
         audiences,
@@ -48,14 +48,14 @@ pub(crate) fn access_issuer(index: usize, issuer: &crds::AccessIssuer) -> Access
         scopes,
         subject_claim,
         required_claims,
-    } = issuer.clone();
+    } = given.clone();
     AccessIssuer {
         issuer,
         audiences,
         jwks_url,
-        jwks_file: keys_config_map_ref.map(|_| issuer_keys_path(index)),
-        ca_file: ca_config_map_ref.map(|_| issuer_authorities_path(index)),
-        bearer_token_file: service_account_token.then(|| issuer_token_path(index)),
+        jwks_file: keys_config_map_ref.map(|_| issuer_keys_path(given)),
+        ca_file: ca_config_map_ref.map(|_| issuer_authorities_path(given)),
+        bearer_token_file: service_account_token.then(|| issuer_token_path(given)),
         algorithms: (!algorithms.is_empty()).then(|| algorithms.into_iter().map(algorithm).collect()),
         clock_skew_seconds: number(clock_skew_seconds),
         max_token_age_seconds: number(max_token_age_seconds),

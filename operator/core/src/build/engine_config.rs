@@ -228,7 +228,7 @@ fn access(valid: &Valid) -> Access {
         anonymous: (anonymous.is_some() || !valid.is_anonymous_allowed())
             .then(|| valid.is_anonymous_allowed()),
         keys: listed(keys.into_iter().map(access_key).collect()),
-        issuers: listed(issuers.iter().enumerate().map(|(index, one)| access_issuer(index, one)).collect()),
+        issuers: listed(issuers.iter().map(access_issuer).collect()),
         certificates: listed(certificates.iter().map(access_certificate).collect()),
         admin_token_file: admin_token_secret_ref.map(|_| admin_token_path()),
         requests_per_second: checked(rate.requests_per_second),

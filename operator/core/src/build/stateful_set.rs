@@ -50,7 +50,7 @@ pub fn stateful_set(valid: &Valid) -> StatefulSet {
     StatefulSet {
         metadata: owned(valid, valid.name.clone()),
         spec: Some(StatefulSetSpec {
-            replicas: Some(1),
+            replicas: Some(i32::from(!valid.is_stopped)),
             service_name: Some(names::headless_service(&valid.name)),
             selector: LabelSelector {
                 match_labels: Some(names::selector(&valid.name)),
@@ -201,7 +201,7 @@ fn volume_mounts(valid: &Valid) -> Vec<VolumeMount> {
     mounts.extend(valid.tls.as_ref().map(|_| mount("tls", TLS_PATH, Some(true))));
     let given = valid.essentials.given_certificate.as_ref();
     mounts.extend(given.map(|_| mount("api-tls", API_TLS_PATH, Some(true))));
-    mounts.extend(valid.access.as_ref().and_then(access::mount));
+    mounts.extend(access::mount(valid));
     mounts.extend(external_services(valid).iter().filter_map(|service| service.key_mount()));
     mounts
 }
@@ -243,7 +243,7 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
     volumes.extend(
         given.map(|_| certificate_volume("api-tls", names::api_certificate_secret(&valid.name).name)),
     );
-    volumes.extend(valid.access.as_ref().and_then(access::volume));
+    volumes.extend(access::volume(valid));
     volumes.extend(external_services(valid).iter().filter_map(|service| service.key_volume()));
     volumes
 }

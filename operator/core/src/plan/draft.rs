@@ -11,6 +11,7 @@ use crate::{
     observed::Observed,
     ownership::{is_ours, owners_to_keep},
     storage::ClaimHold,
+    update::{Held, Update},
 };
 
 /// The ordered steps of one reconcile, and what the reconcile leaves unchanged on purpose.
@@ -26,9 +27,28 @@ pub struct Plan {
     pub secrets_hold: bool,
     /// Whether such a change waits for a given certificate.
     pub certificate_hold: bool,
+    /// What is done about a change of the pod; `None` if there is none.
+    pub update: Option<Update>,
+    /// What would be changed if the spec did not suspend the engine; `None` if it does not.
+    pub suspended: Option<Vec<String>>,
 }
 
 impl Plan {
+    /// The update that waits, if any.
+    #[must_use]
+    pub fn held_update(&self) -> Option<&Held> {
+        match &self.update {
+            Some(Update::Held(held)) => Some(held),
+            Some(Update::Applied { .. }) | None => None,
+        }
+    }
+
+    /// Whether the engine is told its mode.
+    #[must_use]
+    pub fn tells_mode(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Call(Call::PushMode(_))))
+    }
+
     /// The writes among the steps.
     pub fn writes(&self) -> impl Iterator<Item = &Write> {
         self.steps.iter().filter_map(Step::write)

@@ -17,7 +17,17 @@ use crate::{
     validate::Valid,
 };
 
-/// Plans everything. Returns whether the token that the spec wants exists, or is made by this plan.
+/// Plans the objects that ask for a rotation on a schedule. After everything else, because a cluster that refuses them
+/// must not hold back a change of the engine.
+pub(super) fn plan_objects(observed: &Observed, valid: &Valid, plan: &mut Plan) {
+    let view = observed.rotation.as_ref().filter(|view| view.unread.is_none());
+    let Some(view) = view.filter(|_| valid.rotation.is_some()) else { return };
+    for (key, object) in build::rotation(valid, phase(view), done(view)) {
+        plan_child(observed, &key, &object, plan);
+    }
+}
+
+/// Plans the Secret. Returns whether the token that the spec wants exists, or is made by this plan.
 pub(super) fn plan_rotation(observed: &Observed, valid: &Valid, plan: &mut Plan) -> bool {
     let secret = names::admin_token_secret(&valid.name);
     if valid.rotation.is_none() {
@@ -39,9 +49,6 @@ pub(super) fn plan_rotation(observed: &Observed, valid: &Valid, plan: &mut Plan)
     let change = decide(view, request.as_deref(), observed.now);
     let issues = change.is_some();
     plan.steps.extend(change.map(|change| Step::Rotate(step(observed, valid, change))));
-    for (key, object) in build::rotation(valid, phase(view), done(view)) {
-        plan_child(observed, &key, &object, plan);
-    }
     issues || view.token.as_ref().is_some_and(|token| token.is_usable)
 }
 

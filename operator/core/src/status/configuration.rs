@@ -14,10 +14,12 @@ use crate::conditions::{Reason, Truth, Verdict};
 /// The verdict if another configuration than the wanted one is in force. An engine that reports no hash is older than
 /// this rule; an invalid spec has no wanted configuration.
 pub(super) fn outdated(facts: &Facts<'_>) -> Option<Verdict> {
-    let Outcome::Applied { valid, .. } = facts.outcome else { return None };
+    let Outcome::Applied { valid, plan, .. } = facts.outcome else { return None };
     let configuration = facts.health()?.configuration.as_ref()?;
     let in_force = configuration.sha256.as_ref()?;
-    let wanted = hex(&Sha256::digest(engine_config(valid)));
+    // While an update waits, the configuration before it is the wanted one.
+    let kept = plan.held_update().and_then(|held| held.config_hash.clone());
+    let wanted = kept.unwrap_or_else(|| hex(&Sha256::digest(engine_config(valid))));
     (*in_force != wanted).then(|| {
         let message = format!("the engine runs with an earlier configuration: {}", why(configuration));
         Verdict::new(Truth::False, Reason::ConfigurationOutdated, message)

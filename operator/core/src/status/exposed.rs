@@ -11,7 +11,9 @@ use super::{
 use crate::{
     children::CHILDREN,
     conditions::{ConditionType, Reason, Truth, Verdict},
-    exposure::{Decision, Finding, FrontDoor, GatewayView, Seen, checks, condition_findings, decide},
+    exposure::{
+        Decision, Finding, FrontDoor, GatewayView, Objects, Seen, checks, condition_findings, decide,
+    },
     names,
     observed::Observed,
     ownership::is_ours,
@@ -82,6 +84,10 @@ pub(super) fn must_withdraw(facts: &Facts<'_>) -> bool {
 /// What is done about the exposure; `None` if the spec wants none or is not valid.
 pub(super) fn decision(facts: &Facts<'_>) -> Option<Decision> {
     let (valid, public) = wanted(facts)?;
+    if valid.essentials.hibernate {
+        // Its load balancer would give back its address.
+        return Some(Decision { objects: Objects::Kept, is_published: false });
+    }
     Some(decide(
         public.on_violation,
         &findings(facts, valid),

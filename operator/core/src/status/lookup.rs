@@ -7,6 +7,7 @@ use kube_core::DynamicObject;
 use crate::{
     children::CHILDREN,
     conditions::{ConditionType, Reason},
+    hibernation,
     names::{ChildKey, ChildKind, ENGINE_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL},
     observed::{EngineReport, Observed},
 };
@@ -78,7 +79,8 @@ pub fn is_pod_overdue(observed: &Observed) -> bool {
     let stuck_before = so_far(ConditionType::Stalled, Reason::PodRefused).is_some();
     let overdue = so_far(ConditionType::Reconciling, Reason::PodStarting)
         .is_some_and(|c| age(observed, c).min(set_age(observed)) >= POD_MISSING_SECONDS);
-    observed.writer().pod.is_none() && stateful_set(observed).is_some() && (stuck_before || overdue)
+    let is_wanted = stateful_set(observed).is_some() && !hibernation::is_stopped(observed);
+    observed.writer().pod.is_none() && is_wanted && (stuck_before || overdue)
 }
 
 /// Seconds since this process wrote the StatefulSet; `i64::MAX` if this process has not written it.

@@ -5,14 +5,14 @@
 use super::{
     configuration, exposed,
     facts::Facts,
-    given, integrity,
+    given, integrity, lifecycle,
     projection::{self, is_failed},
     reads, ready, reconciling, report, secrets, stalled, tls, volume,
 };
 use crate::conditions::{
     ConditionType::{
-        self, ConfigurationApplied, Exposed, LogIntegrity, ProjectionReady, ReadsEnabled, Ready, Reconciling,
-        SecretsValid, Stalled, StorageReady, TLSReady,
+        self, ConfigurationApplied, Exposed, Fenced, LogIntegrity, ProjectionReady, ReadsEnabled, Ready,
+        Reconciling, SecretsValid, Stalled, StorageReady, Suspended, TLSReady, UpdatePending,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -89,7 +89,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 11] = [
+pub(super) const TABLE: [Row; 14] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -127,6 +127,7 @@ pub(super) const TABLE: [Row; 11] = [
         kind: ProjectionReady,
         rules: &[
             Decides(&[PodStarting], report::of_an_old_pod),
+            Decides(&[Hibernated], lifecycle::unreported),
             Decides(
                 &[ProjectionServing, ProjectionRebuilding, ProjectionFailed, EngineStarting, PodStarting],
                 |facts| report::missing(facts, ProjectionReady),
@@ -138,6 +139,7 @@ pub(super) const TABLE: [Row; 11] = [
         kind: ReadsEnabled,
         rules: &[
             Decides(&[PodStarting], report::of_an_old_pod),
+            Decides(&[Hibernated], lifecycle::unreported),
             Decides(
                 &[
                     ReadsOn,
@@ -168,6 +170,7 @@ pub(super) const TABLE: [Row; 11] = [
         kind: ConfigurationApplied,
         rules: &[
             Decides(&[PodStarting], report::of_an_old_pod),
+            Decides(&[Hibernated], lifecycle::unreported),
             Decides(
                 &[ConfigurationInEffect, ConfigurationOutdated, EngineTooOld, EngineStarting, PodStarting],
                 |facts| report::missing(facts, ConfigurationApplied),
@@ -185,6 +188,7 @@ pub(super) const TABLE: [Row; 11] = [
             Decides(GIVEN_FAULTS, given::faulty),
             Decides(&[CertificatePending], given::pending),
             Decides(&[PodStarting], report::of_an_old_pod),
+            Decides(&[Hibernated], lifecycle::unreported),
             Decides(
                 &[
                     TlsDisabled,
@@ -218,6 +222,7 @@ pub(super) const TABLE: [Row; 11] = [
         rules: &[
             Decides(&[InvalidSpec], exposed::undecided),
             Decides(&[NotPublic, ExposureEnding], exposed::not_wanted),
+            Decides(&[Hibernated], lifecycle::unexposed),
             Decides(
                 &[
                     NotInProduction,
@@ -233,6 +238,32 @@ pub(super) const TABLE: [Row; 11] = [
             ),
             Decides(&[GatewayMissing], exposed::without_gateway),
             Decides(&[AddressPending, FrontDoorUnreachable, FrontDoorUnsafe, Public], exposed::front_door),
+        ],
+    },
+    Row {
+        kind: Suspended,
+        rules: &[
+            Decides(&[SuspendedBySpec], lifecycle::suspended),
+            Decides(&[NotSuspended], lifecycle::not_suspended),
+        ],
+    },
+    Row {
+        kind: Fenced,
+        rules: &[
+            Decides(&[NotFenced, FenceLifted], lifecycle::not_fenced),
+            Decides(&[FencePending], lifecycle::fence_pending),
+            Decides(&[WritesFenced], lifecycle::fenced),
+        ],
+    },
+    Row {
+        kind: UpdatePending,
+        rules: &[
+            Decides(
+                &[InvalidSpec, UpdateAwaitsApproval, UpdateAwaitsWindow, UpdateApplied, UpToDate],
+                lifecycle::update_undecided,
+            ),
+            Decides(&[UpdateAwaitsApproval, UpdateAwaitsWindow], lifecycle::update_waits),
+            Decides(&[UpdateApplied, UpToDate], lifecycle::up_to_date),
         ],
     },
     Row {
@@ -252,6 +283,7 @@ pub(super) const TABLE: [Row; 11] = [
                 stalled::pod_does_not_run,
             ),
             Decides(&[PodRefused], stalled::no_pod_is_made),
+            Decides(&[ChangeSuspended], lifecycle::change_suspended),
             Decides(&[NoObstacle], stalled::no_obstacle),
         ],
     },
@@ -264,6 +296,7 @@ pub(super) const TABLE: [Row; 11] = [
             Follows(Truth::True, LogIntegrity, Reasons::These(&[RollbackAccepted]), always),
             Follows(Truth::True, StorageReady, Reasons::These(&[Resizing]), always),
             Decides(&[Resizing, ResizeFailed], reconciling::growing),
+            Decides(&[Hibernating, Settled], lifecycle::stopping),
             Decides(&[PodStarting], reconciling::not_rolled_out),
             Decides(&[EngineStarting], reconciling::log_not_judged),
             Decides(&[Settled], reconciling::settled),
@@ -275,6 +308,7 @@ pub(super) const TABLE: [Row; 11] = [
             // Rules for a pod that receives no requests. One of them always applies to such a pod.
             Follows(Truth::False, LogIntegrity, Reasons::Any, ready::is_bad_log_reported_without_serving),
             Follows(Truth::False, Stalled, Reasons::Any, ready::is_stalled_without_serving),
+            Decides(&[Hibernating, Hibernated], lifecycle::not_ready),
             Decides(&[Unschedulable, SidecarNotReady, EngineStarting], ready::not_ready),
             Follows(Truth::False, Reconciling, Reasons::Any, ready::is_reconciling_without_serving),
             Decides(&[PodStarting], ready::not_serving),

@@ -71,7 +71,7 @@ fn check_issuers(access: &Access, found: &mut Vec<AccessFault>) {
                 found.push(AccessFault::ConfigMap(index, part));
             }
         }
-        let faults = access_issuer(index, issuer).faults().into_iter();
+        let faults = access_issuer(issuer).faults().into_iter();
         found.extend(faults.map(|(part, text)| {
             let field = match part {
                 "jwksFile" => "keysConfigMapRef",

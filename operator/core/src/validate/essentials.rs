@@ -1,6 +1,6 @@
 //! The parts of the spec that are used even if other parts are invalid.
 
-use crds::{AcceptRollback, AccessMode, GatewayReference, MemoryEngine, Quantity, Tls};
+use crds::{AcceptRollback, AccessMode, Fence, GatewayReference, MemoryEngine, Quantity, Tls};
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
@@ -27,8 +27,14 @@ pub struct Essentials {
     pub size: Quantity,
     /// How the volume is mounted.
     pub access_mode: AccessMode,
-    /// The wanted mode of the engine.
+    /// The wanted mode of the engine. A fence and a hibernation leave no writes of it.
     pub mode: Mode,
+    /// Whether nothing of the engine is changed.
+    pub suspend: bool,
+    /// Whether the engine has no pod.
+    pub hibernate: bool,
+    /// Why writes are stopped; `None` if they are not.
+    pub fence: Option<Fence>,
     /// Whether the ports have TLS.
     pub tls: bool,
     /// The gateway through which they reach it.
@@ -63,7 +69,13 @@ impl Essentials {
             accept_rollback: spec.integrity.accept_rollback.clone(),
             size: spec.writer.storage.size.clone(),
             access_mode: spec.writer.storage.access_mode,
-            mode: wanted(spec.mode),
+            mode: match spec.hibernate || spec.fence.is_some() {
+                true => wanted(spec.mode).intersect(Mode::ReadOnly),
+                false => wanted(spec.mode),
+            },
+            suspend: spec.suspend,
+            hibernate: spec.hibernate,
+            fence: spec.fence.clone(),
             tls: spec.tls.is_some(),
             gateway: public.and_then(|public| public.gateway.as_ref()).map(|one| one.parent_ref.clone()),
             public_hosts: public.map(|public| public.hosts.clone()).unwrap_or_default(),

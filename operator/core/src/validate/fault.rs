@@ -2,6 +2,7 @@
 
 use crds::PUBLIC_HOSTS_MAX;
 use engine_core::configuration::ALLOWED_HOSTS_MAX;
+use engine_core::guard::BadHoldText;
 use engine_core::policy::PolicyFault;
 use engine_core::request::Refused;
 
@@ -149,6 +150,9 @@ pub enum Fault {
     /// A schedule or its time zone is not valid.
     #[error("{0} {1}")]
     Schedule(&'static str, ScheduleFault),
+    /// A text of the fence is empty, too long, or has control characters.
+    #[error("spec.fence: {0}")]
+    Fence(BadHoldText),
     /// The operator does not know its own image.
     #[error("spec.secrets.rotation needs the image of the operator: start the operator with --image")]
     NoOperatorImage,

@@ -71,9 +71,41 @@ fn config(access: Access) -> Value {
     serde_yaml::from_str(&engine_config(&valid(&observed(engine)))).expect("YAML")
 }
 
+/// The directories of the files of each issuer, below that of all keys.
+fn directories(config: &Value) -> Vec<String> {
+    let of = |issuer: &Value| {
+        let file = issuer.get("jwksFile").or(issuer.get("caFile")).and_then(Value::as_str);
+        let parts: Vec<&str> = file.unwrap_or_default().rsplit('/').collect();
+        parts.get(1).expect("a file in a directory").to_string()
+    };
+    config["access"]["issuers"].as_array().into_iter().flatten().map(of).collect()
+}
+
+/// The configuration reaches a pod before new files do. A path must never mean the files of another issuer meanwhile.
+#[test]
+fn the_files_of_an_issuer_are_never_those_of_another() {
+    let before = directories(&config(access()));
+    let mut reversed = access();
+    reversed.issuers.reverse();
+    let mut after = directories(&config(reversed));
+    after.reverse();
+    assert_eq!(before, after, "the place in the list does not count");
+    let mut seen: std::collections::BTreeSet<String> = before.into_iter().collect();
+    for change in [
+        (|issuer: &mut AccessIssuer| issuer.issuer = "https://other.example.org".into()) as fn(&mut _),
+        |issuer| issuer.ca_config_map_ref = reference("others", "bundle.pem"),
+        |issuer| issuer.ca_config_map_ref = reference("authorities", "other.pem"),
+    ] {
+        let mut changed = access();
+        change(&mut changed.issuers[0]);
+        assert!(seen.insert(directories(&config(changed))[0].clone()), "the same directory for other files");
+    }
+}
+
 #[test]
 fn the_engine_reads_issuers_and_certificates() {
     let config = config(access());
+    let issuers = directories(&config);
     let file = |path: &str| format!("/etc/memory-engine/access/{path}");
     let expected = json!({
         "certificates": [
@@ -82,19 +114,19 @@ fn the_engine_reads_issuers_and_certificates() {
         "issuers": [
             {
                 "issuer": "https://id.example.org:8443", "audiences": ["memory"],
-                "jwksUrl": "https://keys.example.org:9443/jwks", "caFile": file("issuer_0/ca.crt"),
+                "jwksUrl": "https://keys.example.org:9443/jwks", "caFile": file(&format!("{}/ca.crt", issuers[0])),
                 "algorithms": ["ES256", "EdDSA"], "clockSkewSeconds": 0, "maxTokenAgeSeconds": 3_600,
                 "projectsClaim": "/memory/projects", "scopesClaim": "scp", "scopePrefix": "",
                 "subjectClaim": "client_id", "requiredClaims": {"tenant": "one"},
             },
             {
                 "issuer": "https://kubernetes.default.svc.cluster.local", "audiences": ["memory"],
-                "jwksUrl": "https://kubernetes.default.svc/openid/v1/jwks", "caFile": file("issuer_1/ca.crt"),
-                "bearerTokenFile": file("issuer_1/token"), "projects": ["notes"], "scopes": ["read"],
+                "jwksUrl": "https://kubernetes.default.svc/openid/v1/jwks", "caFile": file(&format!("{}/ca.crt", issuers[1])),
+                "bearerTokenFile": file(&format!("{}/token", issuers[1])), "projects": ["notes"], "scopes": ["read"],
             },
             {
                 "issuer": "https://offline.example.org", "audiences": ["memory"],
-                "jwksFile": file("issuer_2/jwks.json"),
+                "jwksFile": file(&format!("{}/jwks.json", issuers[2])),
             },
         ],
     });
@@ -110,12 +142,13 @@ fn the_files_of_issuers_are_mounted_and_their_ports_are_open() {
     let pod = child(with(access()), ChildKind::StatefulSet, "notes")["spec"]["template"]["spec"].take();
     let volumes = pod["volumes"].as_array().unwrap();
     let volume = volumes.iter().find(|volume| volume["name"] == "access").unwrap();
+    let issuers = directories(&config(access()));
     let map = |name: &str, key: &str, path: &str| json!({"configMap": {"name": name, "items": [{"key": key, "path": path}]}});
     let expected = json!([
-        map("authorities", "bundle.pem", "issuer_0/ca.crt"),
-        map("kube-root-ca.crt", "ca.crt", "issuer_1/ca.crt"),
-        {"serviceAccountToken": {"expirationSeconds": 3_600, "path": "issuer_1/token"}},
-        map("keys", "jwks.json", "issuer_2/jwks.json"),
+        map("authorities", "bundle.pem", &format!("{}/ca.crt", issuers[0])),
+        map("kube-root-ca.crt", "ca.crt", &format!("{}/ca.crt", issuers[1])),
+        {"serviceAccountToken": {"expirationSeconds": 3_600, "path": &format!("{}/token", issuers[1])}},
+        map("keys", "jwks.json", &format!("{}/jwks.json", issuers[2])),
         {"secret": {"name": "clients", "items": [{"key": "ca.crt", "path": "client_authority/ca.crt"}]}},
     ]);
     assert_eq!(volume["projected"]["sources"], expected);

@@ -28,7 +28,7 @@ fn later(seconds: i64) -> Timestamp {
     now().checked_add(SignedDuration::from_secs(seconds)).expect("a time")
 }
 
-fn mode(world: &Observed, effective: Mode) -> ModeHealth {
+pub(crate) fn mode(world: &Observed, effective: Mode) -> ModeHealth {
     ModeHealth {
         wanted: Mode::ReadWrite,
         told_by: Some(Teller { uid: world.engine.metadata.uid.clone().unwrap_or_default(), generation: 1 }),

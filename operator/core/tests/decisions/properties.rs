@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::world::{condition, edit, health, planned, settled, status_of};
 
-fn worlds() -> impl Strategy<Value = Observed> {
+pub(crate) fn worlds() -> impl Strategy<Value = Observed> {
     let pods = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 0..6i64, 0..4usize);
     let claims = (0..3usize, 0..3usize);
     (pods, claims, 0..6usize, 0..3i64, any::<u16>(), any::<bool>()).prop_map(make)

@@ -1,0 +1,38 @@
+//! What is left of a plan while the spec suspends the engine: nothing, except that what it would have changed is said.
+
+use crate::plan::{Call, Plan, Step, Write};
+
+/// Maximum number of changes in a message. A plan rarely has more, and a message has a limit.
+const CHANGES_MAX: usize = 12;
+
+/// Takes every step out of a plan and keeps it in words.
+pub(crate) fn hold(planned: Plan) -> Plan {
+    let mut changes: Vec<String> = planned.steps.iter().filter_map(described).collect();
+    if changes.len() > CHANGES_MAX {
+        let more = changes.len() - CHANGES_MAX;
+        changes.truncate(CHANGES_MAX);
+        changes.push(format!("and {more} more"));
+    }
+    Plan { steps: Vec::new(), suspended: Some(changes), ..planned }
+}
+
+/// A step in words; `None` for what follows the log and is no change of the engine.
+fn described(step: &Step) -> Option<String> {
+    Some(match step {
+        Step::Write(Write::Record { .. }) | Step::Call(Call::PushAnchor(_)) | Step::Remember(_) => {
+            return None;
+        }
+        Step::Write(write) => format!("{} {}: {}", write.verb(), write.key(), write.because()),
+        Step::Call(Call::PushMode(want)) => format!("set the mode {}", want.mode),
+        Step::Call(Call::PushHold(hold)) => {
+            let verb = if hold.is_some() { "set" } else { "end" };
+            format!("{verb} the hold of the mode")
+        }
+        Step::Issue(issue) => format!("write {}: {}", issue.key, issue.because),
+        Step::Copy(copy) => format!("copy {} to {}", copy.from, copy.key),
+        Step::Rotate(rotate) => format!("write {}: {}", rotate.key, rotate.change.because()),
+        Step::Deliver(deliver) => format!("deliver a certificate to pod {}", deliver.pod),
+        Step::Publish(publish) if publish.is_public => format!("expose pod {}", publish.pod),
+        Step::Publish(publish) => format!("end the exposure of pod {}", publish.pod),
+    })
+}
