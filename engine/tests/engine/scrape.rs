@@ -251,7 +251,9 @@ fn a_scrape_after_a_workload_is_the_table() {
     let address = service.address;
     let config = format!(
         "embedding: {{provider: http, url: 'http://{address}/v1/embeddings', model: small, queryTimeoutMillis: 5000}}\n\
-         rerank: {{url: 'http://{address}/v1/rerank', model: cross, timeoutSeconds: 10}}\n"
+         rerank: {{url: 'http://{address}/v1/rerank', model: cross, timeoutSeconds: 10}}\n\
+         access: {{issuers: [{{issuer: 'https://id.example.org', audiences: [a], jwksFile: /nowhere, scopes: [read], \
+         projects: [p]}}]}}\n"
     );
     fs::write(&path, config).unwrap();
     let engine = Running::spawn_with(data.path(), &["--config".as_ref(), path.as_os_str()]);
