@@ -13,7 +13,10 @@ use crate::services::Service;
 
 /// Rows that the workload does not reach, because they need a failing disk or a collector of traces. Every other row is
 /// in the scrape.
-const UNREACHED: [&Metric; 2] = [table::STORAGE_FAILURES, table::TRACE_SPANS];
+const UNREACHED: [&Metric; 3] = [table::ARCHIVE_FAILURES, table::STORAGE_FAILURES, table::TRACE_SPANS];
+
+/// An issuer whose keys cannot be read.
+const ISSUER: &str = "https://id.example.org";
 
 /// One line of a scrape.
 struct Sample {
@@ -87,6 +90,7 @@ fn admits(label: &Label, value: &str) -> bool {
             engine_core::policy::Kind::ALL.iter().any(|kind| kind.name() == value)
         }
         LabelValues::From("reasons of `degraded` in answers") => is_word(value),
+        LabelValues::From("an issuer of the configuration") => value == ISSUER,
         LabelValues::From(other) => panic!("a test for the values of {other} is missing"),
     }
 }
@@ -253,10 +257,15 @@ fn a_scrape_after_a_workload_is_the_table() {
     let config = format!(
         "embedding: {{provider: http, url: 'http://{address}/v1/embeddings', model: small, queryTimeoutMillis: 5000}}\n\
          rerank: {{url: 'http://{address}/v1/rerank', model: cross, timeoutSeconds: 10}}\n\
+<<<<<<< HEAD
          access: {{issuers: [{{issuer: 'https://id.example.org', audiences: [a], jwksFile: /nowhere, scopes: [read], \
          projects: [p]}}]}}\n\
          backup: {{url: 'file://{}', archiveIntervalSeconds: 1}}\n",
         archive.path().display()
+=======
+         access: {{issuers: [{{issuer: '{ISSUER}', audiences: [a], jwksFile: /nowhere, scopes: [read], \
+         projects: [p]}}]}}\n"
+>>>>>>> main
     );
     fs::write(&path, config).unwrap();
     let engine = Running::spawn_with(data.path(), &["--config".as_ref(), path.as_os_str()]);
