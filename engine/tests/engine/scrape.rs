@@ -257,15 +257,11 @@ fn a_scrape_after_a_workload_is_the_table() {
     let config = format!(
         "embedding: {{provider: http, url: 'http://{address}/v1/embeddings', model: small, queryTimeoutMillis: 5000}}\n\
          rerank: {{url: 'http://{address}/v1/rerank', model: cross, timeoutSeconds: 10}}\n\
-<<<<<<< HEAD
-         access: {{issuers: [{{issuer: 'https://id.example.org', audiences: [a], jwksFile: /nowhere, scopes: [read], \
+         access: {{issuers: [{{issuer: '{ISSUER}', audiences: [a], jwksFile: /nowhere, scopes: [read], \
          projects: [p]}}]}}\n\
          backup: {{url: 'file://{}', archiveIntervalSeconds: 1}}\n",
         archive.path().display()
-=======
-         access: {{issuers: [{{issuer: '{ISSUER}', audiences: [a], jwksFile: /nowhere, scopes: [read], \
-         projects: [p]}}]}}\n"
->>>>>>> main
+    );
     );
     fs::write(&path, config).unwrap();
     let engine = Running::spawn_with(data.path(), &["--config".as_ref(), path.as_os_str()]);
