@@ -262,7 +262,6 @@ fn a_scrape_after_a_workload_is_the_table() {
          backup: {{url: 'file://{}', archiveIntervalSeconds: 1}}\n",
         archive.path().display()
     );
-    );
     fs::write(&path, config).unwrap();
     let engine = Running::spawn_with(data.path(), &["--config".as_ref(), path.as_os_str()]);
     eventually("ready", || engine.admin("/readyz").status == 200);
