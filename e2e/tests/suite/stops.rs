@@ -63,7 +63,7 @@ async fn a_fence_stops_writes_and_records_where() {
         let uid = world.pod_uid("notes").await?;
         let memories = world.memories("notes");
         let saved = memories.save("before the fence", None).await?;
-        world.apply("notes", with("fence", json!({"reason": "an audit", "by": "anna"}))).await?;
+        world.apply("notes", with("fence", json!({"reason": "an audit", "by": "operations"}))).await?;
         world.condition("notes", "Fenced", "True", "WritesFenced").await?;
         let evidence = evidence(&world.api::<MemoryEngine>().get("notes").await?)?;
         ensure!(evidence.head_seq >= i64::try_from(saved.seq)?, "{evidence:?}");

@@ -79,7 +79,7 @@ fn report(world: &mut Observed, size: u64) {
 }
 
 fn fence(reason: &str) -> Option<Fence> {
-    Some(Fence { reason: reason.into(), by: "anna".into() })
+    Some(Fence { reason: reason.into(), by: "operations".into() })
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_fence_stops_writes_and_keeps_evidence() {
     );
     assert_eq!(
         (evidence.by.as_str(), evidence.reason.as_str(), evidence.generation),
-        ("anna", "an audit", 2)
+        ("operations", "an audit", 2)
     );
     let events: Vec<_> = notices(None, &fenced).into_iter().map(|one| one.reason).collect();
     assert!(events.contains(&"WritesFenced".to_owned()), "{events:?}");
@@ -343,7 +343,9 @@ fn a_fence_never_widens_a_mode() {
 
 #[test]
 fn texts_of_a_fence_are_checked() {
-    for (reason, by) in [("", "anna"), ("an audit", ""), ("an\u{1b}audit", "anna"), ("an audit", " ")] {
+    for (reason, by) in
+        [("", "operations"), ("an audit", ""), ("an\u{1b}audit", "operations"), ("an audit", " ")]
+    {
         let mut engine = crate::world::engine();
         engine.spec.fence = Some(Fence { reason: reason.into(), by: by.into() });
         let faults = operator_core::validate::validate(&observed(engine).engine, &settings());

@@ -252,7 +252,10 @@ fn only_the_approval_of_this_update_applies_it_and_is_recorded() {
     }
     for (right, said) in [
         (hash.clone(), "approved"),
-        (json!({"hash": hash, "by": "anna", "reason": "tested"}).to_string(), "approved by anna: tested"),
+        (
+            json!({"hash": hash, "by": "operations", "reason": "tested"}).to_string(),
+            "approved by operations: tested",
+        ),
     ] {
         let mut world = waiting();
         approve(&mut world, &right);
