@@ -235,6 +235,9 @@ async fn defaults_are_filled_in_by_the_api_server() {
             "imagePullPolicy": "IfNotPresent",
             "deploymentMode": "Development",
             "mode": "ReadWrite",
+            "deletionPolicy": "Retain",
+            "suspend": false,
+            "hibernate": false,
             "writer": {
                 "storage": {"size": "10Gi", "accessMode": "ReadWriteOncePod"},
                 "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
