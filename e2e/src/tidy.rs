@@ -26,20 +26,26 @@ const VAGUE: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "manag
 const UNFINISHED: [&str; 3] = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("db", "g!(")];
 
 /// Every crate of this workspace: its name, the other crates that it may use, and whether it is pure.
-const CRATES: [(&str, &[&str], bool); 10] = [
+const CRATES: [(&str, &[&str], bool); 11] = [
     ("crds", &[], true),
     ("engine/core", &[], true),
     ("operator/core", &["crds", "engine-core"], true),
     ("service", &["engine-core"], false),
     ("engine/log", &["engine-core", "service"], false),
+    ("engine/archive", &["engine-core", "engine-log", "service"], false),
     ("engine/projection", &["engine-core", "engine-log", "service"], false),
     ("engine/retrieval", &["engine-core", "engine-log", "engine-projection", "service"], false),
-    ("engine", &["engine-core", "engine-log", "engine-projection", "engine-retrieval", "service"], false),
+    (
+        "engine",
+        &["engine-archive", "engine-core", "engine-log", "engine-projection", "engine-retrieval", "service"],
+        false,
+    ),
     ("operator", &["crds", "engine-core", "operator-core", "service"], false),
     ("e2e", &["crds", "engine-core"], false),
 ];
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "crds",
+    "engine-archive",
     "engine-core",
     "engine-log",
     "engine-projection",
@@ -52,8 +58,9 @@ const OURS: [&str; 10] = [
 ];
 /// All dependencies that a pure crate may use. None of them contains a runtime, client, database, clock or random
 /// source. `regex` searches in linear time for any text.
-const PURE: [&str; 22] = [
+const PURE: [&str; 24] = [
     "base64",
+    "chacha20poly1305",
     "ed25519-dalek",
     "hmac",
     "icu_segmenter",
@@ -75,6 +82,7 @@ const PURE: [&str; 22] = [
     "unicode-normalization",
     "unicode-properties",
     "x509-parser",
+    "zstd",
 ];
 
 fn read(path: &str) -> String {

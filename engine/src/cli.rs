@@ -16,6 +16,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::backup_command::{BackupArgs, run_backup};
 use crate::bench::{BenchArgs, bench};
 use crate::causes::with_causes;
 use crate::config::{ConfigArgs, Sources, Watch};
@@ -92,6 +93,8 @@ enum Command {
     Guard(GuardArgs),
     /// Make, list and revoke keys of clients
     Token(TokenArgs),
+    /// Take, list, verify and restore backups
+    Backup(BackupArgs),
     /// Check, show and explain the configuration
     Config(ConfigCommandArgs),
 }
@@ -164,6 +167,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Mode(args) => run_mode(args).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => run_token(args).map(|()| ExitCode::SUCCESS),
         Command::Guard(args) => run_guard(&args).map(exit_code),
+        Command::Backup(args) => run_backup_command(args),
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|fault| {
@@ -213,6 +217,11 @@ fn exit_code(ok: bool) -> ExitCode {
     if ok { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) }
 }
 
+fn run_backup_command(args: BackupArgs) -> anyhow::Result<ExitCode> {
+    log_to_stderr(tracing::Level::WARN);
+    run_backup(args).map(exit_code)
+}
+
 fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {
     log_to_stderr(tracing::Level::WARN);
     print_json(&rebuild(data)?)?;
@@ -232,8 +241,15 @@ fn run_doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Crates whose messages are logged at the configured level.
-const CRATES: [&str; 6] =
-    ["engine_core", "engine_log", "engine_projection", "engine_retrieval", "memory_engine", "service"];
+const CRATES: [&str; 7] = [
+    "engine_archive",
+    "engine_core",
+    "engine_log",
+    "engine_projection",
+    "engine_retrieval",
+    "memory_engine",
+    "service",
+];
 
 /// Logs to standard error: JSON for machines, plain lines on a terminal.
 fn log_to_stderr(level: tracing::Level) {

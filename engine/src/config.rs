@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine_archive::ArchiveSettings;
 use engine_core::configuration::{Access, Configuration, DeploymentMode, Limits, LogLevel, Tls, Tracing};
 use engine_core::guard::GuardSettings;
 use engine_core::policy;
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     /// Who may use the engine.
     pub(crate) access: Access,
+    /// Where the log is archived; `None` if it is not.
+    pub(crate) archive: Option<ArchiveSettings>,
     /// What is done with files of secrets that somebody else can read or change.
     pub(crate) exposed: Exposed,
     /// Parts of the file that this version does not know.
@@ -127,6 +130,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         guard: file.guard.settings(),
         tracing: file.tracing,
         tls: file.tls,
+        archive: ArchiveSettings::of(&file.backup, exposed),
         access: file.access,
         exposed,
         not_applied: Vec::new(),

@@ -3,7 +3,8 @@
 //! map of the code.
 //!
 //! Commands: [`cli`] parses the command line; [`serve`], [`mcp`], [`log_command`], [`verify`], [`rebuild`], [`doctor`],
-//! [`import`], [`config_command`], [`mode_command`], [`token_command`] and [`mod@bench`] are the commands,
+//! [`import`], [`config_command`], [`mode_command`], [`token_command`], [`backup_command`] and [`mod@bench`] are the
+//! commands,
 //! [`admin_client`] asks a running engine; [`config`] reads the configuration.
 //!
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] converts faults to
@@ -18,6 +19,7 @@
 mod access;
 mod admin_client;
 mod api;
+mod backup_command;
 mod bench;
 mod cache;
 mod causes;

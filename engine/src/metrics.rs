@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use engine_archive::ArchiveMetrics;
 use engine_core::event::{
     ENTITY_ENDED, ENTITY_OBSERVED, ENTITY_PUT, MEMORY_INVALIDATED, OBSERVATION_ENDED, RELATION_ENDED,
     RELATION_PUT,
@@ -22,6 +23,7 @@ use crate::traces::TraceMetrics;
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) log: Arc<LogMetrics>,
+    pub(crate) archive: Arc<ArchiveMetrics>,
     pub(crate) projection: Arc<ProjectionMetrics>,
     pub(crate) retrieval: Arc<RetrievalMetrics>,
     pub(crate) health: HealthMetrics,
@@ -56,6 +58,7 @@ impl Metrics {
         registry.gauges(table::BUILD_INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Metrics {
             log: Arc::new(LogMetrics::new(&registry)?),
+            archive: Arc::new(ArchiveMetrics::new(&registry)?),
             projection: Arc::new(ProjectionMetrics::new(&registry)?),
             cache: retrieval.cache.clone(),
             retrieval,

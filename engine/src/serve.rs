@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use engine_archive::{ArchiveSettings, Repository};
 use engine_core::configuration::Limits;
 use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
 use engine_core::policy::Policy;
@@ -61,6 +62,7 @@ pub(crate) async fn serve(
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let listeners = Listeners::bind(&places)?;
+    let archive = config.archive.as_ref().map(opened_archive).transpose()?;
     let certificates = Arc::new(Certificates::open(&config.tls, config.exposed)?);
     let settings = Settings {
         rotation: config.rotation,
@@ -80,6 +82,7 @@ pub(crate) async fn serve(
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     let storage = Arc::clone(&engine.log_handles.context.storage);
+    start_archive(&engine, archive);
     let access = (config.access, config.exposed);
     let control = Arc::new(AccessControl::new(access, storage, Clock::System, &engine.metrics));
     engine.show_issuers(Arc::clone(control.issuers()));
@@ -123,6 +126,19 @@ pub(crate) async fn serve(
     // ready. Until then they send new connections, which would be refused.
     let _by_a_second_signal = tokio::time::timeout(delay, told()).await;
     stop(engine, guard, ports, config.drain).await
+}
+
+/// Opens the archive that is configured, so that a fault of its settings prevents the start.
+fn opened_archive(settings: &ArchiveSettings) -> anyhow::Result<(Repository, Duration)> {
+    Ok((engine_archive::open(settings).context("the archive cannot be used")?, settings.interval()))
+}
+
+/// Starts the task that archives the log, if an archive is configured.
+fn start_archive(engine: &Engine, archive: Option<(Repository, Duration)>) {
+    let Some((repository, interval)) = archive else { return };
+    let (handles, metrics) = (engine.log_handles.clone(), Arc::clone(&engine.metrics.archive));
+    let version = env!("CARGO_PKG_VERSION");
+    engine.set_archive(engine_archive::start(repository, handles, metrics, interval, version));
 }
 
 /// The ports before they are served.

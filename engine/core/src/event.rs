@@ -29,6 +29,10 @@ pub const LOG_PSEUDONYMS_KEYED: &str = "log.pseudonyms_keyed";
 /// Event type: an administrator accepted a log that is shorter than recorded; see [`crate::wire::AcceptedRollback`].
 pub const LOG_ROLLBACK_ACCEPTED: &str = "log.rollback_accepted";
 
+/// Event type: the log was restored from an archive; see [`LogRestored`]. What follows is a new branch if the archive
+/// had later events.
+pub const LOG_RESTORED: &str = "log.restored";
+
 /// Event type: the mode, or the guard's state, changed; see [`crate::guard::Record`].
 pub const GUARD_TRANSITION: &str = "guard.transition";
 
@@ -66,6 +70,7 @@ pub const RESERVED: &[&str] = &[
     LOG_KEY_ROTATED,
     LOG_ROLLBACK_ACCEPTED,
     LOG_PSEUDONYMS_KEYED,
+    LOG_RESTORED,
     GUARD_TRANSITION,
     ITEM_PUT,
     ITEM_DELETED,
@@ -96,6 +101,21 @@ pub struct Draft {
     pub causes: Vec<String>,
     /// A JSON object in the strict form; see [`crate::strict`].
     pub payload: Box<RawValue>,
+}
+
+/// Payload of a [`LOG_RESTORED`] event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogRestored {
+    /// Number of events that were restored.
+    pub size: u64,
+    /// Number of events that the archive had. Those after `size` are of a branch that the log has left.
+    pub archived: u64,
+    /// Name of the manifest from which the log was restored.
+    pub manifest: String,
+    /// Why, as the person gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Payload of a [`MEMORY_SAVED`] event.

@@ -24,6 +24,7 @@
 
 pub mod access;
 pub mod anchor;
+pub mod archive;
 pub mod arguments;
 pub mod certificate;
 pub mod certificate_fitness;

@@ -12,7 +12,8 @@
 //! - Writing: [`writer`] serves the commands of [`commit`]; [`group`] batches them, [`active_segment`] appends them,
 //!   [`recent_keys`] detects repeated requests, [`rotation`] decides when a segment is sealed, and [`engine_events`]
 //!   writes the engine's own events.
-//! - Reading: [`reader`] reads durable events; [`tail`] caches the newest events in memory.
+//! - Reading: [`reader`] reads durable events; [`stored_lines`] reads whole lines of a segment, for an archive;
+//!   [`tail`] caches the newest events in memory.
 //! - Proofs: [`tree`] is the Merkle tree; [`attestation`] signs checkpoints with the keys of [`keyring`] and verifies
 //!   the log against anchors.
 //! - Background work: [`keeper`] runs it; [`mod@audit`] reads segments back.
@@ -52,6 +53,7 @@ mod segment;
 mod segment_compression;
 mod segment_eraser;
 pub mod storage;
+mod stored_lines;
 mod tail;
 mod torn_bytes;
 mod trace_search;
@@ -81,6 +83,7 @@ pub use published::{Head, Published, WriteState};
 pub use reader::LogReader;
 pub use rotation::Rotation;
 pub use segment::{Segment, list};
+pub use stored_lines::StoredLines;
 pub use tail::Tail;
 pub use trace_search::{TraceSearchResult, found_in};
 pub use traces::search_log;

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
+use engine_core::event::{LOG_RESTORED, LogRestored};
 use engine_core::fold::Request;
 use engine_core::forgetting;
 use thiserror::Error;
 
-use super::commit::{AppliedKeys, CommitError, DurableGroup, KeyRotated, Rotated};
+use super::commit::{AppliedKeys, CommitError, DurableGroup, KeyRotated, Receipt, Rotated};
 use super::context::LogContext;
 use super::engine_events::ACTOR;
 use super::erasure_request::{EraseError, Erased};
@@ -115,6 +116,21 @@ impl Offline {
         self.writer.poll_storage();
         let segments = self.keeper.erase_all().map_err(EraseError::from)?;
         Ok(Erased { event: receipt.id, seq: receipt.last_seq, targets: targets.clone(), segments })
+    }
+
+    /// The state of the open log.
+    #[must_use]
+    pub fn handles(&self) -> &LogHandles {
+        &self.writer.handles
+    }
+
+    /// Records that this log was restored. Begins a new segment first, so that the event is the first of a new writer.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub fn record_restored(&mut self, restored: &LogRestored) -> Result<Receipt, OfflineError> {
+        self.writer.rotate_on_command()?;
+        Ok(self.writer.record(LOG_RESTORED, None, restored)?)
     }
 
     /// Writes a checkpoint for the next start.

@@ -73,6 +73,32 @@ impl LogReader {
         Some((segments[place], is_last.then_some(head.len)))
     }
 
+    /// The storage of the data directory.
+    pub fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// The published state of the log.
+    pub fn published(&self) -> &Published {
+        &self.published
+    }
+
+    /// Reads from the segment that contains an event. `read` gets its durable length if it is the active one.
+    pub(super) fn opened_segment<T>(
+        &self,
+        seq: u64,
+        read: impl Fn(Segment, Option<u64>) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        for attempt in 1.. {
+            let Some((segment, end)) = self.segment_of(seq) else { break };
+            match read(segment, end) {
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {}
+                outcome => return outcome.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
     /// Hash of one event. `None` when the log does not contain it.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod adapters;
 mod admin;
 mod admission;
 mod authenticate;
+mod backups;
 mod blocking;
 mod body;
 mod body_budget;
@@ -168,6 +169,8 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/mode/clear", post(mode::clear))
         .route("/mode/invalidate", post(mode::invalidate))
         .route("/mode/reset", post(mode::reset))
+        .route("/backups", get(backups::status))
+        .route("/backups", post(backups::create))
         .route("/rotate", post(admin::rotate))
         .route("/rotate-key", post(admin::rotate_key))
         .fallback(refusals::not_found)

@@ -202,6 +202,12 @@ impl Engine {
         self.metrics.health.storage_available.set(gauge(health.storage.available_bytes));
         self.metrics.health.storage_capacity.set(gauge(health.storage.capacity_bytes));
         self.modes.set_gauges();
+        if let Some(archive) = self.archive() {
+            let status = archive.status(health.log.seq);
+            self.metrics.archive.seq.set(gauge(status.archived_seq));
+            self.metrics.archive.lag_events.set(gauge(status.lag_events));
+            self.metrics.archive.lag_seconds.set(gauge(status.lag_seconds));
+        }
         let breaker = &self.metrics.retrieval.provider.breaker;
         for provider in self.providers() {
             let is_open = provider.report().is_breaker_open;

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
+use engine_archive::ArchiveHandle;
 use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
 use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth};
@@ -77,6 +78,8 @@ pub(crate) struct Engine {
     certificates: Arc<Certificates>,
     /// The issuers of tokens, once the ports are served.
     issuers: OnceLock<Arc<Issuers>>,
+    /// The archive, if one is configured.
+    archive: OnceLock<ArchiveHandle>,
     /// Whether the process was told to stop.
     stopping: AtomicBool,
     /// Locks for writes that depend on the stored state.
@@ -248,6 +251,17 @@ impl Engine {
     /// Returns a signed checkpoint for the head of the log; `None` until the log is open.
     pub(crate) fn head_checkpoint(&self) -> Option<CheckpointView> {
         self.log_handles.attestation.head(&self.log_handles.context)
+    }
+
+    /// The archive, if one is configured.
+    pub(crate) fn archive(&self) -> Option<&ArchiveHandle> {
+        self.archive.get()
+    }
+
+    /// Adds the archive, whose task has been started.
+    pub(crate) fn set_archive(&self, archive: ArchiveHandle) {
+        // There is one configuration, so a second call does not happen.
+        let _first_counts = self.archive.set(archive);
     }
 
     /// The settings that take effect without a restart, as they are now.

@@ -72,6 +72,7 @@ impl Engine {
             configuration: settings.configuration,
             certificates: settings.certificates,
             issuers: OnceLock::new(),
+            archive: OnceLock::new(),
             stopping: AtomicBool::new(false),
             published: log_handles.context.published.clone(),
             projection,

@@ -47,8 +47,15 @@ pub(super) struct Target {
 
 #[derive(Debug, Clone)]
 enum Reached {
-    Running { client: Client<HttpConnector, Full<Bytes>>, base: String, authorization: Option<HeaderValue> },
-    Here { engine: Arc<Engine>, routes: Router },
+    Running {
+        client: Box<Client<HttpConnector, Full<Bytes>>>,
+        base: String,
+        authorization: Option<HeaderValue>,
+    },
+    Here {
+        engine: Arc<Engine>,
+        routes: Router,
+    },
 }
 
 /// Result of a write.
@@ -78,7 +85,7 @@ impl Target {
             .pool_idle_timeout(POOL_IDLE_MAX)
             .build_http();
         let authorization = token.map(bearer).transpose()?;
-        Ok(Target { engine: Reached::Running { client, base, authorization }, patience })
+        Ok(Target { engine: Reached::Running { client: Box::new(client), base, authorization }, patience })
     }
 
     pub(super) fn stopped(data: &Path, patience: Duration) -> anyhow::Result<Target> {

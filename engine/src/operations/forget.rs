@@ -24,6 +24,8 @@ use service::in_span;
 /// How long the response waits for files to be rewritten. It is shorter than the timeout of a request. The rewrite
 /// continues in the background.
 const WAIT_MAX: Duration = Duration::from_secs(20);
+/// How long the response waits for the archive. A store that is away must not hold up the answer.
+const ARCHIVE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How many bytes of files are searched for traces after an erasure; this takes some seconds. The report states if
 /// there were more bytes.
 const SEARCH_BYTES_MAX: u64 = 256 << 20;
@@ -174,15 +176,29 @@ impl Operations {
             caches as u64,
             "every cache was notified and dropped its copies",
         ));
-        places.push(report(
-            Place::Backups,
-            PlaceState::OutOfReach,
-            0,
-            "this engine makes no backups: after restoring one, apply the newer memory.forgotten events of the log",
-        ));
+        places.push(self.archive_place(&receipt).await);
         let complete =
             places.iter().all(|place| matches!(place.state, PlaceState::Gone | PlaceState::OutOfReach));
         Ok(Erasure { receipt, complete, places })
+    }
+
+    /// Waits until the archive has no keys of what was forgotten.
+    async fn archive_place(&self, receipt: &Receipt) -> PlaceReport {
+        let Some(archive) = self.engine.archive() else {
+            return report(
+                Place::Backups,
+                PlaceState::OutOfReach,
+                0,
+                "this engine has no archive: if copies of its volume are made, apply the newer memory.forgotten events \
+                 after restoring one",
+            );
+        };
+        let patience = if receipt.replayed { Duration::ZERO } else { ARCHIVE_WAIT_MAX };
+        let is_gone = archive.wait_until_forgotten(receipt.last_seq, patience).await;
+        let state = if is_gone { PlaceState::Gone } else { PlaceState::Pending };
+        let check = "the keys of these payloads are removed from the archive, so that no piece of it can be read there; older \
+                     versions that the store itself keeps of the tables of keys are out of reach";
+        report(Place::Backups, state, 0, check)
     }
 
     /// Whether files are still being rewritten for this erasure.

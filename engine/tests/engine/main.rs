@@ -9,6 +9,7 @@ mod address_families;
 mod answer_size;
 mod api;
 mod arguments;
+mod backup;
 mod bench;
 mod callers;
 mod client_certificates;

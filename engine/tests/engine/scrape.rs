@@ -13,7 +13,7 @@ use crate::services::Service;
 
 /// Rows that the workload does not reach, because they need a failing disk or a collector of traces. Every other row is
 /// in the scrape.
-const UNREACHED: [&Metric; 2] = [table::STORAGE_FAILURES, table::TRACE_SPANS];
+const UNREACHED: [&Metric; 3] = [table::ARCHIVE_FAILURES, table::STORAGE_FAILURES, table::TRACE_SPANS];
 
 /// An issuer whose keys cannot be read.
 const ISSUER: &str = "https://id.example.org";
@@ -250,14 +250,17 @@ fn checked_by_promtool(text: &str) -> (bool, String) {
 
 #[test]
 fn a_scrape_after_a_workload_is_the_table() {
-    let (data, service) = (tempfile::tempdir().unwrap(), Service::start());
+    let (data, archive) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let service = Service::start();
     let path = data.path().join("config.yaml");
     let address = service.address;
     let config = format!(
         "embedding: {{provider: http, url: 'http://{address}/v1/embeddings', model: small, queryTimeoutMillis: 5000}}\n\
          rerank: {{url: 'http://{address}/v1/rerank', model: cross, timeoutSeconds: 10}}\n\
          access: {{issuers: [{{issuer: '{ISSUER}', audiences: [a], jwksFile: /nowhere, scopes: [read], \
-         projects: [p]}}]}}\n"
+         projects: [p]}}]}}\n\
+         backup: {{url: 'file://{}', archiveIntervalSeconds: 1}}\n",
+        archive.path().display()
     );
     fs::write(&path, config).unwrap();
     let engine = Running::spawn_with(data.path(), &["--config".as_ref(), path.as_os_str()]);

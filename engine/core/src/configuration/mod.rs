@@ -8,6 +8,7 @@
 mod access;
 mod access_certificate;
 mod access_key;
+mod backup;
 mod deployment;
 mod embedding;
 mod environment;
@@ -49,6 +50,7 @@ pub use access_certificate::{ACCESS_CERTIFICATES_MAX, AccessCertificate};
 pub use access_key::{
     ACCESS_FILES_MAX, ACCESS_NAME_CHARS_MAX, ACCESS_PROJECTS_MAX, AccessKey, EVERY_PROJECT,
 };
+pub use backup::Backup;
 pub use deployment::{Deployment, DeploymentMode, production_faults};
 pub use embedding::{Embedding, Provider};
 pub use environment::{Environment, FileVariable, environment};
@@ -130,6 +132,7 @@ sections! {
     tracing: Tracing,
     tls: Tls,
     access: Access,
+    backup: Backup,
     deployment: Deployment,
 }
 

@@ -91,9 +91,9 @@ pub struct EventLine<'a> {
 }
 
 const OPEN: &str = r#"{"event":"#;
-const SALT: &str = r#"","salt":""#;
-const PAYLOAD: &str = r#"","payload":"#;
-const FORGOTTEN: &str = r#"","forgotten":""#;
+pub(super) const SALT: &str = r#"","salt":""#;
+pub(super) const PAYLOAD: &str = r#"","payload":"#;
+pub(super) const FORGOTTEN: &str = r#"","forgotten":""#;
 
 impl<'a> EventLine<'a> {
     /// Parses a line given without its line feed. Copies nothing if this engine wrote the line and its envelope has no

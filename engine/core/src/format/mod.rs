@@ -3,6 +3,7 @@
 //! Every hash covers bytes as they are stored: a reader cuts the envelope out of the line and hashes it. Verification
 //! therefore never has to re-serialise JSON.
 
+pub(crate) mod archived;
 mod cursor;
 mod envelope;
 mod header;

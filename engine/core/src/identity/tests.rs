@@ -60,6 +60,7 @@ fn payloads() -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["from_root", "to_root", "reason"],
         ),
         (LOG_PSEUDONYMS_KEYED, json!({"check": "0123"}), &["check"]),
+        (LOG_RESTORED, json!({"size": 1, "manifest": "m", "reason": "r"}), &["manifest", "reason"]),
         (GUARD_TRANSITION, json!({"input": {"by": "b"}}), &["input.by"]),
         (
             ITEM_PUT,

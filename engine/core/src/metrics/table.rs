@@ -106,6 +106,11 @@ const ISSUER_OUTCOMES: &[&str] = &["failed", "received"];
 const ACCESSES: &[&str] = &["read", "write"];
 const PROBE_OUTCOMES: &[&str] = &["passed", "failed"];
 
+/// Kinds of the objects of an archive.
+pub const ARCHIVE_OBJECT_KINDS: &[&str] = &["fence", "keys", "manifest", "piece"];
+/// Steps of the archive.
+pub const ARCHIVE_STEPS: &[&str] = &["backup", "forget", "open", "ship"];
+
 const COUNTER: MetricKind = MetricKind::Counter;
 const GAUGE: MetricKind = MetricKind::Gauge;
 const LATENCY: MetricKind = MetricKind::Histogram(LATENCY_BUCKETS_S);
@@ -233,6 +238,20 @@ crate::metric_table! {
         "Probes of the guard.";
     GUARD_RECORDS_LOST: "memory_guard_records_lost_total", COUNTER, Count, [],
         "Changes of the mode that could not be recorded in the log.";
+    ARCHIVED_SEQ: "memory_archive_seq", GAUGE, Count, [],
+        "Number of the last event that is in the archive.";
+    ARCHIVE_LAG_EVENTS: "memory_archive_lag_events", GAUGE, Count, [],
+        "Durable events that are not in the archive yet.";
+    ARCHIVE_LAG_SECONDS: "memory_archive_lag_seconds", GAUGE, Seconds, [],
+        "Age of the state that a restore from the archive would give, 0 if everything is in it.";
+    ARCHIVE_OBJECTS: "memory_archive_objects_total", COUNTER, Count, [Label::of("kind", ARCHIVE_OBJECT_KINDS)],
+        "Objects stored in the archive.";
+    ARCHIVE_BYTES: "memory_archive_bytes_total", COUNTER, Bytes, [Label::of("kind", ARCHIVE_OBJECT_KINDS)],
+        "Bytes stored in the archive.";
+    ARCHIVE_FAILURES: "memory_archive_failures_total", COUNTER, Count, [Label::of("step", ARCHIVE_STEPS)],
+        "Steps of the archive that failed and are repeated.";
+    ARCHIVE_FORGOTTEN_SEQ: "memory_archive_forgotten_seq", GAUGE, Count, [],
+        "Number of the last event up to which everything that was forgotten is removed from the archive too.";
     TRACE_SPANS: "memory_trace_spans_total", COUNTER, Count, [Label::of("outcome", SPAN_OUTCOMES)],
         "Recorded spans that were sent to the collector, or dropped.";
 }

@@ -1,0 +1,146 @@
+//! Takes a backup: everything up to the head is stored, then a manifest that names it.
+
+use engine_core::archive::manifest::{FORMAT, Manifest, Object};
+use engine_core::archive::name::PieceName;
+use engine_core::archive::route::route;
+use engine_core::archive::volume_keys::{self, VolumeKeys};
+use engine_core::digest::Hash;
+use engine_log::storage::{Storage, read_small};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::archive_error::ArchiveError;
+use crate::repository::lengths;
+use crate::ship::Archive;
+
+/// The files of a volume that a restore needs. Without the first one checkpoints get a new key, without the last one
+/// identifiers that were made pseudonyms are no longer recognised.
+const KEY_FILES: [&str; 4] =
+    ["checkpoint.key", "checkpoint.key.next", "checkpoint.key.previous", "pseudonym.key"];
+/// Maximum size of such a file, bytes.
+const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
+
+/// A backup that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupTaken {
+    /// Id of the log.
+    pub log_id: String,
+    /// Name of the manifest.
+    pub name: String,
+    /// Number of events.
+    pub size: u64,
+    /// Root of the tree over them.
+    pub root: Hash,
+    /// When it was taken.
+    pub created: Timestamp,
+    /// Number of pieces.
+    pub pieces: usize,
+    /// Bytes of all its objects.
+    pub bytes: u64,
+    /// Bytes that were stored for it now.
+    pub stored_bytes: u64,
+}
+
+impl Archive {
+    /// Stores everything up to the head, then a manifest.
+    ///
+    /// # Errors
+    /// A store failed, or the log cannot be read.
+    pub async fn backup(&mut self, engine: &str, now: Timestamp) -> Result<BackupTaken, ArchiveError> {
+        let before = self.stored_bytes();
+        let head = self.handles.context.published.head_seq();
+        while self.archived_seq() < head && self.ship_piece().await? {}
+        self.forget().await?;
+        let names = self.repository.names().await?;
+        let lengths = lengths(&names);
+        let found = route(&names.piece_names(), &names.fences);
+        let size = self.archived_seq();
+        if found.size() < size {
+            return Err(ArchiveError::Broken(found.size() + 1));
+        }
+        let object = |name: &PieceName| {
+            let bytes = lengths.get(&name.to_string()).copied().unwrap_or_default();
+            Object { name: name.to_string(), sha256: name.sha256, bytes }
+        };
+        let pieces: Vec<Object> =
+            found.pieces.iter().filter(|name| name.first_seq <= size).map(object).collect();
+        let manifest = Manifest { pieces, ..self.describe(size, engine, now).await? };
+        let (name, bytes) = manifest.encode();
+        self.repository.pieces.create(&name.to_string(), &bytes).await?;
+        self.metrics.stored("manifest", bytes.len() as u64);
+        self.takeover.has_backup = true;
+        tracing::info!(size, name = %name, "a backup was taken");
+        Ok(BackupTaken {
+            log_id: manifest.log_id,
+            name: name.to_string(),
+            size,
+            root: manifest.root,
+            created: now,
+            pieces: manifest.pieces.len(),
+            bytes: manifest.pieces.iter().map(|piece| piece.bytes).sum::<u64>() + bytes.len() as u64,
+            stored_bytes: self.stored_bytes() - before,
+        })
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        let kinds = ["keys", "manifest", "piece"];
+        kinds.iter().map(|kind| self.metrics.bytes.with_label_values(&[kind]).get()).sum()
+    }
+
+    /// The manifest without its pieces.
+    async fn describe(&self, size: u64, engine: &str, now: Timestamp) -> Result<Manifest, ArchiveError> {
+        let (log, handles) = (self.log.clone(), self.handles.clone());
+        let read = move || {
+            let context = &handles.context;
+            let root = context.tree.root_at(size)?;
+            let head = if size == 0 { Some(Hash::ZERO) } else { log.hash_of(size)? };
+            let checkpoint = handles.attestation.head(context).filter(|view| view.size == size);
+            let keys = volume_keys_of(&*context.storage)?;
+            Ok::<_, std::io::Error>((
+                root,
+                head.unwrap_or(Hash::ZERO),
+                checkpoint.map(|view| view.note),
+                keys,
+            ))
+        };
+        let read = tokio::task::spawn_blocking(read).await.map_err(|_| ArchiveError::Stopping)?;
+        let (root, head, checkpoint, keys) = read?;
+        Ok(Manifest {
+            format: FORMAT.to_owned(),
+            log_id: self.log_id.clone(),
+            epoch: self.takeover.epoch,
+            created: now,
+            engine: engine.to_owned(),
+            size,
+            root,
+            head,
+            checkpoint,
+            pieces: Vec::new(),
+            volume_keys: Some(self.store_volume_keys(&keys).await?),
+            configuration: None,
+        })
+    }
+
+    async fn store_volume_keys(&self, keys: &VolumeKeys) -> Result<Object, ArchiveError> {
+        let bytes = volume_keys::encode(keys, self.repository.wrapping());
+        let sha256 = Hash::of(&bytes);
+        let name = format!("{}/{sha256}", volume_keys::FOLDER);
+        if self.repository.keys.create(&name, &bytes).await? {
+            self.metrics.stored("keys", bytes.len() as u64);
+        }
+        Ok(Object { name, sha256, bytes: bytes.len() as u64 })
+    }
+}
+
+fn volume_keys_of(storage: &dyn Storage) -> std::io::Result<VolumeKeys> {
+    let mut keys = VolumeKeys::new();
+    for name in KEY_FILES {
+        match read_small(storage, &format!("keys/{name}"), KEY_FILE_BYTES_MAX) {
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {}
+            bytes => {
+                keys.insert(name.to_owned(), String::from_utf8_lossy(&bytes?).into_owned());
+            }
+        }
+    }
+    Ok(keys)
+}

@@ -1,0 +1,48 @@
+//! Calls of a store that fail, for tests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// Which calls of a store fail.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    calls: AtomicU64,
+    /// From this call on, every call fails before it does anything: the process was killed there.
+    killed_at: AtomicI64,
+    /// The answer to this call is lost after it was carried out.
+    lost_at: AtomicI64,
+}
+
+impl Default for Faults {
+    fn default() -> Faults {
+        Faults { calls: AtomicU64::new(0), killed_at: AtomicI64::new(-1), lost_at: AtomicI64::new(-1) }
+    }
+}
+
+impl Faults {
+    pub(crate) fn killed(call: i64) -> Arc<Faults> {
+        Arc::new(Faults { killed_at: AtomicI64::new(call), ..Faults::default() })
+    }
+
+    pub(crate) fn lost(call: i64) -> Arc<Faults> {
+        Arc::new(Faults { lost_at: AtomicI64::new(call), ..Faults::default() })
+    }
+
+    /// Whether the call that begins now fails before it does anything.
+    pub(crate) fn before(&self) -> bool {
+        let call = i64::try_from(self.calls.fetch_add(1, Ordering::SeqCst)).unwrap();
+        let killed_at = self.killed_at.load(Ordering::SeqCst);
+        killed_at >= 0 && call >= killed_at
+    }
+
+    /// Whether the answer to the call that was just carried out is lost.
+    pub(crate) fn after(&self) -> bool {
+        let call = i64::try_from(self.calls.load(Ordering::SeqCst)).unwrap() - 1;
+        self.lost_at.load(Ordering::SeqCst) == call
+    }
+
+    pub(crate) fn reached(&self) -> bool {
+        let last = self.killed_at.load(Ordering::SeqCst).max(self.lost_at.load(Ordering::SeqCst));
+        i64::try_from(self.calls.load(Ordering::SeqCst)).unwrap() > last
+    }
+}

@@ -1,0 +1,47 @@
+//! The archive of a log in an object store. docs/ARCHIVE-FORMAT.md specifies its bytes.
+//!
+//! - Stores: [`settings`] says where an archive is; [`store`] is the small part of an object store that is used, with
+//!   bounds; [`repository`] is the two stores of an archive and what is in them.
+//! - Archiving: [`ship`] stores pieces of a log from [`place`] to place, [`takeover`] decides where a writer continues,
+//!   [`forget`] removes the keys of forgotten payloads, [`backup`] stores manifests. [`task`] does all of that beside a
+//!   running engine and reports to [`status`] and [`metrics`]. [`archive_error`] is why a step failed.
+//! - Restoring: [`plan`] chooses the pieces, [`restore`] verifies the log that [`staging`] puts together and reports
+//!   its [`progress`]; [`gaps`] are payloads that nothing accounts for, [`restore_error`] is why nothing was restored.
+
+mod archive_error;
+mod backup;
+#[cfg(test)]
+mod faults;
+mod forget;
+mod gaps;
+mod metrics;
+mod place;
+mod plan;
+mod progress;
+mod repository;
+mod restore;
+mod restore_error;
+mod settings;
+mod ship;
+mod staging;
+mod status;
+mod store;
+mod takeover;
+mod task;
+
+pub use archive_error::ArchiveError;
+pub use backup::BackupTaken;
+pub use metrics::ArchiveMetrics;
+pub use plan::Wanted;
+pub use progress::Progress;
+pub use repository::{LogSummary, Repository};
+pub use restore::{Restored, restore};
+pub use restore_error::RestoreError;
+pub use settings::{ArchiveSettings, SettingsError, open};
+pub use ship::Archive;
+pub use status::{ArchiveState, ArchiveStatus};
+pub use store::{Store, StoreError};
+pub use task::{ArchiveHandle, start};
+
+#[cfg(test)]
+mod tests;

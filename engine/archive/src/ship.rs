@@ -1,0 +1,132 @@
+//! Stores pieces of a log. Nothing is queued: each step reads the log, so that a store that is away costs no memory.
+
+use std::sync::Arc;
+
+use engine_core::archive::cipher::PayloadKey;
+use engine_core::archive::name::Extent;
+use engine_core::archive::piece::{Made, make};
+use engine_log::{LogHandles, LogReader};
+
+use crate::archive_error::ArchiveError;
+use crate::metrics::ArchiveMetrics;
+use crate::place::{PIECE_RAW_BYTES, Place};
+use crate::repository::{Repository, random};
+use crate::takeover::{Takeover, take_over};
+
+/// The archive of one open log, with this process as its writer.
+#[derive(Debug)]
+pub struct Archive {
+    pub(crate) repository: Repository,
+    pub(crate) log: LogReader,
+    pub(crate) handles: LogHandles,
+    pub(crate) log_id: String,
+    pub(crate) metrics: Arc<ArchiveMetrics>,
+    pub(crate) takeover: Takeover,
+    /// Last event up to which everything forgotten is removed.
+    pub(crate) forgotten_seq: u64,
+}
+
+impl Archive {
+    /// Takes over the archive of an open log.
+    ///
+    /// # Errors
+    /// The log is not open or does not verify, the archive has events that it lacks, or a store failed.
+    pub async fn open(
+        repository: &Repository,
+        handles: &LogHandles,
+        metrics: Arc<ArchiveMetrics>,
+    ) -> Result<Archive, ArchiveError> {
+        let context = &handles.context;
+        let head = context.published.head().ok_or(ArchiveError::NotOpen)?;
+        if context.published.fault().is_some() {
+            return Err(ArchiveError::Corrupt);
+        }
+        let repository = repository.of_log(&head.log_id).ok_or(ArchiveError::NotOpen)?;
+        let log = LogReader::new(Arc::clone(&context.storage), context.published.clone());
+        let takeover = take_over(&repository, &log).await?;
+        metrics.stored("fence", 0);
+        tracing::info!(
+            archived = takeover.tail.seq,
+            writer = takeover.epoch,
+            left_pieces = takeover.left_pieces,
+            "the archive is continued"
+        );
+        let mut archive = Archive {
+            repository,
+            log,
+            handles: handles.clone(),
+            log_id: head.log_id,
+            metrics,
+            takeover,
+            forgotten_seq: 0,
+        };
+        archive.forgotten_seq = archive.stored_forgotten_seq().await?;
+        Ok(archive)
+    }
+
+    /// Last event that can be restored.
+    #[must_use]
+    pub fn archived_seq(&self) -> u64 {
+        self.takeover.tail.seq.max(self.takeover.sealed.seq)
+    }
+
+    /// Stores one piece, if there is something to store. Returns whether there was.
+    ///
+    /// # Errors
+    /// A store failed, or the log cannot be read.
+    pub async fn ship_piece(&mut self) -> Result<bool, ArchiveError> {
+        let Some((extent, after)) = self.next()? else { return Ok(false) };
+        let (log, log_id, epoch) = (self.log.clone(), self.log_id.clone(), self.takeover.epoch);
+        let read = move || made(&log, (extent, after), &log_id, epoch);
+        let made = tokio::task::spawn_blocking(read).await.map_err(|_| ArchiveError::Stopping)??;
+        let Some(Made { name, bytes, keys }) = made else { return Ok(false) };
+        let before = if extent == Extent::Segment { self.takeover.sealed } else { self.takeover.tail };
+        if name.prev != before.last {
+            return Err(ArchiveError::Broken(name.first_seq));
+        }
+        // The keys first: a piece without its keys is lost, keys without a piece open nothing.
+        let table_bytes = self.repository.put_table(&name.keys(), &keys).await?;
+        self.metrics.stored("keys", table_bytes);
+        self.repository.pieces.create(&name.to_string(), &bytes).await?;
+        self.metrics.stored("piece", bytes.len() as u64);
+        let place = Place { seq: name.last_seq, last: name.last };
+        match extent {
+            Extent::Segment => self.takeover.sealed = place,
+            Extent::Tail => self.takeover.tail = place,
+        }
+        Ok(true)
+    }
+
+    /// What to store next: sealed segments first, because what follows them cannot be restored without them.
+    fn next(&mut self) -> Result<Option<(Extent, u64)>, ArchiveError> {
+        let published = &self.handles.context.published;
+        if published.fault().is_some() {
+            return Err(ArchiveError::Corrupt);
+        }
+        let (head, segments) = published.extent().ok_or(ArchiveError::NotOpen)?;
+        let Takeover { sealed, tail, .. } = &mut self.takeover;
+        let active = segments.last().map_or(1, |segment| segment.first_seq);
+        if sealed.seq + 1 < active {
+            return Ok(Some((Extent::Segment, sealed.seq)));
+        }
+        if tail.seq <= sealed.seq {
+            *tail = *sealed;
+        }
+        Ok((tail.seq < head.seq).then_some((Extent::Tail, tail.seq)))
+    }
+}
+
+/// Makes the piece that follows an event.
+fn made(
+    log: &LogReader,
+    (extent, after): (Extent, u64),
+    log_id: &str,
+    epoch: u64,
+) -> Result<Option<Made>, ArchiveError> {
+    let Some(stored) = log.stored_lines_after(after, PIECE_RAW_BYTES)? else { return Ok(None) };
+    if stored.sealed != (extent == Extent::Segment) {
+        // The segment was sealed meanwhile. The next step takes it as such.
+        return Ok(None);
+    }
+    Ok(Some(make(extent, log_id, epoch, &stored.lines, || PayloadKey(random()))?))
+}

@@ -1,0 +1,338 @@
+//! The small part of an object store that an archive uses. Every call is bounded in time, and what fails for a passing
+//! reason is repeated a bounded number of times.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine_core::digest::Hash;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use thiserror::Error;
+
+/// Maximum duration of one call: 16 MiB at 3 Mbit/s, and longer than a store that answers at all needs.
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(45);
+/// Attempts of a call. Whoever calls tries again later.
+const ATTEMPTS: u32 = 3;
+/// Delay before the second attempt; it doubles. Random time of up to the same length is added, so that engines that
+/// failed together do not return together.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// Maximum characters of the text of a store's error that are kept.
+const ERROR_CHARS_MAX: usize = 300;
+
+/// Objects below one prefix of a store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    prefix: String,
+    #[cfg(test)]
+    faults: Arc<crate::faults::Faults>,
+}
+
+/// An object in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name below the prefix.
+    pub name: String,
+    /// Its length, bytes.
+    pub bytes: u64,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    #[error("{0} is missing")]
+    Missing(String),
+    #[error("{0} is there already, with other contents")]
+    Different(String),
+    #[error("{0} has more than {1} bytes")]
+    TooLarge(String, u64),
+    #[error("the store does not permit access to {0}: check the credentials and what they permit")]
+    Denied(String),
+    #[error("the store cannot create an object only if it is absent")]
+    Unconditional,
+    #[error("the store did not answer within {CALL_MAX:?}: {0}")]
+    Timeout(String),
+    #[error("the store failed at {0}: {1}")]
+    Failed(String, String),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed a moment later.
+    fn passes(&self) -> bool {
+        matches!(self, StoreError::Timeout(_) | StoreError::Failed(..))
+    }
+}
+
+impl Store {
+    /// The objects below a prefix.
+    pub fn new(objects: Arc<dyn ObjectStore>, prefix: &str) -> Store {
+        Store {
+            objects,
+            prefix: prefix.to_owned(),
+            #[cfg(test)]
+            faults: Arc::default(),
+        }
+    }
+
+    /// The part of the store below a folder.
+    #[must_use]
+    pub fn below(&self, folder: &str) -> Store {
+        Store { prefix: self.full(folder), ..self.clone() }
+    }
+
+    /// The same objects, with calls that fail.
+    #[cfg(test)]
+    pub(crate) fn failing(self, faults: Arc<crate::faults::Faults>) -> Store {
+        Store { faults, ..self }
+    }
+
+    fn full(&self, name: &str) -> String {
+        [self.prefix.as_str(), name]
+            .iter()
+            .filter(|part| !part.is_empty())
+            .copied()
+            .collect::<Vec<_>>()
+            .join("/")
+    }
+
+    fn path(&self, name: &str) -> Result<Path, StoreError> {
+        Path::parse(self.full(name)).map_err(|fault| failed(name, &fault.to_string()))
+    }
+
+    /// Creates an object. Returns whether it was created; false if it was there with the same contents.
+    ///
+    /// # Errors
+    /// It is there with other contents, or the store failed.
+    pub async fn create(&self, name: &str, bytes: &[u8]) -> Result<bool, StoreError> {
+        let mut attempt = 1;
+        loop {
+            let fault = match self.put_once(name, bytes, PutMode::Create).await {
+                Ok(()) => return Ok(true),
+                Err(fault @ (StoreError::Denied(_) | StoreError::Unconditional)) => return Err(fault),
+                Err(fault) => fault,
+            };
+            // Another writer may have been first, or the answer to an attempt of this one was lost.
+            match self.get_once(name, bytes.len() as u64).await {
+                Ok(found) if Hash::of(&found) == Hash::of(bytes) => return Ok(false),
+                Ok(_) | Err(StoreError::TooLarge(..)) => return Err(StoreError::Different(name.to_owned())),
+                Err(_) if attempt >= ATTEMPTS => return Err(fault),
+                Err(_) => {}
+            }
+            wait(attempt).await;
+            attempt += 1;
+        }
+    }
+
+    /// Stores an object, replacing one of the same name.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        repeated(|| self.put_once(name, bytes, PutMode::Overwrite)).await
+    }
+
+    /// Reads an object of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// It is missing or larger, or the store failed.
+    pub async fn get(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, StoreError> {
+        repeated(|| self.get_once(name, bytes_max)).await
+    }
+
+    /// Deletes an object, if it is there.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.path(name)?;
+        let deleted = repeated(|| bounded(name, self.objects.delete(&path))).await;
+        if let Err(StoreError::Missing(_)) = deleted { Ok(()) } else { deleted }
+    }
+
+    /// Lists all objects below a folder.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
+        let path = self.path(folder)?;
+        #[cfg(test)]
+        if self.faults.before() {
+            return Err(StoreError::Denied(folder.to_owned()));
+        }
+        let objects =
+            repeated(|| bounded(folder, self.objects.list(Some(&path)).try_collect::<Vec<_>>())).await?;
+        let before = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
+        let listed = objects.into_iter().filter_map(|object| {
+            let name = object.location.as_ref().strip_prefix(&before)?.to_owned();
+            Some(Listed { name, bytes: object.size })
+        });
+        Ok(listed.collect())
+    }
+
+    /// Lists the names of the folders at the top.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn folders(&self) -> Result<Vec<String>, StoreError> {
+        let path = self.path("")?;
+        let listed = repeated(|| bounded("", self.objects.list_with_delimiter(Some(&path)))).await?;
+        let name = |path: &Path| path.filename().map(str::to_owned);
+        Ok(listed.common_prefixes.iter().filter_map(name).collect())
+    }
+
+    /// Whether the store creates an object only if it is absent. A store that ignores the condition overwrites.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn honours_conditions(&self, name: &str) -> Result<bool, StoreError> {
+        let first = self.put_once(name, b"probe", PutMode::Create).await;
+        let second = self.put_once(name, b"probe again", PutMode::Create).await;
+        // In a bucket with locks it stays. Nothing reads it.
+        let _deleted = self.delete(name).await;
+        match (first, second) {
+            (Ok(()), Ok(())) | (Err(StoreError::Unconditional), _) => Ok(false),
+            (_, Err(StoreError::Different(_))) => Ok(true),
+            (Err(fault), _) | (_, Err(fault)) => Err(fault),
+        }
+    }
+
+    async fn put_once(&self, name: &str, bytes: &[u8], mode: PutMode) -> Result<(), StoreError> {
+        let path = self.path(name)?;
+        let options = PutOptions { mode, ..PutOptions::default() };
+        let payload = PutPayload::from(bytes.to_vec());
+        #[cfg(test)]
+        if self.faults.before() {
+            return Err(StoreError::Denied(name.to_owned()));
+        }
+        bounded(name, self.objects.put_opts(&path, payload, options)).await?;
+        #[cfg(test)]
+        if self.faults.after() {
+            return Err(StoreError::Timeout(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn get_once(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, StoreError> {
+        let path = self.path(name)?;
+        #[cfg(test)]
+        if self.faults.before() {
+            return Err(StoreError::Denied(name.to_owned()));
+        }
+        let read = async {
+            let found = self.objects.get(&path).await?;
+            if found.meta.size > bytes_max {
+                return Ok(None);
+            }
+            found.bytes().await.map(Some)
+        };
+        let read = bounded(name, read).await?;
+        read.map(|bytes| bytes.to_vec()).ok_or_else(|| StoreError::TooLarge(name.to_owned(), bytes_max))
+    }
+}
+
+async fn bounded<T>(
+    name: &str,
+    call: impl Future<Output = object_store::Result<T>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(CALL_MAX, call).await {
+        Err(_) => Err(StoreError::Timeout(name.to_owned())),
+        Ok(outcome) => outcome.map_err(|fault| of(name, &fault)),
+    }
+}
+
+async fn repeated<T, F: Future<Output = Result<T, StoreError>>>(
+    mut call: impl FnMut() -> F,
+) -> Result<T, StoreError> {
+    let mut attempt = 1;
+    loop {
+        match call().await {
+            Err(fault) if fault.passes() && attempt < ATTEMPTS => wait(attempt).await,
+            outcome => return outcome,
+        }
+        attempt += 1;
+    }
+}
+
+async fn wait(attempt: u32) {
+    tokio::time::sleep(with_jitter(RETRY_DELAY * 2_u32.pow(attempt - 1))).await;
+}
+
+/// The delay and up to as much again.
+pub(crate) fn with_jitter(delay: Duration) -> Duration {
+    let mut random = [0; 2];
+    // Without random bytes the delay has no jitter.
+    let _filled = getrandom::fill(&mut random);
+    delay + delay.mul_f64(f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX))
+}
+
+fn of(name: &str, fault: &object_store::Error) -> StoreError {
+    let name = name.to_owned();
+    match fault {
+        object_store::Error::NotFound { .. } => StoreError::Missing(name),
+        object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
+            StoreError::Different(name)
+        }
+        // What these answer may name the access key.
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            StoreError::Denied(name)
+        }
+        object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
+            StoreError::Unconditional
+        }
+        other => failed(&name, &other.to_string()),
+    }
+}
+
+fn failed(name: &str, text: &str) -> StoreError {
+    StoreError::Failed(name.to_owned(), text.chars().take(ERROR_CHARS_MAX).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn store() -> Store {
+        Store::new(Arc::new(InMemory::new()), "prefix")
+    }
+
+    #[tokio::test]
+    async fn a_name_is_created_once() {
+        let store = store();
+        assert_eq!(store.create("a/b", b"one").await, Ok(true));
+        assert_eq!(
+            store.create("a/b", b"one").await,
+            Ok(false),
+            "the answer was lost, and it is tried again"
+        );
+        let other = store.create("a/b", b"two").await;
+        assert_eq!(other, Err(StoreError::Different("a/b".into())));
+        assert_eq!(store.get("a/b", 3).await, Ok(b"one".to_vec()));
+        assert_eq!(store.get("a/b", 2).await, Err(StoreError::TooLarge("a/b".into(), 2)));
+        assert_eq!(store.get("a/c", 2).await, Err(StoreError::Missing("a/c".into())));
+    }
+
+    #[tokio::test]
+    async fn lists_are_below_the_prefix() {
+        let store = store();
+        for name in ["log/a/1", "log/a/2", "log/b/3", "other/c"] {
+            store.put(name, b"x").await.unwrap();
+        }
+        let names = |listed: Vec<Listed>| listed.into_iter().map(|object| object.name).collect::<Vec<_>>();
+        assert_eq!(names(store.list("log/a").await.unwrap()), ["log/a/1", "log/a/2"]);
+        assert_eq!(names(store.below("log").list("b").await.unwrap()), ["b/3"]);
+        assert_eq!(store.folders().await.unwrap(), ["log", "other"]);
+        store.delete("log/a/1").await.unwrap();
+        store.delete("log/a/1").await.unwrap();
+        assert_eq!(names(store.list("log/a").await.unwrap()), ["log/a/2"]);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_honours_conditions_is_recognised() {
+        let store = store();
+        assert_eq!(store.honours_conditions("probes/1").await, Ok(true));
+        assert_eq!(store.list("probes").await, Ok(Vec::new()), "nothing is left of it");
+    }
+}

@@ -1,0 +1,273 @@
+//! Archives a log beside a running engine. The task never holds up a write: it reads the log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine_core::digest::hex;
+use engine_log::LogHandles;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::archive_error::ArchiveError;
+use crate::backup::BackupTaken;
+use crate::metrics::ArchiveMetrics;
+use crate::repository::{Repository, random};
+use crate::ship::Archive;
+use crate::status::{ArchiveState, ArchiveStatus, Shared};
+use crate::store::with_jitter;
+
+/// Requests for backups that may wait.
+const COMMANDS_MAX: usize = 8;
+/// Longest delay between two attempts while a store is away. After that it is tried again soon enough for an interval
+/// of minutes, and a store that returns is not flooded.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Delay before the log is looked at again while it is not open.
+const OPEN_DELAY: Duration = Duration::from_millis(200);
+
+enum Command {
+    Backup(oneshot::Sender<Result<BackupTaken, String>>),
+    /// Something was forgotten.
+    Forget,
+}
+
+/// The running archive of an engine.
+#[derive(Debug, Clone)]
+pub struct ArchiveHandle {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    forgotten: watch::Receiver<u64>,
+}
+
+impl ArchiveHandle {
+    /// The state of the archive of a log whose last durable event is `head_seq`.
+    #[must_use]
+    pub fn status(&self, head_seq: u64) -> ArchiveStatus {
+        self.shared.status(head_seq)
+    }
+
+    /// Takes a backup.
+    ///
+    /// # Errors
+    /// Why it was not taken, for people.
+    pub async fn backup(&self) -> Result<BackupTaken, String> {
+        let (reply, answer) = oneshot::channel();
+        let stopping = || ArchiveError::Stopping.to_string();
+        self.commands.send(Command::Backup(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Waits up to `at_most` until everything that was forgotten up to this event is removed from the archive. Returns
+    /// whether it is.
+    pub async fn wait_until_forgotten(&self, seq: u64, at_most: Duration) -> bool {
+        // If the queue is full, the task looks soon anyway.
+        let _asked = self.commands.try_send(Command::Forget);
+        let mut forgotten = self.forgotten.clone();
+        let done = forgotten.wait_for(|through| *through >= seq);
+        matches!(tokio::time::timeout(at_most, done).await, Ok(Ok(_)))
+    }
+}
+
+/// Starts the task on the current runtime. It ends when the log's engine drops the handle. `engine` is the version that
+/// manifests name.
+#[must_use]
+pub fn start(
+    repository: Repository,
+    handles: LogHandles,
+    metrics: Arc<ArchiveMetrics>,
+    interval: Duration,
+    engine: &'static str,
+) -> ArchiveHandle {
+    let (commands, received) = mpsc::channel(COMMANDS_MAX);
+    let (forgotten, through) = watch::channel(0);
+    let shared = Arc::new(Shared::new());
+    let task = Task {
+        repository,
+        handles,
+        metrics,
+        interval,
+        engine,
+        shared: Arc::clone(&shared),
+        forgotten,
+        archive: None,
+        failures: 0,
+    };
+    let watched = Arc::clone(&shared);
+    tokio::spawn(async move {
+        if tokio::spawn(task.run(received)).await.is_err_and(|fault| fault.is_panic()) {
+            tracing::error!("the task of the archive ended unexpectedly: nothing more is archived");
+            watched.change(None, |status| {
+                status.state = ArchiveState::Ended;
+                status.error = Some("the task ended unexpectedly: restart the engine".to_owned());
+            });
+        }
+    });
+    ArchiveHandle { shared, commands, forgotten: through }
+}
+
+struct Task {
+    repository: Repository,
+    handles: LogHandles,
+    metrics: Arc<ArchiveMetrics>,
+    interval: Duration,
+    engine: &'static str,
+    shared: Arc<Shared>,
+    forgotten: watch::Sender<u64>,
+    archive: Option<Archive>,
+    /// Failures since the last step that succeeded.
+    failures: u32,
+}
+
+impl Task {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            if self.handles.context.published.head().is_none() {
+                tokio::select! {
+                    () = tokio::time::sleep(OPEN_DELAY) => continue,
+                    command = commands.recv() => match command {
+                        None => return,
+                        Some(command) if self.handles.context.published.head().is_none() => {
+                            refuse(command, &ArchiveError::NotOpen);
+                        }
+                        Some(command) => self.serve(command).await,
+                    },
+                }
+                continue;
+            }
+            let step = self.step().await;
+            let outcome = self.noted("ship", step);
+            let delay = if outcome.is_ok() { self.interval } else { self.backoff() };
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                command = commands.recv() => match command {
+                    None => return,
+                    Some(command) => self.serve(command).await,
+                },
+            }
+        }
+    }
+
+    async fn serve(&mut self, command: Command) {
+        let Command::Backup(reply) = command else { return };
+        let taken = self.take_backup().await;
+        let taken = self.noted("backup", taken).map_err(|fault| fault.to_string());
+        // Whoever asked may have gone. The backup is there.
+        let _gone = reply.send(taken);
+    }
+
+    async fn take_backup(&mut self) -> Result<BackupTaken, ArchiveError> {
+        let (engine, started) = (self.engine, Instant::now());
+        let taken = self.archive().await?.backup(engine, Timestamp::now()).await?;
+        self.publish(started);
+        self.shared.change(None, |status| {
+            (status.backup_at, status.backup_size) = (Some(taken.created), Some(taken.size));
+        });
+        Ok(taken)
+    }
+
+    /// Stores what is new, and removes the keys of what was forgotten.
+    async fn step(&mut self) -> Result<(), ArchiveError> {
+        let mut started = Instant::now();
+        self.archive().await?;
+        loop {
+            let shipped = archive_step(self.archive.as_mut()).await?;
+            if !shipped {
+                break;
+            }
+            self.publish_seq();
+            started = Instant::now();
+        }
+        if let Some(archive) = &mut self.archive {
+            archive.forget().await?;
+        }
+        let is_first = self.archive.as_ref().is_some_and(|archive| !archive.takeover.has_backup);
+        if is_first && self.handles.context.published.head_seq() > 0 {
+            self.take_backup().await?;
+        }
+        self.publish(started);
+        Ok(())
+    }
+
+    async fn archive(&mut self) -> Result<&mut Archive, ArchiveError> {
+        if self.archive.is_none() {
+            let name = format!("probes/{}", hex(&random::<16>()));
+            let honours = self.repository.pieces.honours_conditions(&name).await?;
+            if !honours {
+                tracing::warn!(
+                    "the store does not honour conditional creates: two writers are told apart by fences only"
+                );
+            }
+            self.shared.change(None, |status| status.conditional_put = Some(honours));
+            let archive = Archive::open(&self.repository, &self.handles, Arc::clone(&self.metrics)).await?;
+            self.archive = Some(archive);
+        }
+        self.archive.as_mut().ok_or(ArchiveError::NotOpen)
+    }
+
+    fn publish_seq(&self) {
+        let Some(archive) = &self.archive else { return };
+        let seq = archive.archived_seq();
+        self.shared.change(None, |status| status.archived_seq = seq);
+    }
+
+    /// Publishes that everything that was durable at `covered_at` is archived.
+    fn publish(&self, covered_at: Instant) {
+        let Some(archive) = &self.archive else { return };
+        self.metrics.forgotten_seq.set(i64::try_from(archive.forgotten_seq).unwrap_or(i64::MAX));
+        self.shared.change(Some(covered_at), |status| {
+            status.archived_seq = archive.archived_seq();
+            status.forgotten_seq = archive.forgotten_seq;
+            status.left_pieces = archive.takeover.left_pieces;
+        });
+        self.forgotten.send_replace(archive.forgotten_seq);
+    }
+
+    /// Records the outcome of a step.
+    fn noted<T>(&mut self, step: &str, outcome: Result<T, ArchiveError>) -> Result<T, ArchiveError> {
+        let fault = match outcome {
+            Ok(done) => {
+                self.failures = 0;
+                self.shared.change(None, |status| {
+                    (status.state, status.error) = (ArchiveState::Archiving, None);
+                });
+                return Ok(done);
+            }
+            Err(fault) => fault,
+        };
+        let step = if self.archive.is_none() { "open" } else { step };
+        self.metrics.failures.with_label_values(&[step]).inc();
+        if self.failures == 0 {
+            tracing::error!(step, %fault, "the archive failed: it is tried again");
+        }
+        self.failures = self.failures.saturating_add(1);
+        if let ArchiveError::Broken(_) | ArchiveError::Store(crate::store::StoreError::Different(_)) = fault {
+            self.archive = None;
+        }
+        let state = match fault {
+            ArchiveError::Ahead { .. } => ArchiveState::Ahead,
+            _ => ArchiveState::Failing,
+        };
+        self.shared.change(None, |status| {
+            (status.state, status.error) = (state, Some(fault.to_string()));
+        });
+        Err(fault)
+    }
+
+    /// Delay after failures: it doubles up to [`BACKOFF_MAX`].
+    fn backoff(&self) -> Duration {
+        let doubled = Duration::from_secs(1) * 2_u32.pow(self.failures.clamp(1, 7) - 1);
+        with_jitter(doubled.min(BACKOFF_MAX) / 2)
+    }
+}
+
+async fn archive_step(archive: Option<&mut Archive>) -> Result<bool, ArchiveError> {
+    match archive {
+        Some(archive) => archive.ship_piece().await,
+        None => Err(ArchiveError::NotOpen),
+    }
+}
+
+fn refuse(command: Command, fault: &ArchiveError) {
+    if let Command::Backup(reply) = command {
+        let _gone = reply.send(Err(fault.to_string()));
+    }
+}

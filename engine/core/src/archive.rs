@@ -1,0 +1,13 @@
+//! What an engine stores in an archive, format `memory-archive/1`: pieces of the log whose payloads are encrypted, the
+//! tables with the keys of the payloads, and manifests of backups. docs/ARCHIVE-FORMAT.md specifies the bytes.
+//!
+//! [`name`] has the names of the objects; [`piece`] and [`key_table`] their contents; [`cipher`] encrypts; [`manifest`]
+//! describes a backup, and [`volume_keys`] the keys of a volume; [`route`] finds the pieces that make a log again.
+
+pub mod cipher;
+pub mod key_table;
+pub mod manifest;
+pub mod name;
+pub mod piece;
+pub mod route;
+pub mod volume_keys;

@@ -1,0 +1,341 @@
+//! `memory-engine backup`: takes backups, lists them, verifies one by restoring it, and restores.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use engine_archive::{
+    Archive, ArchiveMetrics, ArchiveSettings, BackupTaken, LogSummary, Progress, Repository, RestoreError,
+    Restored, Wanted, restore,
+};
+use engine_core::configuration::{self, Author, Backup};
+use engine_core::digest::Hash;
+use engine_log::Offline;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use service::Registry;
+use service::secret_file::Exposed;
+
+use crate::admin_client::{Admin, Method, ask};
+use crate::rebuild::{self, rebuild};
+use crate::stdout::{print, print_json};
+use crate::token_command::read_token;
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    #[command(subcommand)]
+    command: BackupCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum BackupCommand {
+    /// Take a backup: of a running engine with --admin, or of a stopped one with --data and --store
+    Create(CreateArgs),
+    /// List the logs and the backups of an archive
+    List {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Print JSON on a terminal too
+        #[arg(long)]
+        json: bool,
+    },
+    /// Verify a backup by restoring it into a temporary directory and building the projection from it
+    ///
+    /// Prints one JSON object. Exit code 0: it verifies. 1: it does not, and `damaged` names the objects. 2: it could
+    /// not be checked.
+    Verify {
+        #[command(flatten)]
+        store: StoreArgs,
+        #[command(flatten)]
+        wanted: WantedArgs,
+        /// Directory for the temporary files; by default that of the system
+        #[arg(long, value_name = "DIR")]
+        scratch: Option<PathBuf>,
+    },
+    /// Restore a log into an empty directory
+    ///
+    /// By default everything that the archive has: the newest backup and what was archived after it. If an object
+    /// cannot be used, names it and takes the backup before. Prints one JSON object. Exit code 0: restored. 1: nothing
+    /// that could be restored verifies, or it is not what --at-least asks for. 2: it could not be tried.
+    Restore {
+        #[command(flatten)]
+        store: StoreArgs,
+        #[command(flatten)]
+        wanted: WantedArgs,
+        /// Directory to restore into: empty, or not there
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Last event to restore; later ones are left behind
+        #[arg(long, value_name = "SEQ")]
+        until: Option<u64>,
+        /// The reason, which is recorded in the log
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// Admin port of the running engine, as HOST:PORT
+    #[arg(long, value_name = "ADDRESS", env = "MEMORY_ENGINE_ADMIN", conflicts_with = "data")]
+    admin: Option<String>,
+    /// Directory with tls.crt, tls.key and ca.crt, for an admin port with TLS
+    #[arg(long, value_name = "DIRECTORY", env = "MEMORY_ENGINE_ADMIN_TLS_DIRECTORY")]
+    tls_directory: Option<PathBuf>,
+    /// File with the token that the admin port demands
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_ADMIN_TOKEN_FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// Data directory of a stopped engine
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// Where the archive is: the keys of the section `backup` of the configuration.
+#[derive(Debug, Args)]
+struct StoreArgs {
+    /// The archive: s3://BUCKET/PREFIX or file:///DIRECTORY
+    #[arg(long, value_name = "URL", env = "MEMORY_ENGINE_BACKUP_URL")]
+    store: Option<String>,
+    /// Where the keys of the payloads are, if elsewhere
+    #[arg(long, value_name = "URL", env = "MEMORY_ENGINE_BACKUP_KEYS_URL")]
+    keys_store: Option<String>,
+    /// Address of the object store
+    #[arg(long, value_name = "URL", env = "MEMORY_ENGINE_BACKUP_ENDPOINT")]
+    endpoint: Option<String>,
+    /// Region of the bucket
+    #[arg(long, value_name = "NAME", env = "MEMORY_ENGINE_BACKUP_REGION")]
+    region: Option<String>,
+    /// Permit an http:// address
+    #[arg(long)]
+    allow_http: bool,
+    /// Name the bucket in the host of requests
+    #[arg(long)]
+    virtual_hosts: bool,
+    /// Directory with the files access_key_id and secret_access_key
+    #[arg(long, value_name = "DIR", env = "MEMORY_ENGINE_BACKUP_CREDENTIALS_DIRECTORY")]
+    credentials_directory: Option<String>,
+    /// File with the authorities of the object store's certificate, PEM
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_BACKUP_CA_FILE")]
+    ca_file: Option<String>,
+    /// File with the key to which the keys of the payloads are encrypted
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_BACKUP_KEY_ENCRYPTION_KEY_FILE")]
+    key_encryption_key_file: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct WantedArgs {
+    /// Id of the log, if the archive has several
+    #[arg(long, value_name = "ID")]
+    log: Option<String>,
+    /// Name of the backup, as `list` shows it; the newest by default
+    #[arg(long, value_name = "NAME")]
+    backup: Option<String>,
+    /// What the log must at least have: the number of events, and the root of the tree over them
+    #[arg(long, value_name = "SIZE:ROOT", value_parser = anchor)]
+    at_least: Option<(u64, Hash)>,
+}
+
+fn anchor(text: &str) -> Result<(u64, Hash), String> {
+    let parsed = text
+        .split_once(':')
+        .and_then(|(size, root)| Some((size.parse().ok()?, Hash::from_hex(root.as_bytes())?)));
+    parsed.ok_or_else(|| "expected SIZE:ROOT, the root as 64 lower-case hexadecimal digits".to_owned())
+}
+
+impl StoreArgs {
+    fn settings(&self) -> anyhow::Result<ArchiveSettings> {
+        let section = Backup {
+            url: Some(self.store.clone().context("--store URL is required")?),
+            keys_url: self.keys_store.clone(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            allow_http: self.allow_http.then_some(true),
+            path_style: self.virtual_hosts.then_some(false),
+            credentials_directory: self.credentials_directory.clone(),
+            ca_file: self.ca_file.clone(),
+            key_encryption_key_file: self.key_encryption_key_file.clone(),
+            archive_interval_seconds: None,
+        };
+        // The same checks as for the file.
+        let faults =
+            configuration::read(&json!({"backup": section}), Author::Person).err().unwrap_or_default();
+        if !faults.is_empty() {
+            bail!("the archive cannot be used: {}", faults.join("; "));
+        }
+        Ok(ArchiveSettings { section, exposed: Exposed::Reported })
+    }
+
+    fn open(&self) -> anyhow::Result<Repository> {
+        Ok(engine_archive::open(&self.settings()?)?)
+    }
+}
+
+impl WantedArgs {
+    fn wanted(self) -> Wanted {
+        let WantedArgs { log, backup, at_least } = self;
+        Wanted { log_id: log, backup, at_least, ..Wanted::default() }
+    }
+}
+
+/// Runs the command. Returns false if something found is broken.
+///
+/// # Errors
+/// The command could not run.
+pub(crate) fn run_backup(args: BackupArgs) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match args.command {
+        BackupCommand::Create(args) => create(&runtime, &args)?,
+        BackupCommand::List { store, json } => {
+            let summaries = runtime.block_on(store.open()?.summaries())?;
+            if json || !std::io::stdout().is_terminal() {
+                print_json(&summaries)?;
+            } else {
+                print(&table(&summaries))?;
+            }
+        }
+        BackupCommand::Verify { store, wanted, scratch } => {
+            let repository = store.open()?;
+            return verify(&runtime, &repository, wanted.wanted(), scratch);
+        }
+        BackupCommand::Restore { store, wanted, to, until, reason } => {
+            let repository = store.open()?;
+            let wanted = Wanted { until, reason, ..wanted.wanted() };
+            let restored = runtime.block_on(restore(&repository, &to, &wanted, true, &Bar::new()));
+            return report(restored, |restored| print_json(&Outcome { ok: true, report: restored }));
+        }
+    }
+    Ok(true)
+}
+
+fn create(runtime: &tokio::runtime::Runtime, args: &CreateArgs) -> anyhow::Result<()> {
+    if let Some(address) = &args.admin {
+        let token = args.admin_token_file.as_deref().map(read_token).transpose()?;
+        let tls_directory = args.tls_directory.as_deref();
+        let admin = Admin { address, tls_directory, token: token.as_deref() };
+        return print_json(&ask(admin, Method::Post, "/backups", None)?);
+    }
+    let data = args.data.as_ref().context("--admin ADDRESS, or --data DIR and --store URL, is required")?;
+    print_json(&take(runtime, data, &args.store.open()?)?)
+}
+
+/// Takes a backup of a stopped engine.
+fn take(
+    runtime: &tokio::runtime::Runtime,
+    data: &Path,
+    repository: &Repository,
+) -> anyhow::Result<BackupTaken> {
+    let log = Offline::open(data)?;
+    let metrics = Arc::new(ArchiveMetrics::new(&Registry::new(&[])?)?);
+    let taken = runtime.block_on(async {
+        let mut archive = Archive::open(repository, log.handles(), metrics).await?;
+        archive.backup(env!("CARGO_PKG_VERSION"), Timestamp::now()).await
+    });
+    log.close();
+    taken.context("the backup was not taken")
+}
+
+/// What a check or a restore found.
+#[derive(Debug, Serialize)]
+struct Outcome<T: Serialize> {
+    ok: bool,
+    #[serde(flatten)]
+    report: T,
+}
+
+/// The report of a backup that verifies.
+#[derive(Debug, Serialize)]
+struct Verified {
+    #[serde(flatten)]
+    restored: Restored,
+    projection: rebuild::Report,
+}
+
+/// Restores the backup into a temporary directory, and builds the projection.
+fn verify(
+    runtime: &tokio::runtime::Runtime,
+    repository: &Repository,
+    wanted: Wanted,
+    scratch: Option<PathBuf>,
+) -> anyhow::Result<bool> {
+    let scratch = scratch.unwrap_or_else(std::env::temp_dir);
+    let name = engine_core::digest::hex(&engine_log::Clock::System.bytes::<8>());
+    let directory = Scratch(scratch.join(format!("memory-engine-verify-{name}")));
+    let wanted = Wanted { exactly: true, ..wanted };
+    let restored = runtime.block_on(restore(repository, &directory.0, &wanted, false, &Bar::new()));
+    report(restored, |restored| {
+        let projection = rebuild(&directory.0).context("the projection cannot be built from the backup")?;
+        print_json(&Outcome { ok: true, report: Verified { restored, projection } })
+    })
+}
+
+/// A directory that is removed in the end: it has memories in plain text.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(fault) = std::fs::remove_dir_all(&self.0)
+            && fault.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::error!(path = %self.0.display(), %fault, "the temporary directory has memories: remove it");
+        }
+    }
+}
+
+/// Prints what is broken, or lets `done` print what was restored.
+fn report(
+    restored: Result<Restored, RestoreError>,
+    done: impl FnOnce(Restored) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let fault = match restored {
+        Ok(restored) => return done(restored).map(|()| true),
+        Err(fault) => fault,
+    };
+    let damaged = match &fault {
+        RestoreError::Damaged(damaged) => damaged.as_slice(),
+        RestoreError::BelowAnchor { .. } | RestoreError::NoBackup(_) | RestoreError::NoEvent(..) => &[],
+        _ => return Err(fault.into()),
+    };
+    print_json(&Outcome { ok: false, report: json!({"error": fault.to_string(), "damaged": damaged}) })?;
+    Ok(false)
+}
+
+fn table(summaries: &[LogSummary]) -> String {
+    let mut lines = String::new();
+    for LogSummary { log_id, events, bytes, backups } in summaries {
+        lines += &format!("log {log_id}: {events} events, {bytes} bytes\n");
+        for backup in backups {
+            let created = backup.created.map_or_else(|| "unreadable".to_owned(), |time| time.to_string());
+            let left = if backup.left { ", of a branch that the log has left" } else { "" };
+            lines += &format!("  {created} {:>12} events  {}{left}\n", backup.size, backup.name);
+        }
+    }
+    lines
+}
+
+/// A progress bar, which is drawn on standard error and only if that is a terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Bar {
+        let style =
+            ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
+        Bar(ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+    }
+}
+
+impl Progress for Bar {
+    fn begins(&self, bytes: u64) {
+        self.0.set_position(0);
+        self.0.set_length(bytes);
+    }
+
+    fn advances(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
