@@ -51,8 +51,8 @@ fmt: ## Format the code
 
 generate: ## Write the generated files anew
 	UPDATE=1 cargo test --quiet --locked --workspace --test generated
-	cp crds/generated/memoryengines.yaml charts/memory-operator/files/memoryengines.yaml
-	cp crds/generated/memoryengines.yaml config/crd/memoryengines.yaml
+	cp crds/generated/*.yaml charts/memory-operator/files/
+	cp crds/generated/*.yaml config/crd/
 	UPDATE=1 cargo test --quiet --locked --workspace --test engine --test decisions the_committed_
 
 drill: ## On the local cluster, an embedding service fails in every way; prints when reads go off and come back

@@ -17,6 +17,7 @@ mod v1alpha1;
 pub use definition::to_yaml_value;
 pub use quantity::{Quantity, QuantityError};
 pub use v1alpha1::memory_engine::{self, *};
+pub use v1alpha1::{BackupPhase, MemoryBackup, MemoryBackupSpec, MemoryBackupStatus, memory_backup_crd};
 
 /// API group of every kind in this crate.
 pub const GROUP: &str = "memoryengine.io";

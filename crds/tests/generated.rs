@@ -7,17 +7,24 @@ const HEADER: &str = "# Generated from crds/src by `UPDATE=1 cargo test -p crds`
 /// Maximum size: a larger object does not fit the `last-applied-configuration` annotation of `kubectl apply`.
 const SIZE_MAX: usize = 256 * 1024;
 
+/// The definitions, with the names of their files.
+fn definitions() -> [(&'static str, serde_json::Value); 2] {
+    [("memoryengines", crds::memory_engine_crd()), ("memorybackups", crds::memory_backup_crd())]
+}
+
 #[test]
-fn the_generated_definition_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("generated/memoryengines.yaml");
-    let yaml = serde_yaml::to_string(&crds::memory_engine_crd()).expect("a CRD is YAML");
-    let wanted = format!("{HEADER}{}", quoted(&yaml));
-    assert!(wanted.len() < SIZE_MAX, "the definition has {} bytes", wanted.len());
-    if std::env::var("UPDATE").is_ok() {
-        std::fs::write(&path, &wanted).expect("crds/generated can be written");
+fn the_generated_definitions_are_current() {
+    for (name, crd) in definitions() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("generated/{name}.yaml"));
+        let yaml = serde_yaml::to_string(&crd).expect("a CRD is YAML");
+        let wanted = format!("{HEADER}{}", quoted(&yaml));
+        assert!(wanted.len() < SIZE_MAX, "{name} has {} bytes", wanted.len());
+        if std::env::var("UPDATE").is_ok() {
+            std::fs::write(&path, &wanted).expect("crds/generated can be written");
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(committed == wanted, "{} is stale: run UPDATE=1 cargo test -p crds", path.display());
     }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == wanted, "{} is stale: run UPDATE=1 cargo test -p crds", path.display());
 }
 
 /// Quotes the words that are booleans in YAML 1.1, which the tools of Kubernetes read.
@@ -44,11 +51,12 @@ fn words_that_old_yaml_takes_for_booleans_are_quoted() {
 /// Every leaf field of the spec has a description and bounds.
 #[test]
 fn every_leaf_is_documented_and_bounded() {
-    let crd = crds::memory_engine_crd();
-    let properties = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties").expect("a schema");
     let mut faults = Vec::new();
-    for part in ["spec", "status"] {
-        walk(part, &properties[part], &mut faults);
+    for (name, crd) in definitions() {
+        let properties = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties").expect("a schema");
+        for part in ["spec", "status"] {
+            walk(&format!("{name} {part}"), &properties[part], &mut faults);
+        }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -232,9 +232,12 @@ fn each_dependency_has_one_version() {
 
 #[test]
 fn copies_of_the_definition_are_current() {
-    let generated = read("crds/generated/memoryengines.yaml");
-    for copy in ["charts/memory-operator/files/memoryengines.yaml", "config/crd/memoryengines.yaml"] {
-        assert!(read(copy) == generated, "{copy} is stale: run `make generate`");
+    for name in ["memoryengines", "memorybackups"] {
+        let generated = read(&format!("crds/generated/{name}.yaml"));
+        for folder in ["charts/memory-operator/files", "config/crd"] {
+            let copy = format!("{folder}/{name}.yaml");
+            assert!(read(&copy) == generated, "{copy} is stale: run `make generate`");
+        }
     }
 }
 

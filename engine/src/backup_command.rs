@@ -7,22 +7,24 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use engine_archive::{
-    Archive, ArchiveMetrics, ArchiveSettings, BackupTaken, LogSummary, Progress, Repository, RestoreError,
-    Restored, Wanted, restore,
+    Archive, ArchiveMetrics, ArchiveSettings, LogSummary, Progress, Repository, RestoreError, Restored,
+    Wanted, restore,
 };
 use engine_core::configuration::{self, Author, Backup};
 use engine_core::digest::Hash;
+use engine_core::wire::BackupTaken;
 use engine_log::Offline;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use service::Registry;
 use service::secret_file::Exposed;
 
 use crate::admin_client::{Admin, Method, ask};
 use crate::rebuild::{self, rebuild};
 use crate::stdout::{print, print_json};
+use crate::termination_log::JobArgs;
 use crate::token_command::read_token;
 
 #[derive(Debug, Args)]
@@ -55,6 +57,8 @@ enum BackupCommand {
         /// Directory for the temporary files; by default that of the system
         #[arg(long, value_name = "DIR")]
         scratch: Option<PathBuf>,
+        #[command(flatten)]
+        job: JobArgs,
     },
     /// Restore a log into an empty directory
     ///
@@ -75,6 +79,11 @@ enum BackupCommand {
         /// The reason, which is recorded in the log
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
+        /// Id of this restore: if the directory has a log that was restored with the same id, nothing is done
+        #[arg(long, value_name = "ID")]
+        once: Option<String>,
+        #[command(flatten)]
+        job: JobArgs,
     },
 }
 
@@ -199,15 +208,24 @@ pub(crate) fn run_backup(args: BackupArgs) -> anyhow::Result<bool> {
                 print(&table(&summaries))?;
             }
         }
-        BackupCommand::Verify { store, wanted, scratch } => {
-            let repository = store.open()?;
-            return verify(&runtime, &repository, wanted.wanted(), scratch);
+        BackupCommand::Verify { store, wanted, scratch, job } => {
+            job.delay();
+            let verdict = store.open().and_then(|found| verify(&runtime, &found, wanted.wanted(), scratch));
+            return conclude(verdict, &job);
         }
-        BackupCommand::Restore { store, wanted, to, until, reason } => {
-            let repository = store.open()?;
-            let wanted = Wanted { until, reason, ..wanted.wanted() };
-            let restored = runtime.block_on(restore(&repository, &to, &wanted, true, &Bar::new()));
-            return report(restored, |restored| print_json(&Outcome { ok: true, report: restored }));
+        BackupCommand::Restore { store, wanted, to, until, reason, once, job } => {
+            job.delay();
+            if let Some(id) = &once
+                && let Some(restored) = engine_archive::marker::restored_for(&to, id)?
+            {
+                return conclude(verdict(&restored, true), &job);
+            }
+            let wanted = Wanted { until, reason, once, ..wanted.wanted() };
+            let restored = store.open().and_then(|repository| {
+                let restored = runtime.block_on(restore(&repository, &to, &wanted, true, &Bar::new()));
+                judge(restored, |restored| verdict(&restored, true))
+            });
+            return conclude(restored, &job);
         }
     }
     Ok(true)
@@ -240,12 +258,26 @@ fn take(
     taken.context("the backup was not taken")
 }
 
-/// What a check or a restore found.
-#[derive(Debug, Serialize)]
-struct Outcome<T: Serialize> {
-    ok: bool,
-    #[serde(flatten)]
-    report: T,
+/// What a check or a restore found, as one object with the field `ok`.
+fn verdict(report: &impl Serialize, ok: bool) -> anyhow::Result<Value> {
+    let mut verdict = serde_json::to_value(report)?;
+    verdict["ok"] = ok.into();
+    Ok(verdict)
+}
+
+/// Prints the verdict, also for Kubernetes. Returns whether it is good.
+fn conclude(verdict: anyhow::Result<Value>, job: &JobArgs) -> anyhow::Result<bool> {
+    match verdict {
+        Ok(verdict) => {
+            print_json(&verdict)?;
+            job.note(&verdict);
+            Ok(verdict["ok"] == true)
+        }
+        Err(fault) => {
+            job.note(&json!({"error": format!("{fault:#}")}));
+            Err(fault)
+        }
+    }
 }
 
 /// The report of a backup that verifies.
@@ -262,15 +294,15 @@ fn verify(
     repository: &Repository,
     wanted: Wanted,
     scratch: Option<PathBuf>,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Value> {
     let scratch = scratch.unwrap_or_else(std::env::temp_dir);
     let name = engine_core::digest::hex(&engine_log::Clock::System.bytes::<8>());
     let directory = Scratch(scratch.join(format!("memory-engine-verify-{name}")));
     let wanted = Wanted { exactly: true, ..wanted };
     let restored = runtime.block_on(restore(repository, &directory.0, &wanted, false, &Bar::new()));
-    report(restored, |restored| {
+    judge(restored, |restored| {
         let projection = rebuild(&directory.0).context("the projection cannot be built from the backup")?;
-        print_json(&Outcome { ok: true, report: Verified { restored, projection } })
+        verdict(&Verified { restored, projection }, true)
     })
 }
 
@@ -287,13 +319,13 @@ impl Drop for Scratch {
     }
 }
 
-/// Prints what is broken, or lets `done` print what was restored.
-fn report(
+/// The verdict on what is broken, or what `done` says about what was restored.
+fn judge(
     restored: Result<Restored, RestoreError>,
-    done: impl FnOnce(Restored) -> anyhow::Result<()>,
-) -> anyhow::Result<bool> {
+    done: impl FnOnce(Restored) -> anyhow::Result<Value>,
+) -> anyhow::Result<Value> {
     let fault = match restored {
-        Ok(restored) => return done(restored).map(|()| true),
+        Ok(restored) => return done(restored),
         Err(fault) => fault,
     };
     let damaged = match &fault {
@@ -301,8 +333,7 @@ fn report(
         RestoreError::BelowAnchor { .. } | RestoreError::NoBackup(_) | RestoreError::NoEvent(..) => &[],
         _ => return Err(fault.into()),
     };
-    print_json(&Outcome { ok: false, report: json!({"error": fault.to_string(), "damaged": damaged}) })?;
-    Ok(false)
+    verdict(&json!({"error": fault.to_string(), "damaged": damaged}), false)
 }
 
 fn table(summaries: &[LogSummary]) -> String {

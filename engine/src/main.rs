@@ -45,6 +45,7 @@ mod refusal;
 mod serve;
 mod spans;
 mod stdout;
+mod termination_log;
 mod token_command;
 mod traces;
 mod verify;

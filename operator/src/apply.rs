@@ -3,13 +3,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use engine_core::wire::{DeclareHold, GivenAnchor, ModeHealth};
+use engine_core::wire::{DeclareHold, GivenAnchor, ModeHealth, TakeBackup};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
 use operator_core::{
+    backup::acknowledge_backup,
     mode::acknowledge_mode,
     names::{
         CERTIFICATE_ANNOTATION, ChildKey, FIELD_MANAGER, PUBLIC_LABEL, PUBLIC_VALUE, authority_secret,
@@ -25,6 +26,7 @@ use operator_core::{
 use serde_json::json;
 
 use crate::{
+    backup_records,
     cache::{api, api_resource, slim},
     context::{Context, identity},
     engine_client::{ReportError, Target},
@@ -67,6 +69,7 @@ pub(crate) async fn apply(
             Step::Deliver(deliver) => tell_kubelet(deliver, &namespace, context).await,
             Step::Publish(publish) => set_label(&mut observed, publish, &namespace, context).await,
             Step::Remember(remember) => remember_ages(&observed, remember, &namespace, context).await,
+            Step::Record(change) => backup_records::record(change, &namespace, context).await,
             Step::Issue(issue) => issue_certificate(&mut observed, &mut progress, issue, context).await?,
             Step::Rotate(rotate) => rotate_token(&mut observed, &mut progress, rotate, context).await?,
             Step::Copy(copy) => {
@@ -216,6 +219,7 @@ async fn carry_out(observed: &mut Observed, call: &Call, context: &Context) {
                     .await;
             mode_answered(observed, answer, context);
         }
+        Call::TakeBackup(request) => take_backup(observed, request, context).await,
         Call::PushHold(hold) => {
             let declared = DeclareHold { hold: hold.clone() };
             let answer =
@@ -234,6 +238,20 @@ fn mode_answered(observed: &mut Observed, answer: Result<ModeHealth, ReportError
             context.metrics.report_failures.inc();
             tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "the mode could not be sent to the engine");
             observed.mode_refusal = Some(error.to_string());
+        }
+    }
+}
+
+/// Asks the engine for a backup. It may take longer than this waits: the engine reports it, and asking again for the
+/// same request takes no second one.
+async fn take_backup(observed: &mut Observed, request: &str, context: &Context) {
+    let wanted = TakeBackup { request: Some(request.to_owned()) };
+    let take = async |target: &Target| context.engines.take_backup(target, &wanted).await;
+    match called(observed, context, take).await {
+        Ok(taken) => acknowledge_backup(observed, taken),
+        Err(error) => {
+            context.metrics.report_failures.inc();
+            tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "no backup was reported yet");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use crds::MemoryBackup;
 use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Client,
@@ -22,7 +23,7 @@ use kube::{
 };
 use operator_core::{
     children::CHILDREN,
-    names::{ChildKey, ChildKind, ENGINE_LABEL, WATCH_SELECTOR},
+    names::{ChildKey, ChildKind, ENGINE_LABEL, JOB_LABEL, WATCH_SELECTOR},
 };
 use tokio::time::Instant;
 
@@ -37,6 +38,7 @@ const FILL_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Cache {
     children: BTreeMap<ChildKind, Store<DynamicObject>>,
     pods: Store<DynamicObject>,
+    backups: Store<DynamicObject>,
     written: Mutex<HashMap<(String, ChildKey), Written>>,
 }
 
@@ -79,7 +81,11 @@ impl Cache {
         };
         let children = CHILDREN.kinds().into_iter().map(|kind| (kind, watch(api_resource(kind)))).collect();
         let pods = watch(ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Pod"), "pods"));
-        (Self { children, pods, written: Mutex::default() }, stream::select_all(streams))
+        let backups = watch(ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(crds::GROUP, crds::VERSION, "MemoryBackup"),
+            "memorybackups",
+        ));
+        (Self { children, pods, backups, written: Mutex::default() }, stream::select_all(streams))
     }
 
     /// Waits until every cache has been filled once. Before that, an object that is missing in the cache may still
@@ -88,7 +94,7 @@ impl Cache {
     /// # Errors
     /// The caches were not filled within the timeout, or a watch has ended.
     pub(crate) async fn filled(&self) -> anyhow::Result<()> {
-        let all = self.children.values().chain([&self.pods]).map(Store::wait_until_ready);
+        let all = self.children.values().chain([&self.pods, &self.backups]).map(Store::wait_until_ready);
         tokio::time::timeout(FILL_TIMEOUT, futures::future::try_join_all(all)).await.map_err(|_| {
             anyhow::anyhow!("the API server did not list its objects within {FILL_TIMEOUT:?}")
         })??;
@@ -115,6 +121,29 @@ impl Cache {
         self.pods.find(|pod| {
             pod.metadata.namespace.as_deref() == Some(namespace) && pod.metadata.name.as_deref() == Some(name)
         })
+    }
+
+    /// The pods of the Jobs of an engine.
+    pub(crate) fn jobs(&self, namespace: &str, engine: &str) -> Vec<Arc<DynamicObject>> {
+        let is_job = |pod: &DynamicObject| {
+            pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(JOB_LABEL))
+        };
+        let pods = self.pods.state().into_iter().filter(|pod| is_job(pod));
+        pods.filter(|pod| is_of(pod, namespace, engine)).collect()
+    }
+
+    /// The records of the backups of an engine. A record that cannot be read is left out.
+    pub(crate) fn backups(&self, namespace: &str, engine: &str) -> Vec<MemoryBackup> {
+        let records = self.backups.state().into_iter().filter(|record| is_of(record, namespace, engine));
+        let read = |record: Arc<DynamicObject>| {
+            let value = serde_json::to_value(record.as_ref()).ok()?;
+            let read = serde_json::from_value::<MemoryBackup>(value);
+            read.inspect_err(
+                |error| tracing::warn!(%namespace, %error, "the record of a backup cannot be read"),
+            )
+            .ok()
+        };
+        records.filter_map(read).filter(|record| record.spec.engine == engine).collect()
     }
 
     /// Replaces the cache of pods by one that contains only this pod.
@@ -169,6 +198,11 @@ fn touched(
             };
             std::future::ready(touched)
         })
+}
+
+fn is_of(object: &DynamicObject, namespace: &str, engine: &str) -> bool {
+    let label = object.metadata.labels.as_ref().and_then(|labels| labels.get(ENGINE_LABEL));
+    object.metadata.namespace.as_deref() == Some(namespace) && label.is_some_and(|label| label == engine)
 }
 
 fn engine_of(object: &DynamicObject) -> Option<Touched> {

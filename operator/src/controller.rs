@@ -49,6 +49,9 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Maximum number of queued engines whose children changed. When the queue is full, the watches are not polled.
 const TOUCHED_MAX: usize = 1024;
 
+/// Time between two looks at an engine that takes a backup.
+const BACKUP_LOOK: Duration = Duration::from_secs(2);
+
 /// An engine as the watch returns it. If one resource cannot be parsed, the watch still returns the others.
 type Guarded = DeserializeGuard<MemoryEngine>;
 
@@ -231,7 +234,11 @@ async fn report(
     let usual = operator_core::backoff::next_reconcile(&status, jitter());
     let for_the_anchor =
         operator_core::anchor::checkpoint_query::next_anchor_reconcile(observed, outcome.essentials());
-    Ok(for_the_anchor.map_or(usual, |wait| wait.min(usual)))
+    let wait = for_the_anchor.map_or(usual, |wait| wait.min(usual));
+    match operator_core::backup::is_unfinished(observed, outcome.essentials()) {
+        true => Ok(wait.min(operator_core::backoff::spread(BACKUP_LOOK, jitter()))),
+        false => Ok(wait),
+    }
 }
 
 /// Handles a stored resource that does not match the schema of this operator's CRD: writes this to the status, and

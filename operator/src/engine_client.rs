@@ -5,7 +5,8 @@ use std::sync::Arc;
 use engine_core::{
     trace_context::{REQUEST_ID_HEADER, TRACEPARENT_HEADER},
     wire::{
-        CheckpointAnswer, DeclareHold, GivenAnchor, Health, IntegrityHealth, ModeHealth, ModeReport, WantMode,
+        BackupTaken, CheckpointAnswer, DeclareHold, GivenAnchor, Health, IntegrityHealth, ModeHealth,
+        ModeReport, TakeBackup, WantMode,
     },
 };
 use http_body_util::{BodyExt, Full, Limited};
@@ -137,6 +138,21 @@ impl EngineClient {
         declared: &DeclareHold,
     ) -> Result<ModeHealth, ReportError> {
         self.put_mode(target, "/mode/declared", serde_json::to_vec(declared)?).await
+    }
+
+    /// Asks the engine for a backup. It goes on if it takes longer than this waits.
+    ///
+    /// # Errors
+    /// The engine does not respond in time, has no archive, or the backup failed.
+    pub(crate) async fn take_backup(
+        &self,
+        target: &Target,
+        wanted: &TakeBackup,
+    ) -> Result<BackupTaken, ReportError> {
+        let request = Request::post(self.address(target, "/backups"))
+            .header("content-type", "application/json")
+            .body(Full::from(serde_json::to_vec(wanted)?))?;
+        Ok(report::backup(self.exchange(target, request, &[StatusCode::OK]).await?)?)
     }
 
     async fn put_mode(&self, target: &Target, path: &str, body: Vec<u8>) -> Result<ModeHealth, ReportError> {

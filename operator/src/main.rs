@@ -9,7 +9,10 @@
 mod admin_tokens;
 mod anchoring;
 mod apply;
+mod ask_command;
 mod attempts;
+mod backup_records;
+mod backups;
 mod bounds;
 mod cache;
 mod connections;
@@ -31,7 +34,6 @@ mod observe;
 mod options;
 mod read_child;
 mod refusals;
-mod rotate_command;
 mod rotation;
 mod secrets;
 mod tls;
@@ -65,7 +67,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
     match &options.command {
         Some(Command::Validate(validate)) => return Ok(validate.run(options.settings()).await),
-        Some(Command::Rotate(rotate)) => return Ok(rotate.run(&options.pod_namespace).await),
+        Some(Command::Ask(ask)) => return Ok(ask.run(&options.pod_namespace).await),
         None => {}
     }
     options.start_logging();

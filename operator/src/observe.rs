@@ -25,6 +25,7 @@ use operator_core::{
 
 use crate::{
     anchoring::AnchorSlot,
+    backups,
     context::{Context, identity},
     engine_client::{ReportError, Target},
     error::{CallError, call},
@@ -71,6 +72,7 @@ pub(crate) async fn observe(
     observed.given = given(context, &mut observed, essentials, &mut silent).await;
     observed.secrets = referenced(context, &mut observed, essentials, &mut silent).await;
     rotation::observe(context, &mut observed, essentials, silent).await;
+    backups::observe(context, &mut observed, essentials, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
         let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{rotate_command::Rotate, validate_command::Validate};
+use crate::{ask_command::Ask, validate_command::Validate};
 use clap::{Parser, Subcommand};
 use operator_core::settings::Settings;
 use service::{LogLines, log_panics};
@@ -57,7 +57,7 @@ pub(crate) struct Options {
 /// What the program does instead of running the operator.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Rotate(Rotate),
+    Ask(Ask),
     Validate(Validate),
 }
 

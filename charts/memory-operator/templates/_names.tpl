@@ -55,8 +55,12 @@ annotations:
   resources: [memoryengines]
   verbs: [list, watch]
 - apiGroups: [memoryengine.io]
-  resources: [memoryengines/status]
+  resources: [memoryengines/status, memorybackups/status]
   verbs: [patch]
+# Records of backups, for engines with spec.backup.
+- apiGroups: [memoryengine.io]
+  resources: [memorybackups]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims, serviceaccounts, configmaps]
   verbs: [get, list, watch, create, patch]

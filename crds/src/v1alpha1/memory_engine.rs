@@ -8,6 +8,7 @@ use serde_json::Value;
 
 mod access;
 mod access_scope;
+mod backup;
 mod embedding;
 mod exposure;
 mod external_service;
@@ -33,6 +34,10 @@ mod writer;
 
 pub use access::{ACCESS_KEYS_MAX, Access, AccessKey, AccessRateLimit, AccessSecret, Anonymous};
 pub use access_scope::{ACCESS_PROJECTS_MAX, AccessScope};
+pub use backup::{
+    Backup, BackupCredentials, BackupDestination, BackupStatus, BackupVerification, BackupVolume, Bootstrap,
+    FromBackup, LastBackup, RestoreAtLeast, RestoreUntil, RestoredStatus,
+};
 pub use embedding::{Embedding, EmbeddingProvider, EmbeddingService};
 pub use exposure::{
     DeploymentMode, Exposure, GatewayReference, NetworkPolicyMode, OnViolation, PEERS_MAX, PUBLIC_HOSTS_MAX,
@@ -221,6 +226,14 @@ pub struct MemoryEngineSpec {
     /// Secrets that the operator makes for the engine. Defaults to those of `tls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Secrets>,
+
+    /// A continuous archive of the log, and backups. Defaults to none: the memories are lost with the volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+
+    /// From what a new engine begins. The manifest may keep it: it is used once. Defaults to an empty log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<Bootstrap>,
 
     /// How the engine is observed. Defaults to metrics and logs, without traces.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -94,7 +94,7 @@ async fn a_job_replaces_the_token_without_a_restart_and_goes_with_the_field() {
         }
         let verdict: Value = serde_json::from_str(&rotate(world, "rotate-now").await?)?;
         println!("{verdict}");
-        ensure!(verdict["verdict"] == "Rotated", "{verdict}");
+        ensure!(verdict["verdict"] == "Done", "{verdict}");
         let new = token(world).await?;
         ensure!(new != old && world.pod_uid("notes").await? == pod, "another token, and the same pod");
         let engine = world.ready("notes").await?;
@@ -163,7 +163,7 @@ async fn the_commands_of_the_guides_rotate_what_they_say() {
         let before = token(world).await?;
         let said = commands("docs/guide/secrets.md", "The token of the administration port")?;
         let said = run(&world.cluster, &world.namespace, &said).await?;
-        ensure!(said.contains("\"verdict\":\"Rotated\"") && token(world).await? != before, "{said}");
+        ensure!(said.contains("\"verdict\":\"Done\"") && token(world).await? != before, "{said}");
 
         let before = entry(world, "notes-authority", "ca.crt").await?;
         run(&world.cluster, &world.namespace, &commands("docs/guide/tls.md", "A new authority")?).await?;

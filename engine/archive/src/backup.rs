@@ -5,9 +5,9 @@ use engine_core::archive::name::PieceName;
 use engine_core::archive::route::route;
 use engine_core::archive::volume_keys::{self, VolumeKeys};
 use engine_core::digest::Hash;
+use engine_core::wire::BackupTaken;
 use engine_log::storage::{Storage, read_small};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::archive_error::ArchiveError;
 use crate::repository::lengths;
@@ -19,27 +19,6 @@ const KEY_FILES: [&str; 4] =
     ["checkpoint.key", "checkpoint.key.next", "checkpoint.key.previous", "pseudonym.key"];
 /// Maximum size of such a file, bytes.
 const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
-
-/// A backup that was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BackupTaken {
-    /// Id of the log.
-    pub log_id: String,
-    /// Name of the manifest.
-    pub name: String,
-    /// Number of events.
-    pub size: u64,
-    /// Root of the tree over them.
-    pub root: Hash,
-    /// When it was taken.
-    pub created: Timestamp,
-    /// Number of pieces.
-    pub pieces: usize,
-    /// Bytes of all its objects.
-    pub bytes: u64,
-    /// Bytes that were stored for it now.
-    pub stored_bytes: u64,
-}
 
 impl Archive {
     /// Stores everything up to the head, then a manifest.
@@ -74,11 +53,13 @@ impl Archive {
             log_id: manifest.log_id,
             name: name.to_string(),
             size,
-            root: manifest.root,
+            root: manifest.root.to_string(),
             created: now,
             pieces: manifest.pieces.len(),
             bytes: manifest.pieces.iter().map(|piece| piece.bytes).sum::<u64>() + bytes.len() as u64,
             stored_bytes: self.stored_bytes() - before,
+            elapsed_ms: 0,
+            request: None,
         })
     }
 

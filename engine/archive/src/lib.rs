@@ -5,7 +5,7 @@
 //! - Archiving: [`ship`] stores pieces of a log from [`place`] to place, [`takeover`] decides where a writer continues,
 //!   [`forget`] removes the keys of forgotten payloads, [`backup`] stores manifests. [`task`] does all of that beside a
 //!   running engine and reports to [`status`] and [`metrics`]. [`archive_error`] is why a step failed.
-//! - Restoring: [`plan`] chooses the pieces, [`restore`] verifies the log that [`staging`] puts together and reports
+//! - Restoring: [`marker`] is the file that says from what a log was restored, [`plan`] chooses the pieces, [`restore`] verifies the log that [`staging`] puts together and reports
 //!   its [`progress`]; [`gaps`] are payloads that nothing accounts for, [`restore_error`] is why nothing was restored.
 
 mod archive_error;
@@ -14,6 +14,7 @@ mod backup;
 mod faults;
 mod forget;
 mod gaps;
+pub mod marker;
 mod metrics;
 mod place;
 mod plan;
@@ -30,16 +31,15 @@ mod takeover;
 mod task;
 
 pub use archive_error::ArchiveError;
-pub use backup::BackupTaken;
 pub use metrics::ArchiveMetrics;
 pub use plan::Wanted;
 pub use progress::Progress;
 pub use repository::{LogSummary, Repository};
-pub use restore::{Restored, restore};
+pub use restore::{Restored, first_backup, restore};
 pub use restore_error::RestoreError;
 pub use settings::{ArchiveSettings, SettingsError, open};
 pub use ship::Archive;
-pub use status::{ArchiveState, ArchiveStatus};
+pub use status::ArchiveStatus;
 pub use store::{Store, StoreError};
 pub use task::{ArchiveHandle, start};
 

@@ -20,6 +20,8 @@ pub struct Wanted {
     pub at_least: Option<(u64, Hash)>,
     /// Restore exactly the backup, and try no other one: a check of it.
     pub exactly: bool,
+    /// Id of the request: what was restored for it is not restored again.
+    pub once: Option<String>,
     /// Why, for the event that records the restore.
     pub reason: Option<String>,
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use engine_core::archive::name::ManifestName;
 use engine_core::digest::Hash;
 use engine_core::event::LogRestored;
+use engine_core::wire::RestoredLog;
 use engine_log::Offline;
 use serde::Serialize;
 
@@ -77,7 +78,7 @@ pub async fn restore(
             }
             left -= 1;
             let attempt = Attempt { log: &log, names: &names, plan: &plan, wanted, record, progress };
-            match attempt.run(to).await {
+            match attempt.run(to, bad.len()).await {
                 Ok(restored) => {
                     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                     return Ok(Restored { elapsed_ms, damaged: bad, ..restored });
@@ -100,6 +101,13 @@ pub async fn restore(
         true => Err(RestoreError::NoBackup(format!(" of the log {log_id}"))),
         false => Err(RestoreError::Damaged(bad)),
     }
+}
+
+/// Name of the backup that is restored first; `None` if there is none, or the store does not say.
+pub async fn first_backup(repository: &Repository, wanted: &Wanted) -> Option<String> {
+    let log = repository.of_log(&which_log(repository, wanted).await.ok()?)?;
+    let names = log.names().await.ok()?;
+    which_backups(&names, wanted).ok()?.first().map(ToString::to_string)
 }
 
 async fn which_log(repository: &Repository, wanted: &Wanted) -> Result<String, RestoreError> {
@@ -135,7 +143,7 @@ struct Opened {
 }
 
 impl Attempt<'_> {
-    async fn run(&self, to: &Path) -> Result<Restored, Failed> {
+    async fn run(&self, to: &Path, damaged: usize) -> Result<Restored, Failed> {
         let Plan { manifest, pieces, .. } = self.plan;
         let archived = pieces.last().map_or(0, |piece| piece.last_seq).max(manifest.size);
         if let Some(until) = self.wanted.until.filter(|until| *until > archived) {
@@ -149,7 +157,7 @@ impl Attempt<'_> {
             staging.pieces((self.log, self.names), self.plan, self.wanted.until, self.progress).await?;
         staging.account(&counted, self.wanted.until)?;
         let opened = self.verify(&staging)?;
-        staging.finish()?;
+        staging.finish(&self.marker(&opened, damaged))?;
         let Counted { forgotten, bytes, .. } = counted;
         Ok(Restored {
             log_id: manifest.log_id.clone(),
@@ -164,6 +172,20 @@ impl Attempt<'_> {
             elapsed_ms: 0,
             damaged: Vec::new(),
         })
+    }
+
+    /// What the data directory says about its log.
+    fn marker(&self, opened: &Opened, damaged: usize) -> RestoredLog {
+        RestoredLog {
+            id: self.wanted.once.clone(),
+            log_id: self.plan.manifest.log_id.clone(),
+            backup: self.plan.name.to_string(),
+            events: opened.events,
+            root: opened.root.to_string(),
+            anchored: self.wanted.at_least.is_some(),
+            damaged: damaged as u64,
+            at: Some(jiff::Timestamp::now()),
+        }
     }
 
     /// Opens the log, which verifies every hash, and compares its roots.

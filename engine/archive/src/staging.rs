@@ -12,9 +12,11 @@ use engine_core::archive::piece::Piece;
 use engine_core::archive::volume_keys::VolumeKeys;
 use engine_core::digest::Hash;
 use engine_core::format::segment_file_name;
+use engine_core::wire::RestoredLog;
 use engine_log::storage::sync_directory;
 use futures::StreamExt;
 
+use crate::marker;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::repository::{BadObject, Names, Repository, damaged, lengths};
@@ -68,6 +70,9 @@ impl Staging {
         // A restore that was interrupted between its two renames has placed the keys, and not the log.
         if path.join("log").exists() && !to.join("log").exists() && to.join("keys").exists() {
             fs::remove_dir_all(to.join("keys")).map_err(failed(to))?;
+        }
+        if path.exists() && !to.join("log").exists() {
+            marker::remove_leftover(to).map_err(failed(to))?;
         }
         for entry in fs::read_dir(to).map_err(failed(to))? {
             let name = entry.map_err(failed(to))?.file_name();
@@ -182,9 +187,12 @@ impl Staging {
         }
     }
 
-    /// Gives the log its place.
-    pub(crate) fn finish(self) -> Result<(), RestoreError> {
+    /// Gives the log its place, and says beside it from what it was restored.
+    pub(crate) fn finish(self, restored: &RestoredLog) -> Result<(), RestoreError> {
         for directory in PLACED {
+            if directory == "log" {
+                marker::write(&self.to, restored).map_err(failed(&self.to))?;
+            }
             let (from, to) = (self.path.join(directory), self.to.join(directory));
             sync(&from)?;
             fs::rename(&from, &to).map_err(failed(&to))?;

@@ -3,26 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use jiff::Timestamp;
+use engine_core::wire::{ArchiveHealth, ArchiveState, BackupTaken};
 use serde::Serialize;
-
-/// Whether the log is archived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ArchiveState {
-    /// The archive was not read yet.
-    #[default]
-    Opening,
-    /// The log is archived.
-    Archiving,
-    /// The last step failed and is repeated.
-    Failing,
-    /// The archive has events that this log does not have: the volume is an older copy. Nothing is stored until an
-    /// administrator decides.
-    Ahead,
-    /// The task ended unexpectedly.
-    Ended,
-}
 
 /// State of the archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -41,12 +23,20 @@ pub struct ArchiveStatus {
     pub forgotten_seq: u64,
     /// Pieces of branches that the log has left.
     pub left_pieces: u64,
-    /// When the last backup was taken by this process.
-    pub backup_at: Option<Timestamp>,
-    /// Number of events of that backup.
-    pub backup_size: Option<u64>,
+    /// The last backup of this process.
+    pub last_backup: Option<BackupTaken>,
     /// Why the last step failed; absent if it did not.
     pub error: Option<String>,
+}
+
+impl ArchiveStatus {
+    /// What the health report says of it.
+    #[must_use]
+    pub fn health(self) -> ArchiveHealth {
+        let ArchiveStatus { state, archived_seq, lag_seconds, conditional_put, error, last_backup, .. } =
+            self;
+        ArchiveHealth { state, archived_seq, lag_seconds, conditional_put, error, last_backup }
+    }
 }
 
 /// The state, as the task publishes it.
@@ -63,6 +53,12 @@ impl Shared {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state.0);
         state.1 = covered_at.unwrap_or(state.1);
+    }
+
+    /// The last backup, if it was taken for the request with this id.
+    pub(crate) fn taken_for(&self, request: &str) -> Option<BackupTaken> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0.last_backup.clone().filter(|taken| taken.request.as_deref() == Some(request))
     }
 
     /// The state of a log whose last durable event is `head_seq`.

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine_core::digest::hex;
+use engine_core::wire::{ArchiveHealth, ArchiveState, BackupTaken};
 use engine_log::LogHandles;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::archive_error::ArchiveError;
-use crate::backup::BackupTaken;
 use crate::metrics::ArchiveMetrics;
 use crate::repository::{Repository, random};
 use crate::ship::Archive;
-use crate::status::{ArchiveState, ArchiveStatus, Shared};
+use crate::status::{ArchiveStatus, Shared};
 use crate::store::with_jitter;
 
 /// Requests for backups that may wait.
@@ -25,7 +25,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 const OPEN_DELAY: Duration = Duration::from_millis(200);
 
 enum Command {
-    Backup(oneshot::Sender<Result<BackupTaken, String>>),
+    Backup(Option<String>, oneshot::Sender<Result<BackupTaken, String>>),
     /// Something was forgotten.
     Forget,
 }
@@ -45,14 +45,20 @@ impl ArchiveHandle {
         self.shared.status(head_seq)
     }
 
-    /// Takes a backup.
+    /// The state for the health report.
+    #[must_use]
+    pub fn health(&self, head_seq: u64) -> ArchiveHealth {
+        self.status(head_seq).health()
+    }
+
+    /// Takes a backup for the request with this id.
     ///
     /// # Errors
     /// Why it was not taken, for people.
-    pub async fn backup(&self) -> Result<BackupTaken, String> {
+    pub async fn backup(&self, request: Option<String>) -> Result<BackupTaken, String> {
         let (reply, answer) = oneshot::channel();
         let stopping = || ArchiveError::Stopping.to_string();
-        self.commands.send(Command::Backup(reply)).await.map_err(|_| stopping())?;
+        self.commands.send(Command::Backup(request, reply)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
 
@@ -147,20 +153,25 @@ impl Task {
     }
 
     async fn serve(&mut self, command: Command) {
-        let Command::Backup(reply) = command else { return };
-        let taken = self.take_backup().await;
+        let Command::Backup(request, reply) = command else { return };
+        // Whoever has not got the answer asks again, and wants one backup.
+        if let Some(taken) = request.as_deref().and_then(|id| self.shared.taken_for(id)) {
+            let _gone = reply.send(Ok(taken));
+            return;
+        }
+        let taken = self.take_backup(request).await;
         let taken = self.noted("backup", taken).map_err(|fault| fault.to_string());
         // Whoever asked may have gone. The backup is there.
         let _gone = reply.send(taken);
     }
 
-    async fn take_backup(&mut self) -> Result<BackupTaken, ArchiveError> {
+    async fn take_backup(&mut self, request: Option<String>) -> Result<BackupTaken, ArchiveError> {
         let (engine, started) = (self.engine, Instant::now());
         let taken = self.archive().await?.backup(engine, Timestamp::now()).await?;
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let taken = BackupTaken { request, elapsed_ms, ..taken };
         self.publish(started);
-        self.shared.change(None, |status| {
-            (status.backup_at, status.backup_size) = (Some(taken.created), Some(taken.size));
-        });
+        self.shared.change(None, |status| status.last_backup = Some(taken.clone()));
         Ok(taken)
     }
 
@@ -181,7 +192,7 @@ impl Task {
         }
         let is_first = self.archive.as_ref().is_some_and(|archive| !archive.takeover.has_backup);
         if is_first && self.handles.context.published.head_seq() > 0 {
-            self.take_backup().await?;
+            self.take_backup(None).await?;
         }
         self.publish(started);
         Ok(())
@@ -267,7 +278,7 @@ async fn archive_step(archive: Option<&mut Archive>) -> Result<bool, ArchiveErro
 }
 
 fn refuse(command: Command, fault: &ArchiveError) {
-    if let Command::Backup(reply) = command {
+    if let Command::Backup(_, reply) = command {
         let _gone = reply.send(Err(fault.to_string()));
     }
 }

@@ -12,8 +12,7 @@ use service::secret_file::Exposed;
 
 use crate::faults::Faults;
 use crate::{
-    Archive, ArchiveError, ArchiveMetrics, ArchiveSettings, BackupTaken, Progress, Repository, Wanted, open,
-    restore,
+    Archive, ArchiveError, ArchiveMetrics, ArchiveSettings, Progress, Repository, Wanted, open, restore,
 };
 
 struct Silent;

@@ -72,6 +72,8 @@ impl Engine {
             configuration: Some(configuration),
             tls,
             issuers,
+            restored: self.restored.clone(),
+            archive: self.archive().map(|archive| archive.health(self.published.head_seq())),
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Instant;
 use engine_archive::ArchiveHandle;
 use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
-use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth};
+use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth, RestoredLog};
 use engine_log::{
     Answer, Caller, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader,
     Published, Receipt, Rotated, WriterCommand,
@@ -80,6 +80,8 @@ pub(crate) struct Engine {
     issuers: OnceLock<Arc<Issuers>>,
     /// The archive, if one is configured.
     archive: OnceLock<ArchiveHandle>,
+    /// From what the log was restored, if it was.
+    restored: Option<RestoredLog>,
     /// Whether the process was told to stop.
     stopping: AtomicBool,
     /// Locks for writes that depend on the stored state.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
+use engine_core::wire::RestoredLog;
 use engine_log::{
     AppliedKeys, Clock, Keeper, LogContext, LogDirectory, LogHandles, LogReader, OpenError, Writer,
 };
@@ -73,6 +74,7 @@ impl Engine {
             certificates: settings.certificates,
             issuers: OnceLock::new(),
             archive: OnceLock::new(),
+            restored: restored(data),
             stopping: AtomicBool::new(false),
             published: log_handles.context.published.clone(),
             projection,
@@ -93,6 +95,14 @@ impl Engine {
             _directory: directory,
         })
     }
+}
+
+/// From what the log was restored. A file that cannot be read says nothing, and keeps no engine from starting.
+fn restored(data: &Path) -> Option<RestoredLog> {
+    engine_archive::marker::read(data).unwrap_or_else(|fault| {
+        tracing::warn!(%fault, "the file that says from what the log was restored cannot be read");
+        None
+    })
 }
 
 /// Starts the threads that own the log and the projection, and makes a reader of the log.

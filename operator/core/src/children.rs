@@ -176,13 +176,24 @@ pub fn rotation_keys(engine: &str) -> Vec<ChildKey> {
     kinds.map(|kind| ChildKey { kind, name: names::rotation(engine) }).to_vec()
 }
 
+/// The objects of backups, in the order of the writes. They are read only for engines that want backups, or had them.
+#[must_use]
+pub fn backup_keys(engine: &str) -> Vec<ChildKey> {
+    use ChildKind::{ConfigMap, CronJob, Role, RoleBinding, ServiceAccount};
+    let taking = [ConfigMap, ServiceAccount, Role, RoleBinding, CronJob];
+    let taking = taking.map(|kind| ChildKey { kind, name: names::backup(engine) });
+    let verifying = [ServiceAccount, CronJob];
+    let verifying = verifying.map(|kind| ChildKey { kind, name: names::verification(engine) });
+    taking.into_iter().chain(verifying).collect()
+}
+
 /// Every object that the operator may have written for an engine without a row in the table: those of kinds that it
 /// does not watch, and those of a rotation. Secrets are not among them, because nothing about their content is kept.
 #[must_use]
 pub fn unwatched_keys(engine: &str) -> Vec<ChildKey> {
     let order = names::certificate_order(engine);
     let route = [names::http_route(engine), names::backend_tls_policy(engine)];
-    rotation_keys(engine).into_iter().chain(route).chain([order]).collect()
+    rotation_keys(engine).into_iter().chain(backup_keys(engine)).chain(route).chain([order]).collect()
 }
 
 impl Children {

@@ -36,11 +36,15 @@ pub enum ConditionType {
     Fenced,
     /// A change of the pod that comes from the operator waits.
     UpdatePending,
+    /// There is a backup that was verified by restoring it.
+    BackupHealthy,
+    /// The log was restored from a backup.
+    Restored,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -55,6 +59,8 @@ impl ConditionType {
         Self::Suspended,
         Self::Fenced,
         Self::UpdatePending,
+        Self::BackupHealthy,
+        Self::Restored,
     ];
 
     /// Spelling in the status.
@@ -75,6 +81,8 @@ impl ConditionType {
             Self::Suspended => "Suspended",
             Self::Fenced => "Fenced",
             Self::UpdatePending => "UpdatePending",
+            Self::BackupHealthy => "BackupHealthy",
+            Self::Restored => "Restored",
         }
     }
 }
@@ -321,6 +329,36 @@ pub enum Reason {
     UpdateApplied,
     /// No update of the pod waits.
     UpToDate,
+    /// No backups are wanted.
+    NoBackups,
+    /// An object of backups could not be read.
+    BackupsUnreadable,
+    /// The log is not archived.
+    ArchiveFailing,
+    /// The archive has more events than the log.
+    ArchiveAhead,
+    /// The newest backup that was tried does not restore.
+    BackupNotRestorable,
+    /// No backup was taken when it was due.
+    BackupOverdue,
+    /// No backup was verified yet.
+    BackupNotVerified,
+    /// The last verdict no longer counts.
+    VerificationTooOld,
+    /// A backup was restored and verified.
+    BackupVerified,
+    /// A backup was verified, and the store does not honour conditional creates.
+    ConditionalPutUnsupported,
+    /// The log was not restored.
+    NotRestored,
+    /// The restore has not ended.
+    RestorePending,
+    /// The restore failed.
+    RestoreFailed,
+    /// The log was restored and compared with what the spec says of it.
+    RestoredAnchored,
+    /// The log was restored, and nothing outside of the archive vouches for it.
+    RestoredUnanchored,
 }
 
 impl Reason {

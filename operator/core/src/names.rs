@@ -51,6 +51,11 @@ pub const ANCHOR_FILE: &str = "anchor.json";
 /// Name of the engine's container in its pod. The pod may have other containers.
 pub const ENGINE_CONTAINER: &str = "engine";
 
+/// Name of the container that restores a log before the first start.
+pub const INIT_CONTAINER: &str = "restore";
+/// Value of the label of Jobs that verify backups, and of their pods.
+pub const VERIFY_JOB: &str = "verify";
+
 /// Port of the memory API.
 pub const API_PORT: u16 = 8080;
 /// Port of probes, metrics and the engine's report.
@@ -251,6 +256,24 @@ pub fn rotation(engine: &str) -> String {
 #[must_use]
 pub fn rotation_request(engine: &str) -> ChildKey {
     ChildKey { kind: ChildKind::ConfigMap, name: rotation(engine) }
+}
+
+/// Name of the objects of a Job that asks for a backup.
+#[must_use]
+pub fn backup(engine: &str) -> String {
+    format!("{engine}-backup")
+}
+
+/// The ConfigMap in which a Job asks for a backup.
+#[must_use]
+pub fn backup_request(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::ConfigMap, name: backup(engine) }
+}
+
+/// Name of the objects of a Job that verifies a backup.
+#[must_use]
+pub fn verification(engine: &str) -> String {
+    format!("{engine}-verify")
 }
 
 /// A number that depends on a uid alone, for times that must not be the same for every engine.

@@ -99,7 +99,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 15] = [
+    const EXPECTED: [&str; 19] = [
         "Applying",
         "CertificatePending",
         "ModePending",
@@ -113,6 +113,10 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "Hibernating",
         "NotPublic",
         "AddressPending",
+        "NoBackups",
+        "BackupNotVerified",
+        "NotRestored",
+        "RestorePending",
         "Resizing",
         // The function `accepted` returns the event for this reason.
         "RollbackAccepted",
@@ -130,6 +134,8 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::TLSReady
         | ConditionType::Exposed
         | ConditionType::Reconciling
+        | ConditionType::BackupHealthy
+        | ConditionType::Restored
         | ConditionType::SecretsValid => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())

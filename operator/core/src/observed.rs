@@ -10,6 +10,7 @@ use kube_core::DynamicObject;
 use crate::{
     anchor::record::Record,
     applied::Applied,
+    backup::BackupView,
     exposure::{FrontDoor, GatewayView},
     names::{ChildKey, ChildKind},
     pod::PodView,
@@ -48,6 +49,8 @@ pub struct Observed {
     pub secrets: Option<SecretsView>,
     /// The token that the operator makes; `None` if the spec wants none, and did not before.
     pub rotation: Option<RotationView>,
+    /// Backups; `None` if the spec wants none, and did not before.
+    pub backup: Option<BackupView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
     pub mode_refusal: Option<String>,
     /// Why the label of the pod could not be changed in this reconcile.
@@ -155,6 +158,7 @@ impl Observed {
             given: None,
             secrets: None,
             rotation: None,
+            backup: None,
             mode_refusal: None,
             publish_refusal: None,
             front_door: FrontDoor::NotAsked,

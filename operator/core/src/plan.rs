@@ -2,6 +2,7 @@
 //! interrupted after any step, and the next reconcile plans the rest.
 
 mod anchor;
+mod backup;
 pub(crate) mod certificates;
 mod draft;
 mod given;
@@ -99,6 +100,7 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     }
     restarts::plan_stop(observed, valid, is_held, &mut plan);
     rotation::plan_objects(observed, valid, &mut plan);
+    backup::plan_backups(observed, valid, &mut plan);
     for key in CHILDREN.unwanted(valid) {
         plan_removal_of(observed, key, &mut plan);
     }

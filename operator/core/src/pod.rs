@@ -6,10 +6,18 @@
 use kube_core::DynamicObject;
 use serde_json::Value;
 
-use crate::names::{CERTIFICATE_ANNOTATION, ENGINE_CONTAINER, PROBE_PORT_NAME, PUBLIC_LABEL, PUBLIC_VALUE};
+use crate::{
+    names::{
+        CERTIFICATE_ANNOTATION, ENGINE_CONTAINER, INIT_CONTAINER, PROBE_PORT_NAME, PUBLIC_LABEL, PUBLIC_VALUE,
+    },
+    report::quoted,
+};
 
 /// Label with the revision of the template from which the StatefulSet's controller created the pod.
 const REVISION_LABEL: &str = "controller-revision-hash";
+
+/// Longest description of a failed restore, characters.
+const RESTORE_CHARS_MAX: usize = 512;
 
 /// The state of a pod and its engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +53,8 @@ pub struct PodView {
     pub last_end: Option<(String, i64)>,
     /// How often the engine's container was restarted.
     pub restarts: i64,
+    /// Why the container that restores a log has failed.
+    pub restore_failure: Option<String>,
     /// Containers of others that are not ready, so that the pod is not ready either.
     pub others: Vec<OtherContainer>,
     /// Readiness gates that are not true, so that the pod is not ready.
@@ -96,6 +106,7 @@ impl PodView {
             waiting: waiting(&engine),
             last_end: ended(&engine, "/lastState/terminated"),
             restarts: restarts(&engine),
+            restore_failure: restore_failure(pod),
             others: others(pod),
             gates: gates(pod),
         }
@@ -149,6 +160,21 @@ fn others(pod: &DynamicObject) -> Vec<OtherContainer> {
             restarts: restarts(status),
         })
         .collect()
+}
+
+/// How the container that restores a log has failed; `None` if it has not, or runs again.
+fn restore_failure(pod: &DynamicObject) -> Option<String> {
+    let own = list(pod, "/status/initContainerStatuses").iter().find(|one| one["name"] == INIT_CONTAINER)?;
+    let ended = own.pointer("/state/terminated").or_else(|| own.pointer("/lastState/terminated"))?;
+    if ended["exitCode"] == 0 || own["ready"] == true {
+        return None;
+    }
+    let message = text(ended.get("message")).unwrap_or_default();
+    let verdict: Option<Value> = serde_json::from_str(&message).ok();
+    let error = verdict.as_ref().and_then(|verdict| verdict["error"].as_str());
+    let plain =
+        || format!("exit code {} ({})", ended["exitCode"], ended["reason"].as_str().unwrap_or_default());
+    Some(error.map_or_else(plain, |error| quoted(error, RESTORE_CHARS_MAX)))
 }
 
 /// Readiness gates of the pod that are not true.

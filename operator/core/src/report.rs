@@ -7,8 +7,8 @@
 
 use engine_core::guard::{HOLD_BY_CHARS_MAX, HOLD_REASON_CHARS_MAX};
 use engine_core::wire::{
-    CheckpointAnswer, CheckpointView, Health, HoldView, IntegrityHealth, ModeHealth, PortCertificate,
-    TlsHealth,
+    ArchiveHealth, BackupTaken, CheckpointAnswer, CheckpointView, Health, HoldView, IntegrityHealth,
+    ModeHealth, PortCertificate, RestoredLog, TlsHealth,
 };
 
 /// Longest identifiers, characters: the bounds of the CRD.
@@ -16,6 +16,7 @@ const LOG_ID_CHARS_MAX: usize = 64;
 const HASH_CHARS_MAX: usize = 64;
 const ORIGIN_CHARS_MAX: usize = 128;
 const KEY_CHARS_MAX: usize = 256;
+const BACKUP_CHARS_MAX: usize = 128;
 /// Longest texts, characters: the bounds of the CRD.
 const VERSION_CHARS_MAX: usize = 64;
 const REBUILD_REASON_CHARS_MAX: usize = 256;
@@ -83,6 +84,8 @@ pub fn health(mut health: Health) -> Result<Health, Unusable> {
             certificate(port)?;
         }
     }
+    health.archive = health.archive.map(archive).transpose()?;
+    health.restored = health.restored.map(restored).transpose()?;
     health.issuers.truncate(NAMES_MAX);
     for issuer in &mut health.issuers {
         shorten(&mut issuer.issuer, FAULT_CHARS_MAX);
@@ -91,6 +94,35 @@ pub fn health(mut health: Health) -> Result<Health, Unusable> {
         }
     }
     Ok(health)
+}
+
+/// Checks the report of a backup.
+///
+/// # Errors
+/// An identifier is not valid.
+pub fn backup(taken: BackupTaken) -> Result<BackupTaken, Unusable> {
+    identifier("backup.name", &taken.name, BACKUP_CHARS_MAX)?;
+    identifier("backup.log_id", &taken.log_id, LOG_ID_CHARS_MAX)?;
+    if taken.root.len() != HASH_CHARS_MAX {
+        return Err(Unusable { field: "backup.root" });
+    }
+    identifier("backup.root", &taken.root, HASH_CHARS_MAX)?;
+    identifier("backup.request", taken.request.as_deref().unwrap_or_default(), LOG_ID_CHARS_MAX)?;
+    Ok(taken)
+}
+
+fn archive(mut archive: ArchiveHealth) -> Result<ArchiveHealth, Unusable> {
+    if let Some(error) = &mut archive.error {
+        shorten(error, FAULT_CHARS_MAX);
+    }
+    archive.last_backup = archive.last_backup.map(backup).transpose()?;
+    Ok(archive)
+}
+
+fn restored(restored: RestoredLog) -> Result<RestoredLog, Unusable> {
+    identifier("restored.backup", &restored.backup, BACKUP_CHARS_MAX)?;
+    identifier("restored.root", &restored.root, HASH_CHARS_MAX)?;
+    Ok(restored)
 }
 
 fn certificate(port: &mut PortCertificate) -> Result<(), Unusable> {

@@ -1,5 +1,6 @@
 //! Computes the status after the writes: the current state, the reason, and what a user can do about it.
 
+mod backup;
 mod configuration;
 mod evidence;
 mod exposed;
@@ -73,6 +74,8 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         secrets: secrets::secret_statuses(observed, outcome.essentials()),
         fence: lifecycle::fence_status(&facts),
         hibernation: hibernation::status(observed, outcome.essentials()),
+        backup: backup::backup_status(observed, outcome.essentials()),
+        restored: backup::restored_status(observed),
         update: lifecycle::update_status(&facts),
         conditions: conditions.to_vec(),
     }

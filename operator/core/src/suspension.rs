@@ -19,15 +19,17 @@ pub(crate) fn hold(planned: Plan) -> Plan {
 /// A step in words; `None` for what follows the log and is no change of the engine.
 fn described(step: &Step) -> Option<String> {
     Some(match step {
-        Step::Write(Write::Record { .. }) | Step::Call(Call::PushAnchor(_)) | Step::Remember(_) => {
-            return None;
-        }
+        Step::Write(Write::Record { .. })
+        | Step::Call(Call::PushAnchor(_))
+        | Step::Remember(_)
+        | Step::Record(_) => return None,
         Step::Write(write) => format!("{} {}: {}", write.verb(), write.key(), write.because()),
         Step::Call(Call::PushMode(want)) => format!("set the mode {}", want.mode),
         Step::Call(Call::PushHold(hold)) => {
             let verb = if hold.is_some() { "set" } else { "end" };
             format!("{verb} the hold of the mode")
         }
+        Step::Call(Call::TakeBackup(request)) => format!("take a backup for the request {request}"),
         Step::Issue(issue) => format!("write {}: {}", issue.key, issue.because),
         Step::Copy(copy) => format!("copy {} to {}", copy.from, copy.key),
         Step::Rotate(rotate) => format!("write {}: {}", rotate.key, rotate.change.because()),

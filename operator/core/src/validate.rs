@@ -17,6 +17,7 @@ use engine_core::digest::Hash;
 use serde_json::{Value, json};
 
 pub use access_fault::AccessFault;
+pub use backup::{BackupTimes, ValidBackup};
 pub use essentials::Essentials;
 pub use fault::Fault;
 pub use rotation::{RotationTimes, ValidRotation};
@@ -27,6 +28,7 @@ use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};
 
 mod access;
 mod access_fault;
+mod backup;
 mod essentials;
 mod exposure;
 mod external_service;
@@ -121,6 +123,10 @@ pub struct Valid {
     pub access: Option<crds::Access>,
     /// When the operator replaces the token that it makes; `None` if it makes none.
     pub rotation: Option<ValidRotation>,
+    /// Where the log is archived, and when backups are taken; `None` for no archive.
+    pub backup: Option<ValidBackup>,
+    /// What is restored before the first start; `None` for nothing.
+    pub bootstrap: Option<crds::FromBackup>,
     /// TLS of the ports; `None` for no TLS.
     pub tls: Option<crds::Tls>,
     /// When a change that comes from the operator may restart the pod, and from which spec the pod is built.
@@ -156,16 +162,11 @@ const SEGMENT_BYTES: std::ops::RangeInclusive<u128> = SEGMENT_BYTES_MIN as u128.
 /// Every fault that was found, not only the first one.
 pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec<Fault>> {
     let mut faults = Vec::new();
-    let name = engine.metadata.name.clone().unwrap_or_default();
-    if !is_usable_name(&name) {
-        faults.push(Fault::Name(name.clone()));
-    }
+    let name = check_name(engine, &mut faults);
     let spec = &engine.spec;
     let writer = &spec.writer;
     let image = spec.image.clone().or_else(|| settings.engine_image.clone());
-    if image.is_none() {
-        faults.push(Fault::NoImage);
-    }
+    faults.extend(image.is_none().then_some(Fault::NoImage));
     check_size(&writer.storage.size, &mut faults);
     check_resources(&writer.resources, &mut faults);
     check_numbers(spec, &mut faults);
@@ -175,6 +176,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     check_tls(spec.tls.as_ref(), &mut faults);
     exposure::check_exposure(spec, &mut faults);
     let rotation = rotation::check_rotation(&name, spec, settings, &mut faults);
+    let (backup, bootstrap) = backup::check(spec, settings, &mut faults);
     let update = update::check(engine, &mut faults);
     pod::check_shape(spec, &mut faults);
     let access = rotation::access(&name, spec);
@@ -220,11 +222,21 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         allow_from: spec.exposure.allow_from.clone(),
         access,
         rotation,
+        backup,
+        bootstrap,
         tls: spec.tls.clone(),
         update,
         is_stopped: false,
         operator_namespace: settings.operator_namespace.clone(),
     })
+}
+
+fn check_name(engine: &MemoryEngine, faults: &mut Vec<Fault>) -> String {
+    let name = engine.metadata.name.clone().unwrap_or_default();
+    if !is_usable_name(&name) {
+        faults.push(Fault::Name(name.clone()));
+    }
+    name
 }
 
 fn is_usable_name(name: &str) -> bool {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     access::ACCESS_KEYS_MAX,
+    backup::{BackupStatus, RestoredStatus},
     integrity::LogStatus,
     lifecycle::{FenceStatus, HibernationStatus, UpdateStatus},
     mode::EngineMode,
@@ -13,8 +14,9 @@ use super::{
     tls::TlsStatus,
 };
 
-/// Maximum number of references to Secrets: two of each key of a client, the administrator's token, and two services.
-const SECRETS_MAX: usize = 2 * ACCESS_KEYS_MAX + 3;
+/// Maximum number of references to Secrets: two of each key of a client, the administrator's token, two
+/// services, and two stores with two credentials and a key each.
+const SECRETS_MAX: usize = 2 * ACCESS_KEYS_MAX + 9;
 
 /// Observed state of the engine. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -74,6 +76,14 @@ pub struct MemoryEngineStatus {
     /// How far the hibernation is. Absent without `spec.hibernate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hibernation: Option<HibernationStatus>,
+
+    /// Backups. Absent without `spec.backup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
+
+    /// From what the log was restored. Absent if it was not. Never removed once set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<RestoredStatus>,
 
     /// Changes of the pod that come from the operator and not from the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]

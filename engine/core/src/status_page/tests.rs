@@ -61,6 +61,8 @@ fn empty() -> StatusFacts {
             configuration: None,
             tls: None,
             issuers: Vec::new(),
+            archive: None,
+            restored: None,
         },
         mode: ModeReport { mode, consecutive_failures: BTreeMap::new(), transitions: Vec::new() },
         metrics: MetricsReport {

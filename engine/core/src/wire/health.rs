@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::archive::{ArchiveHealth, RestoredLog};
 use super::integrity::{CheckpointView, IntegrityHealth};
 use super::mode::ModeHealth;
 
@@ -41,6 +42,12 @@ pub struct Health {
     /// The issuers of tokens; absent if none is configured, and in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<IssuerHealth>,
+    /// The archive of the log; absent if there is none, and in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveHealth>,
+    /// From what the log was restored; absent if it was not, and in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<RestoredLog>,
 }
 
 /// An issuer of tokens, and its keys.

@@ -5,6 +5,7 @@
 //! a newer engine.
 
 mod adapter;
+mod archive;
 mod batch;
 mod checkout;
 mod diagnostics;
@@ -32,6 +33,9 @@ mod token;
 pub use adapter::{
     MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces,
     StorePut, StoreSearch,
+};
+pub use archive::{
+    ArchiveHealth, ArchiveState, BACKUP_REQUEST_BYTES_MAX, BackupTaken, RestoredLog, TakeBackup,
 };
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
 pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, RepeatedItem, Verdict};

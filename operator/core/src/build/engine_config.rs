@@ -5,7 +5,7 @@
 use crds::PolicyException;
 use engine_core::{
     configuration::{
-        Access, AccessKey, Configuration, Deployment, DeploymentMode, Embedding, Exception, Guard,
+        Access, AccessKey, Backup, Configuration, Deployment, DeploymentMode, Embedding, Exception, Guard,
         Identifiers, Identity, Integrity, Limits, LogLevel, Logging, Mcp, Policy, Provider, Rerank,
         Retention, Rotation, SameText, Saving, Shutdown, Tls, Tracing,
     },
@@ -14,9 +14,10 @@ use engine_core::{
 
 use super::access::{admin_token_path, client_authority_path, key_paths};
 use super::access_issuer::{access_certificate, access_issuer, scope};
+use super::backup;
 use super::external_service::{embedding_key_path, embedding_service, rerank_key_path};
 use super::{API_TLS_PATH, TLS_PATH};
-use crate::validate::Valid;
+use crate::validate::{Valid, ValidBackup};
 
 /// The content of `config.yaml`. The pod template contains a hash of it, so that a change replaces the pod.
 #[must_use]
@@ -53,6 +54,7 @@ fn configuration(valid: &Valid) -> Configuration {
         access: access(valid),
         tls: valid.tls.as_ref().map(|_| tls(valid)).unwrap_or_default(),
         tracing: valid.tracing.as_ref().map(tracing).unwrap_or_default(),
+        backup: valid.backup.as_ref().map(backup_section).unwrap_or_default(),
         ..Configuration::default()
     }
 }
@@ -265,6 +267,13 @@ fn tracing(tracing: &crds::Tracing) -> Tracing {
         endpoint: Some(endpoint),
         sampling_rate_per_million: checked(sampling_rate_per_million),
         ..Tracing::default()
+    }
+}
+
+fn backup_section(backup: &ValidBackup) -> Backup {
+    Backup {
+        archive_interval_seconds: checked(backup.spec.archive_interval_seconds).map(u64::from),
+        ..backup::access(backup).section()
     }
 }
 

@@ -11,6 +11,7 @@ use k8s_openapi::{
 use engine_core::configuration::Address;
 
 use super::{
+    backup, bootstrap,
     external_service::{ExternalService, external_services},
     owned,
 };
@@ -52,14 +53,16 @@ const DNS_PORTS: [u16; 2] = [53, 5353];
 const API_SERVER_PORT: u16 = 6443;
 
 /// What the engine may connect to: nothing, or DNS and the ports of the services and of the collector that the spec
-/// names, and of the issuers whose keys it fetches. A policy cannot name a host, and the address behind a name changes,
+/// names, of the issuers whose keys it fetches, and of archives. A policy cannot name a host, and the address behind a name changes,
 /// so the ports are open to every address.
 fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
     let collector = valid.tracing.as_ref().and_then(|tracing| Address::of(&tracing.endpoint));
     let services = external_services(valid);
     let ports = services.iter().filter_map(ExternalService::port);
     let ports = ports.chain(collector.map(|address| address.port));
-    let ports: BTreeSet<u16> = ports.chain(issuer_ports(valid)).collect();
+    let archive = valid.backup.as_ref().and_then(|one| backup::access(one).port());
+    let source = valid.bootstrap.as_ref().and_then(|from| bootstrap::access(from).port());
+    let ports: BTreeSet<u16> = ports.chain(issuer_ports(valid)).chain(archive).chain(source).collect();
     if ports.is_empty() {
         return Vec::new();
     }

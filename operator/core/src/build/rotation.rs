@@ -24,13 +24,13 @@ fn job<'a>(valid: &Valid, rotation: &'a ValidRotation) -> ScheduledJob<'a> {
         time_zone: &rotation.time_zone,
         is_suspended: rotation.suspend,
         image: &rotation.image,
-        args: vec![
-            "rotate".to_owned(),
-            format!("--request={name}"),
-            format!("--wait-seconds={WAIT_SECONDS}"),
-        ],
+        image_pull_policy: "IfNotPresent".to_owned(),
+        args: vec!["ask".to_owned(), format!("--request={name}"), format!("--wait-seconds={WAIT_SECONDS}")],
         deadline_seconds: DEADLINE_SECONDS,
         memory: "64Mi",
+        cpu: "200m",
+        volumes: Vec::new(),
+        mounts: Vec::new(),
         // A patch that changes nothing also returns the object: one verb on one object is enough to ask and to wait.
         rules: vec![PolicyRule {
             api_groups: Some(vec![String::new()]),

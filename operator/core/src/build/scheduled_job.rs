@@ -9,7 +9,7 @@ use k8s_openapi::{
         core::v1::{
             Capabilities, Container, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
             PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
-            SecurityContext, ServiceAccount,
+            SecurityContext, ServiceAccount, Volume, VolumeMount,
         },
         rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject},
     },
@@ -24,8 +24,8 @@ use crate::{
 
 /// Group of roles.
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
-/// ID of the user and of the group in the operator's image.
-const OPERATOR_UID: i64 = 65532;
+/// ID of the user and of the group in both images.
+const IMAGE_UID: i64 = 65532;
 /// How late a run may begin, for example because the controller of Jobs was down. Kubernetes needs at least 10 seconds;
 /// a run that is later than this is not made up for, because the next one is not far.
 const STARTING_DEADLINE_SECONDS: i64 = 600;
@@ -54,13 +54,21 @@ pub struct ScheduledJob<'a> {
     pub is_suspended: bool,
     /// Image of the container.
     pub image: &'a str,
+    /// When the image is pulled.
+    pub image_pull_policy: String,
     /// Arguments of the container.
     pub args: Vec<String>,
     /// Seconds after which a run is ended.
     pub deadline_seconds: i64,
     /// Memory of the container.
     pub memory: &'static str,
-    /// What it may do in the namespace of the engine.
+    /// CPU of the container, at most.
+    pub cpu: &'static str,
+    /// Volumes of the pod.
+    pub volumes: Vec<Volume>,
+    /// Mounts of the container.
+    pub mounts: Vec<VolumeMount>,
+    /// What it may do in the namespace of the engine. Without rules the pods get no token.
     pub rules: Vec<PolicyRule>,
 }
 
@@ -122,14 +130,15 @@ impl ScheduledJob<'_> {
         }
     }
 
-    /// The labels of Jobs and pods. They are not those of the engine: no Service, NetworkPolicy and monitor of it may
-    /// select these pods.
+    /// The labels of Jobs and pods. With them the operator sees how a pod ended. The name is not that of the engine: no
+    /// Service, NetworkPolicy and monitor of it may select these pods.
     fn labels(&self, valid: &Valid) -> BTreeMap<String, String> {
-        BTreeMap::from([
+        let mut labels = names::labels(&valid.name);
+        labels.extend([
             ("app.kubernetes.io/name".to_owned(), "memory-engine-job".to_owned()),
-            ("app.kubernetes.io/instance".to_owned(), valid.name.clone()),
             (JOB_LABEL.to_owned(), self.task.to_owned()),
-        ])
+        ]);
+        labels
     }
 
     fn job(&self, valid: &Valid) -> JobSpec {
@@ -151,13 +160,14 @@ impl ScheduledJob<'_> {
         PodSpec {
             restart_policy: Some("Never".to_owned()),
             service_account_name: Some(self.name.clone()),
-            automount_service_account_token: Some(true),
+            automount_service_account_token: Some(!self.rules.is_empty()),
             enable_service_links: Some(false),
             image_pull_secrets: (!secrets.is_empty()).then_some(secrets),
             security_context: Some(PodSecurityContext {
                 run_as_non_root: Some(true),
-                run_as_user: Some(OPERATOR_UID),
-                run_as_group: Some(OPERATOR_UID),
+                run_as_user: Some(IMAGE_UID),
+                run_as_group: Some(IMAGE_UID),
+                fs_group: (!self.volumes.is_empty()).then_some(IMAGE_UID),
                 seccomp_profile: Some(SeccompProfile {
                     type_: "RuntimeDefault".to_owned(),
                     localhost_profile: None,
@@ -165,6 +175,7 @@ impl ScheduledJob<'_> {
                 ..PodSecurityContext::default()
             }),
             containers: vec![self.container(valid)],
+            volumes: (!self.volumes.is_empty()).then(|| self.volumes.clone()),
             ..PodSpec::default()
         }
     }
@@ -178,7 +189,7 @@ impl ScheduledJob<'_> {
         Container {
             name: self.task.to_owned(),
             image: Some(self.image.to_owned()),
-            image_pull_policy: Some("IfNotPresent".to_owned()),
+            image_pull_policy: Some(self.image_pull_policy.clone()),
             args: Some(self.args.iter().cloned().chain([spread]).collect()),
             env: Some(vec![
                 of_pod("POD_NAMESPACE", "metadata.namespace"),
@@ -186,7 +197,7 @@ impl ScheduledJob<'_> {
             ]),
             resources: Some(ResourceRequirements {
                 requests: amounts("10m"),
-                limits: amounts("200m"),
+                limits: amounts(self.cpu),
                 claims: None,
             }),
             security_context: Some(SecurityContext {
@@ -196,6 +207,7 @@ impl ScheduledJob<'_> {
                 capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
                 ..SecurityContext::default()
             }),
+            volume_mounts: (!self.mounts.is_empty()).then(|| self.mounts.clone()),
             ..Container::default()
         }
     }

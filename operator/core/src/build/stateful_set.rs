@@ -18,7 +18,7 @@ use k8s_openapi::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    API_TLS_PATH, TLS_PATH, access, engine_config,
+    API_TLS_PATH, TLS_PATH, access, backup, bootstrap, engine_config,
     external_service::external_services,
     hex, owned,
     pod_settings::{affinity, security_context, toleration, topology_spread},
@@ -102,6 +102,8 @@ fn pod_spec(valid: &Valid) -> PodSpec {
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         security_context: Some(security_context(valid)),
+        init_containers: bootstrap::container(valid, &container(valid), mount("data", "/data", None))
+            .map(|restore| vec![restore]),
         containers: vec![container(valid)],
         volumes: Some(volumes(valid)),
         image_pull_secrets: some_list(
@@ -203,6 +205,7 @@ fn volume_mounts(valid: &Valid) -> Vec<VolumeMount> {
     mounts.extend(given.map(|_| mount("api-tls", API_TLS_PATH, Some(true))));
     mounts.extend(access::mount(valid));
     mounts.extend(external_services(valid).iter().filter_map(|service| service.key_mount()));
+    mounts.extend(valid.backup.as_ref().map(|backup| backup::access(backup).mounts()).unwrap_or_default());
     mounts
 }
 
@@ -245,6 +248,9 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
     );
     volumes.extend(access::volume(valid));
     volumes.extend(external_services(valid).iter().filter_map(|service| service.key_volume()));
+    volumes.extend(valid.backup.as_ref().map(|backup| backup::access(backup).volumes()).unwrap_or_default());
+    volumes
+        .extend(valid.bootstrap.as_ref().map(|from| bootstrap::access(from).volumes()).unwrap_or_default());
     volumes
 }
 

@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 119] = [
+    pub const ALL: [Self; 134] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -124,5 +124,20 @@ impl Reason {
         Self::UpdateAwaitsWindow,
         Self::UpdateApplied,
         Self::UpToDate,
+        Self::NoBackups,
+        Self::BackupsUnreadable,
+        Self::ArchiveFailing,
+        Self::ArchiveAhead,
+        Self::BackupNotRestorable,
+        Self::BackupOverdue,
+        Self::BackupNotVerified,
+        Self::VerificationTooOld,
+        Self::BackupVerified,
+        Self::ConditionalPutUnsupported,
+        Self::NotRestored,
+        Self::RestorePending,
+        Self::RestoreFailed,
+        Self::RestoredAnchored,
+        Self::RestoredUnanchored,
     ];
 }

@@ -64,9 +64,10 @@ impl Plan {
             | Step::Deliver(_)
             | Step::Publish(_)
             | Step::Remember(_)
+            | Step::Record(_)
             | Step::Copy(_)
             | Step::Rotate(_)
-            | Step::Call(Call::PushMode(_) | Call::PushHold(_)) => None,
+            | Step::Call(Call::PushMode(_) | Call::PushHold(_) | Call::TakeBackup(_)) => None,
         })
     }
 

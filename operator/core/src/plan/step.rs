@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
 use crate::{
+    backup::RecordBackup,
     names::{ChildKey, ChildKind},
     retry::Bound,
     rotation::Change,
@@ -31,6 +32,8 @@ pub enum Step {
     Rotate(Rotate),
     /// A change of the Secret with the ages of values. If it fails, the next reconcile plans it again.
     Remember(Remember),
+    /// A change of the record of a backup. If it fails, the next reconcile plans it again.
+    Record(RecordBackup),
 }
 
 /// A change of the label that the public Service selects. If it fails, the next reconcile plans it again.
@@ -117,7 +120,8 @@ impl Step {
             | Self::Copy(_)
             | Self::Rotate(_)
             | Self::Publish(_)
-            | Self::Remember(_) => None,
+            | Self::Remember(_)
+            | Self::Record(_) => None,
         }
     }
 
@@ -127,7 +131,8 @@ impl Step {
     pub fn runs_after_failure(&self) -> bool {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }) || write.is_withdrawal(),
-            Self::Call(_) => true,
+            // A backup is worth more the more else fails.
+            Self::Call(_) | Self::Record(_) => true,
             Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Rotate(_) | Self::Remember(_) => false,
             // Whatever failed, a withdrawal does not wait for it.
             Self::Publish(publish) => !publish.is_public,
@@ -148,6 +153,8 @@ pub enum Call {
     /// Sends the engine the hold that the resource declares; `None` ends it. The response replaces the mode in the
     /// report of this reconcile.
     PushHold(Option<DeclaredHold>),
+    /// Asks the engine for a backup for the request with this id. The engine reports the backup when it is taken.
+    TakeBackup(String),
 }
 
 /// One write.

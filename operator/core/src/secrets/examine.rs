@@ -166,6 +166,9 @@ fn bad_text(reference: &Reference, text: &str) -> Option<SecretFault> {
     if !reference.is_ours() {
         return None;
     }
+    if reference.purpose == Purpose::KeyEncryptionKey && !is_encryption_key(text) {
+        return Some(SecretFault::Malformed);
+    }
     if hash_in(text).is_some() {
         return (reference.purpose == Purpose::Administrator).then_some(SecretFault::HashOfToken);
     }
@@ -174,7 +177,18 @@ fn bad_text(reference: &Reference, text: &str) -> Option<SecretFault> {
         Weakness::WellKnown => SecretFault::WellKnown,
         Weakness::Regular => SecretFault::Guessable,
     });
+    if reference.purpose == Purpose::KeyEncryptionKey {
+        return weak;
+    }
     weak.or_else(|| stored_hash(text).err().map(SecretFault::NoKey))
+}
+
+/// Whether a text has the form of 32 bytes: 64 hexadecimal digits, or base64.
+fn is_encryption_key(text: &str) -> bool {
+    let is_hexadecimal = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let in_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    is_hexadecimal
+        || (text.len() == 44 && text.strip_suffix('=').is_some_and(|text| text.bytes().all(in_base64)))
 }
 
 fn hash_in(text: &str) -> Option<Hash> {
@@ -197,6 +211,9 @@ fn shared(
     let is_other = |other: &Reference| {
         let same_client = reference.client.is_some() && reference.client == other.client;
         let is_critical = reference.is_ours() || other.is_ours();
+        // An engine that was restored may continue the archive that it was restored from.
+        let is_same_archive = [reference, other].iter().all(|one| one.purpose == Purpose::KeyEncryptionKey);
+        let is_critical = is_critical && !is_same_archive;
         other.field != reference.field && !same_client && is_critical
     };
     let mut others = entries.iter().filter(|(other, _)| is_other(other));

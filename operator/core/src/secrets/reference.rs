@@ -23,6 +23,8 @@ pub enum Purpose {
     Administrator,
     /// The key of a service outside of the engine, which that service has chosen.
     Service,
+    /// The key to which the keys of an archive are encrypted.
+    KeyEncryptionKey,
 }
 
 /// A reference to an entry of a Secret in the namespace of the engine.
@@ -104,5 +106,33 @@ pub fn references(engine: &str, spec: &MemoryEngineSpec) -> Vec<Reference> {
     for (field, key) in [("embedding.http.keySecretRef", embedding), ("rerank.keySecretRef", rerank)] {
         found.extend(key.map(|key| Reference::of(field, &key, Purpose::Service)));
     }
+    let stores = [
+        ("backup.destination", spec.backup.as_ref().map(|one| &one.destination)),
+        ("bootstrap.fromBackup.source", spec.bootstrap.as_ref().map(|one| &one.from_backup.source)),
+    ];
+    for (field, store) in stores {
+        let secret = store.and_then(|store| store.credentials_secret_ref.as_ref());
+        found.extend(secret.into_iter().flat_map(|secret| credentials(field, &secret.name)));
+    }
+    let backup = spec.backup.as_ref().and_then(|one| one.key_encryption_key_secret_ref.as_ref());
+    let bootstrap =
+        spec.bootstrap.as_ref().and_then(|one| one.from_backup.key_encryption_key_secret_ref.as_ref());
+    let keys = [
+        ("backup.keyEncryptionKeySecretRef", backup),
+        ("bootstrap.fromBackup.keyEncryptionKeySecretRef", bootstrap),
+    ];
+    for (field, key) in keys {
+        found.extend(key.map(|key| Reference::of(field, key, Purpose::KeyEncryptionKey)));
+    }
     found
+}
+
+/// Entries of a Secret with the credentials of a store, which are also the names of the files.
+pub const CREDENTIAL_ENTRIES: [&str; 2] = ["access_key_id", "secret_access_key"];
+
+fn credentials<'a>(field: &'a str, secret: &'a str) -> impl Iterator<Item = Reference> + 'a {
+    CREDENTIAL_ENTRIES.into_iter().map(move |entry| {
+        let key = KeyReference { name: secret.to_owned(), key: entry.to_owned() };
+        Reference::of(&format!("{field}.credentialsSecretRef.{entry}"), &key, Purpose::Service)
+    })
 }

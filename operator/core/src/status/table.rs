@@ -3,7 +3,7 @@
 //! of their rows.
 
 use super::{
-    configuration, exposed,
+    backup, configuration, exposed,
     facts::Facts,
     given, integrity, lifecycle,
     projection::{self, is_failed},
@@ -11,8 +11,9 @@ use super::{
 };
 use crate::conditions::{
     ConditionType::{
-        self, ConfigurationApplied, Exposed, Fenced, LogIntegrity, ProjectionReady, ReadsEnabled, Ready,
-        Reconciling, SecretsValid, Stalled, StorageReady, Suspended, TLSReady, UpdatePending,
+        self, BackupHealthy, ConfigurationApplied, Exposed, Fenced, LogIntegrity, ProjectionReady,
+        ReadsEnabled, Ready, Reconciling, Restored, SecretsValid, Stalled, StorageReady, Suspended, TLSReady,
+        UpdatePending,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -89,7 +90,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 14] = [
+pub(super) const TABLE: [Row; 16] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -267,6 +268,28 @@ pub(super) const TABLE: [Row; 14] = [
         ],
     },
     Row {
+        kind: BackupHealthy,
+        rules: &[
+            Decides(&[NoBackups], backup::not_wanted),
+            Decides(&[SecretsForbidden, BackupsUnreadable], backup::unread),
+            Decides(&[ArchiveFailing, ArchiveAhead], backup::not_archived),
+            Decides(&[BackupNotRestorable], backup::not_restorable),
+            Decides(&[BackupOverdue], backup::overdue),
+            Decides(&[BackupNotVerified, VerificationTooOld], backup::unproven),
+            Decides(&[BackupVerified, ConditionalPutUnsupported], backup::verified),
+            Decides(&[BackupNotVerified], backup::unknown),
+        ],
+    },
+    Row {
+        kind: Restored,
+        rules: &[
+            Decides(&[NotRestored], backup::not_restored),
+            Decides(&[RestoreFailed], backup::restore_fails),
+            Decides(&[RestorePending], backup::restore_pending),
+            Decides(&[RestoredAnchored, RestoredUnanchored], backup::restored),
+        ],
+    },
+    Row {
         kind: Stalled,
         rules: &[
             Decides(&[InvalidSpec], stalled::invalid),
@@ -278,6 +301,7 @@ pub(super) const TABLE: [Row; 14] = [
             Follows(Truth::True, SecretsValid, Reasons::Any, secrets::hold_changes),
             Decides(&[ForceModeInvalid], stalled::bad_annotation),
             Follows(Truth::True, LogIntegrity, Reasons::Any, stalled::is_log_known_bad),
+            Follows(Truth::True, Restored, Reasons::These(&[RestoreFailed]), always),
             Decides(
                 &[ImagePullFailed, ContainerRefused, CrashLooping, SidecarFailed],
                 stalled::pod_does_not_run,

@@ -4,6 +4,7 @@ use crds::{AcceptRollback, AccessMode, Fence, GatewayReference, MemoryEngine, Qu
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
+use super::backup::{self, BackupTimes};
 use super::rotation::{self, RotationTimes};
 use crate::{
     mode_word::wanted,
@@ -50,6 +51,10 @@ pub struct Essentials {
     pub secrets: Vec<Reference>,
     /// When the token that the operator makes is replaced; `None` if it makes none.
     pub rotation: Option<RotationTimes>,
+    /// When backups are taken and verified; `None` if there are none.
+    pub backup: Option<BackupTimes>,
+    /// Whether the log was restored before the first start, and whether the spec says what it must at least have.
+    pub restored: Option<bool>,
     /// Days after which a key should be replaced.
     pub secrets_max_age_days: Option<i32>,
 }
@@ -83,6 +88,8 @@ impl Essentials {
             given_certificate: spec.tls.as_ref().and_then(given),
             secrets: references(name, spec),
             rotation: rotation::schedule(spec),
+            backup: backup::times(spec),
+            restored: spec.bootstrap.as_ref().map(|bootstrap| bootstrap.from_backup.at_least.is_some()),
             secrets_max_age_days: spec.access.as_ref().and_then(|access| access.max_age_days),
         }
     }

@@ -154,8 +154,11 @@ pub enum Fault {
     #[error("spec.fence: {0}")]
     Fence(BadHoldText),
     /// The operator does not know its own image.
-    #[error("spec.secrets.rotation needs the image of the operator: start the operator with --image")]
-    NoOperatorImage,
+    #[error("{0} needs the image of the operator: start the operator with --image")]
+    NoOperatorImage(&'static str),
+    /// A store of this field is not valid.
+    #[error("{0}: {1}")]
+    Store(&'static str, String),
     /// A fault in the section about access.
     #[error("spec.access.{0}")]
     Access(AccessFault),

@@ -60,7 +60,7 @@ pub(super) fn check_rotation(
     }
     let image = settings.operator_image.clone();
     if image.is_none() {
-        faults.push(Fault::NoOperatorImage);
+        faults.push(Fault::NoOperatorImage("spec.secrets.rotation"));
     }
     (faults.len() == before).then_some(())?;
     let TokenRotation { schedule, time_zone, suspend } = rotation.clone();

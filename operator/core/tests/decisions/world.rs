@@ -206,6 +206,8 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
         configuration: None,
         tls: None,
         issuers: Vec::new(),
+        archive: None,
+        restored: None,
     }
 }
 

@@ -1,5 +1,5 @@
-//! `memory-operator rotate`: what a scheduled Job runs. It asks the operator for a rotation and waits until the
-//! operator says that it is finished. It reads no Secret.
+//! `memory-operator ask`: what a scheduled Job runs. It asks the operator for a rotation or for a backup, and waits until
+//! the operator says that it is finished. It reads no Secret.
 
 use std::{
     path::PathBuf,
@@ -13,25 +13,28 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use operator_core::rotation::{DONE_ENTRY, REQUEST_ENTRY};
+use operator_core::{
+    backup::RESULT_ENTRY,
+    rotation::{DONE_ENTRY, REQUEST_ENTRY},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::call;
 
 /// Field manager of the request.
-const MANAGER: &str = "memory-operator-rotate";
+const MANAGER: &str = "memory-operator-ask";
 /// Time between two looks at the answer.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Longest wait before the request, seconds.
 const DELAY_SECONDS_MAX: u64 = 300;
-/// Longest wait for the end of a rotation, seconds.
+/// Longest wait for the answer, seconds.
 const WAIT_SECONDS_MAX: u64 = 3600;
 
-/// Asks for a rotation of the operator's token, and waits for its end. Exit code 0: it is finished. 1: it was not
+/// Asks the operator for what a ConfigMap is about, and waits for the end. Exit code 0: it is finished. 1: it was not
 /// finished in time. 2: it could not be asked for.
 #[derive(Debug, Args)]
-pub(crate) struct Rotate {
+pub(crate) struct Ask {
     /// Name of the ConfigMap of the request.
     #[arg(long)]
     request: String,
@@ -44,7 +47,7 @@ pub(crate) struct Rotate {
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=DELAY_SECONDS_MAX))]
     delay_seconds: u64,
 
-    /// Longest wait for the end of the rotation, seconds.
+    /// Longest wait for the answer, seconds.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=WAIT_SECONDS_MAX))]
     wait_seconds: u64,
 
@@ -57,8 +60,11 @@ pub(crate) struct Rotate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict")]
 enum Verdict {
-    /// The engine has accepted the new token, and the old one is gone.
-    Rotated,
+    /// It is finished. A backup has a result: the name of its record.
+    Done {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<String>,
+    },
     /// The operator has not finished it in time.
     TimedOut { last_problem: Option<String> },
     /// The API server refuses the request.
@@ -68,21 +74,21 @@ enum Verdict {
 impl Verdict {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Rotated => 0,
+            Self::Done { .. } => 0,
             Self::TimedOut { .. } => 1,
             Self::Refused { .. } => 2,
         }
     }
 }
 
-impl Rotate {
+impl Ask {
     /// Asks, waits, and writes the verdict as JSON to standard output and into the termination message.
     pub(crate) async fn run(&self, namespace: &str) -> ExitCode {
         let started = Instant::now();
         let verdict = match kube::Client::try_default().await {
             Ok(client) => {
                 tokio::time::sleep(Duration::from_secs(self.delay_seconds)).await;
-                self.rotate(&Api::namespaced(client, namespace)).await
+                self.ask(&Api::namespaced(client, namespace)).await
             }
             Err(error) => Verdict::Refused { why: error.to_string() },
         };
@@ -95,7 +101,7 @@ impl Rotate {
         ExitCode::from(verdict.exit_code())
     }
 
-    async fn rotate(&self, requests: &Api<ConfigMap>) -> Verdict {
+    async fn ask(&self, requests: &Api<ConfigMap>) -> Verdict {
         let deadline = Instant::now() + Duration::from_secs(self.wait_seconds);
         let asking = json!({"data": {REQUEST_ENTRY: self.id}});
         // The account of the Job may only patch this object: a patch that changes nothing is a look at it.
@@ -108,7 +114,7 @@ impl Rotate {
                     (patch, last_problem) = (&looking, None);
                     let entry = |key: &str| answer.data.as_ref()?.get(key).cloned();
                     if entry(DONE_ENTRY).as_ref() == Some(&self.id) {
-                        return Verdict::Rotated;
+                        return Verdict::Done { result: entry(RESULT_ENTRY) };
                     }
                     // Somebody else has asked, and the operator sees the newest request only.
                     if entry(REQUEST_ENTRY).as_ref() != Some(&self.id) {
@@ -137,8 +143,8 @@ mod tests {
 
     const REQUEST: &str = "/api/v1/namespaces/team/configmaps/notes-rotate";
 
-    fn command(wait_seconds: u64) -> Rotate {
-        Rotate {
+    fn command(wait_seconds: u64) -> Ask {
+        Ask {
             request: "notes-rotate".into(),
             id: "job-1".into(),
             delay_seconds: 0,
@@ -152,12 +158,12 @@ mod tests {
     async fn a_job_asks_once_and_waits_for_the_answer_to_its_own_request() {
         let (client, server) = MockApi::start();
         let requests: Api<ConfigMap> = Api::namespaced(client, "team");
-        assert_eq!(command(1).rotate(&requests).await.exit_code(), 2, "there is no such ConfigMap");
+        assert_eq!(command(1).ask(&requests).await.exit_code(), 2, "there is no such ConfigMap");
         server.make(REQUEST, &json!({"metadata": {"name": "notes-rotate"}, "data": {"done": "job-0"}}));
-        assert_eq!(command(1).rotate(&requests).await.exit_code(), 1, "the answer is to another request");
+        assert_eq!(command(1).ask(&requests).await.exit_code(), 1, "the answer is to another request");
         assert_eq!(server.object(REQUEST).unwrap()["data"]["request"], "job-1");
         server.edit(REQUEST, |object| object["data"]["done"] = json!("job-1"));
-        assert_eq!(command(1).rotate(&requests).await, Verdict::Rotated);
+        assert_eq!(command(1).ask(&requests).await, Verdict::Done { result: None });
         let asked = server.take_requests();
         assert!(asked.iter().all(|request| *request == format!("PATCH {REQUEST}")), "{asked:?}");
     }

@@ -1,0 +1,242 @@
+//! `BackupHealthy` and `Restored`, and the parts of the status about backups.
+
+use crds::{BackupPhase, BackupStatus, LastBackup, MemoryBackup, RestoredStatus};
+use engine_core::wire::{ArchiveHealth, ArchiveState};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{facts::Facts, lookup::health, secrets::forbidden_message};
+use crate::{
+    backup::{BackupView, phase, taken_at},
+    children::backup_keys,
+    conditions::{Reason, Truth, Verdict},
+    observed::Observed,
+    schedule::Schedule,
+    validate::{BackupTimes, Essentials},
+};
+
+/// How late a backup may be: the run is spread, the image is pulled, and a pod that failed is started again.
+const OVERDUE_AFTER: SignedDuration = SignedDuration::from_mins(45);
+
+fn verdict(truth: Truth, reason: Reason, message: impl Into<String>) -> Option<Verdict> {
+    Some(Verdict::new(truth, reason, message))
+}
+
+/// What is wanted, and what was found.
+fn parts<'a>(facts: &Facts<'a>) -> Option<(&'a BackupTimes, &'a BackupView)> {
+    Some((facts.outcome.essentials().backup.as_ref()?, facts.observed.backup.as_ref()?))
+}
+
+fn archive<'a>(facts: &Facts<'a>) -> Option<&'a ArchiveHealth> {
+    health(facts.observed)?.archive.as_ref()
+}
+
+fn name(record: &MemoryBackup) -> &str {
+    record.metadata.name.as_deref().unwrap_or_default()
+}
+
+pub(super) fn not_wanted(facts: &Facts<'_>) -> Option<Verdict> {
+    let is_wanted = facts.outcome.essentials().backup.is_some();
+    let message = "spec.backup is not set: the memories are lost with the volume";
+    (!is_wanted).then(|| Verdict::new(Truth::False, Reason::NoBackups, message))
+}
+
+/// The verdict on objects that the operator cannot read.
+pub(super) fn unread(facts: &Facts<'_>) -> Option<Verdict> {
+    let (_, view) = parts(facts)?;
+    let unread = view.unread.as_ref()?;
+    match unread.is_forbidden {
+        true => verdict(Truth::Unknown, Reason::SecretsForbidden, forbidden_message(facts.observed, unread)),
+        false => verdict(
+            Truth::Unknown,
+            Reason::BackupsUnreadable,
+            format!("an object of backups could not be read: {}. The operator retries", unread.text),
+        ),
+    }
+}
+
+/// The verdict on an archive that does not follow the log.
+pub(super) fn not_archived(facts: &Facts<'_>) -> Option<Verdict> {
+    let archive = archive(facts)?;
+    let error = archive.error.as_deref().unwrap_or_default();
+    match archive.state {
+        ArchiveState::Failing | ArchiveState::Ended => verdict(
+            Truth::False,
+            Reason::ArchiveFailing,
+            format!("the log is not archived, and writes go on: {error}"),
+        ),
+        ArchiveState::Ahead => verdict(
+            Truth::False,
+            Reason::ArchiveAhead,
+            format!(
+                "the archive has events that this log does not have, so the volume is an older copy: restore the log \
+                 from the archive. {error}"
+            ),
+        ),
+        ArchiveState::Opening | ArchiveState::Archiving => None,
+    }
+}
+
+/// The verdict on a backup that does not restore: the newest one that was tried.
+pub(super) fn not_restorable(facts: &Facts<'_>) -> Option<Verdict> {
+    let (_, view) = parts(facts)?;
+    let tried = view.records.iter().filter(|record| phase(record) != BackupPhase::Taken);
+    let newest = tried.max_by_key(|record| taken_at(record))?;
+    if phase(newest) != BackupPhase::Failed {
+        return None;
+    }
+    let why = newest.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or_default();
+    let before = view.last_verified().map_or_else(
+        || "No other backup is verified".to_owned(),
+        |(record, at)| format!("The newest verified one is {}, verified at {at}", name(record)),
+    );
+    verdict(
+        Truth::False,
+        Reason::BackupNotRestorable,
+        format!("the backup {} cannot be restored: {why}. {before}", name(newest)),
+    )
+}
+
+/// The verdict on a schedule that is not kept.
+pub(super) fn overdue(facts: &Facts<'_>) -> Option<Verdict> {
+    let (times, view) = parts(facts)?;
+    let newest = view.newest()?;
+    let due = times.schedule.as_ref()?.next(taken_at(newest)?)?;
+    let is_late = facts.observed.now.duration_since(due) > OVERDUE_AFTER;
+    let message = format!(
+        "a backup was due at {due}, and the newest one is {}: see the Jobs of the CronJob {}",
+        name(newest),
+        crate::names::backup(super::lookup::name(facts.observed))
+    );
+    is_late.then(|| Verdict::new(Truth::False, Reason::BackupOverdue, message))
+}
+
+/// The verdict on backups of which none counts yet, or none any more.
+pub(super) fn unproven(facts: &Facts<'_>) -> Option<Verdict> {
+    let (times, view) = parts(facts)?;
+    let last = view.undecided().map(|(drill, why)| format!(". The last verification, {}: {why}", drill.pod));
+    let last = last.unwrap_or_default();
+    let job = crate::names::verification(super::lookup::name(facts.observed));
+    match view.last_verified() {
+        None => verdict(
+            Truth::Unknown,
+            Reason::BackupNotVerified,
+            format!(
+                "no backup was verified yet. kubectl create job --from=cronjob/{job} verifies the newest one{last}"
+            ),
+        ),
+        Some((record, at)) if facts.observed.now.duration_since(at) > times.max_age => verdict(
+            Truth::Unknown,
+            Reason::VerificationTooOld,
+            format!(
+                "the last verified backup is {}, and its verdict of {at} no longer counts. kubectl create job \
+                 --from=cronjob/{job} verifies the newest one{last}",
+                name(record)
+            ),
+        ),
+        Some(_) => None,
+    }
+}
+
+/// The verdict on backups that count.
+pub(super) fn verified(facts: &Facts<'_>) -> Option<Verdict> {
+    let (_, view) = parts(facts)?;
+    let (record, at) = view.last_verified()?;
+    let size = record.spec.size;
+    let message = format!("the backup {} of {size} events was restored and verified at {at}", name(record));
+    match archive(facts).and_then(|archive| archive.conditional_put) {
+        Some(false) => verdict(
+            Truth::True,
+            Reason::ConditionalPutUnsupported,
+            format!(
+                "{message}. The store overwrites objects that should be created only if they are absent: two engines \
+                 on copies of one volume are told apart by fences only. Use a store that honours If-None-Match"
+            ),
+        ),
+        _ => verdict(Truth::True, Reason::BackupVerified, message),
+    }
+}
+
+/// The verdict while nothing is known.
+pub(super) fn unknown(_: &Facts<'_>) -> Option<Verdict> {
+    verdict(Truth::Unknown, Reason::BackupNotVerified, "backups were not looked at yet")
+}
+
+fn last_backup(record: &MemoryBackup, at: Timestamp) -> LastBackup {
+    LastBackup { name: name(record).to_owned(), at: at.to_string(), size: record.spec.size }
+}
+
+/// The part of the status about backups. While objects of backups exist that the spec no longer wants, it stays, so that
+/// the operator deletes them.
+pub(super) fn backup_status(observed: &Observed, essentials: &Essentials) -> Option<BackupStatus> {
+    let view = observed.backup.as_ref()?;
+    let engine = super::lookup::name(observed);
+    let is_left = || backup_keys(engine).iter().any(|key| observed.children.contains_key(key));
+    if essentials.backup.is_none() && view.unread.is_none() && !is_left() {
+        return None;
+    }
+    let next = |schedule: Option<&Schedule>| Some(schedule?.next(observed.now)?.to_string());
+    let times = essentials.backup.as_ref();
+    Some(BackupStatus {
+        last_taken: view.newest().and_then(|record| Some(last_backup(record, taken_at(record)?))),
+        last_verified: view.last_verified().map(|(record, at)| last_backup(record, at)),
+        next_backup: next(times.and_then(|times| times.schedule.as_ref())),
+        next_verification: next(times.and_then(|times| times.verification.as_ref())),
+    })
+}
+
+/// From what the log was restored, as the engine last reported it.
+pub(super) fn restored_status(observed: &Observed) -> Option<RestoredStatus> {
+    let before = observed.engine.status.as_ref().and_then(|status| status.restored.clone());
+    let Some(restored) = health(observed).and_then(|health| health.restored.as_ref()) else { return before };
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    Some(RestoredStatus {
+        backup: restored.backup.clone(),
+        size: whole(restored.events),
+        root: restored.root.clone(),
+        anchored: restored.anchored,
+        damaged: whole(restored.damaged),
+        at: restored.at.map(|at| at.to_string()),
+    })
+}
+
+pub(super) fn not_restored(facts: &Facts<'_>) -> Option<Verdict> {
+    let is_restored = restored_status(facts.observed).is_some();
+    let is_wanted = facts.outcome.essentials().restored.is_some();
+    let message = "the log was not restored from a backup";
+    (!is_restored && !is_wanted).then(|| Verdict::new(Truth::False, Reason::NotRestored, message))
+}
+
+/// The verdict on a restore that has not ended well.
+pub(super) fn restore_fails(facts: &Facts<'_>) -> Option<Verdict> {
+    let failure = facts.observed.writer().pod.as_ref()?.restore_failure.as_ref()?;
+    verdict(
+        Truth::False,
+        Reason::RestoreFailed,
+        format!("nothing was restored, and the kubelet tries again: {failure}"),
+    )
+}
+
+pub(super) fn restore_pending(facts: &Facts<'_>) -> Option<Verdict> {
+    let is_restored = restored_status(facts.observed).is_some();
+    let message = "the restore has not ended yet";
+    (!is_restored).then(|| Verdict::new(Truth::False, Reason::RestorePending, message))
+}
+
+pub(super) fn restored(facts: &Facts<'_>) -> Option<Verdict> {
+    let RestoredStatus { backup, size, root, anchored, damaged, .. } = restored_status(facts.observed)?;
+    let damage = match damaged {
+        0 => String::new(),
+        _ => format!(". {damaged} objects of the archive could not be used: it once had more"),
+    };
+    let message = format!("{size} events were restored from {backup}, with the root {root}{damage}");
+    match anchored {
+        true => verdict(Truth::True, Reason::RestoredAnchored, message),
+        false => verdict(
+            Truth::True,
+            Reason::RestoredUnanchored,
+            format!(
+                "{message}. Nothing outside of the archive vouches for it: spec.bootstrap.fromBackup.atLeast was not set"
+            ),
+        ),
+    }
+}
