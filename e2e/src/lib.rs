@@ -17,6 +17,7 @@ mod lock;
 pub mod memories;
 pub mod model_server;
 pub mod network_policy;
+pub mod object_store;
 mod packages;
 pub mod paths;
 pub mod secure_demo;

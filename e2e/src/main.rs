@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::steps::Steps;
-use e2e::{cluster, demo, faults, figures, images, secure_demo, tools};
+use e2e::{cluster, demo, faults, figures, images, object_store, secure_demo, tools};
 
 /// The local cluster, its tools and its images; fault campaigns; measurements.
 #[derive(Debug, Parser)]
@@ -24,7 +24,8 @@ enum What {
     },
     /// Build the programs of the cluster (Kubernetes, etcd, containerd, Helm …) once for this machine
     Tools {
-        /// Build this module instead, which the cluster itself does not need: certmanager, contour, cyclonus, netpol
+        /// Build this module instead, which the cluster itself does not need: certmanager, contour, cyclonus, netpol,
+        /// versitygw
         module: Option<String>,
     },
     /// Build the container images, and load them if the cluster is up
@@ -98,6 +99,10 @@ fn run(what: What) -> Result<ExitCode> {
         match what {
             What::Cluster { verb } => run_cluster(verb, &steps).await,
             What::Tools { module: None } => tools::ensure(&steps).await.map(|()| ExitCode::SUCCESS),
+            // Its program runs in a pod.
+            What::Tools { module: Some(name) } if name == "versitygw" => {
+                object_store::prepare(&steps).await.map(|()| ExitCode::SUCCESS)
+            }
             What::Tools { module: Some(name) } => {
                 tools::ensure_module(&name, &steps).await.map(|()| ExitCode::SUCCESS)
             }

@@ -74,11 +74,12 @@ const MODULES: [Module; 7] = [
 ];
 
 /// Modules that only some tests and demos need: they are built when they are asked for.
-const OTHERS: [Module; 4] = [
+const OTHERS: [Module; 5] = [
     module("netpol", ".", &["netpol"], 20),
     module("cyclonus", "tool", &["cyclonus"], 110),
     module("certmanager", ".", &["certmanager"], 200),
     module("contour", "tool", &["contour"], 240),
+    module("versitygw", "tool", &["versitygw"], 240),
 ];
 
 /// Programs that are also needed on an existing cluster.

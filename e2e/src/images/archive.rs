@@ -18,6 +18,9 @@ pub(crate) const OPERATOR_IMAGE: &str = "localhost/memory-operator:dev";
 
 pub(super) const TOOLS_IMAGE: &str = "localhost/e2e-tools:dev";
 
+/// Image of the object store.
+pub(crate) const OBJECT_STORE_IMAGE: &str = "localhost/versitygw:dev";
+
 /// The images that tests and demo need on any cluster.
 pub const NAMES: [&str; 3] = [ENGINE_IMAGE, OPERATOR_IMAGE, TOOLS_IMAGE];
 

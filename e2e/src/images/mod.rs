@@ -23,9 +23,9 @@ use crate::lock::Lock;
 use crate::packages;
 use crate::paths;
 use crate::steps::Steps;
-pub(crate) use archive::OPERATOR_IMAGE;
 use archive::{ENGINE_IMAGE, PAUSE_IMAGE, TOOLS_IMAGE, current_file, images_dir, key, short};
 pub use archive::{NAMES, built};
+pub(crate) use archive::{OBJECT_STORE_IMAGE, OPERATOR_IMAGE};
 use buildah::Buildah;
 
 /// Longest build from nothing on two busy cores; a hang must still end.
@@ -73,16 +73,46 @@ pub(crate) async fn ensure_pause(steps: &Steps) -> Result<()> {
 /// # Errors
 /// An archive cannot be loaded.
 pub(crate) async fn load_built(layout: &Layout, steps: &Steps) -> Result<()> {
+    for image in [PAUSE_IMAGE].into_iter().chain(NAMES) {
+        if built(image).is_ok() {
+            load(layout, image, steps).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds the image of the object store if its program changed, and loads it if the local cluster is up.
+///
+/// # Errors
+/// The image does not build, or cannot be loaded.
+pub(crate) async fn ensure_object_store(program: &Path, steps: &Steps) -> Result<()> {
+    packages::ensure(&packages::CLUSTER, steps).await?;
+    let _lock = lock().await?;
+    let containerfile = paths::checkout_dir().join("e2e/images/versitygw/Containerfile");
+    let key = key(&[&fs::read(&containerfile)?, &fs::read(program)?]);
+    build_if_new(OBJECT_STORE_IMAGE, &key, steps, async |buildah: &Buildah, tag: &str| {
+        let context = tempfile::tempdir()?;
+        fs::copy(program, context.path().join(short(OBJECT_STORE_IMAGE)))?;
+        buildah.build(&containerfile, context.path(), &[], tag).await
+    })
+    .await?;
+    let layout = Layout::from_env()?;
+    if given::is_local() && layout.containerd_socket().exists() {
+        load(&layout, OBJECT_STORE_IMAGE, steps).await?;
+    }
+    Ok(())
+}
+
+/// Loads an image into the running cluster, unless this build of it is loaded.
+async fn load(layout: &Layout, image: &str, steps: &Steps) -> Result<()> {
+    let archive = built(image)?;
     let marks = layout.at(LOADED);
     fs::create_dir_all(&marks)?;
-    for image in [PAUSE_IMAGE].into_iter().chain(NAMES) {
-        let Ok(archive) = built(image) else { continue };
-        let mark = marks.join(archive.file_name().unwrap_or_default());
-        if !mark.exists() {
-            containerd::import(layout, &archive).await.with_context(|| format!("loading {image}"))?;
-            fs::write(&mark, image)?;
-            steps.say(&format!("loaded {image}"));
-        }
+    let mark = marks.join(archive.file_name().unwrap_or_default());
+    if !mark.exists() {
+        containerd::import(layout, &archive).await.with_context(|| format!("loading {image}"))?;
+        fs::write(&mark, image)?;
+        steps.say(&format!("loaded {image}"));
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ mod lifecycle;
 mod load;
 mod memory_api;
 mod modes;
+mod object_store;
 mod packaging;
 mod references;
 mod repair;
