@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use engine_archive::{
     Archive, ArchiveMetrics, ArchiveSettings, LogSummary, Progress, Repository, RestoreError, Restored,
-    Wanted, restore,
+    Wanted, first_backup, restore,
 };
 use engine_core::configuration::{self, Author, Backup};
 use engine_core::digest::Hash;
@@ -299,10 +299,18 @@ fn verify(
     let name = engine_core::digest::hex(&engine_log::Clock::System.bytes::<8>());
     let directory = Scratch(scratch.join(format!("memory-engine-verify-{name}")));
     let wanted = Wanted { exactly: true, ..wanted };
+    let name = runtime.block_on(first_backup(repository, &wanted));
     let restored = runtime.block_on(restore(repository, &directory.0, &wanted, false, &Bar::new()));
-    judge(restored, |restored| {
+    let found = judge(restored, |restored| {
         let projection = rebuild(&directory.0).context("the projection cannot be built from the backup")?;
         verdict(&Verified { restored, projection }, true)
+    });
+    // Whoever reads a verdict has to know which backup it is about.
+    found.map(|mut found| {
+        if let (Some(name), None) = (name, found.get("backup")) {
+            found["backup"] = name.into();
+        }
+        found
     })
 }
 

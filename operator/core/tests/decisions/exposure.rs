@@ -64,7 +64,8 @@ fn publishes(plan: &Plan) -> Vec<bool> {
         | Step::Deliver(_)
         | Step::Copy(_)
         | Step::Rotate(_)
-        | Step::Remember(_) => None,
+        | Step::Remember(_)
+        | Step::Record(_) => None,
     });
     found.collect()
 }

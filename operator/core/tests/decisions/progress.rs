@@ -176,12 +176,14 @@ fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<St
             Step::Copy(copy) => done.push(format!("copy {}", copy.key)),
             Step::Rotate(rotate) => done.push(format!("rotate {}", rotate.key)),
             Step::Remember(remember) => done.push(format!("remember {}", remember.key)),
+            Step::Record(change) => done.push(format!("record {}", change.name())),
             Step::Deliver(deliver) => done.push(format!("deliver {}", deliver.pod)),
             Step::Publish(publish) => done.push(format!("publish {}", publish.is_public)),
             Step::Issue(issue) => done.push(format!("issue {}", issue.key)),
             Step::Call(Call::PushAnchor(_)) => done.push("push".into()),
             Step::Call(Call::PushMode(_)) => done.push("mode".into()),
             Step::Call(Call::PushHold(_)) => done.push("hold".into()),
+            Step::Call(Call::TakeBackup(_)) => done.push("backup".into()),
         }
     }
     done

@@ -142,5 +142,8 @@ fn a_rotation_that_means_nothing_is_refused() {
     let mut engine = engine();
     engine.spec.secrets = rotation("@monthly");
     let without = operator_core::settings::Settings { operator_image: None, ..settings() };
-    assert_eq!(validate(&observed(engine).engine, &without), Err(vec![Fault::NoOperatorImage]));
+    assert_eq!(
+        validate(&observed(engine).engine, &without),
+        Err(vec![Fault::NoOperatorImage("spec.secrets.rotation")])
+    );
 }
