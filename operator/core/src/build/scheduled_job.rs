@@ -16,7 +16,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
-use super::owned;
+use super::{api_token, owned, value};
 use crate::{
     names::{self, JOB_LABEL},
     validate::Valid,
@@ -65,7 +65,7 @@ pub struct ScheduledJob<'a> {
 }
 
 impl ScheduledJob<'_> {
-    /// The ServiceAccount of the pods. A pod says itself that it needs the token.
+    /// The ServiceAccount of the pods. A pod mounts the token as a volume of its own.
     #[must_use]
     pub fn service_account(&self, valid: &Valid) -> ServiceAccount {
         ServiceAccount {
@@ -151,7 +151,7 @@ impl ScheduledJob<'_> {
         PodSpec {
             restart_policy: Some("Never".to_owned()),
             service_account_name: Some(self.name.clone()),
-            automount_service_account_token: Some(true),
+            automount_service_account_token: Some(false),
             enable_service_links: Some(false),
             image_pull_secrets: (!secrets.is_empty()).then_some(secrets),
             security_context: Some(PodSecurityContext {
@@ -165,6 +165,7 @@ impl ScheduledJob<'_> {
                 ..PodSecurityContext::default()
             }),
             containers: vec![self.container(valid)],
+            volumes: Some(vec![api_token::volume()]),
             ..PodSpec::default()
         }
     }
@@ -178,12 +179,13 @@ impl ScheduledJob<'_> {
         Container {
             name: self.task.to_owned(),
             image: Some(self.image.to_owned()),
-            image_pull_policy: Some("IfNotPresent".to_owned()),
+            image_pull_policy: value(&valid.image_pull_policy).as_str().map(str::to_owned),
             args: Some(self.args.iter().cloned().chain([spread]).collect()),
             env: Some(vec![
                 of_pod("POD_NAMESPACE", "metadata.namespace"),
                 of_pod("JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
             ]),
+            volume_mounts: Some(vec![api_token::mount()]),
             resources: Some(ResourceRequirements {
                 requests: amounts("10m"),
                 limits: amounts("200m"),
