@@ -137,7 +137,7 @@ pub struct MemoryEngineSpec {
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"))]
     pub image: Option<String>,
 
-    /// When the kubelet pulls the image.
+    /// When the kubelet pulls the image, and that of scheduled Jobs.
     #[serde(default)]
     pub image_pull_policy: ImagePullPolicy,
 

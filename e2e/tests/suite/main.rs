@@ -6,6 +6,7 @@ mod admission;
 mod alone;
 mod audit;
 mod cert_manager;
+mod checkov;
 mod exposure;
 mod figures;
 mod images;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use engine_core::configuration::Backup;
 use engine_core::event::LogRestored;
+use engine_core::wire::BackupTaken;
 use engine_log::Offline;
 use jiff::Timestamp;
 use service::Registry;

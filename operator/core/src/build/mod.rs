@@ -4,6 +4,7 @@
 mod access;
 mod access_issuer;
 mod anchor_config_map;
+mod api_token;
 mod authorities;
 mod backup;
 mod bootstrap;

@@ -24,7 +24,6 @@ fn job<'a>(valid: &Valid, rotation: &'a ValidRotation) -> ScheduledJob<'a> {
         time_zone: &rotation.time_zone,
         is_suspended: rotation.suspend,
         image: &rotation.image,
-        image_pull_policy: "IfNotPresent".to_owned(),
         args: vec!["ask".to_owned(), format!("--request={name}"), format!("--wait-seconds={WAIT_SECONDS}")],
         deadline_seconds: DEADLINE_SECONDS,
         memory: "64Mi",

@@ -16,7 +16,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
-use super::owned;
+use super::{api_token, owned, value};
 use crate::{
     names::{self, JOB_LABEL},
     validate::Valid,
@@ -54,8 +54,6 @@ pub struct ScheduledJob<'a> {
     pub is_suspended: bool,
     /// Image of the container.
     pub image: &'a str,
-    /// When the image is pulled.
-    pub image_pull_policy: String,
     /// Arguments of the container.
     pub args: Vec<String>,
     /// Seconds after which a run is ended.
@@ -73,7 +71,7 @@ pub struct ScheduledJob<'a> {
 }
 
 impl ScheduledJob<'_> {
-    /// The ServiceAccount of the pods. A pod says itself that it needs the token.
+    /// The ServiceAccount of the pods. A pod mounts the token as a volume of its own.
     #[must_use]
     pub fn service_account(&self, valid: &Valid) -> ServiceAccount {
         ServiceAccount {
@@ -157,10 +155,11 @@ impl ScheduledJob<'_> {
     fn pod(&self, valid: &Valid) -> PodSpec {
         let secrets = valid.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
         let secrets: Vec<_> = secrets.collect();
+        let volumes: Vec<_> = self.token().map(|(volume, _)| volume).into_iter().chain(self.volumes.clone()).collect();
         PodSpec {
             restart_policy: Some("Never".to_owned()),
             service_account_name: Some(self.name.clone()),
-            automount_service_account_token: Some(!self.rules.is_empty()),
+            automount_service_account_token: Some(false),
             enable_service_links: Some(false),
             image_pull_secrets: (!secrets.is_empty()).then_some(secrets),
             security_context: Some(PodSecurityContext {
@@ -175,9 +174,14 @@ impl ScheduledJob<'_> {
                 ..PodSecurityContext::default()
             }),
             containers: vec![self.container(valid)],
-            volumes: (!self.volumes.is_empty()).then(|| self.volumes.clone()),
+            volumes: (!volumes.is_empty()).then_some(volumes),
             ..PodSpec::default()
         }
+    }
+
+    /// The token, for pods that may do something in the cluster.
+    fn token(&self) -> Option<(Volume, VolumeMount)> {
+        (!self.rules.is_empty()).then(|| (api_token::volume(), api_token::mount()))
     }
 
     fn container(&self, valid: &Valid) -> Container {
@@ -185,11 +189,12 @@ impl ScheduledJob<'_> {
             let pairs = [("cpu", cpu), ("memory", self.memory)];
             Some(pairs.map(|(key, amount)| (key.to_owned(), Quantity(amount.to_owned()))).into())
         };
+        let mounts: Vec<_> = self.token().map(|(_, mount)| mount).into_iter().chain(self.mounts.clone()).collect();
         let spread = format!("--delay-seconds={}", spread_seconds(&valid.uid));
         Container {
             name: self.task.to_owned(),
             image: Some(self.image.to_owned()),
-            image_pull_policy: Some(self.image_pull_policy.clone()),
+            image_pull_policy: value(&valid.image_pull_policy).as_str().map(str::to_owned),
             args: Some(self.args.iter().cloned().chain([spread]).collect()),
             env: Some(vec![
                 of_pod("POD_NAMESPACE", "metadata.namespace"),
@@ -207,7 +212,7 @@ impl ScheduledJob<'_> {
                 capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
                 ..SecurityContext::default()
             }),
-            volume_mounts: (!self.mounts.is_empty()).then(|| self.mounts.clone()),
+            volume_mounts: (!mounts.is_empty()).then_some(mounts),
             ..Container::default()
         }
     }

@@ -27,6 +27,7 @@ mod rotations;
 mod secrets;
 mod spec;
 mod statuses;
+mod strict_objects;
 mod tls;
 mod tombstones;
 mod updates;
