@@ -155,7 +155,8 @@ impl ScheduledJob<'_> {
     fn pod(&self, valid: &Valid) -> PodSpec {
         let secrets = valid.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
         let secrets: Vec<_> = secrets.collect();
-        let volumes: Vec<_> = self.token().map(|(volume, _)| volume).into_iter().chain(self.volumes.clone()).collect();
+        let volumes: Vec<_> =
+            self.token().map(|(volume, _)| volume).into_iter().chain(self.volumes.clone()).collect();
         PodSpec {
             restart_policy: Some("Never".to_owned()),
             service_account_name: Some(self.name.clone()),
@@ -189,7 +190,8 @@ impl ScheduledJob<'_> {
             let pairs = [("cpu", cpu), ("memory", self.memory)];
             Some(pairs.map(|(key, amount)| (key.to_owned(), Quantity(amount.to_owned()))).into())
         };
-        let mounts: Vec<_> = self.token().map(|(_, mount)| mount).into_iter().chain(self.mounts.clone()).collect();
+        let mounts: Vec<_> =
+            self.token().map(|(_, mount)| mount).into_iter().chain(self.mounts.clone()).collect();
         let spread = format!("--delay-seconds={}", spread_seconds(&valid.uid));
         Container {
             name: self.task.to_owned(),
