@@ -16,12 +16,14 @@ use serde_json::{Value, json};
 use crate::world::{engine, observed, planned, valid};
 
 /// Rights on resources that are not children: API group, resource, verbs.
-const OTHERS: [(&str, &str, &[&str]); 9] = [
+const OTHERS: [(&str, &str, &[&str]); 11] = [
     ("gateway.networking.k8s.io", "httproutes", &["get", "create", "patch", "delete"]),
     ("gateway.networking.k8s.io", "backendtlspolicies", &["get", "create", "patch", "delete"]),
     ("gateway.networking.k8s.io", "gateways", &["get"]),
     ("memoryengine.io", "memoryengines", &["list", "watch"]),
     ("memoryengine.io", "memoryengines/status", &["patch"]),
+    ("memoryengine.io", "memorybackups", &["list", "watch", "create", "patch", "delete"]),
+    ("memoryengine.io", "memorybackups/status", &["patch"]),
     ("", "pods", &["list", "watch"]),
     ("events.k8s.io", "events", &["list", "create", "patch"]),
     ("", "limitranges", &["list"]),

@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod anchors;
+mod backups;
 mod client_keys;
 mod configuration_in_force;
 mod configurations;
