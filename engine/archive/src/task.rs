@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::archive_error::ArchiveError;
 use crate::backup::BackupTaken;
+use crate::facts::EngineFacts;
 use crate::metrics::ArchiveMetrics;
 use crate::repository::{Repository, random};
 use crate::ship::Archive;
@@ -67,15 +68,15 @@ impl ArchiveHandle {
     }
 }
 
-/// Starts the task on the current runtime. It ends when the log's engine drops the handle. `engine` is the version that
-/// manifests name.
+/// Starts the task on the current runtime. It ends when the log's engine drops the handle. `facts` is what manifests
+/// say of the engine.
 #[must_use]
 pub fn start(
     repository: Repository,
     handles: LogHandles,
     metrics: Arc<ArchiveMetrics>,
     interval: Duration,
-    engine: &'static str,
+    facts: Arc<dyn EngineFacts>,
 ) -> ArchiveHandle {
     let (commands, received) = mpsc::channel(COMMANDS_MAX);
     let (forgotten, through) = watch::channel(0);
@@ -85,7 +86,7 @@ pub fn start(
         handles,
         metrics,
         interval,
-        engine,
+        facts,
         shared: Arc::clone(&shared),
         forgotten,
         archive: None,
@@ -109,7 +110,7 @@ struct Task {
     handles: LogHandles,
     metrics: Arc<ArchiveMetrics>,
     interval: Duration,
-    engine: &'static str,
+    facts: Arc<dyn EngineFacts>,
     shared: Arc<Shared>,
     forgotten: watch::Sender<u64>,
     archive: Option<Archive>,
@@ -155,8 +156,8 @@ impl Task {
     }
 
     async fn take_backup(&mut self) -> Result<BackupTaken, ArchiveError> {
-        let (engine, started) = (self.engine, Instant::now());
-        let taken = self.archive().await?.backup(engine, Timestamp::now()).await?;
+        let (facts, started) = (Arc::clone(&self.facts), Instant::now());
+        let taken = self.archive().await?.backup(&facts, Timestamp::now()).await?;
         self.publish(started);
         self.shared.change(None, |status| {
             (status.backup_at, status.backup_size) = (Some(taken.created), Some(taken.size));
