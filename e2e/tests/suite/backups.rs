@@ -1,143 +1,26 @@
 //! Backups on an object store: taken, verified by a restore, and an engine that begins from one.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use crds::{BackupPhase, MemoryBackup, MemoryEngine};
-use e2e::deploy::kubectl;
-use e2e::object_store::ObjectStore;
+use e2e::archived::{ArchiveStore, Jobs};
 use e2e::wait::until;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::DeleteParams;
+use serde_json::Value;
 
 use crate::storage::health;
-use crate::tls::allow;
 use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
 
-/// Longest run of a Job: the spread of its begin, the image, and the work.
-const JOB_LIMIT: Duration = Duration::from_secs(150);
-/// Bytes of a key-encryption key.
-const KEY_BYTES: usize = 32;
-
-/// A store as engines in this namespace use it.
-struct Store {
-    object_store: ObjectStore,
-    bucket: String,
+/// The Jobs of the engines in this namespace.
+fn jobs(world: &World) -> Jobs<'_> {
+    Jobs { cluster: &world.cluster, client: world.client.clone(), namespace: &world.namespace }
 }
 
-impl Store {
-    /// A new bucket, with the Secret and the ConfigMap that an engine needs for it.
-    async fn made(world: &World, bucket: &str) -> Result<Store> {
-        let object_store = ObjectStore::deployed(&world.cluster).await?;
-        let bucket = object_store.bucket(bucket).await?;
-        let store = Store { object_store, bucket };
-        store.reachable(world).await?;
-        Ok(store)
-    }
-
-    /// What an engine in this namespace needs to reach the store.
-    async fn reachable(&self, world: &World) -> Result<()> {
-        let params = PatchParams::apply("platform");
-        let credentials = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "objects"},
-            "stringData": {
-                "access_key_id": self.object_store.access_key(),
-                "secret_access_key": self.object_store.secret_key(),
-            },
-        });
-        world.api::<Secret>().patch("objects", &params, &Patch::Apply(&credentials)).await?;
-        let authority = json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "objects-ca"},
-            "data": {"ca.crt": self.object_store.ca_pem()},
-        });
-        world.api::<ConfigMap>().patch("objects-ca", &params, &Patch::Apply(&authority)).await?;
-        Ok(())
-    }
-
-    fn destination(&self) -> Value {
-        json!({
-            "url": format!("s3://{}/memories", self.bucket),
-            "endpoint": self.object_store.endpoint(),
-            "credentialsSecretRef": {"name": "objects"},
-            "caConfigMapRef": {"name": "objects-ca", "key": "ca.crt"},
-        })
-    }
-
-    /// A spec of an engine with a continuous archive in this store.
-    fn archived(&self) -> Value {
-        let mut spec = small();
-        spec["backup"] = json!({
-            "destination": self.destination(), "keyEncryptionKeySecretRef": key(), "archiveIntervalSeconds": 1,
-        });
-        spec
-    }
-}
-
-/// Reference to the key-encryption key.
-fn key() -> Value {
-    json!({"name": "encryption", "key": "key"})
-}
-
-/// Makes a Secret with a key-encryption key.
-async fn make_key(world: &World, digits: &str) -> Result<()> {
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "encryption"},
-        "stringData": {"key": digits},
-    });
-    let params = PatchParams::apply("platform");
-    world.api::<Secret>().patch("encryption", &params, &Patch::Apply(&secret)).await?;
-    Ok(())
-}
-
-fn new_encryption_key() -> Result<String> {
-    let mut bytes = [0; KEY_BYTES];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Creates a Job from a CronJob, waits until it has ended, and returns its verdict.
-async fn job(world: &World, cron_job: &str, name: &str) -> Result<Value> {
-    let from = format!("--from=cronjob/{cron_job}");
-    kubectl(&world.cluster, &["-n", &world.namespace, "create", "job", name, &from]).await?;
-    until(&format!("the Job {name} has ended"), JOB_LIMIT, async || {
-        let status = world.api::<Job>().get(name).await?.status.unwrap_or_default();
-        let has_ended = status
-            .conditions
-            .unwrap_or_default()
-            .iter()
-            .any(|one| ["Complete", "Failed"].contains(&one.type_.as_str()) && one.status == "True");
-        Ok(has_ended.then_some(()))
-    })
-    .await?;
-    let selected = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}"));
-    let pods = world.api::<Pod>().list(&selected).await?.items;
-    let statuses = pods.into_iter().filter_map(|pod| pod.status?.container_statuses).flatten();
-    let messages: Vec<_> = statuses.filter_map(|status| status.state?.terminated?.message).collect();
-    let message = messages.last().context("a termination message")?;
-    serde_json::from_str(message).with_context(|| message.clone())
-}
-
-/// The record of a backup once it has this phase.
-async fn record(world: &World, name: &str, phase: BackupPhase) -> Result<MemoryBackup> {
-    until(&format!("{name} is {phase:?}"), SOON, async || {
-        let record = world.api::<MemoryBackup>().get(name).await?;
-        let is_so = record.status.as_ref().and_then(|status| status.phase) == Some(phase);
-        Ok(is_so.then_some(record))
-    })
-    .await
-}
-
-/// Takes a backup with a Job; returns its record.
-async fn take(world: &World, engine: &str, job_name: &str) -> Result<MemoryBackup> {
-    let verdict = job(world, &format!("{engine}-backup"), job_name).await?;
-    println!("{verdict}");
-    ensure!(verdict["verdict"] == "Done", "{verdict}");
-    let name = verdict["result"].as_str().context("the name of a record")?.to_owned();
-    record(world, &name, BackupPhase::Taken).await
+/// A spec of an engine with a continuous archive.
+fn archived(store: &ArchiveStore) -> Value {
+    let mut spec = small();
+    spec["backup"] = store.backup(1);
+    spec
 }
 
 /// Deletes an engine and its volume.
@@ -160,24 +43,21 @@ async fn lose(world: &World, engine: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_taken_verified_and_brings_an_engine_back() {
     in_namespace("tls-backups", async |world| {
-        allow(world).await?;
-        let store = Store::made(world, "backups").await?;
-        make_key(world, &new_encryption_key()?).await?;
-        world.apply("notes", store.archived()).await?;
+        let store = ArchiveStore::made(&world.cluster, "backups").await?;
+        store.give(&world.cluster, &world.namespace).await?;
+        world.apply("notes", archived(&store)).await?;
         world.ready("notes").await?;
         world.condition("notes", "BackupHealthy", "Unknown", "BackupNotVerified").await?;
         let mut saved = Vec::new();
         for number in 0..20 {
             saved.push(world.memories("notes").save(&format!("memory number {number}"), None).await?.id);
         }
-        let taken = take(world, "notes", "backup-now").await?;
+        let taken = jobs(world).take("notes", "backup-now").await?;
         ensure!(taken.spec.size >= 20 && taken.spec.engine == "notes", "{taken:?}");
-
-        let verdict = job(world, "notes-verify", "verify-now").await?;
-        println!("{verdict}");
-        ensure!(verdict["ok"] == true && verdict["root"] == taken.spec.root, "{verdict}");
         let name = taken.metadata.name.clone().context("a name")?;
-        let verified = record(world, &name, BackupPhase::Verified).await?;
+        let (verified, verdict) = jobs(world).verify("notes", "verify-now", &name).await?;
+        println!("{verdict}");
+        ensure!(verdict["root"] == taken.spec.root, "{verdict}");
         ensure!(verified.status.and_then(|status| status.restore_millis).is_some(), "the time of a restore");
         let message = world.condition("notes", "BackupHealthy", "True", "BackupVerified").await?;
         ensure!(message.contains(&name), "{message}");
@@ -193,12 +73,9 @@ async fn a_backup_is_taken_verified_and_brings_an_engine_back() {
         lose(world, "notes").await?;
         ensure!(world.api::<MemoryBackup>().get_opt(&name).await?.is_some(), "the record stays");
 
-        let mut spec = store.archived();
-        spec["bootstrap"] = json!({"fromBackup": {
-            "source": store.destination(), "keyEncryptionKeySecretRef": key(), "reason": "the volume was lost",
-            "atLeast": {"size": taken.spec.size, "root": taken.spec.root},
-        }});
-        world.apply("notes", spec.clone()).await?;
+        let mut spec = archived(&store);
+        spec["bootstrap"] = store.bootstrap(Some(&taken), "the volume was lost");
+        world.apply("notes", spec).await?;
         world.ready("notes").await?;
         let message = world.condition("notes", "Restored", "True", "RestoredAnchored").await?;
         println!("{message}");
@@ -210,6 +87,59 @@ async fn a_backup_is_taken_verified_and_brings_an_engine_back() {
         world.api::<Pod>().delete("notes-0", &DeleteParams::default()).await?;
         world.ready("notes").await?;
         world.memories("notes").read(&new.id).await?;
+        Ok(())
+    })
+    .await;
+}
+
+/// A store in which an object is damaged is noticed by the next verification, which names the object; an engine does not
+/// begin from an archive that lacks what is known elsewhere, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_archive_is_not_verified_and_a_short_one_is_not_restored() {
+    in_namespace("tls-backup-faults", async |world| {
+        let store = ArchiveStore::made(&world.cluster, "backup-faults").await?;
+        store.give(&world.cluster, &world.namespace).await?;
+        world.apply("notes", archived(&store)).await?;
+        world.ready("notes").await?;
+        for number in 0..5 {
+            world.memories("notes").save(&format!("memory number {number}"), None).await?;
+        }
+        let taken = jobs(world).take("notes", "backup-1").await?;
+        let name = taken.metadata.name.clone().context("a name")?;
+        jobs(world).verify("notes", "verify-1", &name).await?;
+        let objects = store.objects.objects(&store.bucket).await?;
+        let piece = objects.iter().find(|object| object.name.contains("/tails/")).context("a piece")?;
+        store.objects.flip_byte(&store.bucket, &piece.name).await?;
+        let verdict = jobs(world).run("notes-verify", "verify-2").await?;
+        println!("{verdict}");
+        ensure!(verdict["ok"] == false && verdict["backup"] == taken.spec.backup, "{verdict}");
+        let record = jobs(world).record(&name, BackupPhase::Failed).await?;
+        let why = record.status.and_then(|status| status.message).unwrap_or_default();
+        let short = piece.name.rsplit('/').next().unwrap_or_default();
+        ensure!(why.contains(short), "{why} does not name {short}");
+        world.condition("notes", "BackupHealthy", "False", "BackupNotRestorable").await?;
+
+        let mut more = taken.clone();
+        more.spec.size += 1_000;
+        let mut spec = small();
+        spec["bootstrap"] = store.bootstrap(Some(&more), "another engine");
+        world.apply("copy", spec).await?;
+        let message = world.condition("copy", "Restored", "False", "RestoreFailed").await?;
+        println!("{message}");
+        world.condition("copy", "Stalled", "True", "RestoreFailed").await?;
+        Ok(())
+    })
+    .await;
+}
+
+/// The disaster of the README: a namespace is deleted under load, and what was acknowledged comes back from the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_brings_back_what_was_acknowledged() {
+    in_namespace("tls-rehearsal", async |world| {
+        let steps = e2e::steps::Steps::start();
+        let measured = e2e::rehearsal::show(&world.cluster, &world.namespace, &steps).await?;
+        println!("{measured:?}");
+        ensure!(measured.acknowledged > 100, "{measured:?}");
         Ok(())
     })
     .await;
