@@ -252,6 +252,9 @@ async fn take_backup(observed: &mut Observed, request: &str, context: &Context) 
         Err(error) => {
             context.metrics.report_failures.inc();
             tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "no backup was reported yet");
+            if let Some(view) = &mut observed.backup {
+                view.refusal = Some(error.to_string());
+            }
         }
     }
 }

@@ -42,3 +42,6 @@ pub(crate) async fn observe(
     }
     observed.backup = Some(view);
 }
+
+#[cfg(test)]
+mod tests;

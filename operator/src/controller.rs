@@ -117,6 +117,11 @@ fn counted(engine: &Guarded) -> Counted {
         phase: status.and_then(|status| status.phase),
         log_integrity: integrity.and_then(|condition| Reason::named(&condition.reason)),
         mode: status.and_then(|status| status.effective_mode),
+        engine: engine.0.as_ref().map_or_else(|_| Default::default(), named),
+        backups: (
+            moment(status.and_then(|status| status.backup.as_ref()?.last_taken.as_ref())),
+            moment(status.and_then(|status| status.backup.as_ref()?.last_verified.as_ref())),
+        ),
         conditions: conditions
             .iter()
             .filter_map(|condition| {
@@ -125,6 +130,15 @@ fn counted(engine: &Guarded) -> Counted {
             })
             .collect(),
     }
+}
+
+fn named(engine: &MemoryEngine) -> (String, String) {
+    let metadata = &engine.metadata;
+    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+fn moment(backup: Option<&crds::LastBackup>) -> Option<jiff::Timestamp> {
+    backup?.at.parse().ok()
 }
 
 /// Discards the changes that the watches report until `done` completes, that is while the caches fill. Every engine is

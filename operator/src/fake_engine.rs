@@ -14,10 +14,11 @@ use engine_core::{
     mode::Mode,
     note::SignerKey,
     wire::{
-        CheckpointAnswer, CheckpointView, DeclareHold, GivenAnchor, Health, HoldView, ModeHealth, ModeReport,
-        WantMode,
+        BackupTaken, CheckpointAnswer, CheckpointView, DeclareHold, GivenAnchor, Health, HoldView,
+        ModeHealth, ModeReport, TakeBackup, WantMode,
     },
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -42,6 +43,7 @@ pub(crate) enum Call {
     Anchor,
     Mode,
     Hold,
+    Backup,
 }
 
 impl Call {
@@ -53,11 +55,12 @@ impl Call {
             Self::Anchor => "POST /anchor",
             Self::Mode => "PUT /mode/wanted",
             Self::Hold => "PUT /mode/declared",
+            Self::Backup => "POST /backups",
         }
     }
 
     fn of(request: &str) -> Option<Self> {
-        [Self::Health, Self::Checkpoint, Self::Anchor, Self::Mode, Self::Hold]
+        [Self::Health, Self::Checkpoint, Self::Anchor, Self::Mode, Self::Hold, Self::Backup]
             .into_iter()
             .find(|call| request.split('?').next() == Some(call.request()))
     }
@@ -278,6 +281,12 @@ fn carry_out(call: Call, body: &[u8], health: &mut Health) -> Value {
             (mode.wanted, mode.told_by) = (wanted, Some(told_by));
             in_effect(mode)
         }
+        Call::Backup => {
+            let TakeBackup { request } = serde_json::from_slice(body).expect("a request");
+            let taken = taken(request.as_deref());
+            health.archive.get_or_insert_default().last_backup = Some(taken.clone());
+            json!(taken)
+        }
         Call::Hold => {
             let DeclareHold { hold } = serde_json::from_slice(body).expect("a hold");
             let mode = health.mode.as_mut().expect("a mode");
@@ -293,6 +302,16 @@ fn carry_out(call: Call, body: &[u8], health: &mut Health) -> Value {
             in_effect(mode)
         }
     }
+}
+
+/// The backup of an engine with five events.
+pub(crate) fn taken(request: Option<&str>) -> BackupTaken {
+    let name = format!("manifests/{:020}-{:010}-{}", 5, 1, "ab".repeat(32));
+    let taken = json!({
+        "log_id": "log-1", "name": name, "size": 5, "root": "cd".repeat(32), "created": Timestamp::now(), "pieces": 1,
+        "bytes": 100, "stored_bytes": 10, "elapsed_ms": 5, "request": request,
+    });
+    serde_json::from_value(taken).expect("a backup")
 }
 
 fn in_effect(mode: &mut ModeHealth) -> Value {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crds::{EngineMode, MemoryEngineStatus};
 use engine_core::{
     mode::Mode,
-    wire::{IntegrityFault, IntegrityFaultKind, Teller},
+    wire::{ArchiveHealth, ArchiveState, IntegrityFault, IntegrityFaultKind, Teller},
 };
 use operator_core::names::{ENGINE_CONTAINER, FORCE_MODE_ANNOTATION};
 use serde_json::{Value, json};
@@ -76,6 +76,7 @@ fn while_failing(call: Call) -> Conditions {
         Call::Checkpoint => [("LogIntegrity", "Unknown/NotYetAnchored"), ("Ready", "True/Serving")],
         Call::Anchor => [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")],
         Call::Mode | Call::Hold => [("ReadsEnabled", "False/ModePending"), ("Ready", "False/ModePending")],
+        Call::Backup => [("BackupHealthy", "Unknown/BackupNotVerified"), ("Ready", "True/Serving")],
     }
 }
 
@@ -86,6 +87,7 @@ fn afterwards(call: Call) -> Conditions {
         }
         Call::Mode => [("ReadsEnabled", "False/ModeWithoutReads"), ("Ready", "True/Serving")],
         Call::Hold => [("ReadsEnabled", "False/ForcedByHold"), ("Ready", "False/ForcedByHold")],
+        Call::Backup => [("BackupHealthy", "Unknown/BackupNotVerified"), ("Ready", "True/Serving")],
     }
 }
 
@@ -103,8 +105,15 @@ impl World {
         let (client, server) = MockApi::start();
         let mut resource = json!(engine());
         resource["metadata"]["resourceVersion"] = json!("1");
+        if call == Call::Backup {
+            resource["spec"]["backup"] = json!({"destination": {"volume": {"claimName": "archive"}}});
+        }
         server.make(RESOURCE, &resource);
         let fake = FakeEngine::start().await;
+        fake.change(|health| {
+            let archive = ArchiveHealth { state: ArchiveState::Archiving, ..ArchiveHealth::default() };
+            health.archive = (call == Call::Backup).then_some(archive);
+        });
         let (context, leading) = context(client.clone());
         let mut world = Self { context, _leading: leading, server, fake, call };
         world.reconcile().await;
@@ -125,6 +134,10 @@ impl World {
             Call::Mode => {
                 let mode = json!(EngineMode::WriteOnly);
                 world.server.edit(RESOURCE, |resource| resource["spec"]["mode"] = mode);
+            }
+            Call::Backup => {
+                let request = json!({"request": "job-1"});
+                world.server.edit("configmaps/notes-backup", |map| map["data"] = request);
             }
             Call::Hold => {
                 let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(10);
@@ -333,6 +346,11 @@ async fn a_mode_that_an_engine_does_not_take_over_is_said() {
 #[tokio::test]
 async fn a_hold_that_an_engine_does_not_take_over_is_said() {
     every_fault(Call::Hold).await;
+}
+
+#[tokio::test]
+async fn a_backup_that_nobody_takes_is_asked_for_again() {
+    every_fault(Call::Backup).await;
 }
 
 /// How an answer is changed.

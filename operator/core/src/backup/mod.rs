@@ -40,6 +40,8 @@ pub struct BackupView {
     pub records: Vec<MemoryBackup>,
     /// Verifications that have ended.
     pub drills: Vec<Drill>,
+    /// Why the engine has not reported the backup that it was asked for in this reconcile.
+    pub refusal: Option<String>,
 }
 
 impl BackupView {
