@@ -38,8 +38,8 @@ async fn lose(world: &World, engine: &str) -> Result<()> {
     .await
 }
 
-/// A Job takes a backup and another one verifies it by a restore; after the engine and its volume are lost, a new engine
-/// begins with every memory, and the loss of one object is noticed.
+/// A Job takes a backup and another one verifies it by a restore; after the engine and its volume are lost, a new
+/// engine begins with every memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_taken_verified_and_brings_an_engine_back() {
     in_namespace("tls-backups", async |world| {
@@ -84,16 +84,21 @@ async fn a_backup_is_taken_verified_and_brings_an_engine_back() {
         }
         // The manifest stays as it is: a restart restores nothing, and loses nothing.
         let new = world.memories("notes").save("after the restore", None).await?;
+        let before = world.pod_uid("notes").await?;
         world.api::<Pod>().delete("notes-0", &DeleteParams::default()).await?;
+        until("another pod serves", READY_LIMIT, async || {
+            let is_another = world.pod_uid("notes").await?.is_some_and(|uid| Some(&uid) != before.as_ref());
+            Ok((is_another && world.memories("notes").read(&new.id).await.is_ok()).then_some(()))
+        })
+        .await?;
         world.ready("notes").await?;
-        world.memories("notes").read(&new.id).await?;
         Ok(())
     })
     .await;
 }
 
-/// A store in which an object is damaged is noticed by the next verification, which names the object; an engine does not
-/// begin from an archive that lacks what is known elsewhere, and says so.
+/// A store in which an object is damaged is noticed by the next verification, which names the object; an engine does
+/// not begin from an archive that lacks what is known elsewhere, and says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_archive_is_not_verified_and_a_short_one_is_not_restored() {
     in_namespace("tls-backup-faults", async |world| {

@@ -143,8 +143,8 @@ pub struct BackupDestination {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupVolume {
-    /// Name of a PersistentVolumeClaim in the namespace of the engine. Nobody but you creates or deletes it. The pods of
-    /// the engine and of verifications mount it.
+    /// Name of a PersistentVolumeClaim in the namespace of the engine. Nobody but you creates or deletes it. The pods
+    /// of the engine and of verifications mount it.
     #[schemars(length(min = 1, max = NAME_LENGTH_MAX), regex(pattern = DNS_SUBDOMAIN))]
     pub claim_name: String,
 }

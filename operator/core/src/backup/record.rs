@@ -5,9 +5,8 @@ use engine_core::{digest::Hash, wire::BackupTaken};
 use jiff::Timestamp;
 
 use super::{
-    BackupView,
     drill::{Drill, Finding},
-    phase, taken_at,
+    view::{BackupView, phase, taken_at},
 };
 use crate::names;
 

@@ -174,8 +174,8 @@ fn last_backup(record: &MemoryBackup, at: Timestamp) -> LastBackup {
     LastBackup { name: name(record).to_owned(), at: at.to_string(), size: record.spec.size }
 }
 
-/// The part of the status about backups. While objects of backups exist that the spec no longer wants, it stays, so that
-/// the operator deletes them.
+/// The part of the status about backups. While objects of backups exist that the spec no longer wants, it stays, so
+/// that the operator deletes them.
 pub(super) fn backup_status(observed: &Observed, essentials: &Essentials) -> Option<BackupStatus> {
     let view = observed.backup.as_ref()?;
     let engine = super::lookup::name(observed);

@@ -151,8 +151,8 @@ fn changes(world: &Observed) -> Vec<RecordBackup> {
     changes.collect()
 }
 
-/// The Job that verifies has the files of the store, no token of the API server, and no more room than the volume of the
-/// engine.
+/// The Job that verifies has the files of the store, no token of the API server, and no more room than the volume of
+/// the engine.
 #[test]
 fn a_verification_can_read_the_archive_and_nothing_else() {
     let job = created(&world(), ChildKind::CronJob, "notes-verify").expect("a CronJob");
