@@ -33,6 +33,7 @@ use crate::{
     cache::{Cache, Touched},
     context::{Context, identity, jitter},
     error::Error,
+    hold::release,
     leader::Leadership,
     metrics::{Counted, Metrics},
     observe::observe,
@@ -174,7 +175,12 @@ async fn reconcile_and_log(engine: Arc<Guarded>, context: Arc<Context>) -> Resul
     context.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
     match result {
         // Deleting the namespace also deletes the engine, and the watch will report this.
-        Err(Error::NamespaceEnding) => Ok(Action::await_change()),
+        Err(Error::NamespaceEnding) => {
+            if let Ok(engine) = &engine.0 {
+                release(&engine.metadata, &context).await;
+            }
+            Ok(Action::await_change())
+        }
         Err(error) => {
             tracing::warn!(engine = identity(engine.as_ref()), %error, "reconcile failed");
             Err(error)
@@ -249,7 +255,8 @@ async fn report(
     let for_the_anchor =
         operator_core::anchor::checkpoint_query::next_anchor_reconcile(observed, outcome.essentials());
     let wait = for_the_anchor.map_or(usual, |wait| wait.min(usual));
-    match operator_core::backup::is_unfinished(observed, outcome.essentials()) {
+    let is_leaving = operator_core::deletion::is_leaving(&observed.engine);
+    match is_leaving || operator_core::backup::is_unfinished(observed, outcome.essentials()) {
         true => Ok(wait.min(operator_core::backoff::spread(BACKUP_LOOK, jitter()))),
         false => Ok(wait),
     }
@@ -261,6 +268,7 @@ async fn unreadable(
     invalid: &kube::core::error_boundary::InvalidObject,
     context: &Context,
 ) -> Result<ReconcileResult, Error> {
+    release(&invalid.metadata, context).await;
     let mut engine = MemoryEngine::new("", crds::MemoryEngineSpec::default());
     engine.metadata = invalid.metadata.clone();
     let fault = [validate::Fault::Unreadable(invalid.error.clone())];

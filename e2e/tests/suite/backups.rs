@@ -1,15 +1,20 @@
 //! Backups on an object store: taken, verified by a restore, and an engine that begins from one.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use crds::{BackupPhase, MemoryBackup, MemoryEngine};
 use e2e::archived::{ArchiveStore, Jobs};
 use e2e::wait::until;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod};
 use kube::api::DeleteParams;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::storage::health;
 use crate::world::{READY_LIMIT, SOON, World, in_namespace, small};
+
+/// Longest deletion with a last backup: the backup, a Job that verifies it, and the end of the pod.
+const LAST_BACKUP_LIMIT: Duration = Duration::from_secs(180);
 
 /// The Jobs of the engines in this namespace.
 fn jobs(world: &World) -> Jobs<'_> {
@@ -146,6 +151,66 @@ async fn a_rehearsal_brings_back_what_was_acknowledged() {
         println!("{measured:?}");
         ensure!(measured.acknowledged > 100, "{measured:?}");
         Ok(())
+    })
+    .await;
+}
+
+/// An engine with a last backup before it is deleted.
+fn deleted_with(store: &ArchiveStore, policy: &str) -> Value {
+    let mut spec = archived(store);
+    spec["deletionPolicy"] = json!(policy);
+    spec
+}
+
+/// A deletion takes a last backup, verifies it, deletes the claim only then, and says so in the tombstone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_takes_and_verifies_a_last_backup() {
+    in_namespace("tls-last-backup", async |world| {
+        let store = ArchiveStore::made(&world.cluster, "last-backup").await?;
+        store.give(&world.cluster, &world.namespace).await?;
+        world.apply("notes", deleted_with(&store, "BackupThenDelete")).await?;
+        world.ready("notes").await?;
+        let saved = world.memories("notes").save("the last one", None).await?;
+        world.api::<MemoryEngine>().delete("notes", &DeleteParams::default()).await?;
+        until("the engine is gone", LAST_BACKUP_LIMIT, async || {
+            Ok(world.api::<MemoryEngine>().get_opt("notes").await?.is_none().then_some(()))
+        })
+        .await?;
+        let stone = until("there is a tombstone", SOON, async || {
+            world.api::<ConfigMap>().get_opt("notes-tombstone").await.map_err(Into::into)
+        })
+        .await?;
+        let data = stone.data.unwrap_or_default();
+        ensure!(data["lastBackupOutcome"].starts_with("Verified"), "{data:?}");
+        let record = world.api::<MemoryBackup>().get(&data["lastBackup"]).await?;
+        until("the claim is gone", READY_LIMIT, async || {
+            Ok(world.api::<PersistentVolumeClaim>().get_opt("notes-data").await?.is_none().then_some(()))
+        })
+        .await?;
+        let mut spec = small();
+        spec["bootstrap"] = store.bootstrap(Some(&record), "a look at what was deleted");
+        world.apply("copy", spec).await?;
+        world.ready("copy").await?;
+        world.memories("copy").read(&saved.id).await?;
+        Ok(())
+    })
+    .await;
+}
+
+/// A namespace with an engine that wants a last backup is deleted all the same, and soon.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_with_a_last_backup_is_deleted() {
+    in_namespace("tls-last-namespace", async |world| {
+        let store = ArchiveStore::made(&world.cluster, "last-namespace").await?;
+        store.give(&world.cluster, &world.namespace).await?;
+        world.apply("notes", deleted_with(&store, "BackupThenRetain")).await?;
+        world.ready("notes").await?;
+        let namespaces: kube::Api<Namespace> = kube::Api::all(world.client.clone());
+        namespaces.delete(&world.namespace, &DeleteParams::default()).await?;
+        until("the namespace is gone", READY_LIMIT, async || {
+            Ok(namespaces.get_opt(&world.namespace).await?.is_none().then_some(()))
+        })
+        .await
     })
     .await;
 }

@@ -76,6 +76,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         hibernation: hibernation::status(observed, outcome.essentials()),
         backup: backup::backup_status(observed, outcome.essentials()),
         restored: backup::restored_status(observed),
+        deletion: lifecycle::deletion_status(observed, outcome),
         update: lifecycle::update_status(&facts),
         conditions: conditions.to_vec(),
     }

@@ -58,6 +58,12 @@ pub fn last_backup(observed: &Observed) -> Option<&BackupTaken> {
     observed.report_on_log()?.archive.as_ref()?.last_backup.as_ref()
 }
 
+/// Id of the request for which the engine has taken its last backup.
+#[must_use]
+pub fn taken_request(observed: &Observed) -> Option<String> {
+    last_backup(observed)?.request.clone()
+}
+
 /// The request that nobody has answered; `None` if there is none.
 #[must_use]
 pub fn pending(observed: &Observed, view: &BackupView) -> Option<String> {

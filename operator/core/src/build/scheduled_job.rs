@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::{
         batch::v1::{
-            CronJob, CronJobSpec, JobSpec, JobTemplateSpec, PodFailurePolicy,
+            CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy,
             PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
         },
         core::v1::{
@@ -131,6 +131,13 @@ impl ScheduledJob<'_> {
             }),
             status: None,
         }
+    }
+
+    /// One run, outside of the schedule.
+    #[must_use]
+    pub fn once(&self, valid: &Valid, name: String) -> Job {
+        let metadata = ObjectMeta { labels: Some(self.labels(valid)), ..owned(valid, name) };
+        Job { metadata, spec: Some(self.job(valid)), status: None }
     }
 
     /// The labels of Jobs and pods. With them the operator sees how a pod ended. The name is not that of the engine: no

@@ -47,7 +47,7 @@ pub(crate) fn backup() -> Backup {
     }
 }
 
-fn taken(size: u64, request: Option<&str>) -> BackupTaken {
+pub(crate) fn taken(size: u64, request: Option<&str>) -> BackupTaken {
     BackupTaken {
         log_id: "log-1".into(),
         name: format!("manifests/{size:020}-0000000001-{}", "a".repeat(64)),
@@ -63,7 +63,7 @@ fn taken(size: u64, request: Option<&str>) -> BackupTaken {
 }
 
 /// A settled engine with an archive that follows its log.
-fn world() -> Observed {
+pub(crate) fn world() -> Observed {
     let mut world = settled();
     let mut engine = (*world.engine).clone();
     engine.spec.backup = Some(backup());
@@ -76,14 +76,14 @@ fn world() -> Observed {
     world
 }
 
-fn archive(world: &mut Observed) -> &mut ArchiveHealth {
+pub(crate) fn archive(world: &mut Observed) -> &mut ArchiveHealth {
     match &mut world.writer_mut().report {
         EngineReport::Answered(health) => health.archive.get_or_insert_default(),
         other => panic!("{other:?}"),
     }
 }
 
-fn view(world: &mut Observed) -> &mut BackupView {
+pub(crate) fn view(world: &mut Observed) -> &mut BackupView {
     world.backup.as_mut().expect("a view")
 }
 
@@ -94,7 +94,7 @@ fn record(size: u64) -> MemoryBackup {
 }
 
 /// The pod of a verification as it ended.
-fn ended(pod: &str, at: &str, message: &Value) -> Drill {
+pub(crate) fn ended(pod: &str, at: &str, message: &Value) -> Drill {
     let pod = json!({
         "metadata": {"name": pod, "labels": {"memoryengine.io/job": "verify"}},
         "status": {"containerStatuses": [{"name": "verify", "state": {"terminated": {
@@ -104,7 +104,7 @@ fn ended(pod: &str, at: &str, message: &Value) -> Drill {
     operator_core::backup::drill(&serde_json::from_value(pod).expect("a pod")).expect("a verification")
 }
 
-fn good(size: u64) -> Value {
+pub(crate) fn good(size: u64) -> Value {
     let BackupTaken { log_id, name, root, .. } = taken(size, None);
     json!({"ok": true, "backup": name, "log_id": log_id, "events": size, "root": root, "elapsed_ms": 40})
 }

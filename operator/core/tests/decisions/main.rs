@@ -7,6 +7,7 @@ mod backups;
 mod client_keys;
 mod configuration_in_force;
 mod configurations;
+mod deletions;
 mod exposure;
 mod external_services;
 mod generations;
