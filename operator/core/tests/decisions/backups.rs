@@ -355,7 +355,7 @@ fn from() -> FromBackup {
         source: bucket(),
         key_encryption_key_secret_ref: Some(key("encryption", "key")),
         at_least: Some(RestoreAtLeast { size: 7, root: "b".repeat(64) }),
-        until: Some(RestoreUntil { seq: 9 }),
+        until: Some(RestoreUntil { seq: Some(9), time: None }),
         reason: Some("the volume was lost".into()),
         ..FromBackup::default()
     }
@@ -460,8 +460,22 @@ fn a_store_that_means_nothing_is_refused() {
         assert!(faults(change).contains(word), "{word}: {}", faults(change));
     }
     let mut engine = engine();
-    engine.spec.bootstrap =
-        Some(Bootstrap { from_backup: FromBackup { until: Some(RestoreUntil { seq: 3 }), ..from() } });
+    engine.spec.bootstrap = Some(Bootstrap {
+        from_backup: FromBackup { until: Some(RestoreUntil { seq: Some(3), time: None }), ..from() },
+    });
     let found = validate(&engine, &settings()).err().unwrap_or_default();
     assert!(found[0].to_string().contains("until.seq"), "{found:?}");
+    for (seq, time, is_good) in [
+        (Some(9), None, true),
+        (None, Some("2026-01-31T12:00:00Z"), true),
+        (None, None, false),
+        (Some(9), Some("2026-01-31T12:00:00Z"), false),
+        (Some(0), None, false),
+        (None, Some("yesterday"), false),
+    ] {
+        let until = Some(RestoreUntil { seq, time: time.map(str::to_owned) });
+        let from_backup = FromBackup { until, at_least: None, ..from() };
+        engine.spec.bootstrap = Some(Bootstrap { from_backup });
+        assert_eq!(validate(&engine, &settings()).is_ok(), is_good, "{seq:?} {time:?}");
+    }
 }
