@@ -1,5 +1,6 @@
 //! Tests that stop or measure the operator or the node. They run while no other test runs.
 
+mod jobs;
 mod network;
 mod node;
 mod operator;

@@ -34,6 +34,9 @@ const IMAGE_UID: i64 = 65532;
 const STARTING_DEADLINE_SECONDS: i64 = 600;
 /// How often a pod that failed is started again.
 const BACKOFF_LIMIT: i32 = 2;
+/// Time between the signal to stop and the end of a pod. A run has nothing to finish, and its end must not come much
+/// later than its deadline.
+const GRACE_SECONDS: i64 = 5;
 /// Exit code of a run that has found something out, and not what was hoped for.
 const VERDICT_EXIT_CODE: i32 = 1;
 /// Jobs that are kept for their verdicts.
@@ -187,6 +190,7 @@ impl ScheduledJob<'_> {
             self.token().map(|(volume, _)| volume).into_iter().chain(self.volumes.clone()).collect();
         PodSpec {
             restart_policy: Some("Never".to_owned()),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
             service_account_name: Some(self.name.clone()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
