@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine_core::archive::name::ManifestName;
 use engine_core::digest::hex;
 use engine_log::LogHandles;
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use crate::backup::BackupTaken;
 use crate::facts::EngineFacts;
 use crate::metrics::ArchiveMetrics;
 use crate::repository::{Repository, random};
+use crate::retention::{Retention, after_backup};
 use crate::ship::Archive;
 use crate::status::{ArchiveState, ArchiveStatus, Shared};
 use crate::store::with_jitter;
@@ -26,7 +28,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 const OPEN_DELAY: Duration = Duration::from_millis(200);
 
 enum Command {
-    Backup(oneshot::Sender<Result<BackupTaken, String>>),
+    /// Take a backup. These ones stay, whatever their age is.
+    Backup(Vec<ManifestName>, oneshot::Sender<Result<BackupTaken, String>>),
     /// Something was forgotten.
     Forget,
 }
@@ -46,14 +49,14 @@ impl ArchiveHandle {
         self.shared.status(head_seq)
     }
 
-    /// Takes a backup.
+    /// Takes a backup, then removes those that are not to stay. These ones stay.
     ///
     /// # Errors
     /// Why it was not taken, for people.
-    pub async fn backup(&self) -> Result<BackupTaken, String> {
+    pub async fn backup(&self, keep: Vec<ManifestName>) -> Result<BackupTaken, String> {
         let (reply, answer) = oneshot::channel();
         let stopping = || ArchiveError::Stopping.to_string();
-        self.commands.send(Command::Backup(reply)).await.map_err(|_| stopping())?;
+        self.commands.send(Command::Backup(keep, reply)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
 
@@ -75,7 +78,7 @@ pub fn start(
     repository: Repository,
     handles: LogHandles,
     metrics: Arc<ArchiveMetrics>,
-    interval: Duration,
+    (interval, retention): (Duration, Retention),
     facts: Arc<dyn EngineFacts>,
 ) -> ArchiveHandle {
     let (commands, received) = mpsc::channel(COMMANDS_MAX);
@@ -86,6 +89,7 @@ pub fn start(
         handles,
         metrics,
         interval,
+        retention,
         facts,
         shared: Arc::clone(&shared),
         forgotten,
@@ -110,6 +114,7 @@ struct Task {
     handles: LogHandles,
     metrics: Arc<ArchiveMetrics>,
     interval: Duration,
+    retention: Retention,
     facts: Arc<dyn EngineFacts>,
     shared: Arc<Shared>,
     forgotten: watch::Sender<u64>,
@@ -148,16 +153,20 @@ impl Task {
     }
 
     async fn serve(&mut self, command: Command) {
-        let Command::Backup(reply) = command else { return };
-        let taken = self.take_backup().await;
+        let Command::Backup(keep, reply) = command else { return };
+        let taken = self.take_backup(&keep).await;
         let taken = self.noted("backup", taken).map_err(|fault| fault.to_string());
         // Whoever asked may have gone. The backup is there.
         let _gone = reply.send(taken);
     }
 
-    async fn take_backup(&mut self) -> Result<BackupTaken, ArchiveError> {
+    async fn take_backup(&mut self, keep: &[ManifestName]) -> Result<BackupTaken, ArchiveError> {
         let (facts, started) = (Arc::clone(&self.facts), Instant::now());
-        let taken = self.archive().await?.backup(&facts, Timestamp::now()).await?;
+        let retention = self.retention;
+        let archive = self.archive().await?;
+        let taken = archive.backup(&facts, Timestamp::now()).await?;
+        let pruned = after_backup(&archive.repository, &archive.log_id, retention, keep).await;
+        let taken = BackupTaken { pruned: Some(pruned), ..taken };
         self.publish(started);
         self.shared.change(None, |status| {
             (status.backup_at, status.backup_size) = (Some(taken.created), Some(taken.size));
@@ -182,7 +191,7 @@ impl Task {
         }
         let is_first = self.archive.as_ref().is_some_and(|archive| !archive.takeover.has_backup);
         if is_first && self.handles.context.published.head_seq() > 0 {
-            self.take_backup().await?;
+            self.take_backup(&[]).await?;
         }
         self.publish(started);
         Ok(())
@@ -240,7 +249,10 @@ impl Task {
             tracing::error!(step, %fault, "the archive failed: it is tried again");
         }
         self.failures = self.failures.saturating_add(1);
-        if let ArchiveError::Broken(_) | ArchiveError::Store(crate::store::StoreError::Different(_)) = fault {
+        if let ArchiveError::Broken(_)
+        | ArchiveError::Fenced(_)
+        | ArchiveError::Store(crate::store::StoreError::Different(_)) = fault
+        {
             self.archive = None;
         }
         let state = match fault {
@@ -268,7 +280,7 @@ async fn archive_step(archive: Option<&mut Archive>) -> Result<bool, ArchiveErro
 }
 
 fn refuse(command: Command, fault: &ArchiveError) {
-    if let Command::Backup(reply) = command {
+    if let Command::Backup(_, reply) = command {
         let _gone = reply.send(Err(fault.to_string()));
     }
 }

@@ -3,12 +3,28 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use engine_archive::{ArchiveHandle, ArchiveStatus, BackupTaken};
+use engine_core::archive::name::ManifestName;
 use engine_core::wire::ErrorCode;
+use serde::{Deserialize, Serialize};
 
+use super::mode::read_if_any;
 use crate::engine::Engine;
 use crate::refusal::Refusal;
+
+/// Names in one request. A caller keeps the last backup that was verified, and perhaps some others.
+const KEEP_MAX: usize = 64;
+
+/// Body of a request for a backup.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TakeBackup {
+    /// Names of backups that stay, whatever their age is.
+    #[serde(default)]
+    keep: Vec<String>,
+}
 
 /// Responds with the state of the archive.
 pub(super) async fn status(State(engine): State<Arc<Engine>>) -> Result<Json<ArchiveStatus>, Refusal> {
@@ -17,12 +33,32 @@ pub(super) async fn status(State(engine): State<Arc<Engine>>) -> Result<Json<Arc
 
 /// Takes a backup. If the archive is far behind, that takes longer than a request may; it goes on, and the next request
 /// is fast.
-pub(super) async fn create(State(engine): State<Arc<Engine>>) -> Result<Json<BackupTaken>, Refusal> {
-    let taken = archive(&engine)?.backup().await;
+pub(super) async fn create(
+    State(engine): State<Arc<Engine>>,
+    body: Body,
+) -> Result<Json<BackupTaken>, Refusal> {
+    let archive = archive(&engine)?;
+    let taken = archive.backup(kept(body).await?).await;
     taken.map(Json).map_err(|fault| {
         Refusal::new(ErrorCode::StorageFailure, format!("the backup was not taken: {fault}"))
             .hint("GET /backups shows the state of the archive; try again")
     })
+}
+
+/// The backups that a request wants to keep; none if it has no body.
+async fn kept(body: Body) -> Result<Vec<ManifestName>, Refusal> {
+    let TakeBackup { keep } = read_if_any(body).await?.unwrap_or_default();
+    if keep.len() > KEEP_MAX {
+        return Err(refused(format!("keep has more than {KEEP_MAX} names")));
+    }
+    let parsed = |name: String| {
+        ManifestName::parse(&name).ok_or_else(|| refused("keep has a text that is no name of a backup"))
+    };
+    keep.into_iter().map(parsed).collect()
+}
+
+fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(ErrorCode::InvalidArgument, message).hint("GET /backups and `backup list` show the names")
 }
 
 fn archive(engine: &Engine) -> Result<&ArchiveHandle, Refusal> {

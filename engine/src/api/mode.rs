@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use engine_core::request::parse;
 use engine_core::wire::{
@@ -91,8 +91,18 @@ async fn no_body(body: Body) -> Result<(), Refusal> {
 }
 
 pub(super) async fn read<T: DeserializeOwned + Serialize>(body: Body) -> Result<T, Refusal> {
+    Ok(parse(&bytes(body).await?)?)
+}
+
+/// Reads a body that may be absent.
+pub(super) async fn read_if_any<T: DeserializeOwned + Serialize>(body: Body) -> Result<Option<T>, Refusal> {
+    let bytes = bytes(body).await?;
+    Ok(if bytes.is_empty() { None } else { Some(parse(&bytes)?) })
+}
+
+async fn bytes(body: Body) -> Result<Bytes, Refusal> {
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|_| {
         Refusal::new(ErrorCode::PayloadTooLarge, "the body ended early or is too large for this request")
     })?;
-    Ok(parse(&body.to_bytes())?)
+    Ok(body.to_bytes())
 }
