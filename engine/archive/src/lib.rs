@@ -3,12 +3,12 @@
 //! - Stores: [`settings`] says where an archive is; [`store`] is the small part of an object store that is used, with
 //!   bounds; [`repository`] is the two stores of an archive and what is in them.
 //! - Archiving: [`ship`] stores pieces of a log from [`place`] to place, [`takeover`] decides where a writer continues,
-//!   [`backup`] stores manifests, with the [`facts`] of an engine. [`task`] does all of that beside a running engine and
-//!   reports to [`status`] and [`metrics`]. [`archive_error`] is why a step failed.
+//!   [`backup`] stores manifests, with the [`facts`] of an engine. [`task`] does all of that beside a running engine
+//!   and reports to [`status`] and [`metrics`]. [`archive_error`] is why a step failed.
 //! - Forgetting: [`forgotten`] is what a log has forgotten, [`forget`] removes the keys of that, and
 //!   [`forget_check`](mod@forget_check) looks for keys that are left.
-//! - Removing: [`retention`] is which backups stay, and [`prune`](mod@prune) removes the others and what only they need,
-//!   while nobody has a [`pin`].
+//! - Removing: [`retention`] is which backups stay, and [`prune`](mod@prune) removes the others and what only they
+//!   need, while nobody has a [`pin`].
 //! - Restoring: [`plan`] chooses the pieces, [`restore`] verifies the log that [`staging`] puts together and reports
 //!   its [`progress`]; [`gaps`] are payloads that nothing accounts for, [`restore_error`] is why nothing was restored.
 

@@ -58,7 +58,7 @@ async fn kept(body: Body) -> Result<Vec<ManifestName>, Refusal> {
 }
 
 fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
-    Refusal::new(ErrorCode::InvalidArgument, message).hint("GET /backups and `backup list` show the names")
+    Refusal::new(ErrorCode::InvalidArgument, message).hint("`memory-engine backup list` shows the names")
 }
 
 fn archive(engine: &Engine) -> Result<&ArchiveHandle, Refusal> {
