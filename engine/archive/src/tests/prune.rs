@@ -277,3 +277,47 @@ async fn a_backup_that_is_kept_by_name_stays_and_nothing_is_removed_while_somebo
     pin.remove().await;
     assert_eq!(archived.prune(&store).await.unwrap().backups, [first.name]);
 }
+
+/// A successor archives larger pieces, and a removal removes the smaller ones, while a writer that does not know of it
+/// takes a backup that needs them.
+#[tokio::test]
+async fn a_backup_of_a_writer_with_a_successor_names_nothing_that_is_removed() {
+    let mut removed = 0;
+    for call in 0.. {
+        let directory = tempfile::tempdir().unwrap();
+        let store = repository(InMemory::new());
+        let log = LiveLog::open(&directory.path().join("data"));
+        log.save("the first").await;
+        let faults = Faults::paused(call);
+        let pausing = failing(&store, &faults);
+        let mut old = Archive::open(&store, &log.handles, metrics()).await.unwrap();
+        old.backup(&stopped(), Timestamp::now()).await.unwrap();
+        old.repository = pausing.of_log(&old.log_id).unwrap();
+        let log_id = old.log_id.clone();
+        let facts = stopped();
+        let meanwhile = async {
+            log.rotate().await;
+            log.save("the second").await;
+            let mut new = Archive::open(&store, &log.handles, metrics()).await.unwrap();
+            new.backup(&stopped(), Timestamp::now()).await.unwrap();
+            let retention = Retention { keep_last: 1, keep_days: 0 };
+            let pruned = prune(&store, &log_id, (retention, &[]), Timestamp::now(), false).await.unwrap();
+            removed += pruned.pieces;
+        };
+        // It fails, or was taken before anything was removed.
+        let _either = around(old.backup(&facts, Timestamp::now()), &faults, meanwhile).await;
+        let part = store.of_log(&log_id).unwrap();
+        let names = part.all_names().await.unwrap();
+        let there = names.piece_names();
+        for manifest in &names.manifests {
+            let manifest = part.manifest(&log_id, &manifest.name).await.unwrap();
+            let pieces = manifest.piece_names().unwrap();
+            assert!(pieces.iter().all(|piece| there.contains(piece)), "call {call}: {manifest:?}");
+        }
+        if !faults.reached() {
+            assert!(call > 5, "a backup has more calls: {call}");
+            break;
+        }
+    }
+    assert!(removed > 5, "{removed}");
+}
