@@ -7,12 +7,14 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use engine_archive::{
-    Archive, ArchiveMetrics, ArchiveSettings, EngineFacts, LogSummary, Progress, Repository, RestoreError,
-    Restored, StoppedEngine, Until, Wanted, first_backup, restore,
+    Archive, ArchiveMetrics, ArchiveSettings, EngineFacts, LogSummary, Progress, PruneError, Repository,
+    RestoreError, Restored, Retention, StoppedEngine, Until, Wanted, first_backup, forget_check, prune,
+    restore,
 };
+use engine_core::archive::name::ManifestName;
 use engine_core::configuration::{self, Author, Backup};
 use engine_core::digest::Hash;
-use engine_core::wire::BackupTaken;
+use engine_core::wire::{BackupTaken, Pruned};
 use engine_log::Offline;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
@@ -26,6 +28,10 @@ use crate::backup_drill::{Drilled, drill};
 use crate::stdout::{print, print_json};
 use crate::termination_log::JobArgs;
 use crate::token_command::read_token;
+
+/// Backups that stay by default, as for an engine.
+const KEEP_LAST: u64 = 14;
+const KEEP_DAYS: u64 = 30;
 
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
@@ -59,6 +65,40 @@ enum BackupCommand {
         scratch: Option<PathBuf>,
         #[command(flatten)]
         job: JobArgs,
+    },
+    /// Remove backups that are not to stay, and what only they need
+    ///
+    /// A backup stays if it is one of the newest, young enough, or named with --keep. Prints one JSON object. Exit code
+    /// 0: done. 1: not everything was removed, and `skipped` says why. 2: it could not be tried.
+    Prune {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// So many of the newest backups stay
+        #[arg(long, value_name = "NUMBER", default_value_t = KEEP_LAST, value_parser = clap::value_parser!(u64).range(1..))]
+        keep_last: u64,
+        /// Backups of so many days stay
+        #[arg(long, value_name = "DAYS", default_value_t = KEEP_DAYS)]
+        keep_days: u64,
+        /// This backup stays, whatever its age is: its name, as `list` shows it
+        #[arg(long, value_name = "NAME", value_parser = backup_name)]
+        keep: Vec<ManifestName>,
+        /// Id of the log, if the archive has several
+        #[arg(long, value_name = "ID")]
+        log: Option<String>,
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Check that the archive has no key of anything that its log has forgotten
+    ///
+    /// Reads the whole archive. Prints one JSON object. Exit code 0: it has none. 1: it has some, which `behind` names,
+    /// or an object cannot be used. 2: it could not be checked.
+    ForgetCheck {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Id of the log, if the archive has several
+        #[arg(long, value_name = "ID")]
+        log: Option<String>,
     },
     /// Restore a log into an empty directory
     ///
@@ -109,7 +149,7 @@ struct CreateArgs {
 /// Where the archive is: the keys of the section `backup` of the configuration.
 #[derive(Debug, Args)]
 struct StoreArgs {
-    /// The archive: s3://BUCKET/PREFIX or file:///DIRECTORY
+    /// The archive: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///DIRECTORY
     #[arg(long, value_name = "URL", env = "MEMORY_ENGINE_BACKUP_URL")]
     store: Option<String>,
     /// Where the keys of the payloads are, if elsewhere
@@ -151,6 +191,10 @@ struct WantedArgs {
     at_least: Option<(u64, Hash)>,
 }
 
+fn backup_name(text: &str) -> Result<ManifestName, String> {
+    ManifestName::parse(text).ok_or_else(|| "expected the name of a backup, as `list` shows it".to_owned())
+}
+
 fn until(text: &str) -> Result<Until, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().map(Until::Event).map_err(|fault| format!("{fault}"));
@@ -180,6 +224,8 @@ impl StoreArgs {
             ca_file: self.ca_file.clone(),
             key_encryption_key_file: self.key_encryption_key_file.clone(),
             archive_interval_seconds: None,
+            keep_backups: None,
+            keep_days: None,
         };
         // The same checks as for the file.
         let faults =
@@ -218,6 +264,20 @@ pub(crate) fn run_backup(args: BackupArgs) -> anyhow::Result<bool> {
                 print(&table(&summaries))?;
             }
         }
+        BackupCommand::Prune { store, keep_last, keep_days, keep, log, dry_run } => {
+            let keep_last = usize::try_from(keep_last).unwrap_or(usize::MAX);
+            let retention = Retention { keep_last, keep_days };
+            return runtime.block_on(remove(&store.open()?, log, (retention, &keep), dry_run));
+        }
+        BackupCommand::ForgetCheck { store, log } => {
+            let repository = store.open()?;
+            let check = runtime.block_on(async {
+                let log_id = which_log(&repository, log).await?;
+                Ok::<_, anyhow::Error>(forget_check(&repository, &log_id).await?)
+            })?;
+            print_json(&check)?;
+            return Ok(check.ok);
+        }
         BackupCommand::Verify { store, wanted, scratch, job } => {
             job.delay();
             let verdict = store.open().and_then(|found| verify(&runtime, &found, wanted.wanted(), scratch));
@@ -239,6 +299,38 @@ pub(crate) fn run_backup(args: BackupArgs) -> anyhow::Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// The log that is meant: the one with this id, or the only one.
+async fn which_log(repository: &Repository, wanted: Option<String>) -> anyhow::Result<String> {
+    let logs = repository.logs().await?;
+    match (wanted, logs.as_slice()) {
+        (Some(log), _) if logs.contains(&log) => Ok(log),
+        (Some(log), _) => bail!("the archive has no log {log}"),
+        (None, [log]) => Ok(log.clone()),
+        (None, logs) => bail!("the archive has {} logs: say which one with --log ID", logs.len()),
+    }
+}
+
+/// Removes backups; returns false if not everything was removed.
+async fn remove(
+    repository: &Repository,
+    log: Option<String>,
+    kept: (Retention, &[ManifestName]),
+    dry_run: bool,
+) -> anyhow::Result<bool> {
+    let log_id = which_log(repository, log).await?;
+    let report = |ok, pruned| {
+        let report = Removed { log_id: log_id.clone(), dry_run, pruned };
+        print_json(&Outcome { ok, report }).map(|()| ok)
+    };
+    match prune(repository, &log_id, kept, Timestamp::now(), dry_run).await {
+        Ok(pruned) => report(true, pruned),
+        Err(fault @ (PruneError::Unconditional | PruneError::Pinned(_) | PruneError::Busy)) => {
+            report(false, Pruned { skipped: Some(fault.to_string()), ..Pruned::default() })
+        }
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 fn create(runtime: &tokio::runtime::Runtime, args: &CreateArgs) -> anyhow::Result<()> {
@@ -267,6 +359,15 @@ fn take(
     });
     log.close();
     taken.context("the backup was not taken")
+}
+
+/// The report of a removal.
+#[derive(Debug, Serialize)]
+struct Removed {
+    log_id: String,
+    dry_run: bool,
+    #[serde(flatten)]
+    pruned: Pruned,
 }
 
 /// What a check or a restore found, as one object with the field `ok`.

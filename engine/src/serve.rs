@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use engine_archive::{ArchiveSettings, Repository};
+use engine_archive::{ArchiveSettings, Repository, Retention};
 use engine_core::configuration::Limits;
 use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
 use engine_core::policy::Policy;
@@ -130,17 +130,21 @@ pub(crate) async fn serve(
     stop(engine, guard, ports, config.drain).await
 }
 
+/// An archive, the time between two of its steps, and which of its backups stay.
+type OpenedArchive = (Repository, (Duration, Retention));
+
 /// Opens the archive that is configured, so that a fault of its settings prevents the start.
-fn opened_archive(settings: &ArchiveSettings) -> anyhow::Result<(Repository, Duration)> {
-    Ok((engine_archive::open(settings).context("the archive cannot be used")?, settings.interval()))
+fn opened_archive(settings: &ArchiveSettings) -> anyhow::Result<OpenedArchive> {
+    let repository = engine_archive::open(settings).context("the archive cannot be used")?;
+    Ok((repository, (settings.interval(), Retention::of(&settings.section))))
 }
 
 /// Starts the task that archives the log, if an archive is configured.
-fn start_archive(engine: &Engine, archive: Option<(Repository, Duration)>, configuration: String) {
-    let Some((repository, interval)) = archive else { return };
+fn start_archive(engine: &Engine, archive: Option<OpenedArchive>, configuration: String) {
+    let Some((repository, pace)) = archive else { return };
     let (handles, metrics) = (engine.log_handles.clone(), Arc::clone(&engine.metrics.archive));
     let facts = Arc::new(RunningEngine::new(Arc::clone(&engine.projection), configuration));
-    engine.set_archive(engine_archive::start(repository, handles, metrics, interval, facts));
+    engine.set_archive(engine_archive::start(repository, handles, metrics, pace, facts));
 }
 
 /// The ports before they are served.

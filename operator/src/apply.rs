@@ -10,7 +10,7 @@ use kube::{
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
 use operator_core::{
-    backup::acknowledge_backup,
+    backup::{acknowledge_backup, kept},
     mode::acknowledge_mode,
     names::{
         CERTIFICATE_ANNOTATION, ChildKey, FIELD_MANAGER, PUBLIC_LABEL, PUBLIC_VALUE, authority_secret,
@@ -247,7 +247,7 @@ fn mode_answered(observed: &mut Observed, answer: Result<ModeHealth, ReportError
 /// Asks the engine for a backup. It may take longer than this waits: the engine reports it, and asking again for the
 /// same request takes no second one.
 async fn take_backup(observed: &mut Observed, request: &str, context: &Context) {
-    let wanted = TakeBackup { request: Some(request.to_owned()) };
+    let wanted = TakeBackup { request: Some(request.to_owned()), keep: kept(observed) };
     let take = async |target: &Target| context.engines.take_backup(target, &wanted).await;
     match called(observed, context, take).await {
         Ok(taken) => acknowledge_backup(observed, taken),

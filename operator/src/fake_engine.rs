@@ -282,7 +282,7 @@ fn carry_out(call: Call, body: &[u8], health: &mut Health) -> Value {
             in_effect(mode)
         }
         Call::Backup => {
-            let TakeBackup { request } = serde_json::from_slice(body).expect("a request");
+            let TakeBackup { request, .. } = serde_json::from_slice(body).expect("a request");
             let taken = taken(request.as_deref());
             health.archive.get_or_insert_default().last_backup = Some(taken.clone());
             json!(taken)

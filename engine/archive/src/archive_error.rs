@@ -22,6 +22,8 @@ pub enum ArchiveError {
     Ahead { archived: u64, common: u64 },
     #[error("other writers take over the archive at the same time")]
     Busy,
+    #[error("writer {0} has taken over the archive: it is read again")]
+    Fenced(u64),
     #[error("the pieces that were archived do not continue at event {0}: the archive is read again")]
     Broken(u64),
     #[error("{0}")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine_core::archive::manifest::{FORMAT, Manifest, Object};
-use engine_core::archive::name::PieceName;
+use engine_core::archive::name::{ManifestName, PieceName};
 use engine_core::archive::route::route;
 use engine_core::archive::volume_keys::{self, VolumeKeys};
 use engine_core::digest::Hash;
@@ -13,13 +13,15 @@ use jiff::Timestamp;
 
 use crate::archive_error::ArchiveError;
 use crate::facts::{EngineFacts, projection_at, projection_now};
-use crate::repository::lengths;
+use crate::repository::{Names, lengths};
 use crate::ship::Archive;
 
 /// The files of a volume that a restore needs. Without the first one checkpoints get a new key, without the last one
 /// identifiers that were made pseudonyms are no longer recognised.
 const KEY_FILES: [&str; 4] =
     ["checkpoint.key", "checkpoint.key.next", "checkpoint.key.previous", "pseudonym.key"];
+/// Attempts to store a manifest. More than one is needed only if a removal announces its pieces at that moment.
+const MANIFEST_ATTEMPTS: usize = 3;
 /// Maximum size of such a file, bytes.
 const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
 
@@ -39,29 +41,16 @@ impl Archive {
         let at_first = projection_now(facts).await?;
         while self.archived_seq() < head && self.ship_piece().await? {}
         self.forget().await?;
-        let names = self.repository.names().await?;
-        let lengths = lengths(&names);
-        let found = route(&names.piece_names(), &names.fences);
+        self.forget_in_late_tables().await?;
         let size = self.archived_seq();
-        if found.size() < size {
-            return Err(ArchiveError::Broken(found.size() + 1));
-        }
-        let object = |name: &PieceName| {
-            let bytes = lengths.get(&name.to_string()).copied().unwrap_or_default();
-            Object { name: name.to_string(), sha256: name.sha256, bytes }
-        };
-        let pieces: Vec<Object> =
-            found.pieces.iter().filter(|name| name.first_seq <= size).map(object).collect();
         let at_first = at_first.filter(|at| at.seq == size).map(|at| at.digest);
         let projection_digest = match at_first {
             Some(digest) => Some(digest),
             None => projection_at(facts, size).await?,
         };
         let described = self.describe(size, facts, now).await?;
-        let manifest = Manifest { pieces, projection_digest, ..described };
-        let (name, bytes) = manifest.encode();
-        self.repository.pieces.create(&name.to_string(), &bytes).await?;
-        self.metrics.stored("manifest", bytes.len() as u64);
+        let manifest = Manifest { projection_digest, ..described };
+        let (manifest, name, bytes) = self.store_manifest(manifest).await?;
         self.takeover.has_backup = true;
         tracing::info!(size, name = %name, "a backup was taken");
         Ok(BackupTaken {
@@ -71,11 +60,56 @@ impl Archive {
             root: manifest.root.to_string(),
             created: now,
             pieces: manifest.pieces.len(),
-            bytes: manifest.pieces.iter().map(|piece| piece.bytes).sum::<u64>() + bytes.len() as u64,
+            bytes: manifest.pieces.iter().map(|piece| piece.bytes).sum::<u64>() + bytes,
             stored_bytes: self.stored_bytes() - before,
             elapsed_ms: 0,
             request: None,
+            pruned: None,
         })
+    }
+
+    /// Stores the manifest with the pieces that lead to its last event. If one of them was announced for removal at the
+    /// same time, takes the manifest back and does it again without that piece.
+    async fn store_manifest(
+        &self,
+        described: Manifest,
+    ) -> Result<(Manifest, ManifestName, u64), ArchiveError> {
+        for _ in 0..MANIFEST_ATTEMPTS {
+            let pieces = self.pieces_of(described.size).await?;
+            let manifest = Manifest { pieces, ..described.clone() };
+            let (name, bytes) = manifest.encode();
+            self.repository.pieces.create(&name.to_string(), &bytes).await?;
+            // A removal that has not seen the manifest has announced what it removes before.
+            let removed = self.repository.boundary().await?.removed;
+            if !manifest.pieces.iter().any(|piece| removed.contains(&piece.name)) {
+                self.metrics.stored("manifest", bytes.len() as u64);
+                return Ok((manifest, name, bytes.len() as u64));
+            }
+            self.repository.pieces.delete(&name.to_string()).await?;
+        }
+        Err(ArchiveError::Busy)
+    }
+
+    async fn pieces_of(&self, size: u64) -> Result<Vec<Object>, ArchiveError> {
+        let names = self.repository.names().await?;
+        self.check_fences(&names)?;
+        let lengths = lengths(&names);
+        let found = route(&names.piece_names(), &names.fences);
+        if found.size() < size {
+            return Err(ArchiveError::Broken(found.size() + 1));
+        }
+        let object = |name: &PieceName| {
+            let bytes = lengths.get(&name.to_string()).copied().unwrap_or_default();
+            Object { name: name.to_string(), sha256: name.sha256, bytes }
+        };
+        Ok(found.pieces.iter().filter(|name| name.first_seq <= size).map(object).collect())
+    }
+
+    /// Refuses if another writer has taken over.
+    pub(crate) fn check_fences(&self, names: &Names) -> Result<(), ArchiveError> {
+        let own = self.takeover.epoch;
+        let newest = names.fences.iter().map(|fence| fence.epoch).max().unwrap_or_default();
+        if newest > own { Err(ArchiveError::Fenced(newest)) } else { Ok(()) }
     }
 
     fn stored_bytes(&self) -> u64 {

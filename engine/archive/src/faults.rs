@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use tokio::sync::Semaphore;
+
 /// Which calls of a store fail.
 #[derive(Debug)]
 pub(crate) struct Faults {
@@ -11,11 +13,22 @@ pub(crate) struct Faults {
     killed_at: AtomicI64,
     /// The answer to this call is lost after it was carried out.
     lost_at: AtomicI64,
+    /// This call waits until it is let go.
+    paused_at: AtomicI64,
+    reached: Semaphore,
+    resumed: Semaphore,
 }
 
 impl Default for Faults {
     fn default() -> Faults {
-        Faults { calls: AtomicU64::new(0), killed_at: AtomicI64::new(-1), lost_at: AtomicI64::new(-1) }
+        Faults {
+            calls: AtomicU64::new(0),
+            killed_at: AtomicI64::new(-1),
+            lost_at: AtomicI64::new(-1),
+            paused_at: AtomicI64::new(-1),
+            reached: Semaphore::new(0),
+            resumed: Semaphore::new(0),
+        }
     }
 }
 
@@ -28,9 +41,27 @@ impl Faults {
         Arc::new(Faults { lost_at: AtomicI64::new(call), ..Faults::default() })
     }
 
+    pub(crate) fn paused(call: i64) -> Arc<Faults> {
+        Arc::new(Faults { paused_at: AtomicI64::new(call), ..Faults::default() })
+    }
+
+    /// Waits until the call at which this pauses begins.
+    pub(crate) async fn wait(&self) {
+        self.reached.acquire().await.unwrap().forget();
+    }
+
+    /// Lets the call go on.
+    pub(crate) fn resume(&self) {
+        self.resumed.add_permits(1);
+    }
+
     /// Whether the call that begins now fails before it does anything.
-    pub(crate) fn before(&self) -> bool {
+    pub(crate) async fn before(&self) -> bool {
         let call = i64::try_from(self.calls.fetch_add(1, Ordering::SeqCst)).unwrap();
+        if self.paused_at.load(Ordering::SeqCst) == call {
+            self.reached.add_permits(1);
+            self.resumed.acquire().await.unwrap().forget();
+        }
         let killed_at = self.killed_at.load(Ordering::SeqCst);
         killed_at >= 0 && call >= killed_at
     }
@@ -43,6 +74,7 @@ impl Faults {
 
     pub(crate) fn reached(&self) -> bool {
         let last = self.killed_at.load(Ordering::SeqCst).max(self.lost_at.load(Ordering::SeqCst));
+        let last = last.max(self.paused_at.load(Ordering::SeqCst));
         i64::try_from(self.calls.load(Ordering::SeqCst)).unwrap() > last
     }
 }

@@ -1,29 +1,24 @@
 //! Removes the keys of forgotten payloads from the archive. The pieces stay as they are.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
+use engine_core::archive::key_table::KeyTable;
 use engine_core::archive::name::PieceName;
 use engine_core::digest::Hash;
-use engine_core::event::{ForgottenPayload, MEMORY_FORGOTTEN};
-use engine_core::format::EventLine;
-use engine_log::LogReader;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::archive_error::ArchiveError;
+use crate::forgotten::{Targets, forgotten, rows};
 use crate::ship::Archive;
-use crate::store::StoreError;
+use crate::store::{Listed, StoreError};
 
 /// The object that says how far the removal is, in the store of the keys.
 const PROGRESS: &str = "forgotten";
 /// Maximum size of that object, bytes. It has two short fields.
 const PROGRESS_BYTES_MAX: u64 = 1 << 10;
-/// Bytes of the log that are searched at a time.
-const PAGE_BYTES: usize = 4 << 20;
-/// How an event of this type is recognised without decoding all others.
-pub(crate) const MARK: &[u8] = br#""type":"memory.forgotten""#;
-
-/// Events whose payloads are forgotten: number, and id of the event that records it.
-pub(crate) type Targets = BTreeMap<u64, String>;
+/// Tables that were stored so long before the progress are looked at too: clocks of the parts of a store may differ.
+const LATE_MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
 #[derive(Serialize, Deserialize)]
 struct Progress {
@@ -44,28 +39,79 @@ impl Archive {
         let scanned = tokio::task::spawn_blocking(scan).await.map_err(|_| ArchiveError::Stopping)?;
         let (targets, through) = scanned?;
         if !targets.is_empty() {
-            self.remove_keys(&targets).await?;
+            let names = self.repository.all_names().await?;
+            self.check_fences(&names)?;
+            self.remove_keys(&names.piece_names(), &targets).await?;
             self.record_progress(through).await?;
         }
         self.forgotten_seq = through;
         Ok(())
     }
 
+    /// Removes keys of what is forgotten from tables that other writers have stored since the last look: a writer that
+    /// does not know that it has a successor may have stored a key again that was removed before. Most of the time this
+    /// lists names and finds nothing.
+    ///
+    /// # Errors
+    /// A store failed, or the log cannot be read.
+    pub(crate) async fn forget_in_late_tables(&mut self) -> Result<(), ArchiveError> {
+        let since = self.repository.keys.stored_at(PROGRESS).await?;
+        let is_new =
+            |stored_at: Timestamp| since.is_none_or(|since| stored_at.duration_since(since) >= -LATE_MARGIN);
+        let mut tables = self.repository.keys.list(KeyTable::FOLDER).await?;
+        tables.retain(|table| is_new(table.stored_at));
+        let is_own = |table: &&Listed| {
+            table.version.is_some() && self.own_tables.get(&table.name) == Some(&table.version)
+        };
+        let (own, late): (Vec<&Listed>, Vec<&Listed>) = tables.iter().partition(is_own);
+        let late: BTreeSet<String> = late.into_iter().map(|table| table.name.clone()).collect();
+        self.own_tables = own.into_iter().map(|table| (table.name.clone(), table.version.clone())).collect();
+        if !late.is_empty() && self.forgotten_seq > 0 {
+            self.forget_in(&late).await?;
+        }
+        // From here on only what is stored later is looked at again.
+        self.record_progress(self.forgotten_seq).await
+    }
+
+    /// Removes the keys of everything that is forgotten from these tables.
+    async fn forget_in(&mut self, tables: &BTreeSet<String>) -> Result<(), ArchiveError> {
+        let (log, through) = (self.log.clone(), self.forgotten_seq);
+        let scan = move || forgotten(&log, 0, through);
+        let scanned = tokio::task::spawn_blocking(scan).await.map_err(|_| ArchiveError::Stopping)?;
+        let (targets, _) = scanned?;
+        let names = self.repository.all_names().await?;
+        self.check_fences(&names)?;
+        let mut pieces = names.piece_names();
+        pieces.retain(|piece| tables.contains(&piece.keys()));
+        self.remove_keys(&pieces, &targets).await
+    }
+
     /// Removes the keys from the tables of all pieces that have these events, whichever branch they are of: what was
     /// forgotten may be on any of them.
-    async fn remove_keys(&self, targets: &Targets) -> Result<(), ArchiveError> {
-        for name in self.repository.names().await?.piece_names() {
-            let rows: Vec<(usize, String)> = rows(&name, targets);
+    async fn remove_keys(&mut self, pieces: &[PieceName], targets: &Targets) -> Result<(), ArchiveError> {
+        for name in pieces {
+            let rows: Vec<(usize, String)> = rows(name, targets);
             if rows.is_empty() {
                 continue;
             }
-            let mut table = self.repository.table(&name.sha256, &name.keys()).await?;
+            let mut table = match self.repository.table(&name.sha256, &name.keys()).await {
+                Ok(table) => table,
+                Err(bad) if self.is_removed(name).await? => {
+                    tracing::debug!(name = bad.name, "the table was removed with its piece");
+                    continue;
+                }
+                Err(bad) => return Err(bad.into()),
+            };
             if table.forget(&rows) > 0 {
-                let bytes = self.repository.put_table(&name.keys(), &table).await?;
-                self.metrics.stored("keys", bytes);
+                self.put_table(&name.keys(), &table).await?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a piece was announced for removal.
+    async fn is_removed(&self, name: &PieceName) -> Result<bool, ArchiveError> {
+        Ok(self.repository.boundary().await?.removed.contains(&name.to_string()))
     }
 
     async fn record_progress(&self, seq: u64) -> Result<(), ArchiveError> {
@@ -73,7 +119,8 @@ impl Archive {
         let hash = tokio::task::spawn_blocking(move || log.hash_of(seq)).await;
         let Some(hash) = hash.map_err(|_| ArchiveError::Stopping)?? else { return Ok(()) };
         let bytes = serde_json::to_vec(&Progress { seq, hash }).expect("a number and a text are always JSON");
-        Ok(self.repository.keys.put(PROGRESS, &bytes).await?)
+        self.repository.keys.put(PROGRESS, &bytes).await?;
+        Ok(())
     }
 
     /// How far the removal was when this archive was written last; 0 if that was on another branch of the log.
@@ -87,73 +134,4 @@ impl Archive {
         let own = tokio::task::spawn_blocking(move || log.hash_of(seq)).await;
         Ok(if own.map_err(|_| ArchiveError::Stopping)?? == Some(hash) { seq } else { 0 })
     }
-}
-
-/// The rows of a table that are to be removed.
-fn rows(name: &PieceName, targets: &Targets) -> Vec<(usize, String)> {
-    let row = |(seq, by): (&u64, &String)| Some((usize::try_from(seq - name.first_seq).ok()?, by.clone()));
-    targets.range(name.first_seq..=name.last_seq).filter_map(row).collect()
-}
-
-/// What the events after `after` up to `through` forget, and the last event that was looked at.
-fn forgotten(log: &LogReader, after: u64, through: u64) -> Result<(Targets, u64), ArchiveError> {
-    let (mut targets, mut unplaced, mut seq) = (Targets::new(), BTreeMap::new(), after);
-    let head = log.published().head_seq().min(through);
-    while seq < head {
-        let events = usize::try_from(head - seq).unwrap_or(usize::MAX);
-        let lines = log.lines_after(seq, events, PAGE_BYTES)?;
-        if lines.is_empty() {
-            break;
-        }
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            seq += 1;
-            if line.windows(MARK.len()).any(|part| part == MARK) {
-                collect(line, &mut targets, &mut unplaced);
-            }
-        }
-    }
-    if !unplaced.is_empty() {
-        place(log, &unplaced, head, &mut targets)?;
-    }
-    Ok((targets, seq))
-}
-
-/// Adds the targets of one event. Older logs name no numbers: those ids are `unplaced`.
-fn collect(line: &[u8], targets: &mut Targets, unplaced: &mut BTreeMap<String, String>) {
-    let Some(event) = EventLine::decode(line).ok().filter(|event| event.envelope.kind == MEMORY_FORGOTTEN)
-    else {
-        return;
-    };
-    let payload = event.payload().and_then(|text| serde_json::from_str::<ForgottenPayload>(text).ok());
-    let ForgottenPayload { targets: ids, seqs, .. } = payload.unwrap_or_default();
-    let by = event.envelope.id.to_string();
-    if seqs.len() == ids.len() {
-        targets.extend(seqs.into_iter().map(|seq| (seq, by.clone())));
-    } else {
-        unplaced.extend(ids.into_iter().map(|id| (id, by.clone())));
-    }
-}
-
-/// Finds the numbers of events by their ids.
-fn place(
-    log: &LogReader,
-    unplaced: &BTreeMap<String, String>,
-    head: u64,
-    targets: &mut Targets,
-) -> Result<(), ArchiveError> {
-    let mut seq = 0;
-    while seq < head {
-        let lines = log.lines_after(seq, usize::MAX, PAGE_BYTES)?;
-        if lines.is_empty() {
-            break;
-        }
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            seq += 1;
-            let Ok(event) = EventLine::decode(line) else { continue };
-            if let Some(by) = unplaced.get(event.envelope.id.as_ref()) {
-                targets.insert(event.envelope.seq, by.clone());
-            }
-        }
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use engine_core::format::{Body, EventLine};
 
-use crate::forget::MARK;
+use crate::forgotten::MARK;
 
 /// The fixed text before the id at the end of a line without a payload, and its length with the id.
 const BEFORE_ID: &[u8] = br#""forgotten":""#;

@@ -3,9 +3,12 @@
 //! - Stores: [`settings`] says where an archive is; [`store`] is the small part of an object store that is used, with
 //!   bounds; [`repository`] is the two stores of an archive and what is in them.
 //! - Archiving: [`ship`] stores pieces of a log from [`place`] to place, [`takeover`] decides where a writer continues,
-//!   [`forget`] removes the keys of forgotten payloads, [`backup`] stores manifests, with the [`facts`] of an engine.
-//!   [`task`] does all of that beside a running engine and reports to [`status`] and [`metrics`]. [`archive_error`] is
-//!   why a step failed.
+//!   [`backup`] stores manifests, with the [`facts`] of an engine. [`task`] does all of that beside a running engine
+//!   and reports to [`status`] and [`metrics`]. [`archive_error`] is why a step failed.
+//! - Forgetting: [`forgotten`] is what a log has forgotten, [`forget`] removes the keys of that, and
+//!   [`forget_check`](mod@forget_check) looks for keys that are left.
+//! - Removing: [`retention`] is which backups stay, and [`prune`](mod@prune) removes the others and what only they
+//!   need, while nobody has a [`pin`].
 //! - Restoring: [`marker`] is the file that says from what a log was restored, [`plan`] chooses the pieces, [`restore`]
 //!   verifies the log that [`staging`] puts together and reports
 //!   its [`progress`]; [`gaps`] are payloads that nothing accounts for, [`restore_error`] is why nothing was restored.
@@ -16,15 +19,20 @@ mod facts;
 #[cfg(test)]
 mod faults;
 mod forget;
+mod forget_check;
+mod forgotten;
 mod gaps;
 pub mod marker;
 mod metrics;
+mod pin;
 mod place;
 mod plan;
 mod progress;
+mod prune;
 mod repository;
 mod restore;
 mod restore_error;
+mod retention;
 mod settings;
 mod ship;
 mod staging;
@@ -35,12 +43,15 @@ mod task;
 
 pub use archive_error::ArchiveError;
 pub use facts::{EngineFacts, ProjectionAt, StoppedEngine};
+pub use forget_check::{ForgetCheck, LeftKey, forget_check};
 pub use metrics::ArchiveMetrics;
 pub use plan::{Until, Wanted};
 pub use progress::Progress;
+pub use prune::PruneError;
 pub use repository::{LogSummary, Repository};
 pub use restore::{Restored, first_backup, restore};
 pub use restore_error::RestoreError;
+pub use retention::{Retention, prune};
 pub use settings::{ArchiveSettings, SettingsError, open};
 pub use ship::Archive;
 pub use status::ArchiveStatus;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engine_core::archive::boundary::{BOUNDARY_BYTES_MAX, Boundary};
 use engine_core::archive::cipher::{WRAPPING_NONCE_BYTES, WrappingKey};
 use engine_core::archive::key_table::{KeyTable, TableFault};
 use engine_core::archive::manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestFault};
@@ -13,13 +14,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Listed, Store, StoreError};
 
 /// Maximum size of a piece, bytes: what one is made of, or one line of the maximum length, and a margin for a key and
 /// the tag of each payload.
 pub(crate) const PIECE_BYTES_MAX: u64 = 128 << 20;
 /// Maximum size of a table of keys, bytes: four million payloads.
 pub(crate) const TABLE_BYTES_MAX: u64 = 128 << 20;
+
+/// Attempts to read the boundary, if it is replaced meanwhile each time.
+const BOUNDARY_ATTEMPTS: usize = 5;
 
 /// The two stores of an archive: pieces and manifests in one, keys in the other.
 #[derive(Debug, Clone)]
@@ -41,12 +45,19 @@ pub struct BadObject {
     pub is_damaged: bool,
 }
 
+/// An object in a list of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredName<T> {
+    pub(crate) name: T,
+    pub(crate) bytes: u64,
+    pub(crate) stored_at: Timestamp,
+}
+
 /// The names of all objects of one log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
-    /// Pieces, with their lengths.
-    pub(crate) pieces: Vec<(PieceName, u64)>,
-    pub(crate) manifests: Vec<ManifestName>,
+    pub(crate) pieces: Vec<StoredName<PieceName>>,
+    pub(crate) manifests: Vec<StoredName<ManifestName>>,
     pub(crate) fences: Vec<FenceName>,
 }
 
@@ -83,8 +94,8 @@ pub struct BackupSummary {
 impl Names {
     /// The number for a new writer: larger than that of every writer before it.
     pub(crate) fn next_epoch(&self) -> u64 {
-        let pieces = self.pieces.iter().map(|(name, _)| name.epoch);
-        let manifests = self.manifests.iter().map(|name| name.epoch);
+        let pieces = self.pieces.iter().map(|piece| piece.name.epoch);
+        let manifests = self.manifests.iter().map(|manifest| manifest.name.epoch);
         let fences = self.fences.iter().map(|name| name.epoch);
         pieces.chain(manifests).chain(fences).max().unwrap_or_default() + 1
     }
@@ -96,14 +107,14 @@ impl Names {
 
     /// The backups of the branch that the log is on, the newest first.
     pub(crate) fn backups(&self) -> Vec<ManifestName> {
-        let mut names: Vec<ManifestName> =
-            self.manifests.iter().filter(|name| !self.is_left(name)).cloned().collect();
+        let names = self.manifests.iter().map(|manifest| &manifest.name);
+        let mut names: Vec<ManifestName> = names.filter(|name| !self.is_left(name)).cloned().collect();
         names.sort_by_key(|name| std::cmp::Reverse((name.epoch, name.size)));
         names
     }
 
     pub(crate) fn piece_names(&self) -> Vec<PieceName> {
-        self.pieces.iter().map(|(name, _)| name.clone()).collect()
+        self.pieces.iter().map(|piece| piece.name.clone()).collect()
     }
 }
 
@@ -139,11 +150,12 @@ impl Repository {
             let Some(log) = self.of_log(&log_id) else { continue };
             let names = log.names().await?;
             let route = engine_core::archive::route::route(&names.piece_names(), &names.fences);
-            let mut sorted = names.manifests.clone();
+            let mut sorted: Vec<&ManifestName> =
+                names.manifests.iter().map(|manifest| &manifest.name).collect();
             sorted.sort_by_key(|name| std::cmp::Reverse((name.epoch, name.size)));
             let mut backups = Vec::new();
             for name in sorted {
-                let read = log.manifest(&log_id, &name).await;
+                let read = log.manifest(&log_id, name).await;
                 let (manifest, fault) =
                     read.map_or_else(|bad| (None, Some(bad.why)), |manifest| (Some(manifest), None));
                 backups.push(BackupSummary {
@@ -151,34 +163,69 @@ impl Repository {
                     size: name.size,
                     root: manifest.as_ref().map(|manifest| manifest.root),
                     created: manifest.map(|manifest| manifest.created),
-                    left: names.is_left(&name),
+                    left: names.is_left(name),
                     fault,
                 });
             }
-            let bytes = names.pieces.iter().map(|(_, bytes)| bytes).sum();
+            let bytes = names.pieces.iter().map(|piece| piece.bytes).sum();
             summaries.push(LogSummary { log_id, events: route.size(), bytes, backups });
         }
         Ok(summaries)
     }
 
-    /// The names of the objects of this log.
+    /// The names of the objects of this log that nobody is removing.
     pub(crate) async fn names(&self) -> Result<Names, StoreError> {
+        // The boundary first: whatever is announced later is removed only from lists that were made later, too.
+        let Boundary { removed, .. } = self.boundary().await?;
+        let mut names = self.all_names().await?;
+        names.pieces.retain(|piece| !removed.contains(&piece.name.to_string()));
+        names.manifests.retain(|manifest| !removed.contains(&manifest.name.to_string()));
+        Ok(names)
+    }
+
+    /// Numbers of the boundaries, ascending.
+    pub(crate) async fn boundaries(&self) -> Result<Vec<u64>, StoreError> {
+        let listed = self.pieces.list(Boundary::FOLDER).await?;
+        let mut numbers: Vec<u64> =
+            listed.iter().filter_map(|object| Boundary::number_of(&object.name)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The boundary that counts.
+    pub(crate) async fn boundary(&self) -> Result<Boundary, StoreError> {
+        for _ in 0..BOUNDARY_ATTEMPTS {
+            let Some(number) = self.boundaries().await?.pop() else { return Ok(Boundary::default()) };
+            match self.pieces.get(&Boundary::name(number), BOUNDARY_BYTES_MAX).await {
+                // A newer one has replaced it since.
+                Err(StoreError::Missing(_)) => {}
+                Err(StoreError::TooLarge(..)) => return Ok(unreadable(number)),
+                Err(fault) => return Err(fault),
+                Ok(bytes) => {
+                    return Ok(Boundary::decode(number, &bytes).unwrap_or_else(|| unreadable(number)));
+                }
+            }
+        }
+        Err(StoreError::Missing(Boundary::FOLDER.to_owned()))
+    }
+
+    /// The names of all objects of this log.
+    pub(crate) async fn all_names(&self) -> Result<Names, StoreError> {
         let mut names = Names::default();
-        let mut manifests = Vec::new();
         for folder in ["segments", "tails", ManifestName::FOLDER, FenceName::FOLDER] {
             for object in self.pieces.list(folder).await? {
+                let Listed { bytes, stored_at, .. } = object;
                 if let Some(name) = PieceName::parse(&object.name) {
-                    names.pieces.push((name, object.bytes));
+                    names.pieces.push(StoredName { name, bytes, stored_at });
                 } else if let Some(name) = ManifestName::parse(&object.name) {
-                    manifests.push((object.modified_ms, name));
+                    names.manifests.push(StoredName { name, bytes, stored_at });
                 } else if let Some(name) = FenceName::parse(&object.name) {
                     names.fences.push(name);
                 }
             }
         }
         // Of two backups of the same events, the later one is the newer one. Their names do not say which that is.
-        manifests.sort_by_key(|(modified, _)| std::cmp::Reverse(*modified));
-        names.manifests = manifests.into_iter().map(|(_, name)| name).collect();
+        names.manifests.sort_by_key(|manifest| std::cmp::Reverse(manifest.stored_at));
         Ok(names)
     }
 
@@ -198,9 +245,14 @@ impl Repository {
         })
     }
 
-    pub(crate) async fn put_table(&self, name: &str, table: &KeyTable) -> Result<u64, StoreError> {
+    /// Stores a table. Returns its length and its version.
+    pub(crate) async fn put_table(
+        &self,
+        name: &str,
+        table: &KeyTable,
+    ) -> Result<(u64, Option<String>), StoreError> {
         let bytes = table.encode(self.wrapping.as_ref().map(|key| (key, random())));
-        self.keys.put(name, &bytes).await.map(|()| bytes.len() as u64)
+        self.keys.put(name, &bytes).await.map(|version| (bytes.len() as u64, version))
     }
 
     pub(crate) async fn manifest(&self, log_id: &str, name: &ManifestName) -> Result<Manifest, BadObject> {
@@ -226,6 +278,12 @@ impl Repository {
     }
 }
 
+/// A boundary that cannot be read announces nothing. What it announced may be gone: a restore finds out.
+fn unreadable(number: u64) -> Boundary {
+    tracing::error!(number, "the boundary of the archive cannot be read");
+    Boundary { number, ..Boundary::default() }
+}
+
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("getrandom(2) does not fail on a kernel that can run this binary");
@@ -244,5 +302,5 @@ fn unread(name: &str, fault: &StoreError) -> BadObject {
 
 /// A map of objects by name, for lists that are looked up.
 pub(crate) fn lengths(names: &Names) -> BTreeMap<String, u64> {
-    names.pieces.iter().map(|(name, bytes)| (name.to_string(), *bytes)).collect()
+    names.pieces.iter().map(|piece| (piece.name.to_string(), piece.bytes)).collect()
 }

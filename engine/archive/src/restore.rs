@@ -13,6 +13,7 @@ use engine_log::{LogReader, Offline};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::pin::Pin;
 use crate::place::PIECE_RAW_BYTES;
 use crate::plan::{Plan, Until, Wanted, plans};
 use crate::progress::Progress;
@@ -77,12 +78,26 @@ pub async fn restore(
     let started = Instant::now();
     let log_id = which_log(repository, wanted).await?;
     let log = repository.of_log(&log_id).ok_or_else(|| RestoreError::NoLog(log_id.clone()))?;
+    // Before the names: a removal that does not see the pin has announced what it removes before that.
+    let pin = Pin::put(&log, Timestamp::now()).await;
+    let restored = restore_log((log, &log_id), to, wanted, record, progress).await;
+    pin.remove().await;
+    restored.map(|restored| Restored { elapsed_ms: elapsed_ms(started), ..restored })
+}
+
+async fn restore_log(
+    (log, log_id): (Repository, &str),
+    to: &Path,
+    wanted: &Wanted,
+    record: bool,
+    progress: &dyn Progress,
+) -> Result<Restored, RestoreError> {
     let names = log.names().await?;
     let left = if wanted.exactly { 1 } else { ATTEMPTS };
     let mut attempts = Attempts { log, names, wanted, record, progress, left, bad: Vec::new() };
     for name in which_backups(&attempts.names, wanted)? {
-        if let Some(restored) = attempts.backup(&log_id, &name, to).await? {
-            return Ok(Restored { elapsed_ms: elapsed_ms(started), damaged: attempts.bad, ..restored });
+        if let Some(restored) = attempts.backup(log_id, &name, to).await? {
+            return Ok(Restored { damaged: attempts.bad, ..restored });
         }
     }
     match attempts.bad.is_empty() {
@@ -171,7 +186,8 @@ async fn which_log(repository: &Repository, wanted: &Wanted) -> Result<String, R
 
 fn which_backups(names: &Names, wanted: &Wanted) -> Result<Vec<ManifestName>, RestoreError> {
     let Some(name) = &wanted.backup else { return Ok(names.backups()) };
-    let named = ManifestName::parse(name).filter(|name| names.manifests.contains(name));
+    let is_there = |name: &ManifestName| names.manifests.iter().any(|manifest| manifest.name == *name);
+    let named = ManifestName::parse(name).filter(is_there);
     named.map(|name| vec![name]).ok_or_else(|| RestoreError::NoBackup(format!(" {name}")))
 }
 

@@ -10,6 +10,8 @@ use engine_core::archive::cipher::{KEY_BYTES, WrappingKey};
 use engine_core::configuration::Backup;
 use engine_core::digest::Hash;
 use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 use service::secret_file::{self, Exposed};
@@ -40,12 +42,17 @@ pub struct ArchiveSettings {
 /// Why the stores cannot be used.
 #[derive(Debug, Error)]
 pub enum SettingsError {
-    #[error("{0:?} is no address of an archive: s3://BUCKET/PREFIX or file:///DIRECTORY")]
+    #[error(
+        "{0:?} is no address of an archive: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or \
+         file:///DIRECTORY"
+    )]
     Url(String),
     #[error("cannot read {path:?}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{0:?} must contain 32 bytes, in hexadecimal or base64")]
     Key(PathBuf),
+    #[error("az:// needs backup.credentialsDirectory with the files account_name and access_key")]
+    NoAccount,
     #[error("{0:?} contains no certificates")]
     Authorities(PathBuf),
     #[error("cannot use the directory {path:?}: {source}")]
@@ -96,16 +103,22 @@ fn store(url: &str, settings: &ArchiveSettings) -> Result<Store, SettingsError> 
         let files = LocalFileSystem::new_with_prefix(path).map_err(|fault| client(&fault))?;
         return Ok(Store::new(Arc::new(files.with_fsync(true)), ""));
     }
-    let rest = url.strip_prefix("s3://").ok_or_else(unknown)?;
+    let (scheme, rest) = url.split_once("://").ok_or_else(unknown)?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     if bucket.is_empty() {
         return Err(unknown());
     }
-    Ok(Store::new(s3(bucket, settings)?, prefix.trim_matches('/')))
+    let objects = match scheme {
+        "s3" => s3(bucket, settings)?,
+        "gs" => gcs(bucket, settings)?,
+        "az" => azure(bucket, settings)?,
+        _ => return Err(unknown()),
+    };
+    Ok(Store::new(objects, prefix.trim_matches('/')))
 }
 
-fn s3(bucket: &str, settings: &ArchiveSettings) -> Result<Arc<dyn ObjectStore>, SettingsError> {
-    let section = &settings.section;
+/// The options of a client, for any kind of store.
+fn options(section: &Backup) -> Result<ClientOptions, SettingsError> {
     let mut options = ClientOptions::new()
         .with_allow_http(section.allow_http())
         .with_connect_timeout(CONNECT_MAX)
@@ -119,28 +132,73 @@ fn s3(bucket: &str, settings: &ArchiveSettings) -> Result<Arc<dyn ObjectStore>, 
             options = options.with_root_certificate(authority);
         }
     }
-    let retry = RetryConfig {
-        backoff: BackoffConfig::default(),
-        max_retries: CLIENT_RETRIES,
-        retry_timeout: CALL_MAX,
-    };
+    Ok(options)
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig { backoff: BackoffConfig::default(), max_retries: CLIENT_RETRIES, retry_timeout: CALL_MAX }
+}
+
+/// What the file with this name in the directory of the credentials contains, if there is such a directory.
+fn credential(name: &str, settings: &ArchiveSettings) -> Result<Option<String>, SettingsError> {
+    let directory = settings.section.credentials_directory.as_ref();
+    directory.map(|directory| secret(&Path::new(directory).join(name), settings.exposed)).transpose()
+}
+
+fn s3(bucket: &str, settings: &ArchiveSettings) -> Result<Arc<dyn ObjectStore>, SettingsError> {
+    let section = &settings.section;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(section.region())
         .with_allow_http(section.allow_http())
         .with_virtual_hosted_style_request(!section.path_style())
-        .with_retry(retry)
-        .with_client_options(options);
+        .with_retry(retry())
+        .with_client_options(options(section)?);
     if let Some(endpoint) = &section.endpoint {
         builder = builder.with_endpoint(endpoint);
     }
-    if let Some(directory) = &section.credentials_directory {
-        let read = |name: &str| secret(&Path::new(directory).join(name), settings.exposed);
-        builder = builder
-            .with_access_key_id(read("access_key_id")?)
-            .with_secret_access_key(read("secret_access_key")?);
+    if let Some(id) = credential("access_key_id", settings)? {
+        builder = builder.with_access_key_id(id);
+    }
+    if let Some(key) = credential("secret_access_key", settings)? {
+        builder = builder.with_secret_access_key(key);
     }
     Ok(Arc::new(builder.build().map_err(|fault| client(&fault))?))
+}
+
+fn gcs(bucket: &str, settings: &ArchiveSettings) -> Result<Arc<dyn ObjectStore>, SettingsError> {
+    let section = &settings.section;
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(bucket)
+        .with_retry(retry())
+        .with_client_options(options(section)?);
+    if let Some(endpoint) = &section.endpoint {
+        builder = builder.with_base_url(endpoint);
+    }
+    if let Some(account) = credential("service_account.json", settings)? {
+        builder = builder.with_service_account_key(account);
+    }
+    // The text of this fault may quote the file.
+    let built = builder.build().map_err(|_| SettingsError::Client("the service account is not valid".into()));
+    Ok(Arc::new(built?))
+}
+
+fn azure(container: &str, settings: &ArchiveSettings) -> Result<Arc<dyn ObjectStore>, SettingsError> {
+    let section = &settings.section;
+    let account = credential("account_name", settings)?.ok_or(SettingsError::NoAccount)?;
+    let key = credential("access_key", settings)?.ok_or(SettingsError::NoAccount)?;
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_container_name(container)
+        .with_account(account)
+        .with_access_key(key)
+        .with_allow_http(section.allow_http())
+        .with_retry(retry())
+        .with_client_options(options(section)?);
+    if let Some(endpoint) = &section.endpoint {
+        builder = builder.with_endpoint(endpoint.clone());
+    }
+    let built = builder.build().map_err(|_| SettingsError::Client("the access key is not valid".into()));
+    Ok(Arc::new(built?))
 }
 
 fn client(fault: &object_store::Error) -> SettingsError {
@@ -200,5 +258,21 @@ mod tests {
         let said = of(Backup { url: s3, credentials_directory: Some(at("none")), ..Backup::default() });
         assert!(said.contains("access_key_id"), "{said}");
         assert!(open(&settings(Backup { url, ..Backup::default() })).is_ok());
+        for (name, text) in
+            [("account_name", "account"), ("access_key", "hunter2!"), ("service_account.json", "hunter2!")]
+        {
+            std::fs::write(at(name), text).unwrap();
+        }
+        for url in ["gs://bucket/prefix", "az://container/prefix"] {
+            let credentials_directory = Some(directory.path().display().to_string());
+            let said = of(Backup { url: Some(url.to_owned()), credentials_directory, ..Backup::default() });
+            assert!(said.contains("not valid") && !said.contains("hunter2"), "{url}: {said}");
+        }
+        let said = of(Backup { url: Some("az://container".to_owned()), ..Backup::default() });
+        assert!(said.contains("account_name"), "{said}");
+        std::fs::write(at("access_key"), STANDARD.encode([7; 64])).unwrap();
+        let credentials_directory = Some(directory.path().display().to_string());
+        let url = Some("az://container".to_owned());
+        assert!(open(&settings(Backup { url, credentials_directory, ..Backup::default() })).is_ok());
     }
 }

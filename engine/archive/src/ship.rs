@@ -1,13 +1,16 @@
 //! Stores pieces of a log. Nothing is queued: each step reads the log, so that a store that is away costs no memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine_core::archive::cipher::PayloadKey;
+use engine_core::archive::key_table::KeyTable;
 use engine_core::archive::name::Extent;
 use engine_core::archive::piece::{Made, make};
 use engine_log::{LogHandles, LogReader};
 
 use crate::archive_error::ArchiveError;
+use crate::forgotten::forgotten_rows;
 use crate::metrics::ArchiveMetrics;
 use crate::place::{PIECE_RAW_BYTES, Place};
 use crate::repository::{Repository, random};
@@ -24,6 +27,8 @@ pub struct Archive {
     pub(crate) takeover: Takeover,
     /// Last event up to which everything forgotten is removed.
     pub(crate) forgotten_seq: u64,
+    /// The tables that this writer has stored since the last look at those of other writers, with their versions.
+    pub(crate) own_tables: BTreeMap<String, Option<String>>,
 }
 
 impl Archive {
@@ -59,8 +64,10 @@ impl Archive {
             metrics,
             takeover,
             forgotten_seq: 0,
+            own_tables: BTreeMap::new(),
         };
         archive.forgotten_seq = archive.stored_forgotten_seq().await?;
+        archive.forget_in_late_tables().await?;
         Ok(archive)
     }
 
@@ -77,7 +84,8 @@ impl Archive {
     pub async fn ship_piece(&mut self) -> Result<bool, ArchiveError> {
         let Some((extent, after)) = self.next()? else { return Ok(false) };
         let (log, log_id, epoch) = (self.log.clone(), self.log_id.clone(), self.takeover.epoch);
-        let read = move || made(&log, (extent, after), &log_id, epoch);
+        let forgotten = self.forgotten_seq;
+        let read = move || made(&log, (extent, after), (&log_id, epoch), forgotten);
         let made = tokio::task::spawn_blocking(read).await.map_err(|_| ArchiveError::Stopping)??;
         let Some(Made { name, bytes, keys }) = made else { return Ok(false) };
         let before = if extent == Extent::Segment { self.takeover.sealed } else { self.takeover.tail };
@@ -85,8 +93,7 @@ impl Archive {
             return Err(ArchiveError::Broken(name.first_seq));
         }
         // The keys first: a piece without its keys is lost, keys without a piece open nothing.
-        let table_bytes = self.repository.put_table(&name.keys(), &keys).await?;
-        self.metrics.stored("keys", table_bytes);
+        self.put_table(&name.keys(), &keys).await?;
         self.repository.pieces.create(&name.to_string(), &bytes).await?;
         self.metrics.stored("piece", bytes.len() as u64);
         let place = Place { seq: name.last_seq, last: name.last };
@@ -95,6 +102,14 @@ impl Archive {
             Extent::Tail => self.takeover.tail = place,
         }
         Ok(true)
+    }
+
+    /// Stores a table, and remembers which version of it is this writer's own.
+    pub(crate) async fn put_table(&mut self, name: &str, table: &KeyTable) -> Result<(), ArchiveError> {
+        let (bytes, version) = self.repository.put_table(name, table).await?;
+        self.metrics.stored("keys", bytes);
+        self.own_tables.insert(name.to_owned(), version);
+        Ok(())
     }
 
     /// What to store next: sealed segments first, because what follows them cannot be restored without them.
@@ -120,13 +135,17 @@ impl Archive {
 fn made(
     log: &LogReader,
     (extent, after): (Extent, u64),
-    log_id: &str,
-    epoch: u64,
+    (log_id, epoch): (&str, u64),
+    forgotten_through: u64,
 ) -> Result<Option<Made>, ArchiveError> {
     let Some(stored) = log.stored_lines_after(after, PIECE_RAW_BYTES)? else { return Ok(None) };
     if stored.sealed != (extent == Extent::Segment) {
         // The segment was sealed meanwhile. The next step takes it as such.
         return Ok(None);
     }
-    Ok(Some(make(extent, log_id, epoch, &stored.lines, || PayloadKey(random()))?))
+    let mut made = make(extent, log_id, epoch, &stored.lines, || PayloadKey(random()))?;
+    // The files of the log may still have what the archive has forgotten already.
+    let rows = forgotten_rows(log, &made.name, forgotten_through)?;
+    made.keys.forget(&rows);
+    Ok(Some(made))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use engine_core::digest::Hash;
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use thiserror::Error;
@@ -36,8 +37,10 @@ pub struct Listed {
     pub name: String,
     /// Its length, bytes.
     pub bytes: u64,
-    /// When the store says that it was written, milliseconds since 1970.
-    pub modified_ms: i64,
+    /// When it was stored, by the clock of the store.
+    pub stored_at: Timestamp,
+    /// Changes whenever the object does, if the store says so.
+    pub version: Option<String>,
 }
 
 /// Why a call failed.
@@ -110,7 +113,7 @@ impl Store {
         let mut attempt = 1;
         loop {
             let fault = match self.put_once(name, bytes, PutMode::Create).await {
-                Ok(()) => return Ok(true),
+                Ok(_) => return Ok(true),
                 Err(fault @ (StoreError::Denied(_) | StoreError::Unconditional)) => return Err(fault),
                 Err(fault) => fault,
             };
@@ -126,11 +129,11 @@ impl Store {
         }
     }
 
-    /// Stores an object, replacing one of the same name.
+    /// Stores an object, replacing one of the same name. Returns its version, as [`Listed`] has it.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    pub async fn put(&self, name: &str, bytes: &[u8]) -> Result<Option<String>, StoreError> {
         repeated(|| self.put_once(name, bytes, PutMode::Overwrite)).await
     }
 
@@ -142,12 +145,33 @@ impl Store {
         repeated(|| self.get_once(name, bytes_max)).await
     }
 
+    /// When an object was stored, by the clock of the store; `None` if it is not there.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn stored_at(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+        let path = self.path(name)?;
+        #[cfg(test)]
+        if self.faults.before().await {
+            return Err(StoreError::Denied(name.to_owned()));
+        }
+        match repeated(|| bounded(name, self.objects.head(&path))).await {
+            Ok(found) => Ok(Some(time_of(found.last_modified.timestamp_millis()))),
+            Err(StoreError::Missing(_)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Deletes an object, if it is there.
     ///
     /// # Errors
     /// The store failed.
     pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name)?;
+        #[cfg(test)]
+        if self.faults.before().await {
+            return Err(StoreError::Denied(name.to_owned()));
+        }
         let deleted = repeated(|| bounded(name, self.objects.delete(&path))).await;
         if let Err(StoreError::Missing(_)) = deleted { Ok(()) } else { deleted }
     }
@@ -159,7 +183,7 @@ impl Store {
     pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
         let path = self.path(folder)?;
         #[cfg(test)]
-        if self.faults.before() {
+        if self.faults.before().await {
             return Err(StoreError::Denied(folder.to_owned()));
         }
         let objects =
@@ -167,7 +191,8 @@ impl Store {
         let before = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
         let listed = objects.into_iter().filter_map(|object| {
             let name = object.location.as_ref().strip_prefix(&before)?.to_owned();
-            Some(Listed { name, bytes: object.size, modified_ms: object.last_modified.timestamp_millis() })
+            let stored_at = time_of(object.last_modified.timestamp_millis());
+            Some(Listed { name, bytes: object.size, stored_at, version: object.e_tag })
         });
         Ok(listed.collect())
     }
@@ -193,32 +218,32 @@ impl Store {
         // In a bucket with locks it stays. Nothing reads it.
         let _deleted = self.delete(name).await;
         match (first, second) {
-            (Ok(()), Ok(())) | (Err(StoreError::Unconditional), _) => Ok(false),
+            (Ok(_), Ok(_)) | (Err(StoreError::Unconditional), _) => Ok(false),
             (_, Err(StoreError::Different(_))) => Ok(true),
             (Err(fault), _) | (_, Err(fault)) => Err(fault),
         }
     }
 
-    async fn put_once(&self, name: &str, bytes: &[u8], mode: PutMode) -> Result<(), StoreError> {
+    async fn put_once(&self, name: &str, bytes: &[u8], mode: PutMode) -> Result<Option<String>, StoreError> {
         let path = self.path(name)?;
         let options = PutOptions { mode, ..PutOptions::default() };
         let payload = PutPayload::from(bytes.to_vec());
         #[cfg(test)]
-        if self.faults.before() {
+        if self.faults.before().await {
             return Err(StoreError::Denied(name.to_owned()));
         }
-        bounded(name, self.objects.put_opts(&path, payload, options)).await?;
+        let stored = bounded(name, self.objects.put_opts(&path, payload, options)).await?;
         #[cfg(test)]
         if self.faults.after() {
             return Err(StoreError::Timeout(name.to_owned()));
         }
-        Ok(())
+        Ok(stored.e_tag)
     }
 
     async fn get_once(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, StoreError> {
         let path = self.path(name)?;
         #[cfg(test)]
-        if self.faults.before() {
+        if self.faults.before().await {
             return Err(StoreError::Denied(name.to_owned()));
         }
         let read = async {
@@ -231,6 +256,11 @@ impl Store {
         let read = bounded(name, read).await?;
         read.map(|bytes| bytes.to_vec()).ok_or_else(|| StoreError::TooLarge(name.to_owned(), bytes_max))
     }
+}
+
+/// A time of a store. One that cannot be a time counts as the beginning of time.
+fn time_of(millisecond: i64) -> Timestamp {
+    Timestamp::from_millisecond(millisecond).unwrap_or_default()
 }
 
 async fn bounded<T>(

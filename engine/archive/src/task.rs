@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine_core::archive::name::ManifestName;
 use engine_core::digest::hex;
 use engine_core::wire::{ArchiveHealth, ArchiveState, BackupTaken};
 use engine_log::LogHandles;
@@ -13,6 +14,7 @@ use crate::archive_error::ArchiveError;
 use crate::facts::EngineFacts;
 use crate::metrics::ArchiveMetrics;
 use crate::repository::{Repository, random};
+use crate::retention::{Retention, after_backup};
 use crate::ship::Archive;
 use crate::status::{ArchiveStatus, Shared};
 use crate::store::with_jitter;
@@ -26,7 +28,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 const OPEN_DELAY: Duration = Duration::from_millis(200);
 
 enum Command {
-    Backup(Option<String>, oneshot::Sender<Result<BackupTaken, String>>),
+    /// Take a backup for the request with this id. These backups stay, whatever their age is.
+    Backup(Option<String>, Vec<ManifestName>, oneshot::Sender<Result<BackupTaken, String>>),
     /// Something was forgotten.
     Forget,
 }
@@ -52,14 +55,18 @@ impl ArchiveHandle {
         self.status(head_seq).health()
     }
 
-    /// Takes a backup for the request with this id.
+    /// Takes a backup for the request with this id, then removes those that are not to stay. These ones stay.
     ///
     /// # Errors
     /// Why it was not taken, for people.
-    pub async fn backup(&self, request: Option<String>) -> Result<BackupTaken, String> {
+    pub async fn backup(
+        &self,
+        request: Option<String>,
+        keep: Vec<ManifestName>,
+    ) -> Result<BackupTaken, String> {
         let (reply, answer) = oneshot::channel();
         let stopping = || ArchiveError::Stopping.to_string();
-        self.commands.send(Command::Backup(request, reply)).await.map_err(|_| stopping())?;
+        self.commands.send(Command::Backup(request, keep, reply)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
 
@@ -81,7 +88,7 @@ pub fn start(
     repository: Repository,
     handles: LogHandles,
     metrics: Arc<ArchiveMetrics>,
-    interval: Duration,
+    (interval, retention): (Duration, Retention),
     facts: Arc<dyn EngineFacts>,
 ) -> ArchiveHandle {
     let (commands, received) = mpsc::channel(COMMANDS_MAX);
@@ -92,6 +99,7 @@ pub fn start(
         handles,
         metrics,
         interval,
+        retention,
         facts,
         shared: Arc::clone(&shared),
         forgotten,
@@ -116,6 +124,7 @@ struct Task {
     handles: LogHandles,
     metrics: Arc<ArchiveMetrics>,
     interval: Duration,
+    retention: Retention,
     facts: Arc<dyn EngineFacts>,
     shared: Arc<Shared>,
     forgotten: watch::Sender<u64>,
@@ -154,23 +163,30 @@ impl Task {
     }
 
     async fn serve(&mut self, command: Command) {
-        let Command::Backup(request, reply) = command else { return };
+        let Command::Backup(request, keep, reply) = command else { return };
         // Whoever has not got the answer asks again, and wants one backup.
         if let Some(taken) = request.as_deref().and_then(|id| self.shared.taken_for(id)) {
             let _gone = reply.send(Ok(taken));
             return;
         }
-        let taken = self.take_backup(request).await;
+        let taken = self.take_backup(request, &keep).await;
         let taken = self.noted("backup", taken).map_err(|fault| fault.to_string());
         // Whoever asked may have gone. The backup is there.
         let _gone = reply.send(taken);
     }
 
-    async fn take_backup(&mut self, request: Option<String>) -> Result<BackupTaken, ArchiveError> {
+    async fn take_backup(
+        &mut self,
+        request: Option<String>,
+        keep: &[ManifestName],
+    ) -> Result<BackupTaken, ArchiveError> {
         let (facts, started) = (Arc::clone(&self.facts), Instant::now());
-        let taken = self.archive().await?.backup(&facts, Timestamp::now()).await?;
+        let retention = self.retention;
+        let archive = self.archive().await?;
+        let taken = archive.backup(&facts, Timestamp::now()).await?;
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let taken = BackupTaken { request, elapsed_ms, ..taken };
+        let pruned = after_backup(&archive.repository, &archive.log_id, retention, keep).await;
+        let taken = BackupTaken { pruned: Some(pruned), request, elapsed_ms, ..taken };
         self.publish(started);
         self.shared.change(None, |status| status.last_backup = Some(taken.clone()));
         Ok(taken)
@@ -193,7 +209,7 @@ impl Task {
         }
         let is_first = self.archive.as_ref().is_some_and(|archive| !archive.takeover.has_backup);
         if is_first && self.handles.context.published.head_seq() > 0 {
-            self.take_backup(None).await?;
+            self.take_backup(None, &[]).await?;
         }
         self.publish(started);
         Ok(())
@@ -251,7 +267,10 @@ impl Task {
             tracing::error!(step, %fault, "the archive failed: it is tried again");
         }
         self.failures = self.failures.saturating_add(1);
-        if let ArchiveError::Broken(_) | ArchiveError::Store(crate::store::StoreError::Different(_)) = fault {
+        if let ArchiveError::Broken(_)
+        | ArchiveError::Fenced(_)
+        | ArchiveError::Store(crate::store::StoreError::Different(_)) = fault
+        {
             self.archive = None;
         }
         let state = match fault {
@@ -279,7 +298,7 @@ async fn archive_step(archive: Option<&mut Archive>) -> Result<bool, ArchiveErro
 }
 
 fn refuse(command: Command, fault: &ArchiveError) {
-    if let Command::Backup(_, reply) = command {
+    if let Command::Backup(_, _, reply) = command {
         let _gone = reply.send(Err(fault.to_string()));
     }
 }

@@ -3,11 +3,14 @@
 //!
 //! [`name`] has the names of the objects; [`piece`] and [`key_table`] their contents; [`cipher`] encrypts; [`manifest`]
 //! describes a backup, and [`volume_keys`] the keys of a volume; [`route`] finds the pieces that make a log again.
+//! [`retention`] decides what may be removed, and [`boundary`] has the objects that announce it and those of readers.
 
+pub mod boundary;
 pub mod cipher;
 pub mod key_table;
 pub mod manifest;
 pub mod name;
 pub mod piece;
+pub mod retention;
 pub mod route;
 pub mod volume_keys;

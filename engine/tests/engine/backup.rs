@@ -1,9 +1,15 @@
 //! Archives, backups and restores of the real binary, with a file store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use engine_core::archive::cipher::WrappingKey;
+use engine_core::archive::key_table::KeyTable;
+use engine_core::archive::name::PieceName;
+use engine_core::archive::piece::Piece;
+use engine_core::digest::{Hash, hex};
 use serde_json::{Value, json};
 
 use crate::process::{Running, binary, eventually, verify};
@@ -11,12 +17,27 @@ use crate::process::{Running, binary, eventually, verify};
 /// Directories of one test: the volume, the archive, and the configuration.
 struct Places {
     directory: tempfile::TempDir,
+    has_key: bool,
 }
+
+/// The key-encryption key of the archives that have one.
+const KEY: [u8; 32] = [0x5a; 32];
 
 impl Places {
     fn new() -> Places {
-        let places = Places { directory: tempfile::tempdir().unwrap() };
-        let text = format!("backup: {{url: '{}', archiveIntervalSeconds: 1}}\n", places.url());
+        Places::of(false)
+    }
+
+    /// With a key-encryption key or without.
+    fn of(has_key: bool) -> Places {
+        let places = Places { directory: tempfile::tempdir().unwrap(), has_key };
+        let mut text = format!("backup:\n  url: '{}'\n  archiveIntervalSeconds: 1\n", places.url());
+        if has_key {
+            let path = places.at("key");
+            fs::write(&path, hex(&KEY)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            text += &format!("  keyEncryptionKeyFile: '{}'\n", path.display());
+        }
         fs::write(places.at("config.yaml"), text).unwrap();
         places
     }
@@ -43,6 +64,9 @@ impl Places {
         command.arg("backup").args(args);
         if !args.contains(&"--admin") {
             command.args(["--store", &self.url()]);
+            if self.has_key {
+                command.arg("--key-encryption-key-file").arg(self.at("key"));
+            }
         }
         let output = command.output().unwrap();
         let said = serde_json::from_slice(&output.stdout);
@@ -246,7 +270,7 @@ fn a_manifest_has_the_configuration_and_a_wrong_digest_does_not_verify() {
     // A projection that differs from what the log gives: the manifest of an engine whose projection was wrong.
     manifest["projection_digest"]["digest"] = json!("00".repeat(32));
     let bytes = serde_json::to_vec_pretty(&manifest).unwrap();
-    let hash = engine_core::digest::Hash::of(&bytes);
+    let hash = Hash::of(&bytes);
     let name = format!("manifests/{:020}-{:010}-{hash}", 3, manifest["epoch"].as_u64().unwrap());
     fs::write(folder.join(&name), bytes).unwrap();
     let (code, verified) = places.backup(&["verify", "--backup", &name]);
@@ -283,57 +307,141 @@ fn a_restore_ends_at_a_time() {
     assert_eq!(code, Some(2), "{wrong}");
 }
 
-/// Whether any file below the archive has one of these texts, with everything decrypted that can be: a restore writes
-/// all of it.
-fn is_anywhere(places: &Places, texts: &[String]) -> bool {
+/// Everything that can be read in the archive: the bytes of all objects, and the lines of all pieces, replaced or not,
+/// with every payload of which there is a key.
+fn readable(places: &Places) -> String {
+    let key = places.has_key.then_some(WrappingKey(KEY));
+    let mut found = Vec::new();
+    for path in places.objects() {
+        let bytes = fs::read(&path).unwrap();
+        found.extend_from_slice(&bytes);
+        let in_its_folder = path.iter().rev().take(2).collect::<Vec<_>>();
+        let name = format!("{}/{}", in_its_folder[1].display(), in_its_folder[0].display());
+        let Some(name) = PieceName::parse(&name) else { continue };
+        let folder = path.parent().unwrap().parent().unwrap();
+        let table = fs::read(folder.join(name.keys())).unwrap();
+        let table = KeyTable::decode(&table, &name.sha256, key.as_ref()).unwrap();
+        let log_id = folder.file_name().unwrap().to_str().unwrap();
+        let piece = Piece::decode(&name, log_id, &bytes).unwrap();
+        piece.restore(&table, u64::MAX, &mut found).unwrap();
+    }
+    String::from_utf8_lossy(&found).into_owned()
+}
+
+/// How many of these texts can be read in the archive, and how many a restore gives.
+fn found(places: &Places, texts: &[String]) -> (usize, usize) {
     let restored = places.at("scan");
     let (code, said) = places.restore("scan", &[]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(verify(&restored).0, Some(0));
-    let mut bytes: Vec<u8> = fs::read_dir(restored.join("log"))
-        .unwrap()
-        .flat_map(|entry| fs::read(entry.unwrap().path()).unwrap())
-        .collect();
+    let segments = fs::read_dir(restored.join("log")).unwrap();
+    let log: Vec<u8> = segments.flat_map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
     fs::remove_dir_all(&restored).unwrap();
-    bytes.extend(places.objects().iter().flat_map(|path| fs::read(path).unwrap()));
-    let text = String::from_utf8_lossy(&bytes);
-    texts.iter().any(|planted| text.contains(planted.as_str()))
+    let (archive, log) = (readable(places), String::from_utf8_lossy(&log).into_owned());
+    let count = |text: &str| texts.iter().filter(|planted| text.contains(planted.as_str())).count();
+    (count(&archive), count(&log))
 }
 
-#[test]
-fn what_is_forgotten_cannot_be_read_from_the_archive_and_no_piece_changes() {
-    let places = Places::new();
-    let engine = places.engine("data");
-    save(&engine, texts(0..50));
-    assert_eq!(engine.admin_post("/rotate", "").status, 200);
-    save(&engine, texts(50..60));
-    archived(&engine);
-    let planted = texts(0..60);
-    assert!(is_anywhere(&places, &planted), "the check finds what is there");
+/// Names of the pieces, and their SHA-256.
+fn pieces(places: &Places) -> BTreeMap<PathBuf, Hash> {
     let is_piece = |path: &PathBuf| {
         path.components().any(|part| ["segments", "tails"].iter().any(|name| part.as_os_str() == *name))
     };
-    let pieces = |places: &Places| -> Vec<(PathBuf, Vec<u8>)> {
-        let pieces = places.objects().into_iter().filter(is_piece);
-        pieces.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
-    };
+    let pieces = places.objects().into_iter().filter(is_piece);
+    pieces.map(|path| (path.clone(), Hash::of(&fs::read(path).unwrap()))).collect()
+}
+
+/// Saves texts, a hundred with each request.
+fn save_many(engine: &Running, texts: &[String]) {
+    for some in texts.chunks(100) {
+        let memories: Vec<Value> = some.iter().map(|text| json!({"content": text})).collect();
+        let answer = engine.post("/v1/memories/batch", "", &json!({"memories": memories}).to_string());
+        assert!(matches!(answer.status, 200 | 201), "{answer:?}");
+    }
+}
+
+fn what_is_forgotten_is_gone(has_key: bool) {
+    let places = Places::of(has_key);
+    let engine = places.engine("data");
+    let planted = texts(0..1_000);
+    // In pieces of tails that a segment replaces, in pieces of segments, and in tails of today.
+    save_many(&engine, &planted[..400]);
+    archived(&engine);
+    save_many(&engine, &planted[400..900]);
+    assert_eq!(engine.admin_post("/rotate", "").status, 200);
+    save_many(&engine, &planted[900..]);
+    archived(&engine);
+    assert_eq!(found(&places, &planted), (1_000, 1_000), "the check finds what is there");
     let before = pieces(&places);
     let body = json!({"project": "default", "reason": "asked for"}).to_string();
     let answer = engine.post("/v1/forget", "", &body);
     let report = answer.json();
-    assert_eq!(report["memories"], 60, "{answer:?}");
+    assert_eq!(report["memories"], 1_000, "{answer:?}");
     let of_backups = |place: &&Value| place["place"] == "backups";
     let place = report["places"].as_array().unwrap().iter().find(of_backups).unwrap().clone();
     assert_eq!(place["state"], "gone", "{report}");
-    let after = pieces(&places);
-    assert!(before.iter().all(|piece| after.contains(piece)), "pieces never change");
     archived(&engine);
-    assert!(!is_anywhere(&places, &planted));
+    assert_eq!(found(&places, &planted), (0, 0));
+    let (code, check) = places.backup(&["forget-check"]);
+    assert_eq!((code, &check["forgotten"], &check["left"]), (Some(0), &json!(1_000), &json!(0)), "{check}");
+    let after = pieces(&places);
+    assert!(before.iter().all(|(path, hash)| after.get(path) == Some(hash)), "pieces never change");
     // The event that says why payloads are missing must be restored with them.
     let (code, refused) = places.restore("earlier", &["--until", "30"]);
     assert_eq!(code, Some(2), "{refused}");
     assert!(refused.to_string().contains("forgotten"), "{refused}");
     assert!(!places.at("earlier").join("log").exists());
+}
+
+#[test]
+fn what_is_forgotten_cannot_be_read_from_the_archive_and_no_piece_changes() {
+    what_is_forgotten_is_gone(false);
+}
+
+#[test]
+fn what_is_forgotten_cannot_be_read_from_an_archive_with_a_key_encryption_key() {
+    what_is_forgotten_is_gone(true);
+}
+
+#[test]
+fn a_backup_removes_the_old_ones_and_keeps_those_that_are_named() {
+    let places = Places::new();
+    let text = fs::read_to_string(places.at("config.yaml")).unwrap();
+    fs::write(places.at("config.yaml"), text + "  keepBackups: 1\n  keepDays: 0\n").unwrap();
+    let engine = places.engine("data");
+    save(&engine, texts(0..3));
+    let take = |body: Value| {
+        let answer = engine.admin_post("/backups", &body.to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    let first = take(json!({"keep": []}));
+    save(&engine, texts(3..6));
+    assert_eq!(engine.admin_post("/rotate", "").status, 200);
+    save(&engine, texts(6..7));
+    let second = take(json!({"keep": [first["name"]]}));
+    assert_eq!(second["pruned"]["kept"], 2, "{second}");
+    let name = |taken: &Value| taken["name"].as_str().unwrap().to_owned();
+    for taken in [&first, &second] {
+        let (code, verified) = places.backup(&["verify", "--backup", &name(taken)]);
+        assert_eq!(code, Some(0), "{verified}");
+    }
+    let third = take(json!({}));
+    assert_eq!(third["pruned"]["kept"], 1, "{third}");
+    assert_eq!(third["pruned"]["backups"].as_array().map(Vec::len), Some(2), "{third}");
+    let (code, gone) = places.backup(&["verify", "--backup", &name(&first)]);
+    assert_eq!(code, Some(1), "{gone}");
+    assert_eq!(places.backup(&["verify"]).0, Some(0));
+    for wrong in [json!({"keep": ["latest"]}), json!({"kept": []}), json!({"keep": "x"})] {
+        let answer = engine.admin_post("/backups", &wrong.to_string());
+        assert_eq!(answer.status, 400, "{wrong}: {answer:?}");
+    }
+    assert!(engine.terminate().success());
+    let (code, dry) = places.backup(&["prune", "--keep-last", "1", "--keep-days", "0", "--dry-run"]);
+    assert_eq!((code, &dry["dry_run"], &dry["kept"]), (Some(0), &json!(true), &json!(1)), "{dry}");
+    let (code, pruned) = places.backup(&["prune", "--keep-last", "1", "--keep-days", "0"]);
+    assert_eq!((code, &pruned["ok"], &pruned["kept"]), (Some(0), &json!(true), &json!(1)), "{pruned}");
+    assert_eq!(places.backup(&["verify"]).0, Some(0));
 }
 
 #[test]

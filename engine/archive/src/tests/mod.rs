@@ -17,9 +17,9 @@ use crate::{
     Wanted, open, restore,
 };
 
+mod forgetting;
 mod live_log;
-
-use live_log::LiveLog;
+mod prune;
 
 struct Silent;
 
@@ -109,29 +109,6 @@ async fn an_answer_that_is_lost_doubles_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_is_removed_only_when_the_event_that_says_why_is_archived() {
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    let store = repository(&at("store"), &Arc::default());
-    let log = LiveLog::open(&at("data"));
-    let first = log.save("the first").await;
-    log.rotate().await;
-    log.save("the second").await;
-    let mut archive = Archive::open(&store, &log.handles, metrics()).await.unwrap();
-    archive.backup(&stopped(), Timestamp::UNIX_EPOCH).await.unwrap();
-    log.forget(&[first]).await;
-    // The volume is lost here: the archive has the payload, and no event says that it was forgotten.
-    archive.forget().await.unwrap();
-    assert_eq!(restored(directory.path(), &store).await, 2);
-    while archive.ship_piece().await.unwrap() {}
-    archive.forget().await.unwrap();
-    assert_eq!(archive.forgotten_seq, log.head());
-    let to = at("all");
-    let all = restore(&store, &to, &Wanted::default(), false, &Silent).await.unwrap();
-    assert_eq!((all.forgotten, all.events), (1, 3));
-}
-
-#[tokio::test]
 async fn of_two_writers_the_later_one_counts_and_unchanged_data_is_not_stored_again() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
@@ -144,7 +121,9 @@ async fn of_two_writers_the_later_one_counts_and_unchanged_data_is_not_stored_ag
     assert!(second.takeover.epoch > first.takeover.epoch);
     let taken = second.backup(&stopped(), Timestamp::UNIX_EPOCH).await.unwrap();
     // The first one does not know that it has a successor. What it stores does not count.
-    first.backup(&stopped(), Timestamp::UNIX_EPOCH).await.unwrap();
+    while first.ship_piece().await.unwrap() {}
+    let refused = first.backup(&stopped(), Timestamp::UNIX_EPOCH).await;
+    assert!(matches!(refused, Err(ArchiveError::Fenced(_))), "{refused:?}");
     let names = store.of_log(&taken.log_id).unwrap().names().await.unwrap();
     assert_eq!(names.backups().len(), 1, "{names:?}");
     assert_eq!(restored(directory.path(), &store).await, 3);

@@ -61,6 +61,9 @@ pub enum TableFault {
 }
 
 impl KeyTable {
+    /// The folder of tables.
+    pub const FOLDER: &str = "keys";
+
     /// Encodes the table; encrypted if there is a key, with a random nonce.
     pub fn encode(&self, wrapping: Option<(&WrappingKey, [u8; WRAPPING_NONCE_BYTES])>) -> Vec<u8> {
         let nonce = wrapping.map(|(_, nonce)| hex(&nonce));

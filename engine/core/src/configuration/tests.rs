@@ -34,6 +34,9 @@ fn what_every_key_is_set_to_is_read_and_written_back() {
             file[section][other] = json!(word);
         }
     }
+    for url in ["url", "keysUrl"] {
+        file["backup"][url] = json!("s3://bucket/prefix");
+    }
     // Valid only with another provider.
     file["embedding"].as_object_mut().unwrap().remove("path");
     let configuration = person(&file).unwrap();

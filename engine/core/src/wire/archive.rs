@@ -51,6 +51,9 @@ pub struct TakeBackup {
     /// Id of the request, which the report of the backup repeats. Letters, digits and hyphens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// Names of backups that stay, whatever their age is. At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
 }
 
 impl TakeBackup {
@@ -89,6 +92,27 @@ pub struct BackupTaken {
     /// Id of the request for it; absent if the engine took it by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// What was removed from the archive after it; absent if nothing is removed automatically.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
+}
+
+/// What was removed, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Backups that were removed.
+    pub backups: Vec<String>,
+    /// Number of pieces that were removed.
+    pub pieces: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Number of tables of keys, and of objects with keys of the volume, that were removed.
+    pub keys: usize,
+    /// Number of backups that stay.
+    pub kept: usize,
+    /// Why nothing, or not everything, was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 /// From what a log was restored.
@@ -121,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_id_of_a_request_is_short_and_plain() {
-        let of = |id: &str| TakeBackup { request: Some(id.to_owned()) }.is_valid();
+        let of = |id: &str| TakeBackup { request: Some(id.to_owned()), keep: Vec::new() }.is_valid();
         assert!(TakeBackup::default().is_valid() && of("a-1") && of(&"a".repeat(64)));
         for wrong in ["", "a b", "a/b", "ä", &"a".repeat(65)] {
             assert!(!of(wrong), "{wrong:?}");

@@ -35,7 +35,7 @@ pub use adapter::{
     StorePut, StoreSearch,
 };
 pub use archive::{
-    ArchiveHealth, ArchiveState, BACKUP_REQUEST_BYTES_MAX, BackupTaken, RestoredLog, TakeBackup,
+    ArchiveHealth, ArchiveState, BACKUP_REQUEST_BYTES_MAX, BackupTaken, Pruned, RestoredLog, TakeBackup,
 };
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
 pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, RepeatedItem, Verdict};

@@ -7,6 +7,7 @@
     reason = "tests may do what pure code may not"
 )]
 
+mod archive;
 mod fixtures;
 mod flips;
 mod log;

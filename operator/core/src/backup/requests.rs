@@ -99,3 +99,10 @@ pub fn is_unfinished(observed: &Observed, essentials: &Essentials) -> bool {
     let is_unrecorded = last_backup(observed).is_some_and(|taken| view.record(&taken.name).is_none());
     view.unread.is_none() && (is_unrecorded || pending(observed, view).is_some())
 }
+
+/// Backups that the engine must not remove, whatever their age is: the newest one that was verified.
+#[must_use]
+pub fn kept(observed: &Observed) -> Vec<String> {
+    let verified = observed.backup.as_ref().and_then(BackupView::last_verified);
+    verified.map(|(record, _)| record.spec.backup.clone()).into_iter().collect()
+}

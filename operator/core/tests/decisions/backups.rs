@@ -59,6 +59,7 @@ pub(crate) fn taken(size: u64, request: Option<&str>) -> BackupTaken {
         stored_bytes: 10,
         elapsed_ms: 5,
         request: request.map(str::to_owned),
+        pruned: None,
     }
 }
 
