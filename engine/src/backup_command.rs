@@ -322,7 +322,7 @@ async fn remove(
     let log_id = which_log(repository, log).await?;
     let report = |ok, pruned| {
         let report = Removed { log_id: log_id.clone(), dry_run, pruned };
-        print_json(&Outcome { ok, report }).map(|()| ok)
+        print_json(&verdict(&report, ok)?).map(|()| ok)
     };
     match prune(repository, &log_id, kept, Timestamp::now(), dry_run).await {
         Ok(pruned) => report(true, pruned),
