@@ -251,6 +251,8 @@ async fn take_backup(observed: &mut Observed, request: &str, context: &Context) 
     let take = async |target: &Target| context.engines.take_backup(target, &wanted).await;
     match called(observed, context, take).await {
         Ok(taken) => acknowledge_backup(observed, taken),
+        // It is being taken: the report will say so.
+        Err(ReportError::TimedOut) => {}
         Err(error) => {
             context.metrics.report_failures.inc();
             tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "no backup was reported yet");

@@ -10,6 +10,7 @@ use operator_core::{
         checkpoint_query::checkpoint_query,
         expected::{ExpectedHistory, expected_history},
     },
+    backup,
     children::CHILDREN,
     names::{
         self, ChildKey, ChildKind, api_certificate_secret, authority_secret, certificate_order,
@@ -80,6 +81,7 @@ pub(crate) async fn observe(
         observed.instances.insert(role, Instance { pod, report, ..Instance::default() });
     }
     rotation::note_acceptance(context, &mut observed);
+    backup::keep_relevant(&mut observed, essentials);
     exposure::observe(context, &mut observed, essentials, silent).await;
     observed.now = jiff::Timestamp::now();
     let expected = expected_history(&observed);

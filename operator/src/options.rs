@@ -67,6 +67,7 @@ impl Options {
         Settings {
             engine_image: self.engine_image.clone().filter(|image| !image.is_empty()),
             operator_image: self.image.clone().filter(|image| !image.is_empty()),
+            is_namespaced: self.namespace().is_some(),
             operator_namespace: self.pod_namespace.clone(),
         }
     }

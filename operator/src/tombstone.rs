@@ -67,7 +67,7 @@ async fn write(context: &Context, namespace: &str, name: &str, object: &Value) -
     let written = call(maps.patch(&key.name, &params, &Patch::Apply(&object))).await?;
     context.cache.remember(namespace, &key, Arc::new(written));
     context.metrics.writes.with_label_values(&[key.kind.kind(), "create"]).inc();
-    tracing::info!(%namespace, %name, tombstone = %key, "an engine was deleted; its claim is kept");
+    tracing::info!(%namespace, %name, tombstone = %key, "an engine was deleted");
     Ok(())
 }
 

@@ -59,6 +59,10 @@ pub struct MemoryBackupSpec {
     #[schemars(length(min = 1, max = 64))]
     pub log_id: String,
 
+    /// Which archive it is in: a hash of the destination and of the name of the key-encryption key.
+    #[schemars(length(min = 1, max = 64))]
+    pub archive: String,
+
     /// Number of events.
     #[schemars(range(min = 0))]
     pub size: i64,

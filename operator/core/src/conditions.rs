@@ -333,6 +333,8 @@ pub enum Reason {
     NoBackups,
     /// An object of backups could not be read.
     BackupsUnreadable,
+    /// The engine reports no archive.
+    ArchiveNotReported,
     /// The log is not archived.
     ArchiveFailing,
     /// The archive has more events than the log.

@@ -1,29 +1,32 @@
-//! What happens before an engine is deleted, if its spec asks for a last backup: the backup is taken and verified, and
-//! then the resource may go. Nothing waits for ever: after a limit, and when nothing can be backed up any more, the
-//! resource goes and its tombstone says what was skipped.
+//! What happens before an engine is deleted, if its spec asks for a last backup: writes stop, the backup is taken and
+//! verified, and then the resource may go. Nothing waits for ever: after a limit, and when nothing can be backed up any
+//! more, the resource goes and its tombstone says what was skipped.
 
 use crds::{BackupPhase, DeletionOutcome, DeletionPolicy, DeletionStatus, MemoryBackup, MemoryEngine};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    backup::{BackupView, phase, taken_request},
+    backup::{BackupView, LAST_BACKUP_PREFIX, phase, taken_request},
     children::CHILDREN,
     names::{ChildKey, FINALIZER, final_verification},
     observed::Observed,
+    ownership::is_ours,
     validate::Essentials,
 };
 
 /// Longest time from the request to delete until the resource goes. A last backup takes seconds and its verification
 /// minutes; a store that is away for longer must not hold up a deletion.
 const LIMIT: SignedDuration = SignedDuration::from_mins(30);
+/// Characters of a uid in the id of a request. An id has at most 64.
+const UID_CHARS: usize = 16;
 
 /// What is done next about an engine that is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Farewell {
     /// The engine takes a backup for this request.
     TakeBackup(String),
-    /// The backup is verified by a Job.
-    Verify,
+    /// The backup with this name is verified by a Job.
+    Verify(String),
     /// Something else has to happen first.
     Wait,
     /// The claim is deleted, because a verified backup has everything.
@@ -55,9 +58,35 @@ pub fn is_leaving(engine: &MemoryEngine) -> bool {
     engine.metadata.deletion_timestamp.is_some() && is_held(engine)
 }
 
-/// Id of the request for the last backup of an engine.
-fn request(engine: &MemoryEngine) -> String {
-    format!("final-{}", engine.metadata.uid.as_deref().unwrap_or_default())
+/// Begin of the ids of requests for the last backup. It has the moment of the deletion, so that nobody can ask for it
+/// before; whoever asks in a ConfigMap cannot use this prefix at all.
+fn begin_of_requests(engine: &MemoryEngine) -> String {
+    let uid: String = engine
+        .metadata
+        .uid
+        .iter()
+        .flat_map(|uid| uid.chars())
+        .filter(|one| *one != '-')
+        .take(UID_CHARS)
+        .collect();
+    let since = engine.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+    format!("{LAST_BACKUP_PREFIX}{uid}-{since}-")
+}
+
+/// The record of the last backup: the one with the most events.
+fn last_record<'a>(engine: &MemoryEngine, view: &'a BackupView) -> Option<&'a MemoryBackup> {
+    let begin = begin_of_requests(engine);
+    let is_last = |record: &&MemoryBackup| {
+        record.spec.request.as_ref().is_some_and(|request| request.starts_with(&begin))
+    };
+    view.records.iter().filter(is_last).max_by_key(|record| record.spec.size)
+}
+
+/// Whether this is the record of the last backup before the deletion that is under way.
+#[must_use]
+pub fn is_last_backup(engine: &MemoryEngine, record: &MemoryBackup) -> bool {
+    let begin = begin_of_requests(engine);
+    is_leaving(engine) && record.spec.request.as_ref().is_some_and(|request| request.starts_with(&begin))
 }
 
 /// What is done next; `None` if the resource does not wait for us. `is_valid` says whether the spec can be carried out.
@@ -68,11 +97,10 @@ pub fn decide(observed: &Observed, essentials: &Essentials, is_valid: bool) -> O
         return None;
     }
     let said = engine.status.as_ref().and_then(|status| status.deletion.as_ref());
-    let next = next(observed, essentials, is_valid);
-    Some(match next {
-        Farewell::Say(_) if said.is_some() => Farewell::Release,
-        next => next,
-    })
+    if said.is_some() {
+        return Some(Farewell::Release);
+    }
+    Some(next(observed, essentials, is_valid))
 }
 
 fn next(observed: &Observed, essentials: &Essentials, is_valid: bool) -> Farewell {
@@ -89,47 +117,83 @@ fn next(observed: &Observed, essentials: &Essentials, is_valid: bool) -> Farewel
     let Some(view) = observed.backup.as_ref().filter(|_| essentials.backup.is_some()) else {
         return skip("spec.backup is not set");
     };
-    let asked = request(&observed.engine);
-    let record = view.records.iter().find(|record| record.spec.request.as_ref() == Some(&asked));
-    let outcome = record.map_or(BackupPhase::Taken, phase);
-    match (record, outcome) {
-        (Some(_), BackupPhase::Verified) if must_delete_claim(observed, essentials) => Farewell::DeleteClaim,
-        (Some(record), BackupPhase::Verified) => {
-            say(DeletionOutcome::Verified, Some(record), "a last backup was taken and verified")
-        }
+    let record = last_record(&observed.engine, view).filter(|record| is_complete(observed, record));
+    match (record, record.map_or(BackupPhase::Taken, phase)) {
+        (Some(record), BackupPhase::Verified) => verified(observed, essentials, record),
         (Some(record), BackupPhase::Failed) => say(
             DeletionOutcome::NotVerified,
             Some(record),
             "a last backup was taken, and it cannot be restored; the claim is kept",
         ),
-        (record, _) => match too_late(observed) {
+        (record, _) => match too_late(observed, essentials, view) {
             Some(why) if record.is_some() => say(
                 DeletionOutcome::NotVerified,
                 record,
-                &format!("a last backup was taken, and not verified: {why}"),
+                &format!("a last backup was taken, and not verified: {why}; the claim is kept"),
             ),
             Some(why) => skip(why),
-            None => towards(observed, view, record, asked),
+            None => towards(observed, view, record),
         },
     }
 }
 
-/// The next step towards a verified backup.
-fn towards(observed: &Observed, view: &BackupView, record: Option<&MemoryBackup>, asked: String) -> Farewell {
+/// Whether a backup has every event of the log. An engine that cannot be asked has none that the status does not know.
+fn is_complete(observed: &Observed, record: &MemoryBackup) -> bool {
+    let size = u64::try_from(record.spec.size).unwrap_or_default();
+    let known = || {
+        let log = observed.engine.status.as_ref().and_then(|status| status.log.as_ref());
+        log.and_then(|log| u64::try_from(log.head_seq).ok()).unwrap_or_default()
+    };
+    size >= observed.report_on_log().map_or_else(known, |health| health.log.seq)
+}
+
+fn verified(observed: &Observed, essentials: &Essentials, record: &MemoryBackup) -> Farewell {
+    let done = "a last backup was taken and verified";
+    let say = |message: String| say(DeletionOutcome::Verified, Some(record), &message);
+    if essentials.deletion_policy != DeletionPolicy::BackupThenDelete {
+        return say(done.to_owned());
+    }
+    let key = CHILDREN.claim.key(observed.engine.metadata.name.as_deref().unwrap_or_default());
+    match observed.children.get(&key) {
+        None if observed.unread.contains_key(&key) => {
+            say(format!("{done}; the claim could not be read, and is kept"))
+        }
+        None => say(done.to_owned()),
+        Some(claim) if claim.metadata.deletion_timestamp.is_some() => {
+            say(format!("{done}; the claim is deleted"))
+        }
+        Some(claim) if !is_ours(observed, &key, claim) => {
+            say(format!("{done}; the claim belongs to somebody else, and is kept"))
+        }
+        Some(_) if is_over(observed) => say(format!("{done}; the claim could not be deleted, and is kept")),
+        Some(_) => Farewell::DeleteClaim,
+    }
+}
+
+/// The next step towards a verified backup of a log that no longer grows.
+fn towards(observed: &Observed, view: &BackupView, record: Option<&MemoryBackup>) -> Farewell {
     if view.unread.is_some() {
         return Farewell::Wait;
     }
-    if record.is_some() {
+    if let Some(record) = record {
         let job = final_verification(observed.engine.metadata.name.as_deref().unwrap_or_default());
-        return if observed.children.contains_key(&job) { Farewell::Wait } else { Farewell::Verify };
+        return match observed.children.contains_key(&job) {
+            true => Farewell::Wait,
+            false => Farewell::Verify(record.spec.backup.clone()),
+        };
     }
-    let has_archive = observed.report_on_log().is_some_and(|health| health.archive.is_some());
+    let Some(health) = observed.report_on_log() else { return Farewell::Wait };
+    let writes_stopped = health.mode.as_ref().is_some_and(|mode| !mode.effective.writes());
+    if health.archive.is_none() || !writes_stopped {
+        return Farewell::Wait;
+    }
+    let asked = format!("{}{}", begin_of_requests(&observed.engine), health.log.seq);
     let is_taken = taken_request(observed).as_ref() == Some(&asked);
-    if has_archive && !is_taken { Farewell::TakeBackup(asked) } else { Farewell::Wait }
+    if is_taken { Farewell::Wait } else { Farewell::TakeBackup(asked) }
 }
 
 /// Why nothing more is waited for; `None` while there is time.
-fn too_late(observed: &Observed) -> Option<&'static str> {
+fn too_late(observed: &Observed, essentials: &Essentials, view: &BackupView) -> Option<&'static str> {
     let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
     let goes = |key: &ChildKey| {
         let live = observed.children.get(key);
@@ -137,18 +201,20 @@ fn too_late(observed: &Observed) -> Option<&'static str> {
             && live.is_none_or(|live| live.metadata.deletion_timestamp.is_some())
     };
     if goes(&CHILDREN.claim.key(name)) || goes(&CHILDREN.stateful_set.key(name)) {
-        return Some("its objects are being deleted too, for example with their namespace");
+        return Some("its objects are being deleted too, with their namespace or by a foreground deletion");
     }
-    let since = observed.engine.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-    let is_late = since.is_some_and(|since: Timestamp| observed.now.duration_since(since) > LIMIT);
-    is_late.then_some("the limit of 30 minutes is over")
+    if essentials.hibernate {
+        return Some("the engine hibernates");
+    }
+    if view.unread.as_ref().is_some_and(|unread| unread.is_forbidden) {
+        return Some("the operator has no permission on Secrets and Jobs in the namespace");
+    }
+    is_over(observed).then_some("the limit of 30 minutes is over")
 }
 
-fn must_delete_claim(observed: &Observed, essentials: &Essentials) -> bool {
-    let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
-    let claim = observed.children.get(&CHILDREN.claim.key(name));
-    essentials.deletion_policy == DeletionPolicy::BackupThenDelete
-        && claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
+fn is_over(observed: &Observed) -> bool {
+    let since = observed.engine.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+    since.is_some_and(|since: Timestamp| observed.now.duration_since(since) > LIMIT)
 }
 
 fn say(outcome: DeletionOutcome, record: Option<&MemoryBackup>, message: &str) -> Farewell {

@@ -99,7 +99,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 19] = [
+    const EXPECTED: [&str; 20] = [
         "Applying",
         "CertificatePending",
         "ModePending",
@@ -114,6 +114,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "NotPublic",
         "AddressPending",
         "NoBackups",
+        "ArchiveNotReported",
         "BackupNotVerified",
         "NotRestored",
         "RestorePending",

@@ -1,6 +1,5 @@
 //! What is left of an engine that was deleted, in a ConfigMap without an owner: where its log ended, which claim has
-//! it, when and why it was deleted. Nothing waits for it: an engine has no finalizer, and a namespace that is being
-//! deleted takes no new object.
+//! it, when and why it was deleted. Nothing waits for it: a namespace that is being deleted takes no new object.
 
 use std::collections::BTreeMap;
 
@@ -70,8 +69,8 @@ impl Gone<'_> {
             "lastBackupOutcome",
             deletion.map(|deletion| format!("{:?}: {}", deletion.outcome, deletion.message)),
         );
-        say("claim", self.claim.and_then(|claim| claim.metadata.name.clone()));
-        say("claimUid", self.claim.and_then(|claim| claim.metadata.uid.clone()));
+        say("claim", self.kept_claim().and_then(|claim| claim.metadata.name.clone()));
+        say("claimUid", self.kept_claim().and_then(|claim| claim.metadata.uid.clone()));
         Some(value(&ConfigMap {
             metadata: ObjectMeta {
                 name: Some(names::tombstone(self.name).name),
@@ -82,6 +81,11 @@ impl Gone<'_> {
             data: Some(data),
             ..ConfigMap::default()
         }))
+    }
+
+    /// The claim, unless it is being deleted too.
+    fn kept_claim(&self) -> Option<&DynamicObject> {
+        self.claim.filter(|claim| claim.metadata.deletion_timestamp.is_none())
     }
 
     fn uid(&self) -> Option<String> {

@@ -176,7 +176,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     check_tls(spec.tls.as_ref(), &mut faults);
     exposure::check_exposure(spec, &mut faults);
     let rotation = rotation::check_rotation(&name, spec, settings, &mut faults);
-    let (backup, bootstrap) = backup::check(spec, settings, &mut faults);
+    let (backup, bootstrap) = backup::check(&name, spec, settings, &mut faults);
     let update = update::check(engine, &mut faults);
     pod::check_shape(spec, &mut faults);
     let access = rotation::access(&name, spec);

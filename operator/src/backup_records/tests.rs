@@ -13,7 +13,7 @@ use crate::{
 };
 
 fn made() -> RecordBackup {
-    RecordBackup::Make(Box::new(new_record("notes", "team", &taken(Some("job-1")))))
+    RecordBackup::Make(Box::new(new_record("notes", "team", "archive", &taken(Some("job-1")))))
 }
 
 fn stored(server: &MockApi, name: &str) -> Option<Value> {

@@ -27,7 +27,12 @@ fn pod(engine: &str, message: &Value) -> DynamicObject {
     labels.insert("memoryengine.io/job".to_owned(), "verify".to_owned());
     object(json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "verify-1", "namespace": "team", "labels": labels},
+        "metadata": {
+            "name": "verify-1", "namespace": "team", "labels": labels,
+            "ownerReferences": [{
+                "apiVersion": "batch/v1", "kind": "Job", "name": "verify", "uid": "job", "controller": true,
+            }],
+        },
         "status": {"containerStatuses": [{"name": "verify", "state": {"terminated": {
             "exitCode": 0, "message": message.to_string(), "finishedAt": "2026-11-30T00:00:00Z",
         }}}]},
@@ -52,7 +57,7 @@ async fn records_and_verifications_of_other_engines_are_not_read() {
     let good = json!({
         "ok": true, "backup": backup.name, "log_id": backup.log_id, "events": 5, "root": backup.root,
     });
-    let record = |engine: &str| object(json!(new_record(engine, "team", &backup)));
+    let record = |engine: &str| object(json!(new_record(engine, "team", "archive", &backup)));
     let mut unreadable = record("notes");
     unreadable.data["spec"]["size"] = json!("many");
     context.cache.show_backups([record("notes"), record("other"), unreadable]);

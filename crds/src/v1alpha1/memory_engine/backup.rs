@@ -305,7 +305,15 @@ pub struct RestoredStatus {
 }
 
 /// Relations of the sections.
-pub(super) const RULES: [Rule; 8] = [
+pub(super) const RULES: [Rule; 9] = [
+    Rule {
+        object: "",
+        expression: "(!has(self.spec.backup) || !has(self.spec.backup.destination.volume) || \
+                     self.spec.backup.destination.volume.claimName != self.metadata.name + '-data') && \
+                     (!has(self.spec.bootstrap) || !has(self.spec.bootstrap.fromBackup.source.volume) || \
+                     self.spec.bootstrap.fromBackup.source.volume.claimName != self.metadata.name + '-data')",
+        message: "the volume of an archive must not be that of the engine: name another claim",
+    },
     Rule {
         object: "/properties/spec/properties/bootstrap/properties/fromBackup/properties/until",
         expression: "has(self.seq) != has(self.time)",

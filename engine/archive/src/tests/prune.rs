@@ -11,7 +11,9 @@ use object_store::memory::InMemory;
 use super::live_log::LiveLog;
 use super::{Silent, metrics, stopped};
 use crate::faults::Faults;
-use crate::prune::{PruneError, Pruned};
+use engine_core::wire::Pruned;
+
+use crate::prune::PruneError;
 use crate::retention::{Retention, prune};
 use crate::store::Store;
 use crate::{Archive, Repository, Restored, Until, Wanted, restore};

@@ -18,6 +18,10 @@ const TEXT_CHARS_MAX: usize = 512;
 pub struct Drill {
     /// Name of the pod.
     pub pod: String,
+    /// Uid of the Job that made the pod.
+    pub job: String,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Timestamp,
     /// What it found.
@@ -33,10 +37,12 @@ pub enum Finding {
         backup: String,
         /// Id of the log.
         log_id: String,
-        /// Number of events.
+        /// Number of events of the backup.
         events: u64,
-        /// Root of the tree over them.
+        /// Root of the tree over them in the restored log.
         root: String,
+        /// When the backup was taken.
+        created: Option<Timestamp>,
         /// Time that it took, milliseconds.
         millis: u64,
     },
@@ -61,6 +67,10 @@ struct Message {
     log_id: Option<String>,
     events: Option<u64>,
     root: Option<String>,
+    /// More than the backup is restored if a later event has forgotten something of it.
+    backup_size: Option<u64>,
+    backup_root: Option<String>,
+    backup_created: Option<Timestamp>,
     #[serde(default)]
     elapsed_ms: u64,
     rto_ms: Option<u64>,
@@ -78,7 +88,12 @@ pub fn drill(pod: &DynamicObject) -> Option<Drill> {
     let own = statuses.iter().find(|status| status["name"] == VERIFY_JOB)?;
     let ended = own.pointer("/state/terminated")?;
     let text = |field: &str| ended.get(field).and_then(Value::as_str);
+    let job = pod.metadata.owner_references.iter().flatten();
+    let job =
+        job.filter(|owner| owner.controller == Some(true) && owner.kind == "Job").map(|owner| &owner.uid);
     Some(Drill {
+        job: job.into_iter().next()?.clone(),
+        started_at: text("startedAt").and_then(|text| text.parse().ok()),
         pod: pod.metadata.name.clone()?,
         finished_at: text("finishedAt")?.parse().ok()?,
         finding: finding(text("message").unwrap_or_default(), ended),
@@ -94,10 +109,14 @@ fn finding(message: &str, ended: &Value) -> Finding {
         };
     };
     let why = read.error.as_deref().map(shown).unwrap_or_default();
-    match (read.ok, read.backup, read.log_id, read.events, read.root) {
+    let (events, root) = match (read.backup_size, read.backup_root) {
+        (Some(size), Some(root)) => (Some(size), Some(root)),
+        _ => (read.events, read.root),
+    };
+    match (read.ok, read.backup, read.log_id, events, root) {
         (Some(true), Some(backup), Some(log_id), Some(events), Some(root)) => {
             let millis = read.rto_ms.unwrap_or(read.elapsed_ms);
-            Finding::Restored { backup, log_id, events, root, millis }
+            Finding::Restored { backup, log_id, events, root, created: read.backup_created, millis }
         }
         (Some(false), Some(backup), ..) => Finding::Broken { backup, why },
         _ => Finding::Undecided { why },
@@ -112,7 +131,12 @@ mod tests {
 
     fn pod(message: &str) -> DynamicObject {
         let pod = json!({
-            "metadata": {"name": "notes-verify-1", "labels": {JOB_LABEL: VERIFY_JOB}},
+            "metadata": {
+                "name": "notes-verify-1", "labels": {JOB_LABEL: VERIFY_JOB},
+                "ownerReferences": [{
+                    "apiVersion": "batch/v1", "kind": "Job", "name": "notes-verify", "uid": "job", "controller": true,
+                }],
+            },
             "status": {"containerStatuses": [
                 {"name": "sidecar", "state": {"running": {}}},
                 {"name": "verify", "state": {"terminated": {
@@ -135,6 +159,9 @@ mod tests {
         let mut running = pod("{}");
         running.data["status"]["containerStatuses"][1]["state"] = json!({"running": {}});
         assert_eq!(drill(&running), None);
+        let mut alone = pod("{}");
+        alone.metadata.owner_references = None;
+        assert_eq!(drill(&alone), None, "no Job has made it");
     }
 
     #[test]
@@ -156,6 +183,7 @@ mod tests {
             log_id: "l".into(),
             events: 3,
             root: "r".into(),
+            created: None,
             millis: 12,
         };
         assert_eq!(found(message), restored);

@@ -13,7 +13,7 @@ mod view;
 pub use drill::{Drill, drill};
 pub use record::{RECORDS_MAX, RecordBackup, new_record, record_name, verdict_on};
 pub use requests::{
-    Answered, RESULT_ENTRY, acknowledge_backup, answered, is_unfinished, kept, last_backup, pending,
-    taken_request, to_take,
+    Answered, LAST_BACKUP_PREFIX, RESULT_ENTRY, acknowledge_backup, answered, is_unfinished, keep_relevant,
+    kept, last_backup, log_id, pending, taken_request, to_take,
 };
 pub use view::{BackupView, phase, taken_at, verified_at};

@@ -2,7 +2,7 @@
 
 use crds::{BackupPhase, MemoryBackup, MemoryBackupSpec, MemoryBackupStatus};
 use engine_core::{digest::Hash, wire::BackupTaken};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     drill::{Drill, Finding},
@@ -12,6 +12,9 @@ use crate::names;
 
 /// Number of records that are kept for each engine: a backup for every day of a month, and what people ask for.
 pub const RECORDS_MAX: usize = 48;
+/// How long before a verification a backup must have been taken to be missed: clocks differ, and a list of objects may
+/// be a moment old.
+const MISSING_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// Digits of a hash in the name of a record.
 const HASH_DIGITS: usize = 8;
 
@@ -60,11 +63,12 @@ fn whole(number: u64) -> i64 {
 
 /// The record of a backup. It has no owner: it stays when the engine is deleted.
 #[must_use]
-pub fn new_record(engine: &str, namespace: &str, taken: &BackupTaken) -> MemoryBackup {
+pub fn new_record(engine: &str, namespace: &str, archive: &str, taken: &BackupTaken) -> MemoryBackup {
     let spec = MemoryBackupSpec {
         engine: engine.to_owned(),
         backup: taken.name.clone(),
         log_id: taken.log_id.clone(),
+        archive: archive.to_owned(),
         size: whole(taken.size),
         root: taken.root.clone(),
         bytes: whole(taken.bytes),
@@ -105,7 +109,7 @@ pub fn verdict_on(record: &MemoryBackup, drill: &Drill) -> Option<MemoryBackupSt
         ..tried.clone()
     };
     match &drill.finding {
-        Finding::Restored { backup, log_id, events, root, millis } if *backup == spec.backup => {
+        Finding::Restored { backup, log_id, events, root, millis, .. } if *backup == spec.backup => {
             let is_same = *log_id == spec.log_id && whole(*events) == spec.size && *root == spec.root;
             if !is_same {
                 return Some(failed(format!(
@@ -123,19 +127,33 @@ pub fn verdict_on(record: &MemoryBackup, drill: &Drill) -> Option<MemoryBackupSt
             })
         }
         Finding::Broken { backup, why } if *backup == spec.backup => Some(failed(why.clone())),
+        // The archive should have this backup, and the newest one that it has is older.
+        Finding::Restored { backup, log_id, created: Some(created), .. }
+            if *log_id == spec.log_id && is_missing(record, *created, drill) =>
+        {
+            Some(failed(format!("the archive does not have it: the newest backup that it has is {backup}")))
+        }
         Finding::Restored { .. } | Finding::Broken { .. } | Finding::Undecided { .. } => None,
     }
 }
 
+/// Whether a verification should have found this backup, and has found an older one instead.
+fn is_missing(record: &MemoryBackup, found: Timestamp, drill: &Drill) -> bool {
+    let Some((taken, started)) = taken_at(record).zip(drill.started_at) else { return false };
+    taken > found && started.duration_since(taken) > MISSING_AFTER
+}
+
 impl BackupView {
-    /// The records that are too many: the oldest ones, and never the newest one that was verified.
+    /// The records that are too many: the oldest ones, and never the newest one that was verified, nor the one that the
+    /// engine reports: it would be made again.
     #[must_use]
-    pub fn surplus(&self) -> Vec<&MemoryBackup> {
+    pub fn surplus(&self, reported: Option<&str>) -> Vec<&MemoryBackup> {
         let kept = self.last_verified().and_then(|(record, _)| record.metadata.name.clone());
         let mut all: Vec<_> = self.records.iter().collect();
         all.sort_by_key(|record| std::cmp::Reverse(taken_at(record)));
         let surplus = all.into_iter().skip(RECORDS_MAX);
-        surplus.filter(|record| record.metadata.name != kept).collect()
+        let is_reported = |record: &MemoryBackup| Some(record.spec.backup.as_str()) == reported;
+        surplus.filter(|record| record.metadata.name != kept && !is_reported(record)).collect()
     }
 
     /// The verification of the newest backup that ended last without a verdict, if it is newer than what the record

@@ -1,6 +1,6 @@
 //! Which request for a backup the engine carries out, and what is answered.
 
-use engine_core::wire::BackupTaken;
+use engine_core::wire::{ArchiveState, BackupTaken};
 use jiff::SignedDuration;
 use kube_core::DynamicObject;
 use serde_json::Value;
@@ -9,15 +9,20 @@ use super::view::BackupView;
 use crate::{
     names,
     observed::{EngineReport, Observed},
+    ownership::is_ours,
     rotation::{DONE_ENTRY, requested},
     validate::Essentials,
 };
 
 /// Entry of the ConfigMap with the outcome of the last request.
 pub const RESULT_ENTRY: &str = "result";
+/// Begin of the ids of requests for a last backup before a deletion. Only the operator asks for these.
+pub const LAST_BACKUP_PREFIX: &str = "final-";
 /// Shortest time between two backups that somebody asks for. Whoever may write the ConfigMap must not keep the engine
-/// busy.
-const INTERVAL_MIN: SignedDuration = SignedDuration::from_secs(10);
+/// busy, nor replace all records within minutes.
+const INTERVAL_MIN: SignedDuration = SignedDuration::from_secs(60);
+/// How far the clock of an engine may be ahead.
+const CLOCK_AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// The answer to a request, as the ConfigMap has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +35,13 @@ pub struct Answered {
 
 fn request_map(observed: &Observed) -> Option<&DynamicObject> {
     let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
-    observed.children.get(&names::backup_request(name)).map(AsRef::as_ref)
+    let key = names::backup_request(name);
+    observed.children.get(&key).filter(|live| is_ours(observed, &key, live)).map(AsRef::as_ref)
+}
+
+/// The newest request in the ConfigMap.
+fn asked(map: &DynamicObject) -> Option<String> {
+    requested(map).filter(|id| !id.starts_with(LAST_BACKUP_PREFIX))
 }
 
 /// The answer that the ConfigMap should have: to the newest request, if its backup is recorded, otherwise the one that
@@ -43,7 +54,7 @@ pub fn answered(observed: &Observed, view: &BackupView) -> Option<Answered> {
         let record = view.record(&taken.name)?;
         Some(Answered { request: taken.request.clone()?, result: record.metadata.name.clone()? })
     });
-    let asked = map.and_then(requested);
+    let asked = map.and_then(asked);
     if let Some(recorded) = recorded.filter(|recorded| asked.as_ref() == Some(&recorded.request)) {
         return Some(recorded);
     }
@@ -52,10 +63,14 @@ pub fn answered(observed: &Observed, view: &BackupView) -> Option<Answered> {
     Some(Answered { request: entry(DONE_ENTRY)?, result: entry(RESULT_ENTRY)? })
 }
 
-/// The last backup that the engine reports.
+/// The last backup that the engine reports, if it can be one of its log.
 #[must_use]
 pub fn last_backup(observed: &Observed) -> Option<&BackupTaken> {
-    observed.report_on_log()?.archive.as_ref()?.last_backup.as_ref()
+    let health = observed.report_on_log()?;
+    let taken = health.archive.as_ref()?.last_backup.as_ref()?;
+    let is_of_log = taken.log_id == health.log.id && taken.size <= health.log.seq;
+    let is_past = taken.created.duration_since(observed.now) <= CLOCK_AHEAD_MAX;
+    (is_of_log && is_past).then_some(taken)
 }
 
 /// Id of the request for which the engine has taken its last backup.
@@ -67,7 +82,7 @@ pub fn taken_request(observed: &Observed) -> Option<String> {
 /// The request that nobody has answered; `None` if there is none.
 #[must_use]
 pub fn pending(observed: &Observed, view: &BackupView) -> Option<String> {
-    let asked = requested(request_map(observed)?)?;
+    let asked = asked(request_map(observed)?)?;
     (answered(observed, view).is_none_or(|answered| answered.request != asked)).then_some(asked)
 }
 
@@ -97,7 +112,30 @@ pub fn acknowledge_backup(observed: &mut Observed, taken: BackupTaken) {
 pub fn is_unfinished(observed: &Observed, essentials: &Essentials) -> bool {
     let Some(view) = observed.backup.as_ref().filter(|_| essentials.backup.is_some()) else { return false };
     let is_unrecorded = last_backup(observed).is_some_and(|taken| view.record(&taken.name).is_none());
-    view.unread.is_none() && (is_unrecorded || pending(observed, view).is_some())
+    // A request that the engine cannot carry out now is looked at in the usual interval.
+    let archive = observed.report_on_log().and_then(|health| health.archive.as_ref());
+    let is_possible = archive.is_some_and(|archive| archive.state == ArchiveState::Archiving);
+    let is_asked = is_possible && view.refusal.is_none() && pending(observed, view).is_some();
+    view.unread.is_none() && (is_unrecorded || is_asked)
+}
+
+/// Leaves only the records of this archive and this log.
+pub fn keep_relevant(observed: &mut Observed, essentials: &Essentials) {
+    let log_id = log_id(observed);
+    let archive = essentials.backup.as_ref().map(|times| times.archive.clone());
+    if let (Some(view), Some(archive)) = (&mut observed.backup, archive) {
+        view.keep_relevant(&archive, log_id.as_deref());
+    }
+}
+
+/// Id of the log: as the engine reports it, or as it was recorded last.
+#[must_use]
+pub fn log_id(observed: &Observed) -> Option<String> {
+    if let Some(health) = observed.report_on_log() {
+        return Some(health.log.id.clone());
+    }
+    let origin = observed.engine.status.as_ref()?.log.as_ref()?.origin.as_ref()?;
+    origin.rsplit_once('/').map(|(_, id)| id.to_owned())
 }
 
 /// Backups that the engine must not remove, whatever their age is: the newest one that was verified.

@@ -20,6 +20,13 @@ pub struct BackupView {
 }
 
 impl BackupView {
+    /// Leaves only the records that say something about this archive and this log. Those of an engine of the same name
+    /// before, and of another destination, prove nothing about the present one. Until the log is known, they wait.
+    pub fn keep_relevant(&mut self, archive: &str, log_id: Option<&str>) {
+        self.records
+            .retain(|record| record.spec.archive == archive && Some(record.spec.log_id.as_str()) == log_id);
+    }
+
     /// The record of a backup.
     #[must_use]
     pub fn record(&self, backup: &str) -> Option<&MemoryBackup> {

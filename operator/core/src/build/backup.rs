@@ -68,10 +68,12 @@ pub(super) fn access(backup: &ValidBackup) -> StoreAccess<'_> {
     }
 }
 
-fn verifying<'a>(valid: &'a Valid, backup: &'a ValidBackup) -> ScheduledJob<'a> {
+/// `log_id` is the log of this engine: the archive may have others, for example of an engine of this name before.
+fn verifying<'a>(valid: &'a Valid, backup: &'a ValidBackup, log_id: Option<&str>) -> ScheduledJob<'a> {
     let store = access(backup);
     let mut args = vec!["backup".to_owned(), "verify".to_owned()];
     args.extend(store.args());
+    args.extend(log_id.map(|id| format!("--log={id}")));
     args.extend([format!("--scratch={SCRATCH_PATH}"), format!("--termination-log={TERMINATION_LOG}")]);
     // What is restored is never larger than the volume of the engine.
     let scratch = Volume {
@@ -105,9 +107,13 @@ fn verifying<'a>(valid: &'a Valid, backup: &'a ValidBackup) -> ScheduledJob<'a> 
 }
 
 /// The objects, in the order of the writes.
-pub(crate) fn backup(valid: &Valid, answered: Option<&Answered>) -> Vec<(ChildKey, Value)> {
+pub(crate) fn backup(
+    valid: &Valid,
+    answered: Option<&Answered>,
+    log_id: Option<&str>,
+) -> Vec<(ChildKey, Value)> {
     let Some(backup) = &valid.backup else { return Vec::new() };
-    let (taking, verifying) = (taking(valid, backup), verifying(valid, backup));
+    let (taking, verifying) = (taking(valid, backup), verifying(valid, backup, log_id));
     let objects = [
         (ChildKind::ConfigMap, &taking.name, value(&request(valid, answered))),
         (ChildKind::ServiceAccount, &taking.name, value(&taking.service_account(valid))),
@@ -124,10 +130,11 @@ pub(crate) fn backup(valid: &Valid, answered: Option<&Answered>) -> Vec<(ChildKe
     stamped.into()
 }
 
-/// The Job that verifies the last backup before a deletion; `None` if there are no backups.
-pub(crate) fn final_verification(valid: &Valid) -> Option<Value> {
-    let backup = valid.backup.as_ref()?;
-    Some(value(&verifying(valid, backup).once(valid, names::final_verification(&valid.name).name)))
+/// The Job that verifies the last backup before a deletion, the one with this name; `None` if there are no backups.
+pub(crate) fn final_verification(valid: &Valid, log_id: Option<&str>, name: &str) -> Option<Value> {
+    let mut job = verifying(valid, valid.backup.as_ref()?, log_id);
+    job.args.push(format!("--backup={name}"));
+    Some(value(&job.once(valid, names::final_verification(&valid.name).name)))
 }
 
 /// The ConfigMap in which a Job asks for a backup, and in which the operator answers.

@@ -4,6 +4,7 @@ use crds::FromBackup;
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use engine_core::digest::Hash;
+use serde_json::json;
 
 use super::store::StoreAccess;
 use crate::{names::INIT_CONTAINER, validate::Valid};
@@ -28,8 +29,12 @@ pub(super) fn access(from: &FromBackup) -> StoreAccess<'_> {
 /// is, and a request that asks for something else never takes an older restore for its own.
 fn id(from: &FromBackup) -> String {
     let FromBackup { source, log_id, backup, until, at_least, .. } = from;
-    let parts = format!("{:?} {:?} {log_id:?} {backup:?} {until:?} {at_least:?}", source.url, source.volume);
-    Hash::of(parts.as_bytes()).to_string()[..ID_DIGITS].to_owned()
+    let volume = source.volume.as_ref().map(|volume| &volume.claim_name);
+    let until = until.as_ref().map(|until| (until.seq, &until.time));
+    let least = at_least.as_ref().map(|least| (least.size, &least.root));
+    // A change of this text would make every engine refuse its own volume: a test pins it.
+    let parts = json!(["restore/1", source.url, volume, log_id, backup, until, least]);
+    Hash::of(parts.to_string().as_bytes()).to_string()[..ID_DIGITS].to_owned()
 }
 
 fn args(from: &FromBackup) -> Vec<String> {

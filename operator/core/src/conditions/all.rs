@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 134] = [
+    pub const ALL: [Self; 135] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -126,6 +126,7 @@ impl Reason {
         Self::UpToDate,
         Self::NoBackups,
         Self::BackupsUnreadable,
+        Self::ArchiveNotReported,
         Self::ArchiveFailing,
         Self::ArchiveAhead,
         Self::BackupNotRestorable,

@@ -3,6 +3,7 @@ use super::*;
 fn settings() -> Settings {
     Settings {
         engine_image: Some("engine:1".into()),
+        is_namespaced: false,
         operator_image: Some("operator:1".into()),
         operator_namespace: "memory-system".into(),
     }

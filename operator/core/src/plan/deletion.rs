@@ -2,6 +2,7 @@
 
 use super::{Call, Plan, Step, Write, backup::records};
 use crate::{
+    backup::log_id,
     build,
     children::CHILDREN,
     deletion::{self, Farewell},
@@ -29,15 +30,14 @@ pub(super) fn plan_deletion(
     }
     match (farewell, valid) {
         (Farewell::TakeBackup(request), _) => plan.steps.push(Step::Call(Call::TakeBackup(request))),
-        (Farewell::Verify, Some(valid)) => {
+        (Farewell::Verify(backup), Some(valid)) => {
             let key = final_verification(&valid.name);
-            plan.steps.extend(
-                build::final_verification(valid).map(|object| Step::Write(Write::Create { key, object })),
-            );
+            let object = build::final_verification(valid, log_id(observed).as_deref(), &backup);
+            plan.steps.extend(object.map(|object| Step::Write(Write::Create { key, object })));
         }
         (Farewell::DeleteClaim, _) => plan_claim(observed, plan),
         (Farewell::Release, _) => plan.steps.push(Step::Hold(false)),
-        (Farewell::Verify | Farewell::Wait | Farewell::Say(_), _) => {}
+        (Farewell::Verify(_) | Farewell::Wait | Farewell::Say(_), _) => {}
     }
 }
 

@@ -17,6 +17,9 @@ use crate::{
 /// How late a backup may be: the run is spread, the image is pulled, and a pod that failed is started again.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_mins(45);
 
+/// How far an archive may be behind, seconds: two of its longest intervals.
+const LAG_SECONDS_MAX: u64 = 7_200;
+
 fn verdict(truth: Truth, reason: Reason, message: impl Into<String>) -> Option<Verdict> {
     Some(Verdict::new(truth, reason, message))
 }
@@ -72,8 +75,20 @@ pub(super) fn not_archived(facts: &Facts<'_>) -> Option<Verdict> {
                  from the archive. {error}"
             ),
         ),
+        ArchiveState::Opening | ArchiveState::Archiving if archive.lag_seconds > LAG_SECONDS_MAX => verdict(
+            Truth::False,
+            Reason::ArchiveFailing,
+            format!("the archive is more than {LAG_SECONDS_MAX} s behind the log. {error}"),
+        ),
         ArchiveState::Opening | ArchiveState::Archiving => None,
     }
+}
+
+/// The verdict on an engine that reports no archive although one is wanted.
+pub(super) fn not_reported(facts: &Facts<'_>) -> Option<Verdict> {
+    let reports = health(facts.observed).is_some_and(|health| health.archive.is_none());
+    let message = "the engine reports no archive: it has another configuration yet, or is too old";
+    reports.then(|| Verdict::new(Truth::Unknown, Reason::ArchiveNotReported, message))
 }
 
 /// The verdict on a backup that does not restore: the newest one that was tried.
@@ -99,7 +114,8 @@ pub(super) fn not_restorable(facts: &Facts<'_>) -> Option<Verdict> {
 /// The verdict on a schedule that is not kept.
 pub(super) fn overdue(facts: &Facts<'_>) -> Option<Verdict> {
     let (times, view) = parts(facts)?;
-    let newest = view.newest()?;
+    // An engine without a pod takes no backup.
+    let newest = view.newest().filter(|_| !facts.outcome.essentials().hibernate)?;
     let due = times.schedule.as_ref()?.next(taken_at(newest)?)?;
     let is_late = facts.observed.now.duration_since(due) > OVERDUE_AFTER;
     let message = format!(
@@ -185,10 +201,11 @@ pub(super) fn backup_status(observed: &Observed, essentials: &Essentials) -> Opt
     }
     let next = |schedule: Option<&Schedule>| Some(schedule?.next(observed.now)?.to_string());
     let times = essentials.backup.as_ref();
+    let taking = times.filter(|_| !essentials.hibernate).and_then(|times| times.schedule.as_ref());
     Some(BackupStatus {
         last_taken: view.newest().and_then(|record| Some(last_backup(record, taken_at(record)?))),
         last_verified: view.last_verified().map(|(record, at)| last_backup(record, at)),
-        next_backup: next(times.and_then(|times| times.schedule.as_ref())),
+        next_backup: next(taking),
         next_verification: next(times.and_then(|times| times.verification.as_ref())),
     })
 }

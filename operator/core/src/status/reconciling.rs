@@ -23,7 +23,7 @@ pub(super) fn deleting(facts: &Facts<'_>) -> Option<Verdict> {
     let message = match next {
         None => "the resource is being deleted; the volume claim is kept",
         Some(Farewell::TakeBackup(_)) => "the resource is being deleted; a last backup is taken first",
-        Some(Farewell::Verify | Farewell::Wait) => {
+        Some(Farewell::Verify(_) | Farewell::Wait) => {
             "the resource is being deleted; a last backup is taken and verified first, for at most 30 minutes"
         }
         Some(Farewell::DeleteClaim) => "the resource is being deleted, and its volume claim with it",

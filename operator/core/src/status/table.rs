@@ -272,6 +272,7 @@ pub(super) const TABLE: [Row; 16] = [
         rules: &[
             Decides(&[NoBackups], backup::not_wanted),
             Decides(&[SecretsForbidden, BackupsUnreadable], backup::unread),
+            Decides(&[ArchiveNotReported], backup::not_reported),
             Decides(&[ArchiveFailing, ArchiveAhead], backup::not_archived),
             Decides(&[BackupNotRestorable], backup::not_restorable),
             Decides(&[BackupOverdue], backup::overdue),

@@ -1,6 +1,6 @@
 //! Validates `spec.backup` and `spec.bootstrap`.
 
-use crds::{Backup, BackupDestination, FromBackup, MemoryEngineSpec, RestoreUntil};
+use crds::{Backup, BackupDestination, DeletionPolicy, FromBackup, MemoryEngineSpec, RestoreUntil};
 use engine_core::configuration::{self, Author};
 use engine_core::digest::Hash;
 use jiff::{SignedDuration, Timestamp};
@@ -9,12 +9,15 @@ use serde_json::json;
 use super::fault::Fault;
 use crate::{
     build::store_section,
+    names,
     schedule::{Schedule, ScheduleFault},
     settings::Settings,
 };
 
 /// Bounds of the age at which a verdict no longer counts, hours.
 const MAX_AGE_HOURS: (i64, i64) = (1, 8_760);
+/// Digits of the hash of an archive.
+const ARCHIVE_DIGITS: usize = 16;
 /// Fields of the stores.
 const DESTINATION: &str = "spec.backup.destination";
 const SOURCE: &str = "spec.bootstrap.fromBackup.source";
@@ -37,20 +40,43 @@ pub struct BackupTimes {
     pub verification: Option<Schedule>,
     /// Age at which a verdict no longer counts.
     pub max_age: SignedDuration,
+    /// Which archive it is: a hash of the destination and of the name of the key-encryption key.
+    pub archive: String,
 }
 
 /// Checks both sections.
 pub(super) fn check(
+    name: &str,
     spec: &MemoryEngineSpec,
     settings: &Settings,
     faults: &mut Vec<Fault>,
 ) -> (Option<ValidBackup>, Option<FromBackup>) {
     let backup = check_backup(spec, settings, faults);
+    check_claims(name, spec, faults);
+    if spec.deletion_policy != DeletionPolicy::Retain {
+        faults.extend(
+            spec.backup.is_none().then_some(Fault::LastBackup("needs spec.backup: add it, or write Retain")),
+        );
+        faults.extend(settings.is_namespaced.then_some(Fault::LastBackup(
+            "needs an operator that watches the whole cluster: with its namespace this one would lose the permission \
+             to let the resource go. Write Retain",
+        )));
+    }
     let from = spec.bootstrap.as_ref().map(|bootstrap| &bootstrap.from_backup);
     if let Some(from) = from {
         check_source(from, faults);
     }
     (backup, from.cloned())
+}
+
+/// A backup in another archive, or under another key, proves nothing about this one.
+fn archive(backup: &Backup) -> String {
+    let Backup { destination, key_encryption_key_secret_ref: key, .. } = backup;
+    let BackupDestination { url, volume, keys_url, endpoint, region, path_style, .. } = destination;
+    let volume = volume.as_ref().map(|volume| &volume.claim_name);
+    let key = key.as_ref().map(|key| (&key.name, &key.key));
+    let parts = json!(["archive/1", url, volume, keys_url, endpoint, region, path_style, key]);
+    Hash::of(parts.to_string().as_bytes()).to_string()[..ARCHIVE_DIGITS].to_owned()
 }
 
 fn check_backup(
@@ -114,6 +140,22 @@ fn is_end(until: &RestoreUntil) -> bool {
     }
 }
 
+/// The volume of an archive must not be that of the log, with which it would be lost.
+fn check_claims(name: &str, spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
+    let own = names::claim(name);
+    let stores = [
+        (DESTINATION, spec.backup.as_ref().map(|backup| &backup.destination)),
+        (SOURCE, spec.bootstrap.as_ref().map(|bootstrap| &bootstrap.from_backup.source)),
+    ];
+    for (field, store) in stores {
+        let volume = store.and_then(|store| store.volume.as_ref());
+        if volume.is_some_and(|volume| volume.claim_name == own) {
+            faults
+                .push(Fault::Store(field, format!("{own} is the volume of the engine: name another claim")));
+        }
+    }
+}
+
 /// Checks a store as the engine does.
 fn check_store(field: &'static str, store: &BackupDestination, faults: &mut Vec<Fault>) {
     if store.url.is_some() == store.volume.is_some() {
@@ -147,5 +189,6 @@ pub(super) fn times(spec: &MemoryEngineSpec) -> Option<BackupTimes> {
         schedule: schedule(&backup.schedule),
         verification: schedule(&backup.verify.schedule),
         max_age: SignedDuration::from_hours(hours),
+        archive: archive(backup),
     })
 }

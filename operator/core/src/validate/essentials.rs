@@ -30,7 +30,7 @@ pub struct Essentials {
     pub size: Quantity,
     /// How the volume is mounted.
     pub access_mode: AccessMode,
-    /// The wanted mode of the engine. A fence and a hibernation leave no writes of it.
+    /// The wanted mode of the engine. A fence, a hibernation and a last backup leave no writes of it.
     pub mode: Mode,
     /// Whether nothing of the engine is changed.
     pub suspend: bool,
@@ -78,7 +78,7 @@ impl Essentials {
             accept_rollback: spec.integrity.accept_rollback.clone(),
             size: spec.writer.storage.size.clone(),
             access_mode: spec.writer.storage.access_mode,
-            mode: match spec.hibernate || spec.fence.is_some() {
+            mode: match spec.hibernate || spec.fence.is_some() || is_backed_up_last(engine) {
                 true => wanted(spec.mode).intersect(Mode::ReadOnly),
                 false => wanted(spec.mode),
             },
@@ -98,6 +98,11 @@ impl Essentials {
             secrets_max_age_days: spec.access.as_ref().and_then(|access| access.max_age_days),
         }
     }
+}
+
+/// Whether the engine is being deleted, and a last backup is taken before. Nothing may be written after it.
+fn is_backed_up_last(engine: &MemoryEngine) -> bool {
+    engine.metadata.deletion_timestamp.is_some() && engine.spec.deletion_policy != DeletionPolicy::Retain
 }
 
 fn given(tls: &Tls) -> Option<GivenSource> {

@@ -156,6 +156,9 @@ pub enum Fault {
     /// The operator does not know its own image.
     #[error("{0} needs the image of the operator: start the operator with --image")]
     NoOperatorImage(&'static str),
+    /// The spec asks for a last backup that cannot be had.
+    #[error("spec.deletionPolicy {0}")]
+    LastBackup(&'static str),
     /// A store of this field is not valid.
     #[error("{0}: {1}")]
     Store(&'static str, String),

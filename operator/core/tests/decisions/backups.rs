@@ -13,7 +13,7 @@ use operator_core::{
     observed::{EngineReport, Observed},
     plan::{Call, Step, Write},
     tls::Unread,
-    validate::validate,
+    validate::{Essentials, validate},
 };
 use serde_json::{Value, json};
 
@@ -21,11 +21,11 @@ use crate::world::{
     carry_out, condition, engine, health, observed, planned, settings, settled, status_of, valid,
 };
 
-fn key(name: &str, key: &str) -> KeyReference {
+pub(crate) fn key(name: &str, key: &str) -> KeyReference {
     KeyReference { name: name.into(), key: key.into() }
 }
 
-fn bucket() -> BackupDestination {
+pub(crate) fn bucket() -> BackupDestination {
     BackupDestination {
         url: Some("s3://memories/team".into()),
         endpoint: Some("https://objects.example.org:9000".into()),
@@ -89,7 +89,7 @@ pub(crate) fn view(world: &mut Observed) -> &mut BackupView {
 }
 
 fn record(size: u64) -> MemoryBackup {
-    let mut record = new_record("notes", "team", &taken(size, None));
+    let mut record = new_record("notes", "team", "archive", &taken(size, None));
     record.metadata.uid = Some(format!("uid-{size}"));
     record
 }
@@ -97,9 +97,14 @@ fn record(size: u64) -> MemoryBackup {
 /// The pod of a verification as it ended.
 pub(crate) fn ended(pod: &str, at: &str, message: &Value) -> Drill {
     let pod = json!({
-        "metadata": {"name": pod, "labels": {"memoryengine.io/job": "verify"}},
+        "metadata": {
+            "name": pod, "labels": {"memoryengine.io/job": "verify"},
+            "ownerReferences": [{
+                "apiVersion": "batch/v1", "kind": "Job", "name": "verify", "uid": "job-uid", "controller": true,
+            }],
+        },
         "status": {"containerStatuses": [{"name": "verify", "state": {"terminated": {
-            "exitCode": 0, "message": message.to_string(), "finishedAt": at,
+            "exitCode": 0, "message": message.to_string(), "startedAt": at, "finishedAt": at,
         }}}]},
     });
     operator_core::backup::drill(&serde_json::from_value(pod).expect("a pod")).expect("a verification")
@@ -239,7 +244,7 @@ fn a_request_is_answered_when_its_backup_is_recorded() {
     ask(&mut world, &json!({"request": "job-2"}));
     archive(&mut world).last_backup = Some(BackupTaken { created: world.now, ..taken(7, Some("job-1")) });
     assert_eq!(asks(&world), Vec::<String>::new());
-    world.now += SignedDuration::from_secs(11);
+    world.now += SignedDuration::from_secs(61);
     assert_eq!(asks(&world), ["job-2"]);
 }
 
@@ -258,6 +263,13 @@ fn only_a_restore_with_the_recorded_root_verifies_a_backup() {
         assert_eq!(status.phase, Some(BackupPhase::Failed), "{field}");
         assert!(status.message.is_some_and(|why| why.contains("another one")), "{field}");
     }
+    // Something of the backup was forgotten after it: more was restored, and the backup itself is what counts.
+    let mut further = good(7);
+    further["events"] = json!(9);
+    further["root"] = json!("d".repeat(64));
+    further["backup_size"] = json!(7);
+    further["backup_root"] = json!("b".repeat(64));
+    assert_eq!(judged(&record(7), &ended("p1", at, &further)).status, verified.status);
     // A verdict about another backup, an older one, the same one again, and none at all.
     assert_eq!(verdict_on(&record(7), &ended("p1", at, &good(8))), None);
     assert_eq!(verdict_on(&verified, &ended("p0", "2026-01-01T02:00:00Z", &json!({"ok": false}))), None);
@@ -335,6 +347,70 @@ fn the_condition_says_what_counts() {
     }
 }
 
+/// An archive that was put back to an older state restores well, and lacks a backup that was recorded.
+#[test]
+fn a_backup_that_the_archive_no_longer_has_is_not_restorable() {
+    let mut older = good(5);
+    older["backup_created"] = json!("2026-01-01T01:00:00Z");
+    let found = ended("p1", "2026-01-01T02:30:00Z", &older);
+    let status = verdict_on(&record(7), &found).expect("a verdict");
+    assert_eq!(status.phase, Some(BackupPhase::Failed));
+    assert!(status.message.is_some_and(|why| why.contains("does not have it")));
+    // A backup that was taken while the verification began, and one of another log, are not missed.
+    assert_eq!(verdict_on(&record(7), &ended("p1", "2026-01-01T02:01:00Z", &older)), None);
+    older["log_id"] = json!("log-2");
+    assert_eq!(verdict_on(&record(7), &ended("p1", "2026-01-01T02:30:00Z", &older)), None);
+}
+
+/// What proves nothing about the present archive and log does not count.
+#[test]
+fn records_of_another_archive_or_log_do_not_count() {
+    let mut view = BackupView { records: vec![record(7)], ..BackupView::default() };
+    view.keep_relevant("archive", Some("log-1"));
+    assert_eq!(view.records.len(), 1);
+    for (archive, log) in [("other", Some("log-1")), ("archive", Some("log-2")), ("archive", None)] {
+        let mut view = view.clone();
+        view.keep_relevant(archive, log);
+        assert_eq!(view.records, [], "{archive} {log:?}");
+    }
+    let hash = |change: &dyn Fn(&mut Backup)| {
+        let mut engine = engine();
+        let mut backup = backup();
+        change(&mut backup);
+        engine.spec.backup = Some(backup);
+        Essentials::of(&engine).backup.expect("times").archive
+    };
+    let first = hash(&|_| {});
+    assert_eq!(hash(&|backup| backup.schedule = "@weekly".into()), first);
+    assert_ne!(hash(&|backup| backup.destination.url = Some("s3://other".into())), first);
+    assert_ne!(hash(&|backup| backup.key_encryption_key_secret_ref = None), first);
+}
+
+/// An engine may report anything. A backup that cannot be one of its log is not recorded.
+#[test]
+fn a_backup_that_cannot_be_one_of_the_log_is_not_recorded() {
+    let changes_of: [fn(&mut BackupTaken); 3] = [
+        |taken| taken.log_id = "log-2".into(),
+        |taken| taken.size = 43,
+        |taken| taken.created += SignedDuration::from_hours(24 * 365),
+    ];
+    for change in changes_of {
+        let mut world = world();
+        let mut reported = taken(7, None);
+        change(&mut reported);
+        archive(&mut world).last_backup = Some(reported);
+        assert_eq!(changes(&world), []);
+    }
+}
+
+/// Whoever may write the ConfigMap cannot ask for the last backup before a deletion.
+#[test]
+fn a_request_with_the_prefix_of_the_operator_is_ignored() {
+    let mut world = world();
+    ask(&mut world, &json!({"request": "final-1"}));
+    assert_eq!(asks(&world), Vec::<String>::new());
+}
+
 /// The records are bounded, and the newest one that was verified stays however old it is.
 #[test]
 fn old_records_go_and_the_last_verified_one_stays() {
@@ -349,85 +425,6 @@ fn old_records_go_and_the_last_verified_one_stays() {
     view(&mut world).records = std::iter::once(oldest).chain((1..count).map(dated)).collect();
     let gone: Vec<String> = changes(&world).iter().map(|change| change.name().to_owned()).collect();
     assert_eq!(gone, [record(1).metadata.name.expect("a name")]);
-}
-
-fn from() -> FromBackup {
-    FromBackup {
-        source: bucket(),
-        key_encryption_key_secret_ref: Some(key("encryption", "key")),
-        at_least: Some(RestoreAtLeast { size: 7, root: "b".repeat(64) }),
-        until: Some(RestoreUntil { seq: Some(9), time: None }),
-        reason: Some("the volume was lost".into()),
-        ..FromBackup::default()
-    }
-}
-
-#[test]
-fn an_engine_that_begins_from_a_backup_restores_before_it_starts() {
-    let mut engine = engine();
-    engine.spec.bootstrap = Some(Bootstrap { from_backup: from() });
-    let world = observed(engine);
-    let set = json!(stateful_set(&valid(&world)));
-    let pod = set.pointer("/spec/template/spec").expect("a pod");
-    let restore = &pod["initContainers"][0];
-    let args: Vec<_> =
-        restore["args"].as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
-    let least = format!("--at-least=7:{}", "b".repeat(64));
-    for expected in ["restore", "--to=/data", "--until=9", least.as_str(), "--reason=the volume was lost"] {
-        assert!(args.contains(&expected), "{expected}: {args:?}");
-    }
-    assert_eq!(restore["securityContext"], pod["containers"][0]["securityContext"]);
-    // Another request has another id; a reason or other credentials do not make another one.
-    let id = |change: &dyn Fn(&mut FromBackup)| {
-        let mut engine = (*world.engine).clone();
-        let mut from = from();
-        change(&mut from);
-        engine.spec.bootstrap = Some(Bootstrap { from_backup: from });
-        let set = json!(stateful_set(&valid(&observed(engine))));
-        let args = set.pointer("/spec/template/spec/initContainers/0/args").cloned().expect("arguments");
-        let args: Vec<String> = serde_json::from_value(args).expect("texts");
-        args.into_iter().find(|arg| arg.starts_with("--once=")).expect("an id")
-    };
-    let first = id(&|_| {});
-    assert_eq!(id(&|from| from.reason = None), first);
-    assert_eq!(id(&|from| from.source.credentials_secret_ref = None), first);
-    assert_ne!(id(&|from| from.until = None), first);
-    assert_ne!(id(&|from| from.source.url = Some("s3://other".into())), first);
-    let ports = json!(network_policy(&valid(&world)));
-    assert!(ports.to_string().contains("9000"), "{ports}");
-}
-
-#[test]
-fn the_condition_says_from_what_the_log_was_restored() {
-    let restored = |world: &Observed| condition(&status_of(world), "Restored");
-    assert_eq!(restored(&settled()), "False/NotRestored");
-    let mut world = settled();
-    let mut engine = (*world.engine).clone();
-    engine.spec.bootstrap = Some(Bootstrap { from_backup: from() });
-    world.engine = engine.into();
-    assert_eq!(restored(&world), "False/RestorePending");
-    let mut failing = world.clone();
-    let pod = failing.writer_mut().pod.as_mut().expect("a pod");
-    (pod.ready, pod.running) = (false, false);
-    pod.restore_failure = Some("the archive has no backup".into());
-    failing.writer_mut().report = EngineReport::NotQueried;
-    let status = status_of(&failing);
-    assert_eq!(condition(&status, "Restored"), "False/RestoreFailed");
-    assert_eq!(condition(&status, "Stalled"), "True/RestoreFailed");
-    assert_eq!(condition(&status, "Ready"), "False/RestoreFailed");
-    for (anchored, reason) in [(true, "True/RestoredAnchored"), (false, "True/RestoredUnanchored")] {
-        let mut report = health(None);
-        report.restored = Some(RestoredLog { events: 9, anchored, ..RestoredLog::default() });
-        world.writer_mut().report = EngineReport::Answered(Box::new(report));
-        assert_eq!(restored(&world), reason);
-    }
-    // It stays when the engine cannot be asked, and when the field is removed.
-    let mut engine = (*world.engine).clone();
-    engine.status = Some(status_of(&world));
-    engine.spec.bootstrap = None;
-    world.engine = engine.into();
-    world.writer_mut().report = EngineReport::NotQueried;
-    assert_eq!(restored(&world), "True/RestoredUnanchored");
 }
 
 #[test]
@@ -457,26 +454,11 @@ fn a_store_that_means_nothing_is_refused() {
         ("spec.backup.verify.schedule", &|backup| backup.verify.schedule = "5-1 * * * *".into()),
         ("spec.backup.timeZone", &|backup| backup.time_zone = "Europe/Nowhere".into()),
         ("maxAgeHours", &|backup| backup.verify.max_age_hours = 0),
+        ("another claim", &|backup| {
+            let own = Some(BackupVolume { claim_name: "notes-data".into() });
+            backup.destination = BackupDestination { volume: own, ..BackupDestination::default() };
+        }),
     ] {
         assert!(faults(change).contains(word), "{word}: {}", faults(change));
-    }
-    let mut engine = engine();
-    engine.spec.bootstrap = Some(Bootstrap {
-        from_backup: FromBackup { until: Some(RestoreUntil { seq: Some(3), time: None }), ..from() },
-    });
-    let found = validate(&engine, &settings()).err().unwrap_or_default();
-    assert!(found[0].to_string().contains("until.seq"), "{found:?}");
-    for (seq, time, is_good) in [
-        (Some(9), None, true),
-        (None, Some("2026-01-31T12:00:00Z"), true),
-        (None, None, false),
-        (Some(9), Some("2026-01-31T12:00:00Z"), false),
-        (Some(0), None, false),
-        (None, Some("yesterday"), false),
-    ] {
-        let until = Some(RestoreUntil { seq, time: time.map(str::to_owned) });
-        let from_backup = FromBackup { until, at_least: None, ..from() };
-        engine.spec.bootstrap = Some(Bootstrap { from_backup });
-        assert_eq!(validate(&engine, &settings()).is_ok(), is_good, "{seq:?} {time:?}");
     }
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use crds::{DeletionOutcome, DeletionPolicy, MemoryBackup};
+use engine_core::{mode::Mode, wire::Health};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use operator_core::{
-    backup::{new_record, verdict_on},
+    backup::{Drill, new_record, verdict_on},
     deletion::{Farewell, decide},
     names::{ChildKind, FINALIZER, final_verification},
-    observed::Observed,
+    observed::{EngineReport, Observed},
     plan::{Call, Step, Write},
+    tls::Unread,
     tombstone::Gone,
     validate::Essentials,
 };
@@ -19,7 +21,8 @@ use serde_json::json;
 use crate::backups::{archive, ended, good, taken, view, world};
 use crate::world::{carry_out, edit, planned, status_of};
 
-const REQUEST: &str = "final-uid-of-notes";
+/// The uid without hyphens, the moment of the deletion, and the head of the log.
+const REQUEST: &str = "final-uidofnotes-1767236400-42";
 
 /// Changes the resource.
 fn change(world: &mut Observed, change: impl FnOnce(&mut crds::MemoryEngine)) {
@@ -39,15 +42,32 @@ fn leaving(policy: DeletionPolicy) -> Observed {
         engine.metadata.finalizers = Some(vec![FINALIZER.to_owned(), "example.org/other".to_owned()]);
         engine.metadata.deletion_timestamp = Some(Time(now));
     });
+    narrow(&mut world);
     world
 }
 
+fn report(world: &mut Observed) -> &mut Health {
+    match &mut world.writer_mut().report {
+        EngineReport::Answered(health) => health,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The engine has stopped its writes.
+fn narrow(world: &mut Observed) {
+    let at = "2026-01-01T00:00:00Z";
+    let mode = json!({
+        "wanted": "read_only", "effective": "read_only", "since": at, "guard": {"state": "base", "since": at},
+    });
+    report(world).mode = Some(serde_json::from_value(mode).expect("a mode"));
+}
+
 fn record() -> MemoryBackup {
-    new_record("notes", "team", &taken(7, Some(REQUEST)))
+    new_record("notes", "team", "archive", &taken(42, Some(REQUEST)))
 }
 
 fn verified() -> MemoryBackup {
-    let drill = ended("p", "2026-01-01T03:00:10Z", &good(7));
+    let drill = ended("p", "2026-01-01T03:00:10Z", &good(42));
     MemoryBackup { status: verdict_on(&record(), &drill), ..record() }
 }
 
@@ -94,12 +114,16 @@ fn only_an_engine_that_wants_a_last_backup_waits_for_it() {
 fn a_claim_goes_only_after_its_last_backup_was_verified() {
     let mut world = leaving(DeletionPolicy::BackupThenDelete);
     let asked = Step::Call(Call::TakeBackup(REQUEST.to_owned()));
+    let mut writing = world.clone();
+    report(&mut writing).mode.as_mut().expect("a mode").effective = Mode::ReadWrite;
+    assert!(!planned(&writing).steps.contains(&asked), "writes go on");
+    assert_eq!(Essentials::of(&world.engine).mode, Mode::ReadOnly);
     assert!(planned(&world).steps.contains(&asked), "{:?}", planned(&world).steps);
-    archive(&mut world).last_backup = Some(taken(7, Some(REQUEST)));
+    archive(&mut world).last_backup = Some(taken(42, Some(REQUEST)));
     assert_eq!(decided(&world, true), Some(Farewell::Wait), "the record comes first");
     assert!(planned(&world).steps.iter().any(|step| matches!(step, Step::Record(_))));
     // A backup for another request says nothing.
-    view(&mut world).records = vec![new_record("notes", "team", &taken(7, Some("job-1")))];
+    view(&mut world).records = vec![new_record("notes", "team", "archive", &taken(42, Some("job-1")))];
     assert_eq!(decided(&world, true), Some(Farewell::Wait));
     view(&mut world).records = vec![record()];
     let plan = planned(&world);
@@ -107,8 +131,24 @@ fn a_claim_goes_only_after_its_last_backup_was_verified() {
     assert!(matches!(job, Write::Create { .. }) && !deletes_claim(&world));
     carry_out(&mut world, &plan, usize::MAX);
     assert_eq!(decided(&world, true), Some(Farewell::Wait));
+    // Only the Job that the operator has made may give the verdict.
+    let foreign = ended("p", "2026-01-01T03:00:10Z", &good(42));
+    view(&mut world).drills = vec![foreign.clone()];
+    assert!(!planned(&world).steps.iter().any(|step| matches!(step, Step::Record(_))));
+    let uid = world.children[&final_verification("notes")].metadata.uid.clone().expect("a uid");
+    view(&mut world).drills = vec![Drill { job: uid, ..foreign }];
+    assert!(planned(&world).steps.iter().any(|step| matches!(step, Step::Record(_))));
+    view(&mut world).drills.clear();
     view(&mut world).records = vec![verified()];
+    // Another event: the backup has not everything.
+    report(&mut world).log.seq = 43;
+    let again = Step::Call(Call::TakeBackup("final-uidofnotes-1767236400-43".to_owned()));
+    assert!(!deletes_claim(&world) && planned(&world).steps.contains(&again));
+    report(&mut world).log.seq = 42;
     assert!(deletes_claim(&world) && holds(&world).is_empty());
+    let mut late = world.clone();
+    late.now += SignedDuration::from_mins(31);
+    assert!(!deletes_claim(&late) && outcome(&late).expect("an outcome").1.contains("could not be deleted"));
     edit(
         &mut world,
         ChildKind::PersistentVolumeClaim,
@@ -140,7 +180,7 @@ fn a_claim_is_kept_where_the_policy_or_the_verdict_says_so() {
     assert!(!deletes_claim(&kept));
     assert_eq!(outcome(&kept).expect("an outcome").0, DeletionOutcome::Verified);
     let mut failed = leaving(DeletionPolicy::BackupThenDelete);
-    let broken = json!({"ok": false, "backup": taken(7, None).name, "error": "segments/1 is missing"});
+    let broken = json!({"ok": false, "backup": taken(42, None).name, "error": "segments/1 is missing"});
     let status = verdict_on(&record(), &ended("p", "2026-01-01T03:00:10Z", &broken));
     view(&mut failed).records = vec![MemoryBackup { status, ..record() }];
     assert!(!deletes_claim(&failed));
@@ -153,11 +193,14 @@ fn a_deletion_always_ends() {
     type Change = fn(&mut Observed);
     let late: Change = |world| world.now += SignedDuration::from_mins(31);
     let without_objects: Change = |world| world.children.retain(|key, _| key.kind != ChildKind::StatefulSet);
-    let cases: [(&str, Change); 4] = [
+    let cases: [(&str, Change); 5] = [
         ("30 minutes", late),
         ("namespace", without_objects),
+        ("hibernates", |world| change(world, |engine| engine.spec.hibernate = true)),
+        ("permission", |world| {
+            view(world).unread = Some(Unread { is_forbidden: true, text: "no".into() });
+        }),
         ("suspended", |world| change(world, |engine| engine.spec.suspend = true)),
-        ("spec.backup is not set", |world| change(world, |engine| engine.spec.backup = None)),
     ];
     for (word, make) in cases {
         let mut world = leaving(DeletionPolicy::BackupThenDelete);

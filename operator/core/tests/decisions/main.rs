@@ -25,6 +25,7 @@ mod progress;
 mod projections;
 mod properties;
 mod references;
+mod restores;
 mod rotations;
 mod secrets;
 mod spec;

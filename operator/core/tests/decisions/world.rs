@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 pub(crate) fn settings() -> Settings {
     Settings {
         engine_image: Some("registry.example/engine:1".into()),
+        is_namespaced: false,
         operator_image: Some("registry.example/operator:1".into()),
         operator_namespace: "memory-system".into(),
     }

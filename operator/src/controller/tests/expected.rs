@@ -8,6 +8,8 @@ pub(super) fn cause(call: Call, fault: Fault) -> &'static str {
         // An engine that contradicts an anchor answers with this status: the body counts.
         Fault::Status(409) if call == Call::Anchor => "cannot be parsed",
         Fault::Refused | Fault::Reset | Fault::Garbage => "no connection",
+        // A backup may take longer than a call: the report will say that it was taken.
+        Fault::Hang | Fault::Drip if call == Call::Backup => "no backup was verified yet",
         Fault::Hang | Fault::Drip => "no answer within 1.5s",
         Fault::Half | Fault::TooLarge => "was cut off or is larger than 65536 bytes",
         Fault::Noise | Fault::Shape | Fault::Empty => "cannot be parsed",
