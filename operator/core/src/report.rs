@@ -8,7 +8,8 @@
 use engine_core::guard::{HOLD_BY_CHARS_MAX, HOLD_REASON_CHARS_MAX};
 use engine_core::wire::{
     ArchiveHealth, BackupTaken, CheckpointAnswer, CheckpointView, Health, HoldView, IntegrityHealth,
-    ModeHealth, PortCertificate, RestoredLog, TlsHealth,
+    ModeHealth, PortCertificate, RestoredLog, SUMMARY_SPIKES_MAX, StartUpkeep, TlsHealth, UpkeepResult,
+    UpkeepRun,
 };
 
 /// Longest identifiers, characters: the bounds of the CRD.
@@ -109,6 +110,38 @@ pub fn backup(taken: BackupTaken) -> Result<BackupTaken, Unusable> {
     identifier("backup.root", &taken.root, HASH_CHARS_MAX)?;
     identifier("backup.request", taken.request.as_deref().unwrap_or_default(), LOG_ID_CHARS_MAX)?;
     Ok(taken)
+}
+
+/// Checks the report of a run that was asked for.
+///
+/// # Errors
+/// An identifier is not valid, or it is the report of another run.
+pub fn upkeep(mut run: UpkeepRun, wanted: &StartUpkeep) -> Result<UpkeepRun, Unusable> {
+    if (run.task, &run.request) != (wanted.task, &wanted.request) {
+        return Err(Unusable { field: "request" });
+    }
+    if let Some(error) = &mut run.error {
+        shorten(error, FAULT_CHARS_MAX);
+    }
+    match &mut run.result {
+        Some(UpkeepResult::Planned(plan)) => {
+            hash("plan_hash", &plan.plan_hash)?;
+            plan.spikes.truncate(SUMMARY_SPIKES_MAX);
+        }
+        Some(UpkeepResult::Applied { plan_hash, .. }) => {
+            hash("plan_hash", plan_hash)?;
+            if wanted.plan.as_ref().is_none_or(|plan| plan.plan_hash != *plan_hash) {
+                return Err(Unusable { field: "plan_hash" });
+            }
+        }
+        Some(UpkeepResult::Rotated { .. } | UpkeepResult::Verified { .. }) | None => {}
+    }
+    Ok(run)
+}
+
+fn hash(field: &'static str, text: &str) -> Result<(), Unusable> {
+    let is_hash = text.len() == HASH_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hash { Ok(()) } else { Err(Unusable { field }) }
 }
 
 fn archive(mut archive: ArchiveHealth) -> Result<ArchiveHealth, Unusable> {

@@ -12,6 +12,7 @@ use super::{
     mode::EngineMode,
     secrets::SecretStatus,
     tls::TlsStatus,
+    upkeep::{RetentionStatus, UpkeepStatus},
 };
 
 /// Maximum number of references to Secrets: two of each key of a client, the administrator's token, two
@@ -84,6 +85,18 @@ pub struct MemoryEngineStatus {
     /// From what the log was restored. Absent if it was not. Never removed once set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<RestoredStatus>,
+
+    /// Retention by schedule. Absent without `spec.retention.schedule`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionStatus>,
+
+    /// Tasks that are done on a schedule, each with its last run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 3),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["task"])
+    )]
+    pub upkeep: Vec<UpkeepStatus>,
 
     /// Changes of the pod that come from the operator and not from the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,7 +196,7 @@ fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "description": "Conditions of this engine. Ready, Reconciling and Stalled follow kstatus; each of the others covers one aspect.",
-        "maxItems": 16,
+        "maxItems": 24,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
         "default": [],

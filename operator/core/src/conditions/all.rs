@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 134] = [
+    pub const ALL: [Self; 147] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -139,5 +139,18 @@ impl Reason {
         Self::RestoreFailed,
         Self::RestoredAnchored,
         Self::RestoredUnanchored,
+        Self::RetentionDisabled,
+        Self::UpkeepUnreadable,
+        Self::NoPlan,
+        Self::PlanFailed,
+        Self::NothingToRemove,
+        Self::RetentionApplied,
+        Self::PlanStale,
+        Self::IntegrityInDoubt,
+        Self::BackupTooOld,
+        Self::SpikeGuardHolds,
+        Self::PlanAwaitsApproval,
+        Self::ApplyFailed,
+        Self::ApplyPending,
     ];
 }

@@ -67,7 +67,9 @@ impl Plan {
             | Step::Record(_)
             | Step::Copy(_)
             | Step::Rotate(_)
-            | Step::Call(Call::PushMode(_) | Call::PushHold(_) | Call::TakeBackup(_)) => None,
+            | Step::Call(Call::PushMode(_) | Call::PushHold(_) | Call::TakeBackup(_) | Call::Upkeep(_)) => {
+                None
+            }
         })
     }
 
