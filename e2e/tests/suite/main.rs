@@ -31,5 +31,6 @@ mod shape;
 mod stops;
 mod storage;
 mod tls;
+mod upkeep;
 mod validate;
 mod world;

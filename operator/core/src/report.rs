@@ -216,6 +216,8 @@ fn view_is_valid(view: &CheckpointView) -> Result<(), Unusable> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -225,6 +227,39 @@ mod tests {
         assert_eq!(quoted("abcdef", 5), "abcd…");
         assert_eq!(quoted("abcdef", 0), "…");
         assert_eq!(quoted(&"ü".repeat(100_000), 200).chars().count(), 200);
+    }
+
+    /// Whoever answers in the place of the engine must not make the operator take another plan for the approved one.
+    #[test]
+    fn a_run_is_that_of_the_request() {
+        let hash = "ab".repeat(32);
+        let wanted: StartUpkeep = serde_json::from_value(json!({
+            "task": "apply_retention", "request": "r", "plan": {
+                "plan_hash": hash, "as_of": "2026-01-01T00:00:00Z", "applied_seq": 1, "reason": "a", "by": "b",
+            },
+        }))
+        .unwrap();
+        let run = |change: &dyn Fn(&mut Value)| {
+            let mut run = json!({
+                "task": "apply_retention", "request": "r", "state": "done", "started": "2026-01-01T00:00:00Z",
+                "error": "a\u{1b}[31mb".repeat(1_000),
+                "result": {"applied": {"plan_hash": hash, "memories": 1, "seq": 2}},
+            });
+            change(&mut run);
+            upkeep(serde_json::from_value(run).unwrap(), &wanted)
+        };
+        let good = run(&|_| {}).unwrap();
+        let error = good.error.unwrap();
+        assert!(error.chars().count() <= FAULT_CHARS_MAX && !error.chars().any(char::is_control));
+        let lies: [fn(&mut Value); 4] = [
+            |run| run["request"] = json!("s"),
+            |run| run["task"] = json!("scrub"),
+            |run| run["result"]["applied"]["plan_hash"] = json!("cd".repeat(32)),
+            |run| run["result"]["applied"]["plan_hash"] = json!("\u{1b}"),
+        ];
+        for lie in lies {
+            assert!(run(&lie).is_err());
+        }
     }
 
     #[test]

@@ -75,13 +75,15 @@ fn while_failing(call: Call) -> Conditions {
         Call::Health => [("Ready", "Unknown/EngineUnreachable"), ("LogIntegrity", "True/Anchored")],
         Call::Checkpoint => [("LogIntegrity", "Unknown/NotYetAnchored"), ("Ready", "True/Serving")],
         Call::Anchor => [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")],
+        // No schedule: nothing is asked for.
+        Call::Upkeep => [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")],
         Call::Mode | Call::Hold => [("ReadsEnabled", "False/ModePending"), ("Ready", "False/ModePending")],
     }
 }
 
 fn afterwards(call: Call) -> Conditions {
     match call {
-        Call::Health | Call::Checkpoint | Call::Anchor => {
+        Call::Health | Call::Checkpoint | Call::Anchor | Call::Upkeep => {
             [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")]
         }
         Call::Mode => [("ReadsEnabled", "False/ModeWithoutReads"), ("Ready", "True/Serving")],
@@ -113,7 +115,7 @@ impl World {
             world.settle().await;
         }
         match call {
-            Call::Health => {}
+            Call::Health | Call::Upkeep => {}
             // An engine with its mode, so that the checkpoint is the only other call.
             Call::Checkpoint => world.fake.change(|health| {
                 let mode = health.mode.as_mut().expect("a mode");

@@ -26,7 +26,7 @@ fn terms<'a>(facts: &Facts<'a>) -> Option<&'a RetentionTerms> {
 
 /// The verdict on an engine whose spec has no schedule for retention.
 pub(super) fn disabled(facts: &Facts<'_>) -> Option<Verdict> {
-    let message = "spec.retention.schedule is not set: the operator has nothing removed";
+    let message = "spec.retention.schedule is not set: only clients end what is kept";
     terms(facts).is_none().then(|| Verdict::new(Truth::True, Reason::RetentionDisabled, message))
 }
 
