@@ -1,5 +1,5 @@
-//! `memory-operator ask`: what a scheduled Job runs. It asks the operator for work on an engine, such as a backup, and waits until
-//! the operator says that it is finished. It reads no Secret.
+//! `memory-operator ask`: what a scheduled Job runs. It asks the operator for work on an engine, such as a backup, and
+//! waits until the operator says that it is finished. It reads no Secret.
 
 use std::{
     path::PathBuf,

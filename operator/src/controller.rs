@@ -49,7 +49,7 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Maximum number of queued engines whose children changed. When the queue is full, the watches are not polled.
 const TOUCHED_MAX: usize = 1024;
 
-/// Time between two looks at an engine that takes a backup, or carries out upkeep.
+/// Time between two looks at an engine that takes a backup, or has to be answered about upkeep.
 const BACKUP_LOOK: Duration = Duration::from_secs(2);
 
 /// An engine as the watch returns it. If one resource cannot be parsed, the watch still returns the others.

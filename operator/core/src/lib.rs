@@ -17,8 +17,9 @@
 //! * `children` lists the objects of an engine, `build` builds them, `ownership` and `drift` compare them with
 //!   live objects;
 //! * `storage` decides about the volume, `tls` about certificates, `secrets` about the Secrets that a spec refers to,
-//!   `backup` about backups and their verifications, `rotation` about the token that the operator makes, `schedule` reads the schedules of Jobs,
-//!   `upkeep` about work on a schedule, such as retention, `plan` about all steps, and `retry`, `backoff` about repetitions and intervals;
+//!   `backup` about backups and their verifications, `rotation` about the token that the operator makes, `schedule`
+//!   reads the schedules of Jobs, `upkeep` decides about work on a schedule, such as retention, `plan` about all steps,
+//!   and `retry`, `backoff` about repetitions and intervals;
 //! * `suspension`, `hibernation`, `fence` and `update` decide what is held back, and when a pod stops or is changed;
 //!   `tombstone` is what is left of an engine;
 //! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`

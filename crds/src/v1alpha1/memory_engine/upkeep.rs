@@ -11,9 +11,9 @@ use crate::rules::Rule;
 /// Maximum number of reasons for which a retention plan is not carried out.
 pub const RETENTION_HOLDS_MAX: usize = 8;
 
-/// When the engine verifies the complete log and the complete projection: a CronJob `NAME-scrub` asks for it. The engine
-/// does so every `verifyIntervalSeconds` too, at a time of its own. The operator needs permission on Secrets and Jobs in
-/// this namespace.
+/// When the engine verifies the complete log and the complete projection: a CronJob `NAME-scrub` asks for it. The
+/// engine does so every `verifyIntervalSeconds` too, at a time of its own. The operator needs permission on Secrets and
+/// Jobs in this namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Scrub {

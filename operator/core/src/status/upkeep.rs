@@ -106,7 +106,12 @@ pub(super) fn stands(facts: &Facts<'_>) -> Option<Verdict> {
         Standing::Due { because, failure: None, .. } => verdict(
             Truth::Unknown,
             Reason::ApplyPending,
-            format!("{plan}. It is being carried out: {because}"),
+            match facts.outcome.essentials().suspend {
+                true => format!(
+                    "{plan}. It may be carried out ({because}), and waits because spec.suspend is set"
+                ),
+                false => format!("{plan}. It is being carried out: {because}"),
+            },
         ),
     }
 }

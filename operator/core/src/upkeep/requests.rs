@@ -144,18 +144,19 @@ pub fn problem(observed: &Observed, row: &Scheduled) -> Option<String> {
     Some(quoted(&text, RESULT_CHARS_MAX))
 }
 
-/// Whether a request has to be carried out or answered, so that the next reconcile should be soon.
+/// Whether a request was carried out and has to be answered, so that the next reconcile should be soon. A run that goes
+/// on is looked at in the usual interval.
 #[must_use]
 pub fn is_unfinished(observed: &Observed, essentials: &Essentials) -> bool {
-    let Some(view) = observed.upkeep.as_ref().filter(|view| view.unread.is_none()) else { return false };
-    let is_open = |row: &&Scheduled| {
-        let map = request_map(observed, row);
+    if observed.upkeep.as_ref().is_none_or(|view| view.unread.is_some()) {
+        return false;
+    }
+    let is_unanswered = |row: &Scheduled| {
+        let (Some(asked), Some(run)) = (asked(observed, row), last_run(observed, row)) else { return false };
         let done =
-            map.and_then(|map| map.data.pointer(&format!("/data/{DONE_ENTRY}"))).and_then(Value::as_str);
-        let asked = asked(observed, row);
-        asked.is_some() && asked.as_deref() != done
+            request_map(observed, row).and_then(|map| map.data.pointer("/data")?.get(DONE_ENTRY)?.as_str());
+        run.request == asked && done != Some(asked.as_str())
     };
-    let is_wanted = |row: &&Scheduled| essentials.upkeep.iter().any(|times| times.task == row.task);
-    let runs = view.runs.iter().any(|run| run.state == UpkeepState::Running);
-    runs || SCHEDULED.iter().filter(is_wanted).any(|row| is_open(&row))
+    let is_wanted = |row: &Scheduled| essentials.upkeep.iter().any(|times| times.task == row.task);
+    SCHEDULED.iter().any(|row| is_wanted(row) && is_unanswered(row))
 }
