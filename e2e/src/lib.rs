@@ -3,6 +3,7 @@
 //! `cargo run -p e2e -- cluster up` prepares everything it needs: Debian packages, the pinned Go programs (built once
 //! per machine), certificates, network, node. Its files lie in [`paths`], never in the checkout.
 
+pub mod archived;
 pub mod cert_manager;
 pub mod checkov;
 pub mod cluster;
@@ -21,6 +22,7 @@ pub mod network_policy;
 pub mod object_store;
 mod packages;
 pub mod paths;
+pub mod rehearsal;
 pub mod secure_demo;
 pub mod steps;
 #[cfg(test)]

@@ -293,7 +293,7 @@ fn the_samples_show_every_field() {
     let (mut known, mut shown) = (BTreeSet::new(), BTreeSet::new());
     leaves("spec", schema, &mut known);
     // Of alternatives, each sample shows one.
-    for name in ["production", "public-gateway", "public-load-balancer"] {
+    for name in ["production", "public-gateway", "public-load-balancer", "restore", "restore-from-volume"] {
         let sample: Value = serde_yaml::from_str(&read(&format!("config/samples/{name}.yaml"))).unwrap();
         written("spec", &sample["spec"], &known, &mut shown);
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use engine_archive::{
-    Archive, ArchiveMetrics, ArchiveSettings, LogSummary, Progress, Repository, RestoreError, Restored,
-    Wanted, first_backup, restore,
+    Archive, ArchiveMetrics, ArchiveSettings, EngineFacts, LogSummary, Progress, Repository, RestoreError,
+    Restored, StoppedEngine, Until, Wanted, first_backup, restore,
 };
 use engine_core::configuration::{self, Author, Backup};
 use engine_core::digest::Hash;
@@ -22,7 +22,7 @@ use service::Registry;
 use service::secret_file::Exposed;
 
 use crate::admin_client::{Admin, Method, ask};
-use crate::rebuild::{self, rebuild};
+use crate::backup_drill::{Drilled, drill};
 use crate::stdout::{print, print_json};
 use crate::termination_log::JobArgs;
 use crate::token_command::read_token;
@@ -45,7 +45,7 @@ enum BackupCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Verify a backup by restoring it into a temporary directory and building the projection from it
+    /// Verify a backup: restore it into a temporary directory, build the projection, and use an engine on it
     ///
     /// Prints one JSON object. Exit code 0: it verifies. 1: it does not, and `damaged` names the objects. 2: it could
     /// not be checked.
@@ -73,9 +73,10 @@ enum BackupCommand {
         /// Directory to restore into: empty, or not there
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
-        /// Last event to restore; later ones are left behind
-        #[arg(long, value_name = "SEQ")]
-        until: Option<u64>,
+        /// Last event to restore, by its number, or by a time (RFC 3339): the last one recorded at or before it. Later
+        /// events are left behind
+        #[arg(long, value_name = "SEQ|TIME", value_parser = until)]
+        until: Option<Until>,
         /// The reason, which is recorded in the log
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
@@ -148,6 +149,15 @@ struct WantedArgs {
     /// What the log must at least have: the number of events, and the root of the tree over them
     #[arg(long, value_name = "SIZE:ROOT", value_parser = anchor)]
     at_least: Option<(u64, Hash)>,
+}
+
+fn until(text: &str) -> Result<Until, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().map(Until::Event).map_err(|fault| format!("{fault}"));
+    }
+    let time: Result<Timestamp, _> = text.parse();
+    time.map(Until::Time)
+        .map_err(|_| "expected the number of an event, or a time such as 2026-01-31T12:00:00Z".to_owned())
 }
 
 fn anchor(text: &str) -> Result<(u64, Hash), String> {
@@ -252,7 +262,8 @@ fn take(
     let metrics = Arc::new(ArchiveMetrics::new(&Registry::new(&[])?)?);
     let taken = runtime.block_on(async {
         let mut archive = Archive::open(repository, log.handles(), metrics).await?;
-        archive.backup(env!("CARGO_PKG_VERSION"), Timestamp::now()).await
+        let facts: Arc<dyn EngineFacts> = Arc::new(StoppedEngine(env!("CARGO_PKG_VERSION")));
+        archive.backup(&facts, Timestamp::now()).await
     });
     log.close();
     taken.context("the backup was not taken")
@@ -280,15 +291,19 @@ fn conclude(verdict: anyhow::Result<Value>, job: &JobArgs) -> anyhow::Result<boo
     }
 }
 
-/// The report of a backup that verifies.
+/// The report of a backup that was restored.
 #[derive(Debug, Serialize)]
 struct Verified {
     #[serde(flatten)]
     restored: Restored,
-    projection: rebuild::Report,
+    #[serde(flatten)]
+    drilled: Drilled,
+    /// Why it does not verify, if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
-/// Restores the backup into a temporary directory, and builds the projection.
+/// Restores the backup into a temporary directory, builds the projection, and uses an engine.
 fn verify(
     runtime: &tokio::runtime::Runtime,
     repository: &Repository,
@@ -302,8 +317,11 @@ fn verify(
     let name = runtime.block_on(first_backup(repository, &wanted));
     let restored = runtime.block_on(restore(repository, &directory.0, &wanted, false, &Bar::new()));
     let found = judge(restored, |restored| {
-        let projection = rebuild(&directory.0).context("the projection cannot be built from the backup")?;
-        verdict(&Verified { restored, projection }, true)
+        let drilled = drill(runtime, &directory.0, &restored, Timestamp::now())
+            .context("no engine can be started on the backup")?;
+        let error = drilled.fault();
+        let ok = error.is_none();
+        verdict(&Verified { restored, drilled, error }, ok)
     });
     // Whoever reads a verdict has to know which backup it is about.
     found.map(|mut found| {
@@ -338,7 +356,10 @@ fn judge(
     };
     let damaged = match &fault {
         RestoreError::Damaged(damaged) => damaged.as_slice(),
-        RestoreError::BelowAnchor { .. } | RestoreError::NoBackup(_) | RestoreError::NoEvent(..) => &[],
+        RestoreError::BelowAnchor { .. }
+        | RestoreError::NoBackup(_)
+        | RestoreError::NoEvent(..)
+        | RestoreError::NothingBy(_) => &[],
         _ => return Err(fault.into()),
     };
     verdict(&json!({"error": fault.to_string(), "damaged": damaged}), false)

@@ -20,6 +20,8 @@ mod access;
 mod admin_client;
 mod api;
 mod backup_command;
+mod backup_drill;
+mod backup_facts;
 mod bench;
 mod cache;
 mod causes;

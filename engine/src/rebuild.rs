@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use engine_log::WriteState;
 
 /// Timeout of a rebuild. It is far longer than the largest log of one volume needs.
-const REBUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+pub(crate) const REBUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// Interval at which the progress is polled.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -81,7 +81,7 @@ fn wait(engine: &Engine, data: &Path, started: Instant) -> anyhow::Result<engine
 }
 
 /// A progress bar, which is drawn on standard error and only if that is a terminal.
-fn progress_bar() -> ProgressBar {
+pub(crate) fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
     let style =
         ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} events, {per_sec}, {eta} left");

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::access::AccessControl;
 use crate::api::{self, Buckets};
+use crate::backup_facts::{RunningEngine, described};
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Watch};
 use crate::engine::{Engine, Settings};
@@ -58,6 +59,7 @@ pub(crate) async fn serve(
     metrics: Metrics,
     set_level: impl Fn(tracing::Level) + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
+    let configuration = described(&loaded.resolved);
     let config = loaded.config;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
@@ -82,7 +84,7 @@ pub(crate) async fn serve(
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     let storage = Arc::clone(&engine.log_handles.context.storage);
-    start_archive(&engine, archive);
+    start_archive(&engine, archive, configuration);
     let access = (config.access, config.exposed);
     let control = Arc::new(AccessControl::new(access, storage, Clock::System, &engine.metrics));
     engine.show_issuers(Arc::clone(control.issuers()));
@@ -134,11 +136,11 @@ fn opened_archive(settings: &ArchiveSettings) -> anyhow::Result<(Repository, Dur
 }
 
 /// Starts the task that archives the log, if an archive is configured.
-fn start_archive(engine: &Engine, archive: Option<(Repository, Duration)>) {
+fn start_archive(engine: &Engine, archive: Option<(Repository, Duration)>, configuration: String) {
     let Some((repository, interval)) = archive else { return };
     let (handles, metrics) = (engine.log_handles.clone(), Arc::clone(&engine.metrics.archive));
-    let version = env!("CARGO_PKG_VERSION");
-    engine.set_archive(engine_archive::start(repository, handles, metrics, interval, version));
+    let facts = Arc::new(RunningEngine::new(Arc::clone(&engine.projection), configuration));
+    engine.set_archive(engine_archive::start(repository, handles, metrics, interval, facts));
 }
 
 /// The ports before they are served.

@@ -32,6 +32,7 @@ use crate::{
     context::{Context, identity},
     engine_client::{ReportError, Target},
     error::{CallError, Error, call},
+    hold::hold,
     observe::target,
     rotation::rotate_write,
     secrets::remember_write,
@@ -71,6 +72,7 @@ pub(crate) async fn apply(
             Step::Publish(publish) => set_label(&mut observed, publish, &namespace, context).await,
             Step::Remember(remember) => remember_ages(&observed, remember, &namespace, context).await,
             Step::Record(change) => backup_records::record(change, &namespace, context).await,
+            Step::Hold(is_held) => hold(&observed, *is_held, context).await,
             Step::Issue(issue) => issue_certificate(&mut observed, &mut progress, issue, context).await?,
             Step::Rotate(rotate) => rotate_token(&mut observed, &mut progress, rotate, context).await?,
             Step::Copy(copy) => {
@@ -254,6 +256,9 @@ async fn take_backup(observed: &mut Observed, request: &str, context: &Context) 
         Err(error) => {
             context.metrics.report_failures.inc();
             tracing::warn!(engine = identity(observed.engine.as_ref()), %error, "no backup was reported yet");
+            if let Some(view) = &mut observed.backup {
+                view.refusal = Some(error.to_string());
+            }
         }
     }
 }

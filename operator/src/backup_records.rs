@@ -58,3 +58,6 @@ async fn write(records: &Api<MemoryBackup>, change: &RecordBackup) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

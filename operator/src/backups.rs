@@ -3,6 +3,8 @@
 use operator_core::{
     backup::{BackupView, drill},
     children::backup_keys,
+    deletion::is_leaving,
+    names::final_verification,
     observed::Observed,
     tls::Unread,
     validate::Essentials,
@@ -28,7 +30,8 @@ pub(crate) async fn observe(
         drills: context.cache.jobs(&namespace, &name).iter().filter_map(|pod| drill(pod)).collect(),
         ..BackupView::default()
     };
-    for key in backup_keys(&name) {
+    let last = is_leaving(engine).then(|| final_verification(&name));
+    for key in backup_keys(&name).into_iter().chain(last) {
         match child(context, &namespace, &key, silent).await {
             Ok(Some(object)) => drop(observed.children.insert(key, object)),
             Ok(None) => {}
@@ -42,3 +45,6 @@ pub(crate) async fn observe(
     }
     observed.backup = Some(view);
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,6 +157,20 @@ impl Cache {
         }
     }
 
+    /// Replaces the cache of records by one that contains only these.
+    #[cfg(test)]
+    pub(crate) fn show_backups(&mut self, records: impl IntoIterator<Item = DynamicObject>) {
+        let kind = GroupVersionKind::gvk(crds::GROUP, crds::VERSION, "MemoryBackup");
+        let mut writer =
+            reflector::store::Writer::new(ApiResource::from_gvk_with_plural(&kind, "memorybackups"));
+        self.backups = writer.as_reader();
+        writer.apply_watcher_event(&watcher::Event::Init);
+        for record in records {
+            writer.apply_watcher_event(&watcher::Event::InitApply(record));
+        }
+        writer.apply_watcher_event(&watcher::Event::InitDone);
+    }
+
     /// Stores the object that the API server returned for a write.
     pub(crate) fn remember(&self, namespace: &str, key: &ChildKey, object: Arc<DynamicObject>) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);

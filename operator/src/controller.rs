@@ -33,6 +33,7 @@ use crate::{
     cache::{Cache, Touched},
     context::{Context, identity, jitter},
     error::Error,
+    hold::release,
     leader::Leadership,
     metrics::{Counted, Metrics},
     observe::observe,
@@ -117,6 +118,11 @@ fn counted(engine: &Guarded) -> Counted {
         phase: status.and_then(|status| status.phase),
         log_integrity: integrity.and_then(|condition| Reason::named(&condition.reason)),
         mode: status.and_then(|status| status.effective_mode),
+        engine: engine.0.as_ref().map_or_else(|_| Default::default(), named),
+        backups: (
+            moment(status.and_then(|status| status.backup.as_ref()?.last_taken.as_ref())),
+            moment(status.and_then(|status| status.backup.as_ref()?.last_verified.as_ref())),
+        ),
         conditions: conditions
             .iter()
             .filter_map(|condition| {
@@ -125,6 +131,15 @@ fn counted(engine: &Guarded) -> Counted {
             })
             .collect(),
     }
+}
+
+fn named(engine: &MemoryEngine) -> (String, String) {
+    let metadata = &engine.metadata;
+    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+fn moment(backup: Option<&crds::LastBackup>) -> Option<jiff::Timestamp> {
+    backup?.at.parse().ok()
 }
 
 /// Discards the changes that the watches report until `done` completes, that is while the caches fill. Every engine is
@@ -160,7 +175,12 @@ async fn reconcile_and_log(engine: Arc<Guarded>, context: Arc<Context>) -> Resul
     context.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
     match result {
         // Deleting the namespace also deletes the engine, and the watch will report this.
-        Err(Error::NamespaceEnding) => Ok(Action::await_change()),
+        Err(Error::NamespaceEnding) => {
+            if let Ok(engine) = &engine.0 {
+                release(&engine.metadata, &context).await;
+            }
+            Ok(Action::await_change())
+        }
         Err(error) => {
             tracing::warn!(engine = identity(engine.as_ref()), %error, "reconcile failed");
             Err(error)
@@ -236,7 +256,8 @@ async fn report(
         operator_core::anchor::checkpoint_query::next_anchor_reconcile(observed, outcome.essentials());
     let wait = for_the_anchor.map_or(usual, |wait| wait.min(usual));
     let essentials = outcome.essentials();
-    let is_unfinished = operator_core::backup::is_unfinished(observed, essentials)
+    let is_unfinished = operator_core::deletion::is_leaving(&observed.engine)
+        || operator_core::backup::is_unfinished(observed, essentials)
         || operator_core::upkeep::is_unfinished(observed, essentials);
     match is_unfinished {
         true => Ok(wait.min(operator_core::backoff::spread(BACKUP_LOOK, jitter()))),
@@ -250,6 +271,7 @@ async fn unreadable(
     invalid: &kube::core::error_boundary::InvalidObject,
     context: &Context,
 ) -> Result<ReconcileResult, Error> {
+    release(&invalid.metadata, context).await;
     let mut engine = MemoryEngine::new("", crds::MemoryEngineSpec::default());
     engine.metadata = invalid.metadata.clone();
     let fault = [validate::Fault::Unreadable(invalid.error.clone())];

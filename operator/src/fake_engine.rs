@@ -14,11 +14,12 @@ use engine_core::{
     mode::Mode,
     note::SignerKey,
     wire::{
-        CheckpointAnswer, CheckpointView, DeclareHold, ErrorCode, GivenAnchor, Health, HoldView, ModeHealth,
-        ModeReport, RetentionSummary, StartUpkeep, UpkeepResult, UpkeepRun, UpkeepState, UpkeepTask,
-        WantMode,
+        BackupTaken, CheckpointAnswer, CheckpointView, DeclareHold, ErrorCode, GivenAnchor, Health, HoldView,
+        ModeHealth, ModeReport, RetentionSummary, StartUpkeep, TakeBackup, UpkeepResult, UpkeepRun,
+        UpkeepState, UpkeepTask, WantMode,
     },
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -44,6 +45,7 @@ pub(crate) enum Call {
     Mode,
     Hold,
     Upkeep,
+    Backup,
 }
 
 impl Call {
@@ -56,11 +58,12 @@ impl Call {
             Self::Mode => "PUT /mode/wanted",
             Self::Hold => "PUT /mode/declared",
             Self::Upkeep => "POST /upkeep",
+            Self::Backup => "POST /backups",
         }
     }
 
     fn of(request: &str) -> Option<Self> {
-        [Self::Health, Self::Checkpoint, Self::Anchor, Self::Mode, Self::Hold, Self::Upkeep]
+        [Self::Health, Self::Checkpoint, Self::Anchor, Self::Mode, Self::Hold, Self::Backup, Self::Upkeep]
             .into_iter()
             .find(|call| request.split('?').next() == Some(call.request()))
     }
@@ -156,7 +159,7 @@ fn plan() -> RetentionSummary {
 
 /// Carries out upkeep at once.
 fn upkeep(start: StartUpkeep, health: &Health, plan: RetentionSummary) -> UpkeepRun {
-    let now = jiff::Timestamp::now();
+    let now = Timestamp::now();
     let (seq, plan_hash, memories) = (health.log.seq, plan.plan_hash.clone(), plan.memories);
     let result = match start.task {
         UpkeepTask::RotateLog => Some(UpkeepResult::Rotated { segment: 2, first_seq: seq + 1 }),
@@ -327,6 +330,12 @@ fn carry_out(call: Call, body: &[u8], health: &mut Health, plan: RetentionSummar
             (mode.wanted, mode.told_by) = (wanted, Some(told_by));
             in_effect(mode)
         }
+        Call::Backup => {
+            let TakeBackup { request } = serde_json::from_slice(body).expect("a request");
+            let taken = taken(request.as_deref());
+            health.archive.get_or_insert_default().last_backup = Some(taken.clone());
+            json!(taken)
+        }
         Call::Hold => {
             let DeclareHold { hold } = serde_json::from_slice(body).expect("a hold");
             let mode = health.mode.as_mut().expect("a mode");
@@ -342,6 +351,16 @@ fn carry_out(call: Call, body: &[u8], health: &mut Health, plan: RetentionSummar
             in_effect(mode)
         }
     }
+}
+
+/// The backup of an engine with five events.
+pub(crate) fn taken(request: Option<&str>) -> BackupTaken {
+    let name = format!("manifests/{:020}-{:010}-{}", 5, 1, "ab".repeat(32));
+    let taken = json!({
+        "log_id": "log-1", "name": name, "size": 5, "root": "cd".repeat(32), "created": Timestamp::now(), "pieces": 1,
+        "bytes": 100, "stored_bytes": 10, "elapsed_ms": 5, "request": request,
+    });
+    serde_json::from_value(taken).expect("a backup")
 }
 
 fn in_effect(mode: &mut ModeHealth) -> Value {

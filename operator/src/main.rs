@@ -25,6 +25,7 @@ mod failures;
 #[cfg(test)]
 mod fake_engine;
 mod front_door;
+mod hold;
 mod http;
 mod leader;
 mod metrics;

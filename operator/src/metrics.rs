@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use crds::{EngineMode, Phase};
+use jiff::Timestamp;
 use operator_core::{
     conditions::{ConditionType, Reason},
     metrics as table,
@@ -28,6 +29,8 @@ pub(crate) struct Metrics {
     log_integrity: Family<IntGaugeVec>,
     modes: Family<IntGaugeVec>,
     conditions: Family<IntGaugeVec>,
+    backup_taken: Family<IntGaugeVec>,
+    backup_verified: Family<IntGaugeVec>,
     counted: OnceLock<CountedSource>,
     waiting: OnceLock<WaitingSource>,
 }
@@ -37,6 +40,10 @@ pub(crate) struct Counted {
     pub(crate) phase: Option<Phase>,
     pub(crate) log_integrity: Option<Reason>,
     pub(crate) mode: Option<EngineMode>,
+    /// Namespace and name.
+    pub(crate) engine: (String, String),
+    /// When the newest backup was taken, and when the newest verified one was verified.
+    pub(crate) backups: (Option<Timestamp>, Option<Timestamp>),
     /// Type and status of each condition.
     pub(crate) conditions: Vec<(ConditionType, String)>,
 }
@@ -69,6 +76,8 @@ impl Metrics {
             log_integrity: registry.gauges(table::LOG_INTEGRITY)?,
             modes: registry.gauges(table::MODES)?,
             conditions: registry.gauges(table::CONDITIONS)?,
+            backup_taken: registry.gauges(table::BACKUP_TAKEN)?,
+            backup_verified: registry.gauges(table::BACKUP_VERIFIED)?,
             counted: OnceLock::new(),
             waiting: OnceLock::new(),
             registry,
@@ -92,6 +101,8 @@ impl Metrics {
         self.log_integrity.reset();
         self.modes.reset();
         self.conditions.reset();
+        self.backup_taken.reset();
+        self.backup_verified.reset();
         for engine in self.counted.get().map(|source| source()).unwrap_or_default() {
             let phase = engine.phase.map_or_else(|| "None".to_owned(), |phase| format!("{phase:?}"));
             self.engines.with_label_values(&[&phase]).inc();
@@ -99,6 +110,13 @@ impl Metrics {
             self.log_integrity.with_label_values(&[&reason]).inc();
             let mode = engine.mode.map_or_else(|| "None".to_owned(), |mode| format!("{mode:?}"));
             self.modes.with_label_values(&[&mode]).inc();
+            let (namespace, name) = &engine.engine;
+            let (taken, verified) = engine.backups;
+            for (gauge, moment) in [(&self.backup_taken, taken), (&self.backup_verified, verified)] {
+                if let Some(moment) = moment {
+                    gauge.with_label_values(&[namespace, name]).set(moment.as_second());
+                }
+            }
             for (kind, status) in &engine.conditions {
                 self.conditions.with_label_values(&[kind.as_str(), status]).inc();
             }

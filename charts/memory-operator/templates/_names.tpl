@@ -51,9 +51,10 @@ annotations:
 
 {{/* Permissions in the watched namespaces. Each verb is used; a test compares them with the audit log. */}}
 {{- define "memory-operator.engineRules" -}}
+# patch: the finalizer of engines whose deletion waits for a last backup.
 - apiGroups: [memoryengine.io]
   resources: [memoryengines]
-  verbs: [list, watch]
+  verbs: [list, watch, patch]
 - apiGroups: [memoryengine.io]
   resources: [memoryengines/status, memorybackups/status]
   verbs: [patch]

@@ -82,6 +82,11 @@ pub struct MemoryBackupSpec {
     /// Time that it took, milliseconds.
     #[schemars(range(min = 0))]
     pub duration_millis: i64,
+
+    /// Id of the request for it. Absent if the engine took it by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub request: Option<String>,
 }
 
 /// What verifications found.

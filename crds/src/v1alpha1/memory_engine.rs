@@ -52,8 +52,8 @@ pub use issuer::{
     ACCESS_CERTIFICATES_MAX, ACCESS_ISSUERS_MAX, AccessCertificate, AccessIssuer, TokenAlgorithm,
 };
 pub use lifecycle::{
-    AppliedUpdate, DeletionPolicy, Fence, FenceStatus, HibernationStatus, PendingUpdate, UPDATE_CHANGES_MAX,
-    Update, UpdatePolicy, UpdateStatus, UpdateWindow,
+    AppliedUpdate, DeletionOutcome, DeletionPolicy, DeletionStatus, Fence, FenceStatus, HibernationStatus,
+    PendingUpdate, UPDATE_CHANGES_MAX, Update, UpdatePolicy, UpdateStatus, UpdateWindow,
 };
 pub use limits::Limits;
 pub use mcp::Mcp;

@@ -5,6 +5,7 @@ mod access;
 mod admission;
 mod alone;
 mod audit;
+mod backups;
 mod cert_manager;
 mod checkov;
 mod exposure;

@@ -1,5 +1,7 @@
 //! Takes a backup: everything up to the head is stored, then a manifest that names it.
 
+use std::sync::Arc;
+
 use engine_core::archive::manifest::{FORMAT, Manifest, Object};
 use engine_core::archive::name::PieceName;
 use engine_core::archive::route::route;
@@ -10,6 +12,7 @@ use engine_log::storage::{Storage, read_small};
 use jiff::Timestamp;
 
 use crate::archive_error::ArchiveError;
+use crate::facts::{EngineFacts, projection_at, projection_now};
 use crate::repository::lengths;
 use crate::ship::Archive;
 
@@ -25,9 +28,15 @@ impl Archive {
     ///
     /// # Errors
     /// A store failed, or the log cannot be read.
-    pub async fn backup(&mut self, engine: &str, now: Timestamp) -> Result<BackupTaken, ArchiveError> {
+    pub async fn backup(
+        &mut self,
+        facts: &Arc<dyn EngineFacts>,
+        now: Timestamp,
+    ) -> Result<BackupTaken, ArchiveError> {
         let before = self.stored_bytes();
         let head = self.handles.context.published.head_seq();
+        // While events are written, the projection is at the last event of the backup before it is taken, or never.
+        let at_first = projection_now(facts).await?;
         while self.archived_seq() < head && self.ship_piece().await? {}
         self.forget().await?;
         let names = self.repository.names().await?;
@@ -43,7 +52,13 @@ impl Archive {
         };
         let pieces: Vec<Object> =
             found.pieces.iter().filter(|name| name.first_seq <= size).map(object).collect();
-        let manifest = Manifest { pieces, ..self.describe(size, engine, now).await? };
+        let at_first = at_first.filter(|at| at.seq == size).map(|at| at.digest);
+        let projection_digest = match at_first {
+            Some(digest) => Some(digest),
+            None => projection_at(facts, size).await?,
+        };
+        let described = self.describe(size, facts, now).await?;
+        let manifest = Manifest { pieces, projection_digest, ..described };
         let (name, bytes) = manifest.encode();
         self.repository.pieces.create(&name.to_string(), &bytes).await?;
         self.metrics.stored("manifest", bytes.len() as u64);
@@ -69,7 +84,12 @@ impl Archive {
     }
 
     /// The manifest without its pieces.
-    async fn describe(&self, size: u64, engine: &str, now: Timestamp) -> Result<Manifest, ArchiveError> {
+    async fn describe(
+        &self,
+        size: u64,
+        facts: &Arc<dyn EngineFacts>,
+        now: Timestamp,
+    ) -> Result<Manifest, ArchiveError> {
         let (log, handles) = (self.log.clone(), self.handles.clone());
         let read = move || {
             let context = &handles.context;
@@ -91,14 +111,15 @@ impl Archive {
             log_id: self.log_id.clone(),
             epoch: self.takeover.epoch,
             created: now,
-            engine: engine.to_owned(),
+            engine: facts.version().to_owned(),
             size,
             root,
             head,
             checkpoint,
             pieces: Vec::new(),
             volume_keys: Some(self.store_volume_keys(&keys).await?),
-            configuration: None,
+            configuration: facts.configuration(),
+            projection_digest: None,
         })
     }
 

@@ -38,8 +38,9 @@ impl Archive {
     /// # Errors
     /// A store failed, or the log cannot be read.
     pub async fn forget(&mut self) -> Result<(), ArchiveError> {
-        let (log, after) = (self.log.clone(), self.forgotten_seq);
-        let scan = move || forgotten(&log, after);
+        // Only what is archived counts: a key must not be gone before the event that says why is there.
+        let (log, after, through) = (self.log.clone(), self.forgotten_seq, self.archived_seq());
+        let scan = move || forgotten(&log, after, through);
         let scanned = tokio::task::spawn_blocking(scan).await.map_err(|_| ArchiveError::Stopping)?;
         let (targets, through) = scanned?;
         if !targets.is_empty() {
@@ -94,12 +95,13 @@ fn rows(name: &PieceName, targets: &Targets) -> Vec<(usize, String)> {
     targets.range(name.first_seq..=name.last_seq).filter_map(row).collect()
 }
 
-/// What the events after `after` forget, and the last event that was looked at.
-fn forgotten(log: &LogReader, after: u64) -> Result<(Targets, u64), ArchiveError> {
+/// What the events after `after` up to `through` forget, and the last event that was looked at.
+fn forgotten(log: &LogReader, after: u64, through: u64) -> Result<(Targets, u64), ArchiveError> {
     let (mut targets, mut unplaced, mut seq) = (Targets::new(), BTreeMap::new(), after);
-    let head = log.published().head_seq();
+    let head = log.published().head_seq().min(through);
     while seq < head {
-        let lines = log.lines_after(seq, usize::MAX, PAGE_BYTES)?;
+        let events = usize::try_from(head - seq).unwrap_or(usize::MAX);
+        let lines = log.lines_after(seq, events, PAGE_BYTES)?;
         if lines.is_empty() {
             break;
         }

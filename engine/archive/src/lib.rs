@@ -3,13 +3,16 @@
 //! - Stores: [`settings`] says where an archive is; [`store`] is the small part of an object store that is used, with
 //!   bounds; [`repository`] is the two stores of an archive and what is in them.
 //! - Archiving: [`ship`] stores pieces of a log from [`place`] to place, [`takeover`] decides where a writer continues,
-//!   [`forget`] removes the keys of forgotten payloads, [`backup`] stores manifests. [`task`] does all of that beside a
-//!   running engine and reports to [`status`] and [`metrics`]. [`archive_error`] is why a step failed.
-//! - Restoring: [`marker`] is the file that says from what a log was restored, [`plan`] chooses the pieces, [`restore`] verifies the log that [`staging`] puts together and reports
+//!   [`forget`] removes the keys of forgotten payloads, [`backup`] stores manifests, with the [`facts`] of an engine.
+//!   [`task`] does all of that beside a running engine and reports to [`status`] and [`metrics`]. [`archive_error`] is
+//!   why a step failed.
+//! - Restoring: [`marker`] is the file that says from what a log was restored, [`plan`] chooses the pieces, [`restore`]
+//!   verifies the log that [`staging`] puts together and reports
 //!   its [`progress`]; [`gaps`] are payloads that nothing accounts for, [`restore_error`] is why nothing was restored.
 
 mod archive_error;
 mod backup;
+mod facts;
 #[cfg(test)]
 mod faults;
 mod forget;
@@ -31,8 +34,9 @@ mod takeover;
 mod task;
 
 pub use archive_error::ArchiveError;
+pub use facts::{EngineFacts, ProjectionAt, StoppedEngine};
 pub use metrics::ArchiveMetrics;
-pub use plan::Wanted;
+pub use plan::{Until, Wanted};
 pub use progress::Progress;
 pub use repository::{LogSummary, Repository};
 pub use restore::{Restored, first_backup, restore};

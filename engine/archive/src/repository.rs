@@ -164,17 +164,21 @@ impl Repository {
     /// The names of the objects of this log.
     pub(crate) async fn names(&self) -> Result<Names, StoreError> {
         let mut names = Names::default();
+        let mut manifests = Vec::new();
         for folder in ["segments", "tails", ManifestName::FOLDER, FenceName::FOLDER] {
             for object in self.pieces.list(folder).await? {
                 if let Some(name) = PieceName::parse(&object.name) {
                     names.pieces.push((name, object.bytes));
                 } else if let Some(name) = ManifestName::parse(&object.name) {
-                    names.manifests.push(name);
+                    manifests.push((object.modified_ms, name));
                 } else if let Some(name) = FenceName::parse(&object.name) {
                     names.fences.push(name);
                 }
             }
         }
+        // Of two backups of the same events, the later one is the newer one. Their names do not say which that is.
+        manifests.sort_by_key(|(modified, _)| std::cmp::Reverse(*modified));
+        names.manifests = manifests.into_iter().map(|(_, name)| name).collect();
         Ok(names)
     }
 

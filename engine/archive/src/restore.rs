@@ -3,14 +3,18 @@
 use std::path::Path;
 use std::time::Instant;
 
-use engine_core::archive::name::ManifestName;
+use engine_core::archive::manifest::ProjectionDigest;
+use engine_core::archive::name::{ManifestName, PieceName};
 use engine_core::digest::Hash;
 use engine_core::event::LogRestored;
+use engine_core::format::EventLine;
 use engine_core::wire::RestoredLog;
-use engine_log::Offline;
+use engine_log::{LogReader, Offline};
+use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::plan::{Plan, Wanted, plans};
+use crate::place::PIECE_RAW_BYTES;
+use crate::plan::{Plan, Until, Wanted, plans};
 use crate::progress::Progress;
 use crate::repository::{BadObject, Names, Repository, damaged};
 use crate::restore_error::{Failed, RestoreError};
@@ -40,7 +44,19 @@ pub struct Restored {
     pub archived: u64,
     /// Whether the root was compared with one that was given.
     pub anchored: bool,
-    /// Time that it took, milliseconds.
+    /// Number of events of the backup.
+    pub backup_size: u64,
+    /// When the backup was taken.
+    pub backup_created: Timestamp,
+    /// Digest of the projection at the last event of the backup, if the backup has it.
+    pub projection_digest: Option<ProjectionDigest>,
+    /// When the last event that was restored was recorded; absent if there is none.
+    pub last_event_at: Option<Timestamp>,
+    /// Time to read and write the pieces, milliseconds.
+    pub download_ms: u64,
+    /// Time to open and verify the log, milliseconds.
+    pub open_ms: u64,
+    /// Time that all of it took, with attempts that failed, milliseconds.
     pub elapsed_ms: u64,
     /// Objects that could not be used. With one of these the log is not the newest that the archive once had.
     pub damaged: Vec<BadObject>,
@@ -62,44 +78,16 @@ pub async fn restore(
     let log_id = which_log(repository, wanted).await?;
     let log = repository.of_log(&log_id).ok_or_else(|| RestoreError::NoLog(log_id.clone()))?;
     let names = log.names().await?;
-    let mut bad = Vec::new();
-    let mut left = if wanted.exactly { 1 } else { ATTEMPTS };
-    for name in which_backups(&names, wanted)? {
-        let manifest = match log.manifest(&log_id, &name).await {
-            Ok(manifest) => manifest,
-            Err(fault) => {
-                bad.push(fault);
-                continue;
-            }
-        };
-        for plan in plans(&name, &manifest, &names, wanted) {
-            if left == 0 {
-                break;
-            }
-            left -= 1;
-            let attempt = Attempt { log: &log, names: &names, plan: &plan, wanted, record, progress };
-            match attempt.run(to, bad.len()).await {
-                Ok(restored) => {
-                    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    return Ok(Restored { elapsed_ms, damaged: bad, ..restored });
-                }
-                Err(Failed::Finally(fault)) => return Err(fault),
-                Err(Failed::Object(object)) => {
-                    tracing::error!(
-                        name = object.name,
-                        why = object.why,
-                        "an object of the archive is not usable"
-                    );
-                    if !bad.contains(&object) {
-                        bad.push(object);
-                    }
-                }
-            }
+    let left = if wanted.exactly { 1 } else { ATTEMPTS };
+    let mut attempts = Attempts { log, names, wanted, record, progress, left, bad: Vec::new() };
+    for name in which_backups(&attempts.names, wanted)? {
+        if let Some(restored) = attempts.backup(&log_id, &name, to).await? {
+            return Ok(Restored { elapsed_ms: elapsed_ms(started), damaged: attempts.bad, ..restored });
         }
     }
-    match bad.is_empty() {
+    match attempts.bad.is_empty() {
         true => Err(RestoreError::NoBackup(format!(" of the log {log_id}"))),
-        false => Err(RestoreError::Damaged(bad)),
+        false => Err(RestoreError::Damaged(attempts.bad)),
     }
 }
 
@@ -108,6 +96,66 @@ pub async fn first_backup(repository: &Repository, wanted: &Wanted) -> Option<St
     let log = repository.of_log(&which_log(repository, wanted).await.ok()?)?;
     let names = log.names().await.ok()?;
     which_backups(&names, wanted).ok()?.first().map(ToString::to_string)
+}
+
+/// What is left to try, and what was found on the way.
+struct Attempts<'a> {
+    log: Repository,
+    names: Names,
+    wanted: &'a Wanted,
+    record: bool,
+    progress: &'a dyn Progress,
+    left: usize,
+    bad: Vec<BadObject>,
+}
+
+impl Attempts<'_> {
+    /// Tries one backup. Returns nothing if it cannot be restored.
+    async fn backup(
+        &mut self,
+        log_id: &str,
+        name: &ManifestName,
+        to: &Path,
+    ) -> Result<Option<Restored>, RestoreError> {
+        let manifest = match self.log.manifest(log_id, name).await {
+            Ok(manifest) => manifest,
+            Err(fault) => {
+                self.bad.push(fault);
+                return Ok(None);
+            }
+        };
+        let plans = plans(name, &manifest, &self.names, self.wanted);
+        for plan in &plans {
+            if self.left == 0 {
+                break;
+            }
+            let Attempts { log, names, wanted, record, progress, .. } = &*self;
+            let attempt = Attempt { log, names, plan, wanted, record: *record, progress: *progress };
+            let object = match attempt.run(to, self.bad.len()).await {
+                Ok(restored) => return Ok(Some(restored)),
+                Err(Failed::Finally(fault)) => return Err(fault),
+                // The events after the backup that is checked may say why.
+                Err(Failed::Unexplained(_)) if wanted.exactly && plans.len() > 1 && !plan.is_further => {
+                    continue;
+                }
+                Err(Failed::Object(object) | Failed::Unexplained(object)) => object,
+            };
+            self.note(object);
+        }
+        Ok(None)
+    }
+
+    fn note(&mut self, object: BadObject) {
+        self.left -= 1;
+        tracing::error!(name = object.name, why = object.why, "an object of the archive is not usable");
+        if !self.bad.contains(&object) {
+            self.bad.push(object);
+        }
+    }
+}
+
+fn elapsed_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn which_log(repository: &Repository, wanted: &Wanted) -> Result<String, RestoreError> {
@@ -127,6 +175,16 @@ fn which_backups(names: &Names, wanted: &Wanted) -> Result<Vec<ManifestName>, Re
     named.map(|name| vec![name]).ok_or_else(|| RestoreError::NoBackup(format!(" {name}")))
 }
 
+/// When the event with this number was recorded; `None` for number 0.
+fn last_event_at(log: &Offline, seq: u64) -> std::io::Result<Option<Timestamp>> {
+    let Some(before) = seq.checked_sub(1) else { return Ok(None) };
+    let context = &log.handles().context;
+    let reader = LogReader::new(std::sync::Arc::clone(&context.storage), context.published.clone());
+    let line = reader.lines_after(before, 1, PIECE_RAW_BYTES)?;
+    let event = EventLine::decode(line.strip_suffix(b"\n").unwrap_or(&line));
+    Ok(event.ok().map(|event| event.envelope.time))
+}
+
 struct Attempt<'a> {
     log: &'a Repository,
     names: &'a Names,
@@ -140,23 +198,25 @@ struct Attempt<'a> {
 struct Opened {
     events: u64,
     root: Hash,
+    last_event_at: Option<Timestamp>,
 }
 
 impl Attempt<'_> {
     async fn run(&self, to: &Path, damaged: usize) -> Result<Restored, Failed> {
-        let Plan { manifest, pieces, .. } = self.plan;
-        let archived = pieces.last().map_or(0, |piece| piece.last_seq).max(manifest.size);
-        if let Some(until) = self.wanted.until.filter(|until| *until > archived) {
-            return Err(RestoreError::NoEvent(until, archived).into());
-        }
+        let started = Instant::now();
+        let Plan { manifest, .. } = self.plan;
+        let archived = self.plan.pieces.last().map_or(0, |piece| piece.last_seq).max(manifest.size);
+        let (until, pieces) = self.until(archived).await?;
         let mut staging = Staging::begin(to)?;
         if let Some(object) = &manifest.volume_keys {
             staging.keys(&self.log.volume_keys(&object.name, &object.sha256).await?)?;
         }
-        let counted =
-            staging.pieces((self.log, self.names), self.plan, self.wanted.until, self.progress).await?;
-        staging.account(&counted, self.wanted.until)?;
-        let opened = self.verify(&staging)?;
+        let parts = (manifest.log_id.as_str(), pieces);
+        let counted = staging.pieces((self.log, self.names), parts, until, self.progress).await?;
+        staging.account(&counted, until)?;
+        let (download_ms, started) = (elapsed_ms(started), Instant::now());
+        let opened = self.verify(&staging, until)?;
+        let open_ms = elapsed_ms(started);
         staging.finish(&self.marker(&opened, damaged))?;
         let Counted { forgotten, bytes, .. } = counted;
         Ok(Restored {
@@ -169,6 +229,12 @@ impl Attempt<'_> {
             pieces: pieces.len(),
             archived,
             anchored: self.wanted.at_least.is_some(),
+            backup_size: manifest.size,
+            backup_created: manifest.created,
+            projection_digest: manifest.projection_digest,
+            last_event_at: opened.last_event_at,
+            download_ms,
+            open_ms,
             elapsed_ms: 0,
             damaged: Vec::new(),
         })
@@ -184,21 +250,40 @@ impl Attempt<'_> {
             root: opened.root.to_string(),
             anchored: self.wanted.at_least.is_some(),
             damaged: damaged as u64,
-            at: Some(jiff::Timestamp::now()),
+            at: Some(Timestamp::now()),
+        }
+    }
+
+    /// The last event that is wanted, if not all of them are, and the pieces that lead to it.
+    async fn until(&self, archived: u64) -> Result<(Option<u64>, &[PieceName]), Failed> {
+        let pieces = &self.plan.pieces;
+        match self.wanted.until {
+            None => Ok((None, pieces)),
+            Some(Until::Event(seq)) if seq > archived => Err(RestoreError::NoEvent(seq, archived).into()),
+            Some(Until::Event(seq)) => Ok((Some(seq), pieces)),
+            Some(Until::Time(time)) => {
+                // From the end: the clock may have been set back, so that no piece says anything of those before it.
+                for (place, name) in pieces.iter().enumerate().rev() {
+                    let piece = self.log.piece(&self.plan.manifest.log_id, name).await?;
+                    let found = piece.last_recorded_by(time);
+                    if let Some(seq) = found.map_err(|fault| damaged(&name.to_string(), &fault))? {
+                        return Ok((Some(seq), &pieces[..=place]));
+                    }
+                }
+                Err(RestoreError::NothingBy(time).into())
+            }
         }
     }
 
     /// Opens the log, which verifies every hash, and compares its roots.
-    fn verify(&self, staging: &Staging) -> Result<Opened, Failed> {
+    fn verify(&self, staging: &Staging, until: Option<u64>) -> Result<Opened, Failed> {
         let manifest = &self.plan.manifest;
         let whole = |why: String| Failed::Object(damaged(&self.plan.name.to_string(), &why));
         let mut log = Offline::open(staging.path()).map_err(|fault| whole(fault.to_string()))?;
         let tree = std::sync::Arc::clone(&log.handles().context.tree);
         let (events, root) = tree.head();
         let root_at = |size: u64| (size <= events).then(|| tree.root_at(size).ok()).flatten();
-        if self.wanted.until.is_none_or(|until| until >= manifest.size)
-            && root_at(manifest.size) != Some(manifest.root)
-        {
+        if until.is_none_or(|until| until >= manifest.size) && root_at(manifest.size) != Some(manifest.root) {
             return Err(whole(format!("the log has another root at event {}", manifest.size)));
         }
         if let Some((size, expected)) = self.wanted.at_least
@@ -220,7 +305,8 @@ impl Attempt<'_> {
             };
             log.record_restored(&restored).map_err(|fault| RestoreError::Log(fault.to_string()))?;
         }
+        let last_event_at = last_event_at(&log, events).map_err(|fault| whole(fault.to_string()))?;
         log.close();
-        Ok(Opened { events, root })
+        Ok(Opened { events, root, last_event_at })
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use engine_core::digest::Hash;
+use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::repository::BadObject;
@@ -21,6 +22,8 @@ pub enum RestoreError {
     NoBackup(String),
     #[error("the archive has no event {0}: its last one is {1}")]
     NoEvent(u64, u64),
+    #[error("the archive has no event that was recorded at or before {0}")]
+    NothingBy(Timestamp),
     #[error(
         "the archive does not lead to what was asked for: at least {size} events with the root {root}; it has {found}"
     )]
@@ -49,6 +52,8 @@ fn listed(objects: &[BadObject]) -> String {
 pub(crate) enum Failed {
     /// Another backup may do.
     Object(BadObject),
+    /// A payload is missing, and no event of what was read says why: a later one may.
+    Unexplained(BadObject),
     /// Nothing else will do.
     Finally(RestoreError),
 }

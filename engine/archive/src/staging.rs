@@ -17,7 +17,6 @@ use engine_log::storage::sync_directory;
 use futures::StreamExt;
 
 use crate::marker;
-use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::repository::{BadObject, Names, Repository, damaged, lengths};
 use crate::restore_error::{Failed, RestoreError};
@@ -108,16 +107,15 @@ impl Staging {
     pub(crate) async fn pieces(
         &mut self,
         (log, names): (&Repository, &Names),
-        plan: &Plan,
+        (log_id, pieces): (&str, &[PieceName]),
         until: Option<u64>,
         progress: &dyn Progress,
     ) -> Result<Counted, Failed> {
         let lengths = lengths(names);
         let length = |name: &PieceName| lengths.get(&name.to_string()).copied().unwrap_or_default();
-        progress.begins(plan.pieces.iter().map(length).sum());
-        let log_id = &plan.manifest.log_id;
+        progress.begins(pieces.iter().map(length).sum());
         let mut reading =
-            futures::stream::iter(&plan.pieces).map(|name| read(log, log_id, name)).buffered(READ_AHEAD);
+            futures::stream::iter(pieces).map(|name| read(log, log_id, name)).buffered(READ_AHEAD);
         let (mut counted, mut segment, mut last) = (Counted::default(), None, Hash::ZERO);
         while let Some(read) = reading.next().await {
             let read = read?;
@@ -182,7 +180,7 @@ impl Staging {
                 let name = counted.by.get(&by).map_or("a piece", String::as_str);
                 let why =
                     format!("it says that event {seq} was forgotten by an event that the log does not have");
-                Err(damaged(name, &why).into())
+                Err(Failed::Unexplained(damaged(name, &why)))
             }
         }
     }

@@ -36,6 +36,8 @@ pub struct Listed {
     pub name: String,
     /// Its length, bytes.
     pub bytes: u64,
+    /// When the store says that it was written, milliseconds since 1970.
+    pub modified_ms: i64,
 }
 
 /// Why a call failed.
@@ -165,7 +167,7 @@ impl Store {
         let before = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
         let listed = objects.into_iter().filter_map(|object| {
             let name = object.location.as_ref().strip_prefix(&before)?.to_owned();
-            Some(Listed { name, bytes: object.size })
+            Some(Listed { name, bytes: object.size, modified_ms: object.last_modified.timestamp_millis() })
         });
         Ok(listed.collect())
     }

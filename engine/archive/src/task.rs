@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::archive_error::ArchiveError;
+use crate::facts::EngineFacts;
 use crate::metrics::ArchiveMetrics;
 use crate::repository::{Repository, random};
 use crate::ship::Archive;
@@ -73,15 +74,15 @@ impl ArchiveHandle {
     }
 }
 
-/// Starts the task on the current runtime. It ends when the log's engine drops the handle. `engine` is the version that
-/// manifests name.
+/// Starts the task on the current runtime. It ends when the log's engine drops the handle. `facts` is what manifests
+/// say of the engine.
 #[must_use]
 pub fn start(
     repository: Repository,
     handles: LogHandles,
     metrics: Arc<ArchiveMetrics>,
     interval: Duration,
-    engine: &'static str,
+    facts: Arc<dyn EngineFacts>,
 ) -> ArchiveHandle {
     let (commands, received) = mpsc::channel(COMMANDS_MAX);
     let (forgotten, through) = watch::channel(0);
@@ -91,7 +92,7 @@ pub fn start(
         handles,
         metrics,
         interval,
-        engine,
+        facts,
         shared: Arc::clone(&shared),
         forgotten,
         archive: None,
@@ -115,7 +116,7 @@ struct Task {
     handles: LogHandles,
     metrics: Arc<ArchiveMetrics>,
     interval: Duration,
-    engine: &'static str,
+    facts: Arc<dyn EngineFacts>,
     shared: Arc<Shared>,
     forgotten: watch::Sender<u64>,
     archive: Option<Archive>,
@@ -166,8 +167,8 @@ impl Task {
     }
 
     async fn take_backup(&mut self, request: Option<String>) -> Result<BackupTaken, ArchiveError> {
-        let (engine, started) = (self.engine, Instant::now());
-        let taken = self.archive().await?.backup(engine, Timestamp::now()).await?;
+        let (facts, started) = (Arc::clone(&self.facts), Instant::now());
+        let taken = self.archive().await?.backup(&facts, Timestamp::now()).await?;
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let taken = BackupTaken { request, elapsed_ms, ..taken };
         self.publish(started);

@@ -139,6 +139,19 @@ impl ProjectionShared {
         self.report().rebuilt.clone()
     }
 
+    /// Number of the last applied event, and the digest of all rows at that event. Every event updates the digest, so
+    /// that this reads one row.
+    ///
+    /// # Errors
+    /// The projection is not ready, or the read fails.
+    pub fn digest(&self) -> Result<(u64, ContentDigest), Unreadable> {
+        self.read_blocking(|connection| {
+            connection.query_row("SELECT seq, digest FROM applied", [], |row| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), ContentDigest(row.get(1)?)))
+            })
+        })
+    }
+
     /// Digest of the rows that the last successful scrub confirmed, and the time of that scrub.
     pub fn checked(&self) -> Option<(ContentDigest, Timestamp)> {
         self.report().checked

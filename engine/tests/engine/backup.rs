@@ -192,6 +192,97 @@ fn an_object_that_is_missing_or_changed_is_named_and_never_verifies() {
     assert_eq!(places.backup(&["verify", "--backup", name]).0, Some(0));
 }
 
+#[test]
+fn a_check_of_a_backup_uses_an_engine_on_it_and_compares_the_projection() {
+    let places = Places::new();
+    let engine = places.engine("data");
+    save(&engine, texts(0..5));
+    let admin = engine.admin.to_string();
+    let (code, taken) = places.backup(&["create", "--admin", &admin]);
+    assert_eq!(code, Some(0), "{taken}");
+    let scratch = places.at("scratch");
+    fs::create_dir(&scratch).unwrap();
+    let scratch_name = scratch.display().to_string();
+    let check = |name: &str| places.backup(&["verify", "--scratch", &scratch_name, "--backup", name]);
+    let name = taken["name"].as_str().unwrap();
+    let before = places.objects();
+    let (code, verified) = check(name);
+    assert_eq!(code, Some(0), "{verified}");
+    let all = json!({"saved": true, "found": true, "read": true, "timeline": true, "error": null});
+    assert_eq!(verified["drill"], all, "{verified}");
+    assert_eq!(verified["projection"]["matches"], true, "{verified}");
+    let ms = |key: &str| verified[key].as_u64().unwrap_or_else(|| panic!("{key}: {verified}"));
+    let sum: u64 = ["download_ms", "open_ms", "projection_ms", "drill_ms"].map(ms).iter().sum();
+    assert_eq!((ms("rto_ms"), ms("backup_size")), (sum, 5));
+    assert!(ms("rpo_seconds") < 600 && verified["last_event_at"].is_string(), "{verified}");
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "the memories of the drill are gone");
+    // What was forgotten after the backup is missing in it, and the backup is not broken.
+    let answer =
+        engine.post("/v1/forget", "", &json!({"project": "default", "reason": "asked for"}).to_string());
+    assert_eq!(answer.json()["memories"], 5, "{answer:?}");
+    archived(&engine);
+    let (code, verified) = check(name);
+    assert_eq!((code, &verified["projection"]["matches"]), (Some(0), &json!(null)), "{verified}");
+    assert!(verified["events"].as_u64() > Some(5) && verified["damaged"] == json!([]), "{verified}");
+    assert!(engine.terminate().success());
+    let kept: Vec<PathBuf> = places.objects().into_iter().filter(|path| before.contains(path)).collect();
+    assert_eq!(kept, before, "a check changes nothing in the archive");
+}
+
+#[test]
+fn a_manifest_has_the_configuration_and_a_wrong_digest_does_not_verify() {
+    let places = Places::new();
+    let engine = places.engine("data");
+    save(&engine, texts(0..3));
+    let admin = engine.admin.to_string();
+    let (_, taken) = places.backup(&["create", "--admin", &admin]);
+    assert!(engine.terminate().success());
+    let folder = places.at("store").join(taken["log_id"].as_str().unwrap());
+    let text = fs::read_to_string(folder.join(taken["name"].as_str().unwrap())).unwrap();
+    let mut manifest: Value = serde_json::from_str(&text).unwrap();
+    let configuration = manifest["configuration"].as_str().unwrap();
+    assert!(configuration.contains("backup.archiveIntervalSeconds = 1\n"), "{configuration}");
+    assert!(manifest["projection_digest"]["digest"].is_string(), "{manifest}");
+    // A projection that differs from what the log gives: the manifest of an engine whose projection was wrong.
+    manifest["projection_digest"]["digest"] = json!("00".repeat(32));
+    let bytes = serde_json::to_vec_pretty(&manifest).unwrap();
+    let hash = engine_core::digest::Hash::of(&bytes);
+    let name = format!("manifests/{:020}-{:010}-{hash}", 3, manifest["epoch"].as_u64().unwrap());
+    fs::write(folder.join(&name), bytes).unwrap();
+    let (code, verified) = places.backup(&["verify", "--backup", &name]);
+    assert_eq!(code, Some(1), "{verified}");
+    assert!(verified["error"].as_str().unwrap().contains("projection"), "{verified}");
+    assert_eq!(verified["ok"], false, "{verified}");
+}
+
+#[test]
+fn a_restore_ends_at_a_time() {
+    let places = Places::new();
+    let engine = places.engine("data");
+    save(&engine, texts(0..3));
+    let events = engine.get("/v1/events?after=0&limit=3").json();
+    let third = events["events"][2]["time"].as_str().unwrap().to_owned();
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    assert_eq!(engine.admin_post("/rotate", "").status, 200);
+    save(&engine, texts(3..6));
+    archived(&engine);
+    assert!(engine.terminate().success());
+    let (code, restored) = places.restore("then", &["--until", &third]);
+    assert_eq!((code, &restored["events"]), (Some(0), &json!(3)), "{restored}");
+    assert_eq!(restored["last_event_at"].as_str(), Some(third.as_str()), "{restored}");
+    let engine = places.engine("then");
+    assert_eq!(contents(&engine), texts(0..3).into_iter().collect());
+    assert!(engine.terminate().success());
+    let (code, all) = places
+        .restore("all", &["--log", restored["log_id"].as_str().unwrap(), "--until", "2100-01-01T00:00:00Z"]);
+    assert_eq!((code, &all["damaged"]), (Some(0), &json!([])), "{all}");
+    let (code, nothing) = places.restore("nothing", &["--until", "2000-01-01T00:00:00Z"]);
+    assert_eq!(code, Some(1), "{nothing}");
+    assert!(nothing["error"].as_str().unwrap().contains("2000-01-01"), "{nothing}");
+    let (code, wrong) = places.restore("wrong", &["--until", "yesterday"]);
+    assert_eq!(code, Some(2), "{wrong}");
+}
+
 /// Whether any file below the archive has one of these texts, with everything decrypted that can be: a restore writes
 /// all of it.
 fn is_anywhere(places: &Places, texts: &[String]) -> bool {

@@ -20,8 +20,8 @@
 //!   `backup` about backups and their verifications, `rotation` about the token that the operator makes, `schedule`
 //!   reads the schedules of Jobs, `upkeep` decides about work on a schedule, such as retention, `plan` about all steps,
 //!   and `retry`, `backoff` about repetitions and intervals;
-//! * `suspension`, `hibernation`, `fence` and `update` decide what is held back, and when a pod stops or is changed;
-//!   `tombstone` is what is left of an engine;
+//! * `suspension`, `hibernation`, `fence`, `deletion` and `update` decide what is held back, and when a pod stops or is
+//!   changed; `tombstone` is what is left of an engine;
 //! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`
 //!   lists metrics.
 
@@ -33,6 +33,7 @@ pub mod backup;
 pub mod build;
 pub mod children;
 pub mod conditions;
+pub mod deletion;
 pub mod drift;
 pub mod exposure;
 pub mod fence;

@@ -50,4 +50,10 @@ engine_core::metric_table! {
     CONDITIONS: "memory_operator_conditions", GAUGE, Count,
         [Label::from("type", "types of conditions"), Label::of("status", &["True", "False", "Unknown"])],
         "Engines, by type and status of a condition.";
+    BACKUP_TAKEN: "memory_operator_backup_taken_timestamp_seconds", GAUGE, Seconds,
+        [Label::from("namespace", "namespaces of engines"), Label::from("engine", "engines with `spec.backup`")],
+        "When the newest backup was taken, in seconds since 1970.";
+    BACKUP_VERIFIED: "memory_operator_backup_verified_timestamp_seconds", GAUGE, Seconds,
+        [Label::from("namespace", "namespaces of engines"), Label::from("engine", "engines with `spec.backup`")],
+        "When the newest verified backup was verified, in seconds since 1970.";
 }

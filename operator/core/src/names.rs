@@ -53,6 +53,8 @@ pub const ANCHOR_FILE: &str = "anchor.json";
 /// Name of the engine's container in its pod. The pod may have other containers.
 pub const ENGINE_CONTAINER: &str = "engine";
 
+/// Finalizer of a MemoryEngine whose spec asks for a last backup before it is deleted.
+pub const FINALIZER: &str = "memoryengine.io/final-backup";
 /// Name of the container that restores a log before the first start.
 pub const INIT_CONTAINER: &str = "restore";
 /// Value of the label of Jobs that verify backups, and of their pods.
@@ -105,6 +107,8 @@ pub enum ChildKind {
     RoleBinding,
     /// A scheduled Job. Neither watched nor cached.
     CronJob,
+    /// The verification of the last backup before a deletion. Neither watched nor cached.
+    Job,
 }
 
 impl ChildKind {
@@ -127,6 +131,7 @@ impl ChildKind {
             Self::Role => ("rbac.authorization.k8s.io", "v1", "Role", "roles"),
             Self::RoleBinding => ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
             Self::CronJob => ("batch", "v1", "CronJob", "cronjobs"),
+            Self::Job => ("batch", "v1", "Job", "jobs"),
         }
     }
 
@@ -276,6 +281,12 @@ pub fn backup_request(engine: &str) -> ChildKey {
 #[must_use]
 pub fn verification(engine: &str) -> String {
     format!("{engine}-verify")
+}
+
+/// The Job that verifies the last backup before a deletion.
+#[must_use]
+pub fn final_verification(engine: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Job, name: format!("{engine}-final-verify") }
 }
 
 /// Name of the objects of a task that is done on a schedule.

@@ -4,6 +4,7 @@
 mod anchor;
 mod backup;
 pub(crate) mod certificates;
+mod deletion;
 mod draft;
 mod given;
 mod problem;
@@ -73,6 +74,7 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     plan.steps.extend(mode::calls(observed, valid.essentials.mode).into_iter().map(Step::Call));
     if observed.engine.metadata.deletion_timestamp.is_some() {
         // Garbage collection deletes the children, and it would also delete an object created now.
+        deletion::plan_deletion(observed, &valid.essentials, Some(valid), &mut plan);
         return plan;
     }
     let claim = CHILDREN.claim.key(&valid.name);
@@ -80,6 +82,7 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
         // The claim may record the history that the log must extend. Nothing is planned before the claim can be read.
         return plan;
     }
+    deletion::plan_hold(observed, &valid.essentials, &mut plan);
     plan_claim(observed, valid, expected, &mut plan);
     anchor::plan_config_map(observed, valid, expected, &mut plan);
     let has_certificate = certificates::plan_secrets(observed, valid, &mut plan);
@@ -116,13 +119,15 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
 /// engine.
 #[must_use]
 pub fn plan_mode(observed: &Observed, essentials: &Essentials) -> Plan {
-    Plan {
+    let mut plan = Plan {
         steps: match essentials.suspend {
             true => Vec::new(),
             false => mode::calls(observed, essentials.mode).into_iter().map(Step::Call).collect(),
         },
         ..Plan::default()
-    }
+    };
+    deletion::plan_deletion(observed, essentials, None, &mut plan);
+    plan
 }
 
 /// Plans the ConfigMap with the authorities of the certificate that the pod gets.

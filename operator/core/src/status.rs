@@ -79,6 +79,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         restored: backup::restored_status(observed),
         retention: upkeep::retention_status(observed, outcome.essentials()),
         upkeep: upkeep::upkeep_statuses(observed, outcome.essentials()),
+        deletion: lifecycle::deletion_status(observed, outcome),
         update: lifecycle::update_status(&facts),
         conditions: conditions.to_vec(),
     }

@@ -7,15 +7,16 @@ use crate::plan::{Call, Plan, Step, Write};
 /// Maximum number of changes in a message. A plan rarely has more, and a message has a limit.
 const CHANGES_MAX: usize = 12;
 
-/// Takes every step out of a plan and keeps it in words.
+/// Takes every step out of a plan and keeps it in words. A resource that is being deleted goes all the same.
 pub(crate) fn hold(planned: Plan) -> Plan {
+    let steps = planned.steps.iter().filter(|step| matches!(step, Step::Hold(false))).cloned().collect();
     let mut changes: Vec<String> = planned.steps.iter().filter_map(described).collect();
     if changes.len() > CHANGES_MAX {
         let more = changes.len() - CHANGES_MAX;
         changes.truncate(CHANGES_MAX);
         changes.push(format!("and {more} more"));
     }
-    Plan { steps: Vec::new(), suspended: Some(changes), ..planned }
+    Plan { steps, suspended: Some(changes), ..planned }
 }
 
 /// A step in words; `None` for what follows the log and is no change of the engine.
@@ -38,6 +39,8 @@ fn described(step: &Step) -> Option<String> {
             UpkeepTask::PlanRetention => "make a retention plan".to_owned(),
             UpkeepTask::ApplyRetention => "carry out a retention plan".to_owned(),
         },
+        Step::Hold(true) => "let a deletion wait for a last backup".to_owned(),
+        Step::Hold(false) => "let a deletion wait for nothing".to_owned(),
         Step::Issue(issue) => format!("write {}: {}", issue.key, issue.because),
         Step::Copy(copy) => format!("copy {} to {}", copy.from, copy.key),
         Step::Rotate(rotate) => format!("write {}: {}", rotate.key, rotate.change.because()),

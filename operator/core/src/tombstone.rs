@@ -64,6 +64,12 @@ impl Gone<'_> {
         say("root", anchor.as_ref().map(|anchor| anchor.root.clone()));
         say("key", anchor.as_ref().map(|anchor| anchor.key.clone()));
         say("epoch", anchor.as_ref().map(|anchor| anchor.rollbacks().to_string()));
+        let deletion = self.last.and_then(|last| last.status.as_ref()?.deletion.as_ref());
+        say("lastBackup", deletion.and_then(|deletion| deletion.backup.clone()));
+        say(
+            "lastBackupOutcome",
+            deletion.map(|deletion| format!("{:?}: {}", deletion.outcome, deletion.message)),
+        );
         say("claim", self.claim.and_then(|claim| claim.metadata.name.clone()));
         say("claimUid", self.claim.and_then(|claim| claim.metadata.uid.clone()));
         Some(value(&ConfigMap {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crds::{EngineMode, MemoryEngineStatus};
 use engine_core::{
     mode::Mode,
-    wire::{IntegrityFault, IntegrityFaultKind, Teller},
+    wire::{ArchiveHealth, ArchiveState, IntegrityFault, IntegrityFaultKind, Teller},
 };
 use operator_core::names::{ENGINE_CONTAINER, FORCE_MODE_ANNOTATION};
 use serde_json::{Value, json};
@@ -18,6 +18,10 @@ use crate::{
     fake_engine::{Call, FakeEngine, Fault, MARKER, checkpoint},
     mock_api::MockApi,
 };
+
+mod expected;
+
+use expected::{Conditions, afterwards, cause, while_failing};
 
 const RESOURCE: &str = "/apis/memoryengine.io/v1alpha1/namespaces/team/memoryengines/notes";
 /// Longest reconcile with one call that fails: the timeout of a call, and time for a machine that is busy.
@@ -47,50 +51,6 @@ const FAULTS: [Fault; 13] = [
     Fault::Status(503),
 ];
 
-/// What the message of the condition says about a fault.
-fn cause(call: Call, fault: Fault) -> &'static str {
-    match fault {
-        // An engine that contradicts an anchor answers with this status: the body counts.
-        Fault::Status(409) if call == Call::Anchor => "cannot be parsed",
-        Fault::Refused | Fault::Reset | Fault::Garbage => "no connection",
-        Fault::Hang | Fault::Drip => "no answer within 1.5s",
-        Fault::Half | Fault::TooLarge => "was cut off or is larger than 65536 bytes",
-        Fault::Noise | Fault::Shape | Fault::Empty => "cannot be parsed",
-        Fault::Status(401) => "has status 401",
-        Fault::Status(404) => "has status 404",
-        Fault::Status(409) => "has status 409",
-        Fault::Status(500) => "has status 500",
-        Fault::Status(_) => "has status 503",
-        Fault::Redirect => "has status 307",
-        Fault::ContentType | Fault::Lie(_) | Fault::Conflict(_) => "",
-    }
-}
-
-/// The conditions while a call fails, and those afterwards: type and `Status/Reason`. The message of the first one
-/// names the cause.
-type Conditions = [(&'static str, &'static str); 2];
-
-fn while_failing(call: Call) -> Conditions {
-    match call {
-        Call::Health => [("Ready", "Unknown/EngineUnreachable"), ("LogIntegrity", "True/Anchored")],
-        Call::Checkpoint => [("LogIntegrity", "Unknown/NotYetAnchored"), ("Ready", "True/Serving")],
-        Call::Anchor => [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")],
-        // No schedule: nothing is asked for.
-        Call::Upkeep => [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")],
-        Call::Mode | Call::Hold => [("ReadsEnabled", "False/ModePending"), ("Ready", "False/ModePending")],
-    }
-}
-
-fn afterwards(call: Call) -> Conditions {
-    match call {
-        Call::Health | Call::Checkpoint | Call::Anchor | Call::Upkeep => {
-            [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")]
-        }
-        Call::Mode => [("ReadsEnabled", "False/ModeWithoutReads"), ("Ready", "True/Serving")],
-        Call::Hold => [("ReadsEnabled", "False/ForcedByHold"), ("Ready", "False/ForcedByHold")],
-    }
-}
-
 /// An operator, an API server and a running engine. `call` is needed in each reconcile until it succeeds.
 struct World {
     context: Context,
@@ -105,8 +65,15 @@ impl World {
         let (client, server) = MockApi::start();
         let mut resource = json!(engine());
         resource["metadata"]["resourceVersion"] = json!("1");
+        if call == Call::Backup {
+            resource["spec"]["backup"] = json!({"destination": {"volume": {"claimName": "archive"}}});
+        }
         server.make(RESOURCE, &resource);
         let fake = FakeEngine::start().await;
+        fake.change(|health| {
+            let archive = ArchiveHealth { state: ArchiveState::Archiving, ..ArchiveHealth::default() };
+            health.archive = (call == Call::Backup).then_some(archive);
+        });
         let (context, leading) = context(client.clone());
         let mut world = Self { context, _leading: leading, server, fake, call };
         world.reconcile().await;
@@ -127,6 +94,10 @@ impl World {
             Call::Mode => {
                 let mode = json!(EngineMode::WriteOnly);
                 world.server.edit(RESOURCE, |resource| resource["spec"]["mode"] = mode);
+            }
+            Call::Backup => {
+                let request = json!({"request": "job-1"});
+                world.server.edit("configmaps/notes-backup", |map| map["data"] = request);
             }
             Call::Hold => {
                 let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(10);
@@ -335,6 +306,11 @@ async fn a_mode_that_an_engine_does_not_take_over_is_said() {
 #[tokio::test]
 async fn a_hold_that_an_engine_does_not_take_over_is_said() {
     every_fault(Call::Hold).await;
+}
+
+#[tokio::test]
+async fn a_backup_that_nobody_takes_is_asked_for_again() {
+    every_fault(Call::Backup).await;
 }
 
 /// How an answer is changed.

@@ -143,8 +143,8 @@ pub struct BackupDestination {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupVolume {
-    /// Name of a PersistentVolumeClaim in the namespace of the engine. Nobody but you creates or deletes it. The pods of
-    /// the engine and of verifications mount it.
+    /// Name of a PersistentVolumeClaim in the namespace of the engine. Nobody but you creates or deletes it. The pods
+    /// of the engine and of verifications mount it.
     #[schemars(length(min = 1, max = NAME_LENGTH_MAX), regex(pattern = DNS_SUBDOMAIN))]
     pub claim_name: String,
 }
@@ -205,13 +205,20 @@ pub struct FromBackup {
     pub reason: Option<String>,
 }
 
-/// Where a restored log ends.
+/// Where a restored log ends: at an event or at a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreUntil {
-    /// Last event.
+    /// Number of the last event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub seq: i64,
+    pub seq: Option<i64>,
+
+    /// A time, RFC 3339, for example `2026-01-31T12:00:00Z`. The last event is the last one that was recorded at or
+    /// before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub time: Option<String>,
 }
 
 /// A tree of which the root is known.
@@ -298,7 +305,12 @@ pub struct RestoredStatus {
 }
 
 /// Relations of the sections.
-pub(super) const RULES: [Rule; 7] = [
+pub(super) const RULES: [Rule; 8] = [
+    Rule {
+        object: "/properties/spec/properties/bootstrap/properties/fromBackup/properties/until",
+        expression: "has(self.seq) != has(self.time)",
+        message: "until: write exactly one of seq and time",
+    },
     Rule {
         object: DESTINATION,
         expression: "has(self.url) != has(self.volume)",
@@ -333,7 +345,8 @@ pub(super) const RULES: [Rule; 7] = [
     },
     Rule {
         object: "/properties/spec/properties/bootstrap/properties/fromBackup",
-        expression: "!has(self.until) || !has(self.atLeast) || self.atLeast.size <= self.until.seq",
+        expression: "!has(self.until) || !has(self.until.seq) || !has(self.atLeast) || \
+                     self.atLeast.size <= self.until.seq",
         message: "until.seq is before atLeast.size: a log that ends there cannot have what atLeast asks for",
     },
 ];

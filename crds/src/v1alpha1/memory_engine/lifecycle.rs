@@ -78,10 +78,45 @@ pub enum DeletionPolicy {
     /// The claim `NAME-data` stays, with every memory, until somebody deletes it.
     #[default]
     Retain,
+    /// As `Retain`, after a last backup that is verified. Needs `backup`.
+    BackupThenRetain,
+    /// The claim is deleted once a last backup is verified. If that does not succeed, it is kept. Needs `backup`.
+    BackupThenDelete,
+}
+
+/// How the last backup before a deletion has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletionStatus {
+    /// How it has ended.
+    pub outcome: DeletionOutcome,
+    /// Name of the MemoryBackup, if one was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub backup: Option<String>,
+    /// The outcome in words.
+    #[schemars(length(max = 256))]
+    pub message: String,
+}
+
+/// How the last backup before a deletion has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionOutcome {
+    /// It was verified.
+    Verified,
+    /// It was taken, and not verified.
+    NotVerified,
+    /// None was taken.
+    Skipped,
 }
 
 /// Relations of these sections.
-pub(super) const RULES: [Rule; 2] = [
+pub(super) const RULES: [Rule; 3] = [
+    Rule {
+        object: "/properties/spec",
+        expression: "!has(self.deletionPolicy) || self.deletionPolicy == 'Retain' || has(self.backup)",
+        message: "deletionPolicy: a last backup needs backup: add it, or write Retain",
+    },
     Rule {
         object: "/properties/spec/properties/update",
         expression: "self.policy != 'Window' || has(self.window)",

@@ -8,7 +8,7 @@ use super::{
     access::ACCESS_KEYS_MAX,
     backup::{BackupStatus, RestoredStatus},
     integrity::LogStatus,
-    lifecycle::{FenceStatus, HibernationStatus, UpdateStatus},
+    lifecycle::{DeletionStatus, FenceStatus, HibernationStatus, UpdateStatus},
     mode::EngineMode,
     secrets::SecretStatus,
     tls::TlsStatus,
@@ -97,6 +97,9 @@ pub struct MemoryEngineStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["task"])
     )]
     pub upkeep: Vec<UpkeepStatus>,
+    /// How the last backup before the deletion has ended. Absent while the resource is not being deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<DeletionStatus>,
 
     /// Changes of the pod that come from the operator and not from the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,6 +23,16 @@ pub struct Object {
     pub bytes: u64,
 }
 
+/// Digest of the rows of the projection of a log. Projections of one version have equal rows at the same event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectionDigest {
+    /// Version of the projection.
+    pub version: u32,
+    /// Digest of its rows.
+    pub digest: Hash,
+}
+
 /// A backup of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +64,10 @@ pub struct Manifest {
     /// The configuration of the engine, for people. A restore takes the one that it is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
+    /// Digest of the projection at exactly the last event, if the engine knew it: a check compares it with what the
+    /// restored log gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projection_digest: Option<ProjectionDigest>,
 }
 
 /// Why a manifest cannot be used.

@@ -1,5 +1,6 @@
 //! A piece of the log: consecutive lines of one segment, whose payloads are encrypted each under a key of its own.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::cipher::{PayloadKey, Undecryptable};
@@ -20,6 +21,8 @@ const COMPRESSED_BYTES_MIN: usize = 128;
 /// First byte of what is encrypted: how the payload follows after the salt.
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
+/// An id that no event has.
+const NOBODY: &str = "00000000000000000000000000000000";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -324,6 +327,31 @@ impl Piece {
     /// Hash of the last line of the piece.
     pub fn last(&self) -> Hash {
         self.header.last
+    }
+
+    /// Number of the last event of the piece that was recorded at or before a time; `None` if there is none. The clock
+    /// may have been set back between two events.
+    ///
+    /// # Errors
+    /// A line is damaged.
+    pub fn last_recorded_by(&self, time: Timestamp) -> Result<Option<u64>, PieceFault> {
+        let lines = self.lines.strip_suffix(b"\n").ok_or(PieceFault::Form)?;
+        let events = lines.split(|byte| *byte == b'\n').enumerate();
+        let mut found = None;
+        for (place, line) in events.filter(|(_, line)| line.starts_with(b"{\"event\"")) {
+            let mut text = Vec::new();
+            match archived::parts(line) {
+                // Which event would have forgotten the payload does not matter for the envelope.
+                Some((_, kept)) => archived::forgotten(kept, NOBODY, &mut text),
+                None => text.extend_from_slice(line),
+            }
+            let event =
+                EventLine::decode(&text).map_err(|fault| PieceFault::Line { line: place + 1, fault })?;
+            if event.envelope.time <= time {
+                found = Some(event.envelope.seq);
+            }
+        }
+        Ok(found)
     }
 
     /// Writes the lines as they were in the log, up to event `until`. A payload without a key is left out as forgotten.

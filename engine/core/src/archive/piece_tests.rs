@@ -11,7 +11,7 @@ const FORGETTING: &str = "ffffffffffffffffffffffffffffffff";
 
 /// The lines of a segment: header, events, seal. The payloads are of all sizes.
 fn segment() -> Vec<Vec<u8>> {
-    let created = jiff::Timestamp::UNIX_EPOCH;
+    let created = Timestamp::UNIX_EPOCH;
     let (header, hash) = Header::first(LOG.into(), created).encode();
     let (mut lines, mut link) = (vec![header], Link::durable(0, hash));
     for number in 0..40_u8 {

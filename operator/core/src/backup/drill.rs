@@ -63,14 +63,8 @@ struct Message {
     root: Option<String>,
     #[serde(default)]
     elapsed_ms: u64,
-    projection: Option<Projection>,
+    rto_ms: Option<u64>,
     error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Projection {
-    #[serde(default)]
-    elapsed_ms: u64,
 }
 
 /// Reads the pod of a verification; `None` if it is another pod, or has not ended.
@@ -102,7 +96,7 @@ fn finding(message: &str, ended: &Value) -> Finding {
     let why = read.error.as_deref().map(shown).unwrap_or_default();
     match (read.ok, read.backup, read.log_id, read.events, read.root) {
         (Some(true), Some(backup), Some(log_id), Some(events), Some(root)) => {
-            let millis = read.elapsed_ms.saturating_add(read.projection.map_or(0, |built| built.elapsed_ms));
+            let millis = read.rto_ms.unwrap_or(read.elapsed_ms);
             Finding::Restored { backup, log_id, events, root, millis }
         }
         (Some(false), Some(backup), ..) => Finding::Broken { backup, why },
@@ -155,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_verdict_is_read_with_its_times_and_without_control_characters() {
-        let message = r#"{"ok":true,"backup":"b","log_id":"l","events":3,"root":"r","elapsed_ms":5,
-            "projection":{"elapsed_ms":7}}"#;
+        let message = r#"{"ok":true,"backup":"b","log_id":"l","events":3,"root":"r","elapsed_ms":5,"rto_ms":12,
+            "error":null}"#;
         let restored = Finding::Restored {
             backup: "b".into(),
             log_id: "l".into(),

@@ -5,9 +5,8 @@ use engine_core::{digest::Hash, wire::BackupTaken};
 use jiff::Timestamp;
 
 use super::{
-    BackupView,
     drill::{Drill, Finding},
-    phase, taken_at,
+    view::{BackupView, phase, taken_at},
 };
 use crate::names;
 
@@ -72,6 +71,7 @@ pub fn new_record(engine: &str, namespace: &str, taken: &BackupTaken) -> MemoryB
         stored_bytes: whole(taken.stored_bytes),
         taken_at: taken.created.to_string(),
         duration_millis: whole(taken.elapsed_ms),
+        request: taken.request.clone(),
     };
     let mut record = MemoryBackup::new(&record_name(engine, taken), spec);
     record.metadata.namespace = Some(namespace.to_owned());

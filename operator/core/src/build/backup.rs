@@ -124,6 +124,12 @@ pub(crate) fn backup(valid: &Valid, answered: Option<&Answered>) -> Vec<(ChildKe
     stamped.into()
 }
 
+/// The Job that verifies the last backup before a deletion; `None` if there are no backups.
+pub(crate) fn final_verification(valid: &Valid) -> Option<Value> {
+    let backup = valid.backup.as_ref()?;
+    Some(value(&verifying(valid, backup).once(valid, names::final_verification(&valid.name).name)))
+}
+
 /// The ConfigMap in which a Job asks for a backup, and in which the operator answers.
 fn request(valid: &Valid, answered: Option<&Answered>) -> ConfigMap {
     let data = answered.map(|answered| {

@@ -38,7 +38,9 @@ fn args(from: &FromBackup) -> Vec<String> {
     args.extend([format!("--once={}", id(from)), format!("--termination-log={TERMINATION_LOG}")]);
     args.extend(from.log_id.as_ref().map(|id| format!("--log={id}")));
     args.extend(from.backup.as_ref().map(|name| format!("--backup={name}")));
-    args.extend(from.until.as_ref().map(|until| format!("--until={}", until.seq)));
+    let until = from.until.as_ref();
+    let until = until.and_then(|until| until.seq.map(|seq| seq.to_string()).or_else(|| until.time.clone()));
+    args.extend(until.map(|until| format!("--until={until}")));
     args.extend(from.at_least.as_ref().map(|least| format!("--at-least={}:{}", least.size, least.root)));
     args.extend(from.reason.as_ref().map(|reason| format!("--reason={reason}")));
     args

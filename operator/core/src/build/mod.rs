@@ -31,7 +31,7 @@ mod upkeep;
 pub(crate) use access_issuer::{access_certificate, access_issuer};
 pub use anchor_config_map::{anchor_config_map, anchor_text};
 pub use authorities::authorities_config_map;
-pub(crate) use backup::backup;
+pub(crate) use backup::{backup, final_verification};
 pub use certificate_order::certificate_order;
 pub use claim::claim;
 pub use config_map::config_map;

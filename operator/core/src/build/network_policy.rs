@@ -53,8 +53,8 @@ const DNS_PORTS: [u16; 2] = [53, 5353];
 const API_SERVER_PORT: u16 = 6443;
 
 /// What the engine may connect to: nothing, or DNS and the ports of the services and of the collector that the spec
-/// names, of the issuers whose keys it fetches, and of archives. A policy cannot name a host, and the address behind a name changes,
-/// so the ports are open to every address.
+/// names, of the issuers whose keys it fetches, and of archives. A policy cannot name a host, and the address behind a
+/// name changes, so the ports are open to every address.
 fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
     let collector = valid.tracing.as_ref().and_then(|tracing| Address::of(&tracing.endpoint));
     let services = external_services(valid);

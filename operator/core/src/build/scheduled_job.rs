@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
-        batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec},
+        batch::v1::{
+            CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy,
+            PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
+        },
         core::v1::{
             Capabilities, Container, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
             PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
@@ -31,6 +34,8 @@ const IMAGE_UID: i64 = 65532;
 const STARTING_DEADLINE_SECONDS: i64 = 600;
 /// How often a pod that failed is started again.
 const BACKOFF_LIMIT: i32 = 2;
+/// Exit code of a run that has found something out, and not what was hoped for.
+const VERDICT_EXIT_CODE: i32 = 1;
 /// Jobs that are kept for their verdicts.
 const SUCCESSFUL_JOBS_KEPT: i32 = 1;
 const FAILED_JOBS_KEPT: i32 = 3;
@@ -128,6 +133,13 @@ impl ScheduledJob<'_> {
         }
     }
 
+    /// One run, outside of the schedule.
+    #[must_use]
+    pub fn once(&self, valid: &Valid, name: String) -> Job {
+        let metadata = ObjectMeta { labels: Some(self.labels(valid)), ..owned(valid, name) };
+        Job { metadata, spec: Some(self.job(valid)), status: None }
+    }
+
     /// The labels of Jobs and pods. With them the operator sees how a pod ended. The name is not that of the engine: no
     /// Service, NetworkPolicy and monitor of it may select these pods.
     fn labels(&self, valid: &Valid) -> BTreeMap<String, String> {
@@ -143,12 +155,28 @@ impl ScheduledJob<'_> {
         JobSpec {
             active_deadline_seconds: Some(self.deadline_seconds),
             backoff_limit: Some(BACKOFF_LIMIT),
+            pod_failure_policy: Some(self.failure_policy()),
             ttl_seconds_after_finished: Some(KEPT_SECONDS),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta { labels: Some(self.labels(valid)), ..ObjectMeta::default() }),
                 spec: Some(self.pod(valid)),
             },
             ..JobSpec::default()
+        }
+    }
+
+    /// A verdict is not asked for again: only a pod that could not give one is started again.
+    fn failure_policy(&self) -> PodFailurePolicy {
+        PodFailurePolicy {
+            rules: vec![PodFailurePolicyRule {
+                action: "FailJob".to_owned(),
+                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                    container_name: Some(self.task.to_owned()),
+                    operator: "In".to_owned(),
+                    values: vec![VERDICT_EXIT_CODE],
+                }),
+                on_pod_conditions: None,
+            }],
         }
     }
 

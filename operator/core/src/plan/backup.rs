@@ -30,7 +30,7 @@ pub(super) fn plan_backups(observed: &Observed, valid: &Valid, plan: &mut Plan) 
 }
 
 /// The writes of records: of a new backup, of what verifications found, and of what is too much.
-fn records(observed: &Observed, valid: &Valid, view: &BackupView) -> Vec<RecordBackup> {
+pub(super) fn records(observed: &Observed, valid: &Valid, view: &BackupView) -> Vec<RecordBackup> {
     let taken = last_backup(observed).filter(|taken| view.record(&taken.name).is_none());
     let new =
         taken.map(|taken| RecordBackup::Make(Box::new(new_record(&valid.name, &valid.namespace, taken))));

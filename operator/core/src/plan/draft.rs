@@ -65,6 +65,7 @@ impl Plan {
             | Step::Publish(_)
             | Step::Remember(_)
             | Step::Record(_)
+            | Step::Hold(_)
             | Step::Copy(_)
             | Step::Rotate(_)
             | Step::Call(Call::PushMode(_) | Call::PushHold(_) | Call::TakeBackup(_) | Call::Upkeep(_)) => {

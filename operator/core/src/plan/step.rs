@@ -34,6 +34,8 @@ pub enum Step {
     Remember(Remember),
     /// A change of the record of a backup. If it fails, the next reconcile plans it again.
     Record(RecordBackup),
+    /// A change of whether the resource waits for a last backup before it goes.
+    Hold(bool),
 }
 
 /// A change of the label that the public Service selects. If it fails, the next reconcile plans it again.
@@ -121,7 +123,8 @@ impl Step {
             | Self::Rotate(_)
             | Self::Publish(_)
             | Self::Remember(_)
-            | Self::Record(_) => None,
+            | Self::Record(_)
+            | Self::Hold(_) => None,
         }
     }
 
@@ -132,7 +135,7 @@ impl Step {
         match self {
             Self::Write(write) => matches!(write, Write::Record { .. }) || write.is_withdrawal(),
             // A backup is worth more the more else fails.
-            Self::Call(_) | Self::Record(_) => true,
+            Self::Call(_) | Self::Record(_) | Self::Hold(_) => true,
             Self::Issue(_) | Self::Deliver(_) | Self::Copy(_) | Self::Rotate(_) | Self::Remember(_) => false,
             // Whatever failed, a withdrawal does not wait for it.
             Self::Publish(publish) => !publish.is_public,

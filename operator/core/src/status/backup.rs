@@ -110,11 +110,18 @@ pub(super) fn overdue(facts: &Facts<'_>) -> Option<Verdict> {
     is_late.then(|| Verdict::new(Truth::False, Reason::BackupOverdue, message))
 }
 
+/// What is said beside a verdict while the engine does not report the backup that it was asked for.
+fn refusal(view: &BackupView) -> String {
+    let why = view.refusal.as_deref();
+    why.map(|why| format!(". The engine was asked for a backup and has not reported it: {why}"))
+        .unwrap_or_default()
+}
+
 /// The verdict on backups of which none counts yet, or none any more.
 pub(super) fn unproven(facts: &Facts<'_>) -> Option<Verdict> {
     let (times, view) = parts(facts)?;
     let last = view.undecided().map(|(drill, why)| format!(". The last verification, {}: {why}", drill.pod));
-    let last = last.unwrap_or_default();
+    let last = last.unwrap_or_default() + &refusal(view);
     let job = crate::names::verification(super::lookup::name(facts.observed));
     match view.last_verified() {
         None => verdict(
@@ -142,7 +149,9 @@ pub(super) fn verified(facts: &Facts<'_>) -> Option<Verdict> {
     let (_, view) = parts(facts)?;
     let (record, at) = view.last_verified()?;
     let size = record.spec.size;
-    let message = format!("the backup {} of {size} events was restored and verified at {at}", name(record));
+    let refusal = refusal(view);
+    let message =
+        format!("the backup {} of {size} events was restored and verified at {at}{refusal}", name(record));
     match archive(facts).and_then(|archive| archive.conditional_put) {
         Some(false) => verdict(
             Truth::True,
@@ -165,8 +174,8 @@ fn last_backup(record: &MemoryBackup, at: Timestamp) -> LastBackup {
     LastBackup { name: name(record).to_owned(), at: at.to_string(), size: record.spec.size }
 }
 
-/// The part of the status about backups. While objects of backups exist that the spec no longer wants, it stays, so that
-/// the operator deletes them.
+/// The part of the status about backups. While objects of backups exist that the spec no longer wants, it stays, so
+/// that the operator deletes them.
 pub(super) fn backup_status(observed: &Observed, essentials: &Essentials) -> Option<BackupStatus> {
     let view = observed.backup.as_ref()?;
     let engine = super::lookup::name(observed);

@@ -1,7 +1,7 @@
 //! `Suspended`, `Fenced` and `UpdatePending`, what a hibernation does to the other conditions, and the parts of the
 //! status about them.
 
-use crds::{AppliedUpdate, FenceStatus, PendingUpdate, UpdateStatus};
+use crds::{AppliedUpdate, DeletionStatus, FenceStatus, PendingUpdate, UpdateStatus};
 
 use super::{
     facts::Facts,
@@ -12,9 +12,11 @@ use super::{
 use crate::{
     children::CHILDREN,
     conditions::{ConditionType, Reason, Truth, Verdict},
+    deletion::{self, Farewell},
     fence,
     hibernation::{self, Sleep},
     names::APPROVE_UPDATE_ANNOTATION,
+    observed::Observed,
     update::{Held, Update},
 };
 
@@ -50,6 +52,16 @@ pub(super) fn change_suspended(facts: &Facts<'_>) -> Option<Verdict> {
         changes.len()
     );
     verdict(Truth::True, Reason::ChangeSuspended, message)
+}
+
+/// How the last backup before the deletion has ended. Once it is said, it stays.
+pub(super) fn deletion_status(observed: &Observed, outcome: &Outcome<'_>) -> Option<DeletionStatus> {
+    let said = observed.engine.status.as_ref().and_then(|status| status.deletion.clone());
+    let is_valid = matches!(outcome, Outcome::Applied { .. });
+    said.or_else(|| match deletion::decide(observed, outcome.essentials(), is_valid)? {
+        Farewell::Say(status) => Some(status),
+        _ => None,
+    })
 }
 
 /// The evidence of the fence for the status.

@@ -4,6 +4,7 @@ use super::{evidence::rolled_out, facts::Facts, lookup::name, outcome::Outcome, 
 use crate::{
     applied_drift,
     conditions::{ConditionType, Reason, Truth, Verdict},
+    deletion::{self, Farewell},
     observed::{Observed, StorageClassView},
     storage,
 };
@@ -14,7 +15,23 @@ fn busy(reason: Reason, message: impl Into<String>) -> Option<Verdict> {
 
 pub(super) fn deleting(facts: &Facts<'_>) -> Option<Verdict> {
     facts.observed.engine.metadata.deletion_timestamp.as_ref()?;
-    busy(Reason::Deleting, "the resource is being deleted; the volume claim is kept")
+    let next = deletion::decide(
+        facts.observed,
+        facts.outcome.essentials(),
+        matches!(facts.outcome, Outcome::Applied { .. }),
+    );
+    let message = match next {
+        None => "the resource is being deleted; the volume claim is kept",
+        Some(Farewell::TakeBackup(_)) => "the resource is being deleted; a last backup is taken first",
+        Some(Farewell::Verify | Farewell::Wait) => {
+            "the resource is being deleted; a last backup is taken and verified first, for at most 30 minutes"
+        }
+        Some(Farewell::DeleteClaim) => "the resource is being deleted, and its volume claim with it",
+        Some(Farewell::Say(_) | Farewell::Release) => {
+            "the resource is being deleted; the last backup has ended"
+        }
+    };
+    busy(Reason::Deleting, message)
 }
 
 /// The verdict while Stalled is true: in kstatus, a resource is either in progress or stalled, not both.

@@ -1,9 +1,9 @@
 //! Validates `spec.backup` and `spec.bootstrap`.
 
-use crds::{Backup, BackupDestination, FromBackup, MemoryEngineSpec};
+use crds::{Backup, BackupDestination, FromBackup, MemoryEngineSpec, RestoreUntil};
 use engine_core::configuration::{self, Author};
 use engine_core::digest::Hash;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::fault::Fault;
@@ -85,10 +85,11 @@ fn check_backup(
 
 fn check_source(from: &FromBackup, faults: &mut Vec<Fault>) {
     check_store(SOURCE, &from.source, faults);
-    let until = from.until.as_ref().map(|until| until.seq);
     let at_least = from.at_least.as_ref();
-    if until.is_some_and(|seq| seq < 1) {
-        faults.push(Fault::Store("spec.bootstrap.fromBackup.until.seq", "write 1 or more".to_owned()));
+    let until = from.until.as_ref().and_then(|until| until.seq);
+    if from.until.as_ref().is_some_and(|until| !is_end(until)) {
+        let problem = "write exactly one of seq, 1 or more, and time, such as 2026-01-31T12:00:00Z";
+        faults.push(Fault::Store("spec.bootstrap.fromBackup.until", problem.to_owned()));
     }
     if at_least.is_some_and(|least| least.size < 1 || Hash::from_hex(least.root.as_bytes()).is_none()) {
         let problem = "size must be 1 or more, and root 64 lower-case hexadecimal digits";
@@ -102,6 +103,14 @@ fn check_source(from: &FromBackup, faults: &mut Vec<Fault>) {
     if from.reason.as_ref().is_some_and(|reason| reason.chars().any(char::is_control)) {
         let problem = "remove the control characters".to_owned();
         faults.push(Fault::Store("spec.bootstrap.fromBackup.reason", problem));
+    }
+}
+
+fn is_end(until: &RestoreUntil) -> bool {
+    match (until.seq, &until.time) {
+        (Some(seq), None) => seq >= 1,
+        (None, Some(time)) => time.parse::<Timestamp>().is_ok(),
+        _ => false,
     }
 }
 

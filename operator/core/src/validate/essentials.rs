@@ -1,6 +1,8 @@
 //! The parts of the spec that are used even if other parts are invalid.
 
-use crds::{AcceptRollback, AccessMode, Fence, GatewayReference, MemoryEngine, Quantity, Tls};
+use crds::{
+    AcceptRollback, AccessMode, DeletionPolicy, Fence, GatewayReference, MemoryEngine, Quantity, Tls,
+};
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
 
@@ -60,6 +62,8 @@ pub struct Essentials {
     pub retention: Option<RetentionTerms>,
     /// Whether the log was restored before the first start, and whether the spec says what it must at least have.
     pub restored: Option<bool>,
+    /// What happens to the data when the resource is deleted.
+    pub deletion_policy: DeletionPolicy,
     /// Days after which a key should be replaced.
     pub secrets_max_age_days: Option<i32>,
 }
@@ -93,6 +97,7 @@ impl Essentials {
             given_certificate: spec.tls.as_ref().and_then(given),
             secrets: references(name, spec),
             rotation: rotation::schedule(spec),
+            deletion_policy: spec.deletion_policy,
             backup: backup::times(spec),
             upkeep: upkeep::times(spec),
             retention: upkeep::terms(spec),

@@ -16,12 +16,14 @@ use serde_json::{Value, json};
 use crate::world::{engine, observed, planned, valid};
 
 /// Rights on resources that are not children: API group, resource, verbs.
-const OTHERS: [(&str, &str, &[&str]); 9] = [
+const OTHERS: [(&str, &str, &[&str]); 11] = [
     ("gateway.networking.k8s.io", "httproutes", &["get", "create", "patch", "delete"]),
     ("gateway.networking.k8s.io", "backendtlspolicies", &["get", "create", "patch", "delete"]),
     ("gateway.networking.k8s.io", "gateways", &["get"]),
-    ("memoryengine.io", "memoryengines", &["list", "watch"]),
+    ("memoryengine.io", "memoryengines", &["list", "watch", "patch"]),
     ("memoryengine.io", "memoryengines/status", &["patch"]),
+    ("memoryengine.io", "memorybackups", &["list", "watch", "create", "patch", "delete"]),
+    ("memoryengine.io", "memorybackups/status", &["patch"]),
     ("", "pods", &["list", "watch"]),
     ("events.k8s.io", "events", &["list", "create", "patch"]),
     ("", "limitranges", &["list"]),
@@ -66,7 +68,7 @@ fn granted(rules: &Value) -> Rules {
 }
 
 /// Rights in the namespaces whose engines need Secrets: API group, resource, verbs.
-const IN_BOUND_NAMESPACES: [(&str, &str, &[&str]); 8] = [
+const IN_BOUND_NAMESPACES: [(&str, &str, &[&str]); 10] = [
     ("", "secrets", &["get", "create", "patch", "delete"]),
     ("cert-manager.io", "certificates", &["get", "create", "patch"]),
     ("", "pods", &["patch"]),
@@ -75,6 +77,8 @@ const IN_BOUND_NAMESPACES: [(&str, &str, &[&str]); 8] = [
     ("rbac.authorization.k8s.io", "rolebindings", &["get", "create", "patch", "delete"]),
     ("", "serviceaccounts", &["delete"]),
     ("", "configmaps", &["delete"]),
+    ("batch", "jobs", &["get", "create", "patch"]),
+    ("", "persistentvolumeclaims", &["delete"]),
 ];
 
 /// The rules of the role that is bound in single namespaces, in this manifest.

@@ -65,7 +65,8 @@ fn publishes(plan: &Plan) -> Vec<bool> {
         | Step::Copy(_)
         | Step::Rotate(_)
         | Step::Remember(_)
-        | Step::Record(_) => None,
+        | Step::Record(_)
+        | Step::Hold(_) => None,
     });
     found.collect()
 }

@@ -3,9 +3,11 @@
 mod access;
 mod admission;
 mod anchors;
+mod backups;
 mod client_keys;
 mod configuration_in_force;
 mod configurations;
+mod deletions;
 mod exposure;
 mod external_services;
 mod generations;

@@ -176,6 +176,7 @@ fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<St
             Step::Copy(copy) => done.push(format!("copy {}", copy.key)),
             Step::Rotate(rotate) => done.push(format!("rotate {}", rotate.key)),
             Step::Remember(remember) => done.push(format!("remember {}", remember.key)),
+            Step::Hold(is_held) => done.push(format!("hold the deletion: {is_held}")),
             Step::Record(change) => done.push(format!("record {}", change.name())),
             Step::Deliver(deliver) => done.push(format!("deliver {}", deliver.pod)),
             Step::Publish(publish) => done.push(format!("publish {}", publish.is_public)),

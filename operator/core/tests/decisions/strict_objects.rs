@@ -13,6 +13,7 @@ use crds::{
 };
 use operator_core::{
     anchor::expected::expected_history,
+    backup::BackupView,
     build::stateful_set,
     children::CHILDREN,
     names::{ChildKey, ChildKind},
@@ -24,6 +25,7 @@ use operator_core::{
 };
 use serde_json::{Value, json};
 
+use crate::backups::backup;
 use crate::client_keys::access;
 use crate::configurations::full;
 use crate::world::{engine, observed, settings};
@@ -40,8 +42,13 @@ fn specs() -> [(&'static str, MemoryEngineSpec); 3] {
     let rotation = Some(Secrets { rotation: Some(rotation) });
     let mut keys = access();
     keys.admin_token_secret_ref = None;
-    let mut rich =
-        MemoryEngineSpec { access: Some(keys), secrets: rotation, tls: Some(Tls::default()), ..full() };
+    let mut rich = MemoryEngineSpec {
+        access: Some(keys),
+        secrets: rotation,
+        tls: Some(Tls::default()),
+        backup: Some(backup()),
+        ..full()
+    };
     // The Jobs of every task differ in names and times only.
     rich.rotation.schedule = Some("@monthly".into());
     let mut open = MemoryEngineSpec::default();
@@ -69,6 +76,7 @@ fn objects(name: &str, spec: MemoryEngineSpec) -> Vec<(ChildKey, Value)> {
         Settings { engine_image: pinned("engine"), operator_image: pinned("operator"), ..settings() };
     let mut world = observed(engine);
     let token = OwnedToken { is_usable: true, ..OwnedToken::default() };
+    world.backup = Some(BackupView::default());
     world.rotation = Some(RotationView { token: Some(token), ..RotationView::default() });
     world.upkeep = Some(UpkeepView::default());
     let valid = validate(&world.engine, &settings).expect("a valid spec");

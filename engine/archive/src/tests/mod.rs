@@ -13,8 +13,13 @@ use service::secret_file::Exposed;
 
 use crate::faults::Faults;
 use crate::{
-    Archive, ArchiveError, ArchiveMetrics, ArchiveSettings, Progress, Repository, Wanted, open, restore,
+    Archive, ArchiveError, ArchiveMetrics, ArchiveSettings, EngineFacts, Progress, Repository, StoppedEngine,
+    Wanted, open, restore,
 };
+
+mod live_log;
+
+use live_log::LiveLog;
 
 struct Silent;
 
@@ -39,10 +44,17 @@ fn write(log: &mut Offline, events: u64) {
     }
 }
 
+fn metrics() -> Arc<ArchiveMetrics> {
+    Arc::new(ArchiveMetrics::new(&Registry::new(&[]).unwrap()).unwrap())
+}
+
+fn stopped() -> Arc<dyn EngineFacts> {
+    Arc::new(StoppedEngine("0.0.0"))
+}
+
 async fn backup(log: &Offline, repository: &Repository) -> Result<BackupTaken, ArchiveError> {
-    let metrics = Arc::new(ArchiveMetrics::new(&Registry::new(&[]).unwrap()).unwrap());
-    let mut archive = Archive::open(repository, log.handles(), metrics).await?;
-    archive.backup("0.0.0", Timestamp::UNIX_EPOCH).await
+    let mut archive = Archive::open(repository, log.handles(), metrics()).await?;
+    archive.backup(&stopped(), Timestamp::UNIX_EPOCH).await
 }
 
 async fn restored(directory: &Path, repository: &Repository) -> u64 {
@@ -97,19 +109,42 @@ async fn an_answer_that_is_lost_doubles_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_key_is_removed_only_when_the_event_that_says_why_is_archived() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let store = repository(&at("store"), &Arc::default());
+    let log = LiveLog::open(&at("data"));
+    let first = log.save("the first").await;
+    log.rotate().await;
+    log.save("the second").await;
+    let mut archive = Archive::open(&store, &log.handles, metrics()).await.unwrap();
+    archive.backup(&stopped(), Timestamp::UNIX_EPOCH).await.unwrap();
+    log.forget(&[first]).await;
+    // The volume is lost here: the archive has the payload, and no event says that it was forgotten.
+    archive.forget().await.unwrap();
+    assert_eq!(restored(directory.path(), &store).await, 2);
+    while archive.ship_piece().await.unwrap() {}
+    archive.forget().await.unwrap();
+    assert_eq!(archive.forgotten_seq, log.head());
+    let to = at("all");
+    let all = restore(&store, &to, &Wanted::default(), false, &Silent).await.unwrap();
+    assert_eq!((all.forgotten, all.events), (1, 3));
+}
+
+#[tokio::test]
 async fn of_two_writers_the_later_one_counts_and_unchanged_data_is_not_stored_again() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     let store = repository(&at("store"), &Arc::default());
     let mut log = Offline::open(&at("data")).unwrap();
     write(&mut log, 3);
-    let metrics = Arc::new(ArchiveMetrics::new(&Registry::new(&[]).unwrap()).unwrap());
+    let metrics = metrics();
     let mut first = Archive::open(&store, log.handles(), Arc::clone(&metrics)).await.unwrap();
     let mut second = Archive::open(&store, log.handles(), metrics).await.unwrap();
     assert!(second.takeover.epoch > first.takeover.epoch);
-    let taken = second.backup("0.0.0", Timestamp::UNIX_EPOCH).await.unwrap();
+    let taken = second.backup(&stopped(), Timestamp::UNIX_EPOCH).await.unwrap();
     // The first one does not know that it has a successor. What it stores does not count.
-    first.backup("0.0.0", Timestamp::UNIX_EPOCH).await.unwrap();
+    first.backup(&stopped(), Timestamp::UNIX_EPOCH).await.unwrap();
     let names = store.of_log(&taken.log_id).unwrap().names().await.unwrap();
     assert_eq!(names.backups().len(), 1, "{names:?}");
     assert_eq!(restored(directory.path(), &store).await, 3);
