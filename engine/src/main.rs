@@ -14,7 +14,7 @@
 //!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`causes`],
 //! [`certificates`], [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`spans`],
-//! [`stdout`] and [`traces`].
+//! [`stdout`], [`traces`] and [`upkeep_runs`]. [`upkeep`] is work that is asked for on schedules.
 
 mod access;
 mod admin_client;
@@ -50,6 +50,8 @@ mod stdout;
 mod termination_log;
 mod token_command;
 mod traces;
+mod upkeep;
+mod upkeep_runs;
 mod verify;
 mod write_locks;
 

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use engine_core::wire::{DeclareHold, GivenAnchor, ModeHealth, TakeBackup};
+use engine_core::wire::{DeclareHold, GivenAnchor, ModeHealth, StartUpkeep, TakeBackup};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
@@ -21,6 +21,7 @@ use operator_core::{
         Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Publish, Remember,
         Request, Rotate, Step, Write, Written, acknowledge_anchor,
     },
+    upkeep::acknowledge_upkeep,
 };
 
 use serde_json::json;
@@ -222,6 +223,7 @@ async fn carry_out(observed: &mut Observed, call: &Call, context: &Context) {
             mode_answered(observed, answer, context);
         }
         Call::TakeBackup(request) => take_backup(observed, request, context).await,
+        Call::Upkeep(start) => start_upkeep(observed, start, context).await,
         Call::PushHold(hold) => {
             let declared = DeclareHold { hold: hold.clone() };
             let answer =
@@ -261,6 +263,20 @@ async fn take_backup(observed: &mut Observed, request: &str, context: &Context) 
             }
         }
     }
+}
+
+/// Has the engine carry out upkeep. If it takes longer than this waits, the next reconcile asks again with the same
+/// request.
+async fn start_upkeep(observed: &mut Observed, start: &StartUpkeep, context: &Context) {
+    let carry_out = async |target: &Target| context.engines.upkeep(target, start).await;
+    let answer = called(observed, context, carry_out).await;
+    let answer = answer.map_err(|error| {
+        context.metrics.report_failures.inc();
+        let engine = identity(observed.engine.as_ref());
+        tracing::warn!(engine, task = ?start.task, %error, "upkeep was not reported");
+        (start.task, error.to_string())
+    });
+    acknowledge_upkeep(observed, answer);
 }
 
 /// Calls the engine of the writer.

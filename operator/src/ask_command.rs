@@ -1,5 +1,5 @@
-//! `memory-operator ask`: what a scheduled Job runs. It asks the operator for a rotation or for a backup, and waits
-//! until the operator says that it is finished. It reads no Secret.
+//! `memory-operator ask`: what a scheduled Job runs. It asks the operator for work on an engine, such as a backup, and
+//! waits until the operator says that it is finished. It reads no Secret.
 
 use std::{
     path::PathBuf,
@@ -15,7 +15,7 @@ use kube::{
 };
 use operator_core::{
     backup::RESULT_ENTRY,
-    rotation::{DONE_ENTRY, REQUEST_ENTRY},
+    rotation::{DONE_ENTRY, FAILED_ENTRY, REQUEST_ENTRY},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,14 +32,14 @@ const DELAY_SECONDS_MAX: u64 = 300;
 const WAIT_SECONDS_MAX: u64 = 3600;
 
 /// Asks the operator for what a ConfigMap is about, and waits for the end. Exit code 0: it is finished. 1: it was not
-/// finished in time. 2: it could not be asked for.
+/// finished in time. 2: it could not be asked for. 3: it failed.
 #[derive(Debug, Args)]
 pub(crate) struct Ask {
     /// Name of the ConfigMap of the request.
     #[arg(long)]
     request: String,
 
-    /// Id of the request. The same id asks for one rotation only.
+    /// Id of the request. The same id asks once only.
     #[arg(long, env = "JOB_UID")]
     id: String,
 
@@ -60,11 +60,13 @@ pub(crate) struct Ask {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict")]
 enum Verdict {
-    /// It is finished. A backup has a result: the name of its record.
+    /// It is finished. Most tasks have a result: what was found, or the name of a record.
     Done {
         #[serde(skip_serializing_if = "Option::is_none")]
         result: Option<String>,
     },
+    /// It has failed.
+    Failed { result: Option<String> },
     /// The operator has not finished it in time.
     TimedOut { last_problem: Option<String> },
     /// The API server refuses the request.
@@ -77,6 +79,7 @@ impl Verdict {
             Self::Done { .. } => 0,
             Self::TimedOut { .. } => 1,
             Self::Refused { .. } => 2,
+            Self::Failed { .. } => 3,
         }
     }
 }
@@ -114,7 +117,11 @@ impl Ask {
                     (patch, last_problem) = (&looking, None);
                     let entry = |key: &str| answer.data.as_ref()?.get(key).cloned();
                     if entry(DONE_ENTRY).as_ref() == Some(&self.id) {
-                        return Verdict::Done { result: entry(RESULT_ENTRY) };
+                        let result = entry(RESULT_ENTRY);
+                        return match entry(FAILED_ENTRY).as_ref() == Some(&self.id) {
+                            true => Verdict::Failed { result },
+                            false => Verdict::Done { result },
+                        };
                     }
                     // Somebody else has asked, and the operator sees the newest request only.
                     if entry(REQUEST_ENTRY).as_ref() != Some(&self.id) {
@@ -164,6 +171,13 @@ mod tests {
         assert_eq!(server.object(REQUEST).unwrap()["data"]["request"], "job-1");
         server.edit(REQUEST, |object| object["data"]["done"] = json!("job-1"));
         assert_eq!(command(1).ask(&requests).await, Verdict::Done { result: None });
+        server.edit(REQUEST, |object| {
+            object["data"]["failed"] = json!("job-1");
+            object["data"]["result"] = json!("the log does not verify");
+        });
+        let failed = command(1).ask(&requests).await;
+        assert_eq!(failed, Verdict::Failed { result: Some("the log does not verify".to_owned()) });
+        assert_eq!(failed.exit_code(), 3);
         let asked = server.take_requests();
         assert!(asked.iter().all(|request| *request == format!("PATCH {REQUEST}")), "{asked:?}");
     }

@@ -50,7 +50,7 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Maximum number of queued engines whose children changed. When the queue is full, the watches are not polled.
 const TOUCHED_MAX: usize = 1024;
 
-/// Time between two looks at an engine that takes a backup.
+/// Time between two looks at an engine that takes a backup, or has to be answered about upkeep.
 const BACKUP_LOOK: Duration = Duration::from_secs(2);
 
 /// An engine as the watch returns it. If one resource cannot be parsed, the watch still returns the others.
@@ -255,8 +255,11 @@ async fn report(
     let for_the_anchor =
         operator_core::anchor::checkpoint_query::next_anchor_reconcile(observed, outcome.essentials());
     let wait = for_the_anchor.map_or(usual, |wait| wait.min(usual));
-    let is_leaving = operator_core::deletion::is_leaving(&observed.engine);
-    match is_leaving || operator_core::backup::is_unfinished(observed, outcome.essentials()) {
+    let essentials = outcome.essentials();
+    let is_unfinished = operator_core::deletion::is_leaving(&observed.engine)
+        || operator_core::backup::is_unfinished(observed, essentials)
+        || operator_core::upkeep::is_unfinished(observed, essentials);
+    match is_unfinished {
         true => Ok(wait.min(operator_core::backoff::spread(BACKUP_LOOK, jitter()))),
         false => Ok(wait),
     }

@@ -6,7 +6,7 @@ use engine_core::{
     trace_context::{REQUEST_ID_HEADER, TRACEPARENT_HEADER},
     wire::{
         BackupTaken, CheckpointAnswer, DeclareHold, GivenAnchor, Health, IntegrityHealth, ModeHealth,
-        ModeReport, TakeBackup, WantMode,
+        ModeReport, StartUpkeep, TakeBackup, UpkeepRun, WantMode,
     },
 };
 use http_body_util::{BodyExt, Full, Limited};
@@ -153,6 +153,21 @@ impl EngineClient {
             .header("content-type", "application/json")
             .body(Full::from(serde_json::to_vec(wanted)?))?;
         Ok(report::backup(self.exchange(target, request, &[StatusCode::OK]).await?)?)
+    }
+
+    /// Has the engine carry out upkeep. It goes on if it takes longer than this waits.
+    ///
+    /// # Errors
+    /// The engine does not respond in time, or its version knows no upkeep.
+    pub(crate) async fn upkeep(
+        &self,
+        target: &Target,
+        wanted: &StartUpkeep,
+    ) -> Result<UpkeepRun, ReportError> {
+        let request = Request::post(self.address(target, "/upkeep"))
+            .header("content-type", "application/json")
+            .body(Full::from(serde_json::to_vec(wanted)?))?;
+        Ok(report::upkeep(self.exchange(target, request, &[StatusCode::OK]).await?, wanted)?)
     }
 
     async fn put_mode(&self, target: &Target, path: &str, body: Vec<u8>) -> Result<ModeHealth, ReportError> {

@@ -14,8 +14,9 @@ use engine_core::{
     mode::Mode,
     note::SignerKey,
     wire::{
-        BackupTaken, CheckpointAnswer, CheckpointView, DeclareHold, GivenAnchor, Health, HoldView,
-        ModeHealth, ModeReport, TakeBackup, WantMode,
+        BackupTaken, CheckpointAnswer, CheckpointView, DeclareHold, ErrorCode, GivenAnchor, Health, HoldView,
+        ModeHealth, ModeReport, RetentionSummary, StartUpkeep, TakeBackup, UpkeepResult, UpkeepRun,
+        UpkeepState, UpkeepTask, WantMode,
     },
 };
 use jiff::Timestamp;
@@ -43,6 +44,7 @@ pub(crate) enum Call {
     Anchor,
     Mode,
     Hold,
+    Upkeep,
     Backup,
 }
 
@@ -55,12 +57,13 @@ impl Call {
             Self::Anchor => "POST /anchor",
             Self::Mode => "PUT /mode/wanted",
             Self::Hold => "PUT /mode/declared",
+            Self::Upkeep => "POST /upkeep",
             Self::Backup => "POST /backups",
         }
     }
 
     fn of(request: &str) -> Option<Self> {
-        [Self::Health, Self::Checkpoint, Self::Anchor, Self::Mode, Self::Hold, Self::Backup]
+        [Self::Health, Self::Checkpoint, Self::Anchor, Self::Mode, Self::Hold, Self::Backup, Self::Upkeep]
             .into_iter()
             .find(|call| request.split('?').next() == Some(call.request()))
     }
@@ -103,6 +106,7 @@ pub(crate) enum Fault {
 
 struct State {
     health: Health,
+    plan: RetentionSummary,
     fault: Option<(Call, Fault)>,
     requests: Vec<String>,
 }
@@ -143,13 +147,49 @@ fn healthy() -> Health {
     serde_json::from_value(health).expect("a report")
 }
 
+/// A retention plan that removes 3 of 100 memories.
+fn plan() -> RetentionSummary {
+    let at = "2026-01-02T03:04:05.000006Z";
+    let plan = json!({
+        "plan_hash": "ab".repeat(32), "as_of": at, "applied_seq": 5, "memories": 3, "total": 100, "more": false,
+        "bytes": 30, "by_rule": {"age": 1, "entries": 2, "both": 0}, "oldest": at, "newest": at,
+    });
+    serde_json::from_value(plan).expect("a plan")
+}
+
+/// Carries out upkeep at once.
+fn upkeep(start: StartUpkeep, health: &Health, plan: RetentionSummary) -> UpkeepRun {
+    let now = Timestamp::now();
+    let (seq, plan_hash, memories) = (health.log.seq, plan.plan_hash.clone(), plan.memories);
+    let result = match start.task {
+        UpkeepTask::RotateLog => Some(UpkeepResult::Rotated { segment: 2, first_seq: seq + 1 }),
+        UpkeepTask::Scrub => Some(UpkeepResult::Verified { events: seq, applied_seq: seq }),
+        UpkeepTask::PlanRetention => Some(UpkeepResult::Planned(plan)),
+        UpkeepTask::ApplyRetention => {
+            let is_same = start.plan.is_some_and(|approved| approved.plan_hash == plan_hash);
+            is_same.then_some(UpkeepResult::Applied { plan_hash, memories, seq: seq + 1 })
+        }
+    };
+    let is_done = result.is_some();
+    UpkeepRun {
+        task: start.task,
+        request: start.request,
+        state: if is_done { UpkeepState::Done } else { UpkeepState::Failed },
+        started: now,
+        finished: Some(now),
+        code: (!is_done).then_some(ErrorCode::PlanChanged),
+        error: (!is_done).then(|| "the rules now give another plan".to_owned()),
+        result,
+    }
+}
+
 impl FakeEngine {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             address,
-            state: Mutex::new(State { health: healthy(), fault: None, requests: Vec::new() }),
+            state: Mutex::new(State { health: healthy(), plan: plan(), fault: None, requests: Vec::new() }),
             listening: watch::Sender::new(true),
         });
         tokio::spawn(serve(listener, shared.clone()));
@@ -166,6 +206,11 @@ impl FakeEngine {
     /// Changes the state of the engine.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Health)) {
         change(&mut self.shared.state().health);
+    }
+
+    /// Changes the retention plan that the engine makes.
+    pub(crate) fn change_plan(&self, change: impl FnOnce(&mut RetentionSummary)) {
+        change(&mut self.shared.state().plan);
     }
 
     /// The requests since the last call of this function: method and path of each.
@@ -228,8 +273,11 @@ async fn answer(mut stream: TcpStream, shared: Arc<Shared>) {
         return send(&mut stream, &http(200, "application/json", &json!(healthy()).to_string())).await;
     };
     // A call that fails takes no effect, so that it is needed again.
-    let mut before = shared.state().health.clone();
-    let good = carry_out(call, &body, &mut before);
+    let (mut before, plan) = {
+        let state = shared.state();
+        (state.health.clone(), state.plan.clone())
+    };
+    let good = carry_out(call, &body, &mut before, plan);
     match fault {
         None => {
             shared.state().health = before;
@@ -261,8 +309,9 @@ async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 }
 
 /// Carries out a call as an engine does. Returns the answer.
-fn carry_out(call: Call, body: &[u8], health: &mut Health) -> Value {
+fn carry_out(call: Call, body: &[u8], health: &mut Health, plan: RetentionSummary) -> Value {
     match call {
+        Call::Upkeep => json!(upkeep(serde_json::from_slice(body).expect("a request"), health, plan)),
         Call::Health => json!(health),
         Call::Checkpoint => {
             let checkpoint = health.log.checkpoint.clone().expect("the log is open");

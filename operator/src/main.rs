@@ -39,6 +39,7 @@ mod rotation;
 mod secrets;
 mod tls;
 mod tombstone;
+mod upkeep;
 mod validate_command;
 mod write_status;
 

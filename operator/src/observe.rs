@@ -36,6 +36,7 @@ use crate::{
     rotation,
     secrets::referenced,
     tls::{authorities, delivered, judged, material},
+    upkeep,
 };
 
 /// Reads the children, pods and reports of an engine. If a read fails, the error is stored for the status, and the log
@@ -74,6 +75,7 @@ pub(crate) async fn observe(
     observed.secrets = referenced(context, &mut observed, essentials, &mut silent).await;
     rotation::observe(context, &mut observed, essentials, silent).await;
     backups::observe(context, &mut observed, essentials, silent).await;
+    upkeep::observe(context, &mut observed, essentials, silent).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
         let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));

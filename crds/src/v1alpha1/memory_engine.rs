@@ -30,6 +30,7 @@ mod security;
 mod service;
 mod status;
 mod tls;
+mod upkeep;
 mod writer;
 
 pub use access::{ACCESS_KEYS_MAX, Access, AccessKey, AccessRateLimit, AccessSecret, Anonymous};
@@ -72,6 +73,10 @@ pub use security::{FsGroupChangePolicy, PodSecurity, SeLinux, SeLinuxType, Secco
 pub use service::ServiceMetadata;
 pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, ProjectionStatus, StorageStatus};
 pub use tls::{ApiCertificate, CertManager, IssuerRef, Tls, TlsRotation, TlsSecret, TlsStatus};
+pub use upkeep::{
+    AppliedRetention, RETENTION_HOLDS_MAX, RetentionApply, RetentionCounts, RetentionPlan, RetentionStatus,
+    Scrub, UpkeepRun, UpkeepStatus, UpkeepTask,
+};
 pub use writer::{
     AccessMode, ResourceList, Resources, Storage, Toleration, TolerationEffect, TolerationOperator, Writer,
 };
@@ -193,8 +198,8 @@ pub struct MemoryEngineSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
 
-    /// Default rules for retention plans, used when a request for a plan does not set any. Nothing is removed
-    /// automatically. Defaults to no rules.
+    /// How long memories are kept: default rules for retention plans, and when the operator has a plan made. Without a
+    /// schedule nothing is removed automatically. Defaults to no rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
 

@@ -32,5 +32,6 @@ mod shape;
 mod stops;
 mod storage;
 mod tls;
+mod upkeep;
 mod validate;
 mod world;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::attestation::Attestation;
 use crate::context::LogContext;
 use crate::erasures::Erasures;
+use crate::scrubs::Scrubs;
 
 /// The context of a log, and the state that both its writer and its keeper change. Clones share everything.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub struct LogHandles {
     pub attestation: Arc<Attestation>,
     /// Progress of erasures.
     pub erasures: Arc<Erasures>,
+    /// Requests for a complete verification.
+    pub scrubs: Arc<Scrubs>,
 }
 
 impl LogHandles {
@@ -25,6 +28,7 @@ impl LogHandles {
             context,
             attestation: Arc::new(Attestation::default()),
             erasures: Arc::new(Erasures::new()),
+            scrubs: Arc::new(Scrubs::default()),
         }
     }
 }

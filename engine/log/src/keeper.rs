@@ -17,6 +17,7 @@ use super::erasures::ErasedSegment;
 use super::handles::LogHandles;
 use super::log_scan::corrupt;
 use super::published::Head;
+use super::scrubs::Scrubbed;
 use super::segment::{Form, Segment};
 use super::segment_compression;
 use super::segment_eraser::{Eraser, Step};
@@ -45,6 +46,8 @@ pub struct Keeper {
     /// Start of the current full verification.
     began: Option<Instant>,
     complete: bool,
+    /// Request for which the current full verification began; 0 before the first one.
+    round: u64,
     written: Option<Written>,
     compress_after: Option<Instant>,
     eraser: Eraser,
@@ -92,6 +95,7 @@ impl Keeper {
             last_check: None,
             began: None,
             complete: false,
+            round: 0,
             written: None,
             compress_after: None,
             check_interval: CHECK_INTERVAL,
@@ -276,7 +280,10 @@ impl Keeper {
     /// Reads segments that were never verified or whose verification is old. Returns true when more remain.
     fn audit_some(&mut self, extent: &Extent) -> bool {
         let Some(interval) = self.verify_interval else { return false };
-        if self.began.is_none_or(|began| self.complete && began.elapsed() >= interval) {
+        let asked = self.handles.scrubs.asked();
+        let is_due = self.began.is_none_or(|began| self.complete && began.elapsed() >= interval);
+        if is_due || asked != self.round {
+            self.round = asked;
             self.began = Some(Instant::now());
             self.complete = false;
             self.known.clear();
@@ -322,9 +329,12 @@ impl Keeper {
         let task = Task { segment: *last, end: Some(head.len) };
         let Some(Ok(survey)) = audit(&*self.handles.context.storage, &[task], &|_| {}).pop() else { return };
         self.complete = true;
-        if self.judge(head, segments, Some(survey)) {
+        let is_sound = self.judge(head, segments, Some(survey));
+        if is_sound {
             self.handles.context.published.verified(head.seq, Some(self.handles.context.clock.now()));
         }
+        let scrubbed = if is_sound { Scrubbed::Sound(head.seq) } else { Scrubbed::Faulty };
+        self.handles.scrubs.end(self.round, scrubbed);
     }
 
     /// Whether the segments `segments` verify as one log. `last` contains the findings for the active segment, if it is

@@ -16,7 +16,8 @@
 //!   [`tail`] caches the newest events in memory.
 //! - Proofs: [`tree`] is the Merkle tree; [`attestation`] signs checkpoints with the keys of [`keyring`] and verifies
 //!   the log against anchors.
-//! - Background work: [`keeper`] runs it; [`mod@audit`] reads segments back.
+//! - Background work: [`keeper`] runs it; [`mod@audit`] reads segments back; [`scrubs`] are requests to read all of
+//!   them.
 //! - Erasure: [`erasure_request`] records it under an [`erasure_marker`]; [`segment_eraser`] and [`rewrite`] remove the
 //!   payloads; [`erasures`] tracks progress; [`traces`] and [`trace_search`] look for remaining copies.
 //! - Tools: [`inspect`] reads a log without locking it; [`offline`] changes the log of a stopped engine.
@@ -49,6 +50,7 @@ mod reader;
 mod recent_keys;
 mod rewrite;
 mod rotation;
+mod scrubs;
 mod segment;
 mod segment_compression;
 mod segment_eraser;
@@ -82,6 +84,7 @@ pub use open::{LogDirectory, OpenError};
 pub use published::{Head, Published, WriteState};
 pub use reader::LogReader;
 pub use rotation::Rotation;
+pub use scrubs::{Scrubbed, Scrubs};
 pub use segment::{Segment, list};
 pub use stored_lines::StoredLines;
 pub use tail::Tail;

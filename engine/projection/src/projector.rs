@@ -333,6 +333,9 @@ impl Projector {
             return Ok(());
         }
         self.take_reserve();
+        if self.shared().take_check_request() {
+            self.scrubber.ask();
+        }
         let Some(live) = &mut self.live else { return Ok(()) };
         if live.watch.is_due() {
             match live.watch.check(live.store.foreign_changes()?) {

@@ -50,13 +50,22 @@ pub(super) struct Scrubber {
     due: Instant,
     rows: Option<ContentDigest>,
     running: Option<RunningScrub>,
+    /// Whether a scrub was asked for that has to begin after the running one.
+    asked: bool,
     written_at: Instant,
 }
 
 impl Scrubber {
     pub(super) fn new(interval: Duration) -> Scrubber {
         let now = Instant::now();
-        Scrubber { interval, due: now + FIRST_AFTER, rows: None, running: None, written_at: now }
+        Scrubber {
+            interval,
+            due: now + FIRST_AFTER,
+            rows: None,
+            running: None,
+            asked: false,
+            written_at: now,
+        }
     }
 
     /// Restarts the schedule for a new projection.
@@ -68,6 +77,11 @@ impl Scrubber {
     pub(super) fn hurry(&mut self) {
         self.due = Instant::now();
         self.rows = None;
+    }
+
+    /// Schedules a complete scrub that begins from now on. The result of a running one does not count.
+    pub(super) fn ask(&mut self) {
+        self.asked = true;
     }
 
     /// Stops a check that holds the write lock, so that a pending write can proceed.
@@ -88,6 +102,9 @@ impl Scrubber {
     /// Starts a scrub if one is due. Returns the result of a finished scrub.
     pub(super) fn turn(&mut self, path: &Path) -> Option<Finding> {
         if self.running.is_none() {
+            if std::mem::take(&mut self.asked) {
+                self.hurry();
+            }
             self.begin(path);
             return None;
         }
@@ -97,10 +114,11 @@ impl Scrubber {
         if !finished {
             return None;
         }
-        match self.running.take()? {
+        let found = match self.running.take()? {
             RunningScrub::Rows(job) => self.rows_ended(job.finish()?),
             RunningScrub::Words(job, rows) => self.words_ended(job.finish()?, rows),
-        }
+        };
+        found.filter(|found| !self.asked || matches!(found, Finding::Wrong(..)))
     }
 
     fn begin(&mut self, path: &Path) {

@@ -35,6 +35,7 @@ pub struct ProjectionShared {
     erased_through: watch::Sender<u64>,
     suspect: AtomicBool,
     requested: AtomicBool,
+    check_requested: AtomicBool,
     state: RwLock<(ProjectionState, Option<Arc<Readers>>)>,
     report: Mutex<Report>,
     versions: Mutex<ProjectVersions>,
@@ -90,6 +91,7 @@ impl ProjectionShared {
             erased_through: watch::Sender::new(0),
             suspect: AtomicBool::new(false),
             requested: AtomicBool::new(false),
+            check_requested: AtomicBool::new(false),
             state: RwLock::new((ProjectionState::Rebuilding, None)),
             report: Mutex::default(),
             versions: Mutex::default(),
@@ -115,6 +117,12 @@ impl ProjectionShared {
     /// Requests a new projection, built while the current one serves.
     pub fn request_rebuild(&self) {
         self.requested.store(true, Ordering::Release);
+    }
+
+    /// Requests a complete check that begins from now on. [`checked`](Self::checked) then has a later time, unless the
+    /// projection is wrong and is built again.
+    pub fn request_check(&self) {
+        self.check_requested.store(true, Ordering::Release);
     }
 
     /// Progress of the running rebuild, if any. `head_seq` is the number of the last event that the rebuild has to
@@ -221,6 +229,11 @@ impl ProjectionShared {
     /// Whether a read found damage since the last call.
     pub(super) fn take_damage_flag(&self) -> bool {
         self.suspect.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether a check was requested since the last call.
+    pub(super) fn take_check_request(&self) -> bool {
+        self.check_requested.swap(false, Ordering::AcqRel)
     }
 
     /// Whether a rebuild was requested since the last call.

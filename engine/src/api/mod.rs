@@ -4,7 +4,7 @@
 //! Handlers: [`memories`], [`entries`], [`retrieval`], [`events`], [`log`], [`forget`], [`retention`], [`items`],
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`], [`admin`] and [`status_page`].
 //!
-//! Callers: [`authenticate`] recognises them, and [`tokens`] makes keys for them.
+//! Callers: [`authenticate`] recognises them, and [`tokens`] makes keys for them. [`upkeep`] is asked for on schedules.
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
 //! use, [`identify`] gives them identifiers, [`callers`] keeps web pages of other sites away from the admin port, and
@@ -44,6 +44,7 @@ mod state;
 mod status_page;
 mod stream;
 mod tokens;
+mod upkeep;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -171,6 +172,8 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/mode/reset", post(mode::reset))
         .route("/backups", get(backups::status))
         .route("/backups", post(backups::create))
+        .route("/upkeep", get(upkeep::report))
+        .route("/upkeep", post(upkeep::start))
         .route("/rotate", post(admin::rotate))
         .route("/rotate-key", post(admin::rotate_key))
         .fallback(refusals::not_found)

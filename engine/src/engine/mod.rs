@@ -40,6 +40,7 @@ use crate::modes::Modes;
 use crate::policy_gate::{AllowedEvents, Gate, WriteError};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
 use crate::spans;
+use crate::upkeep_runs::Runs;
 use crate::write_locks::WriteLocks;
 use threads::Threads;
 
@@ -86,6 +87,8 @@ pub(crate) struct Engine {
     stopping: AtomicBool,
     /// Locks for writes that depend on the stored state.
     pub(crate) write_locks: WriteLocks,
+    /// The last run of each task of upkeep.
+    pub(crate) upkeep: Runs,
     /// The mode, and the guard that turns reads off.
     pub(crate) modes: Arc<Modes>,
     /// When the log was first seen open.
@@ -248,6 +251,15 @@ impl Engine {
         let (reply, answer) = Caller::channel();
         self.threads.send(WriterCommand::Anchor(given, reply))?;
         answer.await.map_err(|_| CommitError::Stopping)
+    }
+
+    /// Asks for a complete verification of the log and of the projection. Returns the number of the request to the
+    /// log's keeper.
+    pub(crate) fn ask_scrub(&self) -> u64 {
+        let number = self.log_handles.scrubs.ask();
+        self.projection.request_check();
+        self.threads.wake_keeper();
+        number
     }
 
     /// Returns a signed checkpoint for the head of the log; `None` until the log is open.

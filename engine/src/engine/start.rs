@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::modes::Modes;
 use crate::policy_gate::Gate;
 use crate::pseudonyms::Pseudonyms;
+use crate::upkeep_runs::Runs;
 use crate::write_locks::WriteLocks;
 
 /// Default time between two full verifications of the projection and of the log.
@@ -87,6 +88,7 @@ impl Engine {
             reranker,
             catalogs,
             write_locks: WriteLocks::new(),
+            upkeep: Runs::default(),
             modes,
             opened: OnceLock::new(),
             queued_bytes: AtomicU64::new(0),

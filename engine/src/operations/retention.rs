@@ -13,14 +13,14 @@ use engine_core::request::{self, Refused};
 use engine_core::retention::{self, Decision, Guard, RetentionPayload, plan_hash, spikes};
 use engine_core::row::microseconds;
 use engine_core::wire::{
-    ApplyRetention, ErrorCode, InvalidateMemory, PlanRetention, RecordedEvent, RetentionAction,
-    RetentionApplied, RetentionPlan, RetentionRules,
+    ApplyRetention, ApprovedPlan, ErrorCode, InvalidateMemory, PlanRetention, RecordedEvent, RetentionAction,
+    RetentionApplied, RetentionPlan, RetentionRules, RetentionSummary, SUMMARY_SPIKES_MAX,
 };
 use jiff::Timestamp;
 
 use super::audit::{Removed, audit};
 use super::handle::{Operations, Written};
-use super::idempotency::SentKey;
+use super::idempotency::{SentKey, bind};
 use crate::refusal::{Refusal, internal, unreadable_payload};
 use engine_log::{Key, Receipt};
 use engine_projection::{applied_seq, candidates, select};
@@ -32,8 +32,19 @@ struct Planned {
     applied_seq: u64,
     decision: Decision,
     more: bool,
+    /// Number of memories in all projects that have a rule.
+    total: u64,
     hash: engine_core::digest::Hash,
     spikes: Vec<String>,
+}
+
+impl Planned {
+    /// When the oldest and the newest of the memories were accepted.
+    fn ends(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let times = || self.decision.removed.iter().map(|(candidate, _)| candidate.known);
+        let time = |known: Option<i64>| known.and_then(|known| Timestamp::from_microsecond(known).ok());
+        (time(times().min()), time(times().max()))
+    }
 }
 
 impl Operations {
@@ -50,9 +61,8 @@ impl Operations {
         }
         let planned = self.plan(rules, as_of.unwrap_or_else(Timestamp::now), None).await?;
         self.engine.metrics.retention.runs.with_label_values(&["planned"]).inc();
-        let Planned { rules, as_of, applied_seq, decision, more, hash, spikes } = planned;
-        let times = || decision.removed.iter().map(|(candidate, _)| candidate.known);
-        let time = |known: Option<i64>| known.and_then(|known| Timestamp::from_microsecond(known).ok());
+        let (oldest, newest) = planned.ends();
+        let Planned { rules, as_of, applied_seq, decision, more, total: _, hash, spikes } = planned;
         let [skip, take] =
             [offset.unwrap_or(0), limit].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
         Ok(caller_names.restore(RetentionPlan {
@@ -64,8 +74,8 @@ impl Operations {
             more,
             bytes: decision.bytes,
             by_rule: decision.counts,
-            oldest: time(times().min()),
-            newest: time(times().max()),
+            oldest,
+            newest,
             ids: decision
                 .removed
                 .iter()
@@ -76,6 +86,49 @@ impl Operations {
             by_project: decision.projects,
             spikes,
         }))
+    }
+
+    /// Makes a plan by the configured rules and summarises it; changes nothing.
+    pub(crate) async fn summarise_retention(&self) -> Result<RetentionSummary, Refusal> {
+        self.permit_engine(Scope::Admin)?;
+        self.engine.modes.admit_read()?;
+        let planned = self.plan(None, Timestamp::now(), None).await?;
+        self.engine.metrics.retention.runs.with_label_values(&["planned"]).inc();
+        let (oldest, newest) = planned.ends();
+        let Planned { rules: _, as_of, applied_seq, decision, more, total, hash, mut spikes } = planned;
+        spikes.truncate(SUMMARY_SPIKES_MAX);
+        Ok(RetentionSummary {
+            plan_hash: hash.to_string(),
+            as_of,
+            applied_seq,
+            memories: decision.removed.len() as u64,
+            total,
+            more,
+            bytes: decision.bytes,
+            by_rule: decision.counts,
+            oldest,
+            newest,
+            spikes,
+        })
+    }
+
+    /// Carries out an approved plan of the configured rules. The same plan is carried out once.
+    ///
+    /// # Errors
+    /// As [`apply_retention`](Self::apply_retention).
+    pub(crate) async fn apply_approved(&self, approved: ApprovedPlan) -> Result<RetentionApplied, Refusal> {
+        let ApprovedPlan { plan_hash, as_of, applied_seq, override_spike_guard, reason, by } = approved;
+        let key = bind(format!("retention-{plan_hash}"), "upkeep", &plan_hash)?;
+        let request = ApplyRetention {
+            plan_hash,
+            rules: None,
+            as_of,
+            applied_seq,
+            override_spike_guard,
+            reason: Some(reason),
+            actor: Some(by),
+        };
+        self.apply_retention(request, Some(key)).await.map(|written| written.answer)
     }
 
     async fn plan(
@@ -103,11 +156,12 @@ impl Operations {
             candidates(connection, &asked, as_of, through, FORGET_MEMORIES_MAX).map(|found| (found, through))
         });
         let (found, applied_seq) = found.await?;
+        let total = found.states.iter().map(|state| state.total).sum();
         let decision = retention::decide(&rules, as_of, found.states);
         let guard = Guard { percent: defaults.spike_guard_percent(), memories: SPIKE_GUARD_MEMORIES };
         let hash = plan_hash(&rules, as_of, applied_seq, &decision);
         let spikes = spikes(guard, &decision);
-        Ok(Planned { rules, as_of, applied_seq, decision, more: found.more, hash, spikes })
+        Ok(Planned { rules, as_of, applied_seq, decision, more: found.more, total, hash, spikes })
     }
 
     /// Carries out a plan if the rules still produce the same plan.

@@ -6,8 +6,8 @@ use std::path::Path;
 use engine_core::access::Scope;
 use engine_core::mode::Mode;
 use engine_core::wire::{
-    AcceptedRollback, Anchor, CreateToken, DeclareHold, DeclaredHold, ForceMode, GivenAnchor,
-    InvalidateContexts, PersonWantsMode, RevokeToken, Teller, WantMode,
+    AcceptedRollback, Anchor, ApprovedPlan, CreateToken, DeclareHold, DeclaredHold, ForceMode, GivenAnchor,
+    InvalidateContexts, PersonWantsMode, RevokeToken, StartUpkeep, TakeBackup, Teller, UpkeepTask, WantMode,
 };
 use serde_json::{Value, json};
 
@@ -22,13 +22,16 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
     });
     let reads =
         ["/", "/livez", "/readyz", "/health", "/health/models", "/metrics", "/metrics/json", "/config/env"];
-    let reads = reads.into_iter().chain(["/embedding", "/checkpoint", "/mode", "/tokens"]);
+    let reads =
+        reads.into_iter().chain(["/embedding", "/checkpoint", "/mode", "/tokens", "/backups", "/upkeep"]);
     let mut routes: Vec<_> = reads.map(|path| ("GET", path, String::new())).collect();
     routes.extend(
         ["/rebuild", "/rotate", "/rotate-key", "/mode/clear", "/mode/reset"]
             .map(|path| ("POST", path, String::new())),
     );
     routes.extend([
+        ("POST", "/backups", "{}".to_owned()),
+        ("POST", "/upkeep", json!({"task": "rotate_log", "request": "r"}).to_string()),
         ("POST", "/anchor", "{}".to_owned()),
         ("PUT", "/mode/wanted", wanted.to_string()),
         ("PUT", "/mode/declared", json!({"hold": null}).to_string()),
@@ -205,11 +208,22 @@ fn the_reference_page_lists_every_field_of_a_body() {
         projects: vec!["notes".to_owned()],
         expires: Some(until),
     };
+    let plan = ApprovedPlan {
+        plan_hash: root(),
+        as_of: until,
+        applied_seq: 1,
+        override_spike_guard: Some(1),
+        reason: reason.clone(),
+        by: by.clone(),
+    };
+    let upkeep = StartUpkeep { task: UpkeepTask::ApplyRetention, request: "r".to_owned(), plan: Some(plan) };
     let force = ForceMode { mode: Mode::ReadWrite, reason, by, ttl_seconds: 60, replace: true };
     for (request, body) in [
         ("POST /mode/want", json!(wants)),
         ("POST /mode/force", json!(force)),
         ("POST /mode/invalidate", json!(InvalidateContexts { session: "s".to_owned() })),
+        ("POST /backups", json!(TakeBackup { request: Some("r".to_owned()) })),
+        ("POST /upkeep", json!(upkeep)),
         ("POST /tokens", json!(token)),
         ("POST /tokens/revoke", json!(RevokeToken { name: "a".to_owned() })),
         ("PUT /mode/wanted", json!(WantMode { mode: Mode::ReadWrite, told_by })),

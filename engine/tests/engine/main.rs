@@ -63,6 +63,7 @@ mod tls;
 mod tls_handshakes;
 mod tools;
 mod traces;
+mod upkeep;
 mod validity;
 mod volume;
 mod zaxy;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     build::{self, stamp, value},
     names::{self, ChildKey, ChildKind},
+    upkeep::SCHEDULED,
     validate::Valid,
 };
 
@@ -187,13 +188,24 @@ pub fn backup_keys(engine: &str) -> Vec<ChildKey> {
     taking.into_iter().chain(verifying).collect()
 }
 
+/// The objects of a task that is done on a schedule, in the order of the writes. They are read only for engines that
+/// want one, or had one.
+#[must_use]
+pub fn upkeep_keys(engine: &str, word: &str) -> Vec<ChildKey> {
+    use ChildKind::{ConfigMap, CronJob, Role, RoleBinding, ServiceAccount};
+    let kinds = [ConfigMap, ServiceAccount, Role, RoleBinding, CronJob];
+    kinds.map(|kind| ChildKey { kind, name: names::upkeep(engine, word) }).to_vec()
+}
+
 /// Every object that the operator may have written for an engine without a row in the table: those of kinds that it
 /// does not watch, and those of a rotation. Secrets are not among them, because nothing about their content is kept.
 #[must_use]
 pub fn unwatched_keys(engine: &str) -> Vec<ChildKey> {
     let order = names::certificate_order(engine);
     let route = [names::http_route(engine), names::backend_tls_policy(engine)];
-    rotation_keys(engine).into_iter().chain(backup_keys(engine)).chain(route).chain([order]).collect()
+    let upkeep = SCHEDULED.iter().flat_map(|row| upkeep_keys(engine, row.word));
+    let scheduled = rotation_keys(engine).into_iter().chain(backup_keys(engine)).chain(upkeep);
+    scheduled.chain(route).chain([order]).collect()
 }
 
 impl Children {

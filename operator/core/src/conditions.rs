@@ -40,11 +40,13 @@ pub enum ConditionType {
     BackupHealthy,
     /// The log was restored from a backup.
     Restored,
+    /// Memories are kept as long as the rules of retention say, and no longer.
+    RetentionHealthy,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -61,6 +63,7 @@ impl ConditionType {
         Self::UpdatePending,
         Self::BackupHealthy,
         Self::Restored,
+        Self::RetentionHealthy,
     ];
 
     /// Spelling in the status.
@@ -83,6 +86,7 @@ impl ConditionType {
             Self::UpdatePending => "UpdatePending",
             Self::BackupHealthy => "BackupHealthy",
             Self::Restored => "Restored",
+            Self::RetentionHealthy => "RetentionHealthy",
         }
     }
 }
@@ -361,6 +365,32 @@ pub enum Reason {
     RestoredAnchored,
     /// The log was restored, and nothing outside of the archive vouches for it.
     RestoredUnanchored,
+    /// Nothing is removed on a schedule.
+    RetentionDisabled,
+    /// An object of a schedule could not be read.
+    UpkeepUnreadable,
+    /// No retention plan was made yet.
+    NoPlan,
+    /// The engine could not make a retention plan.
+    PlanFailed,
+    /// No memory breaks a rule.
+    NothingToRemove,
+    /// The last retention plan was carried out.
+    RetentionApplied,
+    /// The last retention plan can no longer be carried out.
+    PlanStale,
+    /// A retention plan waits because it is not known that the log is as it was recorded.
+    IntegrityInDoubt,
+    /// A retention plan waits because no backup was verified recently enough.
+    BackupTooOld,
+    /// A retention plan waits because it removes unusually much.
+    SpikeGuardHolds,
+    /// A retention plan waits for an approval.
+    PlanAwaitsApproval,
+    /// The engine has not carried out a retention plan that may be.
+    ApplyFailed,
+    /// A retention plan is being carried out.
+    ApplyPending,
 }
 
 impl Reason {

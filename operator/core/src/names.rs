@@ -24,6 +24,8 @@ pub const APPLIED_HASH_ANNOTATION: &str = "memoryengine.io/applied-hash";
 pub const FORCE_MODE_ANNOTATION: &str = "memoryengine.io/force-mode";
 /// Annotation of a MemoryEngine: the hash of an update of its pod that may be applied.
 pub const APPROVE_UPDATE_ANNOTATION: &str = "memoryengine.io/approve-update";
+/// Annotation of a MemoryEngine: the hash of a retention plan that may be carried out.
+pub const APPROVE_RETENTION_ANNOTATION: &str = "memoryengine.io/approve-retention";
 /// Annotation of a MemoryEngine: why it is about to be deleted. Its tombstone says so.
 pub const DELETION_REASON_ANNOTATION: &str = "memoryengine.io/deletion-reason";
 /// Annotation of the StatefulSet: the pod template as the operator applied it, and from which spec.
@@ -285,6 +287,18 @@ pub fn verification(engine: &str) -> String {
 #[must_use]
 pub fn final_verification(engine: &str) -> ChildKey {
     ChildKey { kind: ChildKind::Job, name: format!("{engine}-final-verify") }
+}
+
+/// Name of the objects of a task that is done on a schedule.
+#[must_use]
+pub fn upkeep(engine: &str, word: &str) -> String {
+    format!("{engine}-{word}")
+}
+
+/// The ConfigMap in which a Job asks for such a task.
+#[must_use]
+pub fn upkeep_request(engine: &str, word: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::ConfigMap, name: upkeep(engine, word) }
 }
 
 /// A number that depends on a uid alone, for times that must not be the same for every engine.

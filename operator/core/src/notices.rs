@@ -17,13 +17,14 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 12] = [
+const WATCHED: [(ConditionType, &str); 13] = [
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::Exposed, "True"),
     (ConditionType::Fenced, EACH_IS_SAID),
     (ConditionType::LogIntegrity, "True"),
     (ConditionType::ReadsEnabled, "True"),
     (ConditionType::Ready, "True"),
+    (ConditionType::RetentionHealthy, "True"),
     (ConditionType::SecretsValid, "True"),
     (ConditionType::Stalled, "False"),
     (ConditionType::StorageReady, "True"),
@@ -99,7 +100,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 20] = [
+    const EXPECTED: [&str; 21] = [
         "Applying",
         "CertificatePending",
         "ModePending",
@@ -117,6 +118,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "ArchiveNotReported",
         "BackupNotVerified",
         "NotRestored",
+        "PlanAwaitsApproval",
         "RestorePending",
         "Resizing",
         // The function `accepted` returns the event for this reason.
@@ -137,6 +139,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::Reconciling
         | ConditionType::BackupHealthy
         | ConditionType::Restored
+        | ConditionType::RetentionHealthy
         | ConditionType::SecretsValid => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())

@@ -18,6 +18,7 @@ use crate::{
     rotation::RotationView,
     secrets::SecretsView,
     tls::{GivenView, TlsView},
+    upkeep::UpkeepView,
 };
 
 /// Everything that one reconcile observed.
@@ -51,6 +52,8 @@ pub struct Observed {
     pub rotation: Option<RotationView>,
     /// Backups; `None` if the spec wants none, and did not before.
     pub backup: Option<BackupView>,
+    /// Scheduled work; `None` if the spec wants none, and did not before.
+    pub upkeep: Option<UpkeepView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
     pub mode_refusal: Option<String>,
     /// Why the label of the pod could not be changed in this reconcile.
@@ -159,6 +162,7 @@ impl Observed {
             secrets: None,
             rotation: None,
             backup: None,
+            upkeep: None,
             mode_refusal: None,
             publish_refusal: None,
             front_door: FrontDoor::NotAsked,

@@ -13,6 +13,7 @@ mod restarts;
 mod rotation;
 mod secrets;
 mod step;
+mod upkeep;
 
 use kube_core::DynamicObject;
 use serde_json::Value;
@@ -104,6 +105,7 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     restarts::plan_stop(observed, valid, is_held, &mut plan);
     rotation::plan_objects(observed, valid, &mut plan);
     backup::plan_backups(observed, valid, &mut plan);
+    upkeep::plan_upkeep(observed, valid, &mut plan);
     for key in CHILDREN.unwanted(valid) {
         plan_removal_of(observed, key, &mut plan);
     }

@@ -8,7 +8,8 @@
 use engine_core::guard::{HOLD_BY_CHARS_MAX, HOLD_REASON_CHARS_MAX};
 use engine_core::wire::{
     ArchiveHealth, BackupTaken, CheckpointAnswer, CheckpointView, Health, HoldView, IntegrityHealth,
-    ModeHealth, PortCertificate, RestoredLog, TlsHealth,
+    ModeHealth, PortCertificate, RestoredLog, SUMMARY_SPIKES_MAX, StartUpkeep, TlsHealth, UpkeepResult,
+    UpkeepRun,
 };
 
 /// Longest identifiers, characters: the bounds of the CRD.
@@ -111,6 +112,38 @@ pub fn backup(taken: BackupTaken) -> Result<BackupTaken, Unusable> {
     Ok(taken)
 }
 
+/// Checks the report of a run that was asked for.
+///
+/// # Errors
+/// An identifier is not valid, or it is the report of another run.
+pub fn upkeep(mut run: UpkeepRun, wanted: &StartUpkeep) -> Result<UpkeepRun, Unusable> {
+    if (run.task, &run.request) != (wanted.task, &wanted.request) {
+        return Err(Unusable { field: "request" });
+    }
+    if let Some(error) = &mut run.error {
+        shorten(error, FAULT_CHARS_MAX);
+    }
+    match &mut run.result {
+        Some(UpkeepResult::Planned(plan)) => {
+            hash("plan_hash", &plan.plan_hash)?;
+            plan.spikes.truncate(SUMMARY_SPIKES_MAX);
+        }
+        Some(UpkeepResult::Applied { plan_hash, .. }) => {
+            hash("plan_hash", plan_hash)?;
+            if wanted.plan.as_ref().is_none_or(|plan| plan.plan_hash != *plan_hash) {
+                return Err(Unusable { field: "plan_hash" });
+            }
+        }
+        Some(UpkeepResult::Rotated { .. } | UpkeepResult::Verified { .. }) | None => {}
+    }
+    Ok(run)
+}
+
+fn hash(field: &'static str, text: &str) -> Result<(), Unusable> {
+    let is_hash = text.len() == HASH_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hash { Ok(()) } else { Err(Unusable { field }) }
+}
+
 fn archive(mut archive: ArchiveHealth) -> Result<ArchiveHealth, Unusable> {
     if let Some(error) = &mut archive.error {
         shorten(error, FAULT_CHARS_MAX);
@@ -183,6 +216,8 @@ fn view_is_valid(view: &CheckpointView) -> Result<(), Unusable> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -192,6 +227,39 @@ mod tests {
         assert_eq!(quoted("abcdef", 5), "abcd…");
         assert_eq!(quoted("abcdef", 0), "…");
         assert_eq!(quoted(&"ü".repeat(100_000), 200).chars().count(), 200);
+    }
+
+    /// Whoever answers in the place of the engine must not make the operator take another plan for the approved one.
+    #[test]
+    fn a_run_is_that_of_the_request() {
+        let hash = "ab".repeat(32);
+        let wanted: StartUpkeep = serde_json::from_value(json!({
+            "task": "apply_retention", "request": "r", "plan": {
+                "plan_hash": hash, "as_of": "2026-01-01T00:00:00Z", "applied_seq": 1, "reason": "a", "by": "b",
+            },
+        }))
+        .unwrap();
+        let run = |change: &dyn Fn(&mut Value)| {
+            let mut run = json!({
+                "task": "apply_retention", "request": "r", "state": "done", "started": "2026-01-01T00:00:00Z",
+                "error": "a\u{1b}[31mb".repeat(1_000),
+                "result": {"applied": {"plan_hash": hash, "memories": 1, "seq": 2}},
+            });
+            change(&mut run);
+            upkeep(serde_json::from_value(run).unwrap(), &wanted)
+        };
+        let good = run(&|_| {}).unwrap();
+        let error = good.error.unwrap();
+        assert!(error.chars().count() <= FAULT_CHARS_MAX && !error.chars().any(char::is_control));
+        let lies: [fn(&mut Value); 4] = [
+            |run| run["request"] = json!("s"),
+            |run| run["task"] = json!("scrub"),
+            |run| run["result"]["applied"]["plan_hash"] = json!("cd".repeat(32)),
+            |run| run["result"]["applied"]["plan_hash"] = json!("\u{1b}"),
+        ];
+        for lie in lies {
+            assert!(run(&lie).is_err());
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod secrets;
 mod stalled;
 mod table;
 mod tls;
+mod upkeep;
 mod volume;
 
 use crds::{Endpoints, MemoryEngineStatus, Phase};
@@ -76,6 +77,8 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         hibernation: hibernation::status(observed, outcome.essentials()),
         backup: backup::backup_status(observed, outcome.essentials()),
         restored: backup::restored_status(observed),
+        retention: upkeep::retention_status(observed, outcome.essentials()),
+        upkeep: upkeep::upkeep_statuses(observed, outcome.essentials()),
         deletion: lifecycle::deletion_status(observed, outcome),
         update: lifecycle::update_status(&facts),
         conditions: conditions.to_vec(),

@@ -1,5 +1,7 @@
 //! What is left of a plan while the spec suspends the engine: nothing, except that what it would have changed is said.
 
+use engine_core::wire::UpkeepTask;
+
 use crate::plan::{Call, Plan, Step, Write};
 
 /// Maximum number of changes in a message. A plan rarely has more, and a message has a limit.
@@ -31,6 +33,12 @@ fn described(step: &Step) -> Option<String> {
             format!("{verb} the hold of the mode")
         }
         Step::Call(Call::TakeBackup(request)) => format!("take a backup for the request {request}"),
+        Step::Call(Call::Upkeep(start)) => match start.task {
+            UpkeepTask::RotateLog => "begin a new segment of the log".to_owned(),
+            UpkeepTask::Scrub => "verify the complete log and projection".to_owned(),
+            UpkeepTask::PlanRetention => "make a retention plan".to_owned(),
+            UpkeepTask::ApplyRetention => "carry out a retention plan".to_owned(),
+        },
         Step::Hold(true) => "let a deletion wait for a last backup".to_owned(),
         Step::Hold(false) => "let a deletion wait for nothing".to_owned(),
         Step::Issue(issue) => format!("write {}: {}", issue.key, issue.because),

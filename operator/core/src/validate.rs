@@ -22,6 +22,7 @@ pub use essentials::Essentials;
 pub use fault::Fault;
 pub use rotation::{RotationTimes, ValidRotation};
 pub use update::{UpdateWhen, ValidUpdate};
+pub use upkeep::{RetentionTerms, UpkeepTimes, ValidUpkeep};
 
 use crate::settings::Settings;
 use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};
@@ -39,6 +40,7 @@ mod pod;
 mod policy;
 mod rotation;
 mod update;
+mod upkeep;
 
 /// A valid spec, in which every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +127,8 @@ pub struct Valid {
     pub rotation: Option<ValidRotation>,
     /// Where the log is archived, and when backups are taken; `None` for no archive.
     pub backup: Option<ValidBackup>,
+    /// The tasks that are done on a schedule.
+    pub upkeep: Vec<ValidUpkeep>,
     /// What is restored before the first start; `None` for nothing.
     pub bootstrap: Option<crds::FromBackup>,
     /// TLS of the ports; `None` for no TLS.
@@ -177,6 +181,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     exposure::check_exposure(spec, &mut faults);
     let rotation = rotation::check_rotation(&name, spec, settings, &mut faults);
     let (backup, bootstrap) = backup::check(&name, spec, settings, &mut faults);
+    let upkeep = upkeep::check(spec, settings, &mut faults);
     let update = update::check(engine, &mut faults);
     pod::check_shape(spec, &mut faults);
     let access = rotation::access(&name, spec);
@@ -223,6 +228,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         access,
         rotation,
         backup,
+        upkeep,
         bootstrap,
         tls: spec.tls.clone(),
         update,

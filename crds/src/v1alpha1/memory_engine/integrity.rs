@@ -3,6 +3,8 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::secrets::{SCHEDULE, TIME_ZONE};
+use super::upkeep::Scrub;
 use crate::quantity::Quantity;
 
 /// How often the log is verified against the anchor, which is recorded outside of its volume.
@@ -20,6 +22,10 @@ pub struct Integrity {
     #[serde(default = "default_verify_interval_seconds")]
     #[schemars(range(min = 60, max = 2_592_000))]
     pub verify_interval_seconds: i32,
+
+    /// When the engine verifies the complete log and the complete projection. Defaults to no schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<Scrub>,
 
     /// Accepts a log that does not extend its anchor. Carried out once and recorded in `status.log.acceptedRollbacks`
     /// and in the log itself; has no further effect if it stays in the spec.
@@ -40,6 +46,7 @@ impl Default for Integrity {
         Self {
             anchor_interval_seconds: default_anchor_interval_seconds(),
             verify_interval_seconds: default_verify_interval_seconds(),
+            scrub: None,
             accept_rollback: None,
         }
     }
@@ -75,6 +82,23 @@ pub struct Rotation {
     #[serde(default = "default_max_segment_age_seconds")]
     #[schemars(range(min = 60, max = 31_536_000))]
     pub max_segment_age_seconds: i32,
+
+    /// When the active segment is sealed besides, as a cron expression with the fields minute, hour, day of the month,
+    /// month and day of the week, for example `0 0 1 * *`, or `@monthly`. Numbers only; Sunday is 0. A CronJob
+    /// `NAME-rotate-log` asks for it; the operator needs permission on Secrets and Jobs in this namespace. Defaults to
+    /// no schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = SCHEDULE))]
+    pub schedule: Option<String>,
+
+    /// Time zone of the schedule, for example `Europe/Berlin`. Defaults to `Etc/UTC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = TIME_ZONE))]
+    pub time_zone: Option<String>,
+
+    /// Whether the schedule is suspended. A Job that somebody creates runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
 }
 
 fn default_max_segment_size() -> Quantity {
@@ -90,6 +114,9 @@ impl Default for Rotation {
         Self {
             max_segment_size: default_max_segment_size(),
             max_segment_age_seconds: default_max_segment_age_seconds(),
+            schedule: None,
+            time_zone: None,
+            suspend: false,
         }
     }
 }

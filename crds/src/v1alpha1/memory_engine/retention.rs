@@ -1,10 +1,14 @@
-//! Default rules for retention plans.
+//! Rules for retention plans, and when plans are made.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Default rules for retention plans, used when a request for a plan does not set any. Nothing is removed
-/// automatically: a client requests a plan, reviews it, and runs exactly that plan.
+use super::secrets::{SCHEDULE, TIME_ZONE};
+use super::upkeep::RetentionApply;
+
+/// How long memories are kept. The rules are used when a request for a plan does not set any. With a schedule the
+/// operator has a plan made by them, and exactly that plan carried out when it was approved. The operator then needs
+/// permission on Secrets and Jobs in this namespace. Without a schedule nothing is removed automatically.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
@@ -25,4 +29,34 @@ pub struct Retention {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub spike_guard_percent: Option<i32>,
+
+    /// When a plan is made, as a cron expression with the fields minute, hour, day of the month, month and day of the
+    /// week, for example `0 5 * * 1`, or `@weekly`. Numbers only; Sunday is 0. Defaults to never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = SCHEDULE))]
+    pub schedule: Option<String>,
+
+    /// Time zone of the schedule, for example `Europe/Berlin`. Defaults to `Etc/UTC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = TIME_ZONE))]
+    pub time_zone: Option<String>,
+
+    /// Whether the schedule is suspended. A Job that somebody creates makes a plan.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+
+    /// When a plan is carried out. Defaults to `OnApproval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply: Option<RetentionApply>,
+
+    /// Share of all memories, in percent, that `apply: Auto` removes at once at most, 1 to 100. Defaults to 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub auto_max_percent: Option<i32>,
+
+    /// Hours. Nothing is removed unless the last verification of a backup that succeeded is younger: see
+    /// `status.backup.lastVerified`. 1 to 8,760. Defaults to no such rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 8760))]
+    pub verified_backup_max_age_hours: Option<i32>,
 }

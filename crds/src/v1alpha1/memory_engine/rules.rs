@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{access, backup, lifecycle, secrets, tls};
+use super::{access, backup, lifecycle, secrets, tls, upkeep};
 use crate::rules::{self, Reserved, Rule};
 
 /// Labels that the operator sets, or that Kubernetes itself sets on the pods of a StatefulSet.
@@ -297,6 +297,7 @@ pub(super) fn add(schema: &mut Value) {
     rules::add(schema, &secrets::RULES);
     rules::add(schema, &lifecycle::RULES);
     rules::add(schema, &backup::RULES);
+    rules::add(schema, &upkeep::RULES);
     rules::reserve(schema, &RESERVED);
     rules::add_to_maps_and_selectors(&mut schema["properties"]["spec"]);
 }

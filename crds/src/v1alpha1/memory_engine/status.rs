@@ -12,6 +12,7 @@ use super::{
     mode::EngineMode,
     secrets::SecretStatus,
     tls::TlsStatus,
+    upkeep::{RetentionStatus, UpkeepStatus},
 };
 
 /// Maximum number of references to Secrets: two of each key of a client, the administrator's token, two
@@ -85,6 +86,17 @@ pub struct MemoryEngineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<RestoredStatus>,
 
+    /// Retention by schedule. Absent without `spec.retention.schedule`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionStatus>,
+
+    /// Tasks that are done on a schedule, each with its last run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 3),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["task"])
+    )]
+    pub upkeep: Vec<UpkeepStatus>,
     /// How the last backup before the deletion has ended. Absent while the resource is not being deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<DeletionStatus>,
@@ -187,7 +199,7 @@ fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "description": "Conditions of this engine. Ready, Reconciling and Stalled follow kstatus; each of the others covers one aspect.",
-        "maxItems": 16,
+        "maxItems": 24,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
         "default": [],

@@ -29,6 +29,7 @@ mod retention;
 mod retrieval;
 mod timeline;
 mod token;
+mod upkeep;
 
 pub use adapter::{
     MemoryToolAnswer, MemoryToolCommand, StoreDelete, StoreIndex, StoreItem, StoreItems, StoreNamespaces,
@@ -83,3 +84,7 @@ pub use retention::{
 pub use retrieval::{SetWeights, WeightsSet, WeightsView};
 pub use timeline::{HistoryAnswer, HistoryEvent, TimelineAnswer, TimelineItem};
 pub use token::{CreateToken, RevokeToken, TokenCreated, TokenSource, TokenView, Tokens};
+pub use upkeep::{
+    ApprovedPlan, RetentionSummary, SUMMARY_SPIKES_MAX, StartUpkeep, UPKEEP_REQUEST_BYTES_MAX, UpkeepResult,
+    UpkeepRun, UpkeepRuns, UpkeepState, UpkeepTask,
+};

@@ -144,6 +144,14 @@ impl FaultyStorage {
         *node = Node { visible: bytes.clone(), durable: bytes, changed, ..Node::default() };
     }
 
+    /// Simulates a disk that returns other bytes than were written: nothing else about the file changes.
+    pub fn rot(&self, path: &str, bytes: Vec<u8>) {
+        let mut disk = self.disk();
+        let inode = disk.visible[path];
+        let node = disk.nodes.get_mut(&inode).unwrap();
+        (node.visible, node.durable) = (bytes.clone(), bytes);
+    }
+
     /// Simulates that another process removes a file durably.
     pub fn tamper_away(&self, path: &str) {
         let mut disk = self.disk();

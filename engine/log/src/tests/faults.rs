@@ -7,6 +7,7 @@ use engine_core::recovery::Verdict;
 use super::world::World;
 use crate::WriteState;
 use crate::commit::{Caller, CommitError, Receipt, WriterCommand};
+use crate::scrubs::Scrubbed;
 use crate::storage::faulty::{Dice, Failure, Plan, Step};
 use crate::writer::Mode;
 
@@ -249,6 +250,35 @@ fn a_file_that_is_touched_is_noticed_at_the_next_look() {
             assert_eq!(world.commit(99, 1, 10), Err(CommitError::Corrupt), "{what}");
         }
     }
+}
+
+/// A disk that returns other bytes than were written is not noticed by a look at the files; a scrub that is asked for
+/// reads everything again.
+#[test]
+fn a_scrub_that_is_asked_for_reads_everything_again() {
+    let mut world = World::new(5, 2000);
+    world.start();
+    for n in 0..30 {
+        world.commit(n, 1, 300).unwrap();
+    }
+    let scrubs = world.handles().scrubs;
+    let first = scrubs.ask();
+    while world.process().keeper.step() {}
+    assert_eq!(scrubs.ended(first), Some(Scrubbed::Sound(30)));
+    let sealed = world.storage.paths().into_iter().find(|path| path.contains(".jsonl")).unwrap();
+    let mut bytes = world.storage.visible_bytes(&sealed).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    world.storage.rot(&sealed, bytes);
+    for _ in 0..5 {
+        world.process().keeper.step();
+    }
+    assert_eq!(world.handles().context.published.fault(), None, "the files look as before");
+    let second = scrubs.ask();
+    assert_eq!(scrubs.ended(second), None, "the first one does not count");
+    while world.process().keeper.step() {}
+    assert_eq!(scrubs.ended(second), Some(Scrubbed::Faulty));
+    assert!(world.handles().context.published.fault().is_some());
 }
 
 /// Events before a breach remain readable.

@@ -102,7 +102,8 @@ fn exception(exception: PolicyException) -> Exception {
 }
 
 fn retention(retention: &crds::Retention) -> Retention {
-    let crds::Retention { max_age_days, max_entries_per_project, spike_guard_percent } = *retention;
+    // The other fields are the operator's.
+    let crds::Retention { max_age_days, max_entries_per_project, spike_guard_percent, .. } = *retention;
     Retention {
         max_age_days: checked(max_age_days),
         max_entries_per_project: checked(max_entries_per_project).map(u64::from),

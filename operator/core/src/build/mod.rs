@@ -26,6 +26,7 @@ mod service;
 mod service_account;
 mod stateful_set;
 mod store;
+mod upkeep;
 
 pub(crate) use access_issuer::{access_certificate, access_issuer};
 pub use anchor_config_map::{anchor_config_map, anchor_text};
@@ -48,6 +49,7 @@ pub use service::service;
 pub use service_account::service_account;
 pub use stateful_set::stateful_set;
 pub(crate) use store::store_section;
+pub(crate) use upkeep::upkeep;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde_json::Value;

@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 135] = [
+    pub const ALL: [Self; 148] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -140,5 +140,18 @@ impl Reason {
         Self::RestoreFailed,
         Self::RestoredAnchored,
         Self::RestoredUnanchored,
+        Self::RetentionDisabled,
+        Self::UpkeepUnreadable,
+        Self::NoPlan,
+        Self::PlanFailed,
+        Self::NothingToRemove,
+        Self::RetentionApplied,
+        Self::PlanStale,
+        Self::IntegrityInDoubt,
+        Self::BackupTooOld,
+        Self::SpikeGuardHolds,
+        Self::PlanAwaitsApproval,
+        Self::ApplyFailed,
+        Self::ApplyPending,
     ];
 }

@@ -68,7 +68,9 @@ impl Plan {
             | Step::Hold(_)
             | Step::Copy(_)
             | Step::Rotate(_)
-            | Step::Call(Call::PushMode(_) | Call::PushHold(_) | Call::TakeBackup(_)) => None,
+            | Step::Call(Call::PushMode(_) | Call::PushHold(_) | Call::TakeBackup(_) | Call::Upkeep(_)) => {
+                None
+            }
         })
     }
 

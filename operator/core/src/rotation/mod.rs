@@ -24,6 +24,8 @@ pub const PREVIOUS_ENTRY: &str = "token.previous";
 pub const REQUEST_ENTRY: &str = "request";
 /// Entry of the ConfigMap with the id of the request that was carried out last.
 pub const DONE_ENTRY: &str = "done";
+/// Entry of the ConfigMap with the id of the request that was carried out last, if that failed.
+pub const FAILED_ENTRY: &str = "failed";
 /// Entry of the ConfigMap with the phase.
 pub const PHASE_ENTRY: &str = "phase";
 /// Shortest time between two rotations. Whoever may write the ConfigMap must not keep the operator busy.

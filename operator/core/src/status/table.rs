@@ -7,13 +7,13 @@ use super::{
     facts::Facts,
     given, integrity, lifecycle,
     projection::{self, is_failed},
-    reads, ready, reconciling, report, secrets, stalled, tls, volume,
+    reads, ready, reconciling, report, secrets, stalled, tls, upkeep, volume,
 };
 use crate::conditions::{
     ConditionType::{
         self, BackupHealthy, ConfigurationApplied, Exposed, Fenced, LogIntegrity, ProjectionReady,
-        ReadsEnabled, Ready, Reconciling, Restored, SecretsValid, Stalled, StorageReady, Suspended, TLSReady,
-        UpdatePending,
+        ReadsEnabled, Ready, Reconciling, Restored, RetentionHealthy, SecretsValid, Stalled, StorageReady,
+        Suspended, TLSReady, UpdatePending,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -90,7 +90,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 16] = [
+pub(super) const TABLE: [Row; 17] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -288,6 +288,29 @@ pub(super) const TABLE: [Row; 16] = [
             Decides(&[RestoreFailed], backup::restore_fails),
             Decides(&[RestorePending], backup::restore_pending),
             Decides(&[RestoredAnchored, RestoredUnanchored], backup::restored),
+        ],
+    },
+    Row {
+        kind: RetentionHealthy,
+        rules: &[
+            Decides(&[RetentionDisabled], upkeep::disabled),
+            Decides(&[SecretsForbidden, UpkeepUnreadable], upkeep::unread),
+            Decides(
+                &[
+                    NoPlan,
+                    PlanFailed,
+                    NothingToRemove,
+                    RetentionApplied,
+                    PlanStale,
+                    IntegrityInDoubt,
+                    BackupTooOld,
+                    SpikeGuardHolds,
+                    PlanAwaitsApproval,
+                    ApplyFailed,
+                    ApplyPending,
+                ],
+                upkeep::stands,
+            ),
         ],
     },
     Row {

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 
 use super::backup::{self, BackupTimes};
 use super::rotation::{self, RotationTimes};
+use super::upkeep::{self, RetentionTerms, UpkeepTimes};
 use crate::{
     mode_word::wanted,
     secrets::{Reference, references},
@@ -55,6 +56,10 @@ pub struct Essentials {
     pub rotation: Option<RotationTimes>,
     /// When backups are taken and verified; `None` if there are none.
     pub backup: Option<BackupTimes>,
+    /// When tasks are done that are done on a schedule.
+    pub upkeep: Vec<UpkeepTimes>,
+    /// What has to be fulfilled before a retention plan is carried out; `None` without a schedule.
+    pub retention: Option<RetentionTerms>,
     /// Whether the log was restored before the first start, and whether the spec says what it must at least have.
     pub restored: Option<bool>,
     /// What happens to the data when the resource is deleted.
@@ -94,6 +99,8 @@ impl Essentials {
             rotation: rotation::schedule(spec),
             deletion_policy: spec.deletion_policy,
             backup: backup::times(spec),
+            upkeep: upkeep::times(spec),
+            retention: upkeep::terms(spec),
             restored: spec.bootstrap.as_ref().map(|bootstrap| bootstrap.from_backup.at_least.is_some()),
             secrets_max_age_days: spec.access.as_ref().and_then(|access| access.max_age_days),
         }

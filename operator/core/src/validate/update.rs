@@ -14,7 +14,7 @@ const WINDOW_MINUTES: (i64, i64) = (5, 1440);
 
 /// Parts of the spec that never change the pod: a running engine takes them over, or they concern other objects. A
 /// change of them must not take a waiting update along.
-const WITHOUT_THE_POD: [&str; 12] = [
+const WITHOUT_THE_POD: [&str; 22] = [
     "/mode",
     "/suspend",
     "/hibernate",
@@ -25,6 +25,16 @@ const WITHOUT_THE_POD: [&str; 12] = [
     "/writer/storage",
     "/integrity/acceptRollback",
     "/integrity/anchorIntervalSeconds",
+    "/integrity/scrub",
+    "/rotation/schedule",
+    "/rotation/timeZone",
+    "/rotation/suspend",
+    "/retention/schedule",
+    "/retention/timeZone",
+    "/retention/suspend",
+    "/retention/apply",
+    "/retention/autoMaxPercent",
+    "/retention/verifiedBackupMaxAgeHours",
     "/exposure/networkPolicy",
     "/exposure/allowFrom",
 ];

@@ -1,14 +1,12 @@
 //! Backups: their Jobs and records, what counts, and from what an engine begins.
 
 use crds::{
-    Backup, BackupCredentials, BackupDestination, BackupPhase, BackupVolume, Bootstrap, FromBackup,
-    KeyReference, MemoryBackup, RestoreAtLeast, RestoreUntil,
+    Backup, BackupCredentials, BackupDestination, BackupPhase, BackupVolume, KeyReference, MemoryBackup,
 };
-use engine_core::wire::{ArchiveHealth, ArchiveState, BackupTaken, RestoredLog};
+use engine_core::wire::{ArchiveHealth, ArchiveState, BackupTaken};
 use jiff::SignedDuration;
 use operator_core::{
     backup::{BackupView, Drill, RECORDS_MAX, RecordBackup, new_record, verdict_on},
-    build::{network_policy, stateful_set},
     names::{ChildKind, backup_request},
     observed::{EngineReport, Observed},
     plan::{Call, Step, Write},
@@ -17,9 +15,7 @@ use operator_core::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{
-    carry_out, condition, engine, health, observed, planned, settings, settled, status_of, valid,
-};
+use crate::world::{carry_out, condition, engine, health, planned, settings, settled, status_of};
 
 pub(crate) fn key(name: &str, key: &str) -> KeyReference {
     KeyReference { name: name.into(), key: key.into() }

@@ -69,6 +69,7 @@ pub(crate) fn full() -> MemoryEngineSpec {
             max_age_days: Some(365),
             max_entries_per_project: Some(10_000),
             spike_guard_percent: Some(30),
+            ..Retention::default()
         }),
         saving: Some(Saving { same_text: Some(SameText::SaveOnce) }),
         embedding: Some(Embedding { provider: EmbeddingProvider::Http, http: Some(embedding_service()) }),
@@ -322,6 +323,7 @@ fn numbers_and_names_that_the_engine_would_refuse_are_refused() {
                 max_age_days: Some(days),
                 max_entries_per_project: most,
                 spike_guard_percent: guard,
+                ..Retention::default()
             });
         },
         &[

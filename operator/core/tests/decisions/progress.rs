@@ -185,6 +185,7 @@ fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<St
             Step::Call(Call::PushMode(_)) => done.push("mode".into()),
             Step::Call(Call::PushHold(_)) => done.push("hold".into()),
             Step::Call(Call::TakeBackup(_)) => done.push("backup".into()),
+            Step::Call(Call::Upkeep(_)) => done.push("upkeep".into()),
         }
     }
     done

@@ -20,6 +20,7 @@ use operator_core::{
     plan::{Write, plan},
     rotation::{OwnedToken, RotationView},
     settings::Settings,
+    upkeep::UpkeepView,
     validate::validate,
 };
 use serde_json::{Value, json};
@@ -41,13 +42,15 @@ fn specs() -> [(&'static str, MemoryEngineSpec); 3] {
     let rotation = Some(Secrets { rotation: Some(rotation) });
     let mut keys = access();
     keys.admin_token_secret_ref = None;
-    let rich = MemoryEngineSpec {
+    let mut rich = MemoryEngineSpec {
         access: Some(keys),
         secrets: rotation,
         tls: Some(Tls::default()),
         backup: Some(backup()),
         ..full()
     };
+    // The Jobs of every task differ in names and times only.
+    rich.rotation.schedule = Some("@monthly".into());
     let mut open = MemoryEngineSpec::default();
     open.exposure.public = Some(PublicExposure {
         hosts: vec!["memory.example.org".into()],
@@ -75,6 +78,7 @@ fn objects(name: &str, spec: MemoryEngineSpec) -> Vec<(ChildKey, Value)> {
     let token = OwnedToken { is_usable: true, ..OwnedToken::default() };
     world.backup = Some(BackupView::default());
     world.rotation = Some(RotationView { token: Some(token), ..RotationView::default() });
+    world.upkeep = Some(UpkeepView::default());
     let valid = validate(&world.engine, &settings).expect("a valid spec");
     let plan = plan(&world, &valid, &expected_history(&world));
     let mut objects: Vec<_> = plan

@@ -32,6 +32,8 @@ pub(super) fn while_failing(call: Call) -> Conditions {
         Call::Health => [("Ready", "Unknown/EngineUnreachable"), ("LogIntegrity", "True/Anchored")],
         Call::Checkpoint => [("LogIntegrity", "Unknown/NotYetAnchored"), ("Ready", "True/Serving")],
         Call::Anchor => [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")],
+        // No schedule: nothing is asked for.
+        Call::Upkeep => [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")],
         Call::Mode | Call::Hold => [("ReadsEnabled", "False/ModePending"), ("Ready", "False/ModePending")],
         Call::Backup => [("BackupHealthy", "Unknown/BackupNotVerified"), ("Ready", "True/Serving")],
     }
@@ -39,7 +41,7 @@ pub(super) fn while_failing(call: Call) -> Conditions {
 
 pub(super) fn afterwards(call: Call) -> Conditions {
     match call {
-        Call::Health | Call::Checkpoint | Call::Anchor => {
+        Call::Health | Call::Checkpoint | Call::Anchor | Call::Upkeep => {
             [("LogIntegrity", "True/Anchored"), ("Ready", "True/Serving")]
         }
         Call::Mode => [("ReadsEnabled", "False/ModeWithoutReads"), ("Ready", "True/Serving")],
