@@ -7,16 +7,14 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use engine_archive::{
-    Archive, ArchiveMetrics, ArchiveSettings, EngineFacts, LogSummary, Progress, PruneError, Repository,
-    RestoreError, Restored, Retention, StoppedEngine, Until, Wanted, first_backup, forget_check, prune,
-    restore,
+    Archive, ArchiveMetrics, ArchiveSettings, EngineFacts, PruneError, Repository, RestoreError, Restored,
+    Retention, StoppedEngine, Until, Wanted, first_backup, forget_check, prune, restore,
 };
 use engine_core::archive::name::ManifestName;
 use engine_core::configuration::{self, Author, Backup};
 use engine_core::digest::Hash;
 use engine_core::wire::{BackupTaken, Pruned};
 use engine_log::Offline;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,6 +23,7 @@ use service::secret_file::Exposed;
 
 use crate::admin_client::{Admin, Method, ask};
 use crate::backup_drill::{Drilled, drill};
+use crate::backup_output::{Bar, table};
 use crate::stdout::{print, print_json};
 use crate::termination_log::JobArgs;
 use crate::token_command::read_token;
@@ -464,39 +463,4 @@ fn judge(
         _ => return Err(fault.into()),
     };
     verdict(&json!({"error": fault.to_string(), "damaged": damaged}), false)
-}
-
-fn table(summaries: &[LogSummary]) -> String {
-    let mut lines = String::new();
-    for LogSummary { log_id, events, bytes, backups } in summaries {
-        lines += &format!("log {log_id}: {events} events, {bytes} bytes\n");
-        for backup in backups {
-            let created = backup.created.map_or_else(|| "unreadable".to_owned(), |time| time.to_string());
-            let left = if backup.left { ", of a branch that the log has left" } else { "" };
-            lines += &format!("  {created} {:>12} events  {}{left}\n", backup.size, backup.name);
-        }
-    }
-    lines
-}
-
-/// A progress bar, which is drawn on standard error and only if that is a terminal.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new() -> Bar {
-        let style =
-            ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
-        Bar(ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
-    }
-}
-
-impl Progress for Bar {
-    fn begins(&self, bytes: u64) {
-        self.0.set_position(0);
-        self.0.set_length(bytes);
-    }
-
-    fn advances(&self, bytes: u64) {
-        self.0.inc(bytes);
-    }
 }

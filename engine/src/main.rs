@@ -22,6 +22,7 @@ mod api;
 mod backup_command;
 mod backup_drill;
 mod backup_facts;
+mod backup_output;
 mod bench;
 mod cache;
 mod causes;
