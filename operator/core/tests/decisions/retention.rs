@@ -198,8 +198,8 @@ fn an_old_backup_holds_what_is_approved() {
     let verified = |at: &str| -> MemoryBackup {
         serde_json::from_value(json!({
             "apiVersion": "memoryengine.io/v1alpha1", "kind": "MemoryBackup", "metadata": {"name": "b"},
-            "spec": {"engine": "notes", "backup": "b", "logId": "log-1", "archive": "a", "size": 1, "root": "r", "bytes": 1,
-                "storedBytes": 1, "takenAt": at, "durationMillis": 1},
+            "spec": {"engine": "notes", "backup": "b", "logId": "log-1", "archive": "a", "size": 1, "root": "r",
+                "bytes": 1, "storedBytes": 1, "takenAt": at, "durationMillis": 1},
             "status": {"phase": "Verified", "verifiedAt": at, "triedAt": at},
         }))
         .expect("a record")
