@@ -46,6 +46,9 @@ enum BackupCommand {
     List {
         #[command(flatten)]
         store: StoreArgs,
+        /// Id of the log; all of them by default
+        #[arg(long, value_name = "ID")]
+        log: Option<String>,
         /// Print JSON on a terminal too
         #[arg(long)]
         json: bool,
@@ -255,8 +258,9 @@ pub(crate) fn run_backup(args: BackupArgs) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match args.command {
         BackupCommand::Create(args) => create(&runtime, &args)?,
-        BackupCommand::List { store, json } => {
-            let summaries = runtime.block_on(store.open()?.summaries())?;
+        BackupCommand::List { store, log, json } => {
+            let mut summaries = runtime.block_on(store.open()?.summaries())?;
+            summaries.retain(|summary| log.as_ref().is_none_or(|log| *log == summary.log_id));
             if json || !std::io::stdout().is_terminal() {
                 print_json(&summaries)?;
             } else {
@@ -284,17 +288,8 @@ pub(crate) fn run_backup(args: BackupArgs) -> anyhow::Result<bool> {
         }
         BackupCommand::Restore { store, wanted, to, until, reason, once, job } => {
             job.delay();
-            if let Some(id) = &once
-                && let Some(restored) = engine_archive::marker::restored_for(&to, id)?
-            {
-                return conclude(verdict(&restored, true), &job);
-            }
             let wanted = Wanted { until, reason, once, ..wanted.wanted() };
-            let restored = store.open().and_then(|repository| {
-                let restored = runtime.block_on(restore(&repository, &to, &wanted, true, &Bar::new()));
-                judge(restored, |restored| verdict(&restored, true))
-            });
-            return conclude(restored, &job);
+            return conclude(restore_into(&runtime, &store, &to, &wanted), &job);
         }
     }
     Ok(true)
@@ -330,6 +325,24 @@ async fn remove(
         }
         Err(fault) => Err(fault.into()),
     }
+}
+
+/// Restores into a directory, unless it has what was restored for the same request.
+fn restore_into(
+    runtime: &tokio::runtime::Runtime,
+    store: &StoreArgs,
+    to: &Path,
+    wanted: &Wanted,
+) -> anyhow::Result<Value> {
+    let restored_before = wanted.once.as_ref().map(|id| engine_archive::marker::restored_for(to, id));
+    let restored_before = restored_before.transpose();
+    if let Some(restored) =
+        restored_before.context("cannot read what the directory was restored from")?.flatten()
+    {
+        return verdict(&restored, true);
+    }
+    let restored = runtime.block_on(restore(&store.open()?, to, wanted, true, &Bar::new()));
+    judge(restored, |restored| verdict(&restored, true))
 }
 
 fn create(runtime: &tokio::runtime::Runtime, args: &CreateArgs) -> anyhow::Result<()> {
@@ -420,7 +433,8 @@ fn verify(
         let drilled = drill(runtime, &directory.0, &restored, Timestamp::now())
             .context("no engine can be started on the backup")?;
         let error = drilled.fault();
-        let ok = error.is_none();
+        // Only what was restored without any fault verifies.
+        let ok = error.is_none() && restored.damaged.is_empty();
         verdict(&Verified { restored, drilled, error }, ok)
     });
     // Whoever reads a verdict has to know which backup it is about.
@@ -445,7 +459,8 @@ impl Drop for Scratch {
     }
 }
 
-/// The verdict on what is broken, or what `done` says about what was restored.
+/// The verdict on what is broken, or what `done` says about what was restored. What is not known to be broken, such as a
+/// store that does not answer or a volume that is full, is an error and no verdict: it can be tried again.
 fn judge(
     restored: Result<Restored, RestoreError>,
     done: impl FnOnce(Restored) -> anyhow::Result<Value>,
@@ -459,6 +474,7 @@ fn judge(
         RestoreError::BelowAnchor { .. }
         | RestoreError::NoBackup(_)
         | RestoreError::NoEvent(..)
+        | RestoreError::Repeated { .. }
         | RestoreError::NothingBy(_) => &[],
         _ => return Err(fault.into()),
     };

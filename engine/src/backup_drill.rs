@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use engine_archive::Restored;
 use engine_core::fold::PROJECTION_VERSION;
 use engine_core::tags::Tags;
-use engine_core::wire::{ProjectionState, SaveMemory, Saved, SearchMode};
+use engine_core::wire::{ErrorCode, ProjectionState, SaveMemory, Saved, SearchMode};
 use engine_log::WriteState;
 use engine_projection::{Anchor, Search, Timeline};
 use jiff::Timestamp;
@@ -104,7 +104,7 @@ pub(crate) fn drill(
     let engine = Arc::new(Engine::start(data, metrics, Settings::default())?);
     let built = wait(&engine, started).and_then(|()| projection(&engine, restored, started));
     let used = Instant::now();
-    let outcome = built.map(|projection| (projection, runtime.block_on(steps(&engine))));
+    let outcome = built.and_then(|projection| Ok((projection, runtime.block_on(steps(&engine))?)));
     let drill_ms = milliseconds(used);
     engine.stop();
     let (projection, drill) = outcome?;
@@ -159,11 +159,23 @@ fn projection(engine: &Engine, restored: &Restored, started: Instant) -> anyhow:
     Ok(Projection { applied_seq, digest, recorded_digest, matches, elapsed_ms: milliseconds(started) })
 }
 
-async fn steps(engine: &Arc<Engine>) -> Steps {
+async fn steps(engine: &Arc<Engine>) -> anyhow::Result<Steps> {
     let mut steps = Steps::default();
     let done = take(&Operations::new(Arc::clone(engine), Session::local()), &mut steps).await;
-    steps.error = done.err().map(|refusal| refusal.message().to_owned());
-    steps
+    steps.error = done.err().as_ref().map(found).transpose()?;
+    Ok(steps)
+}
+
+/// What a refusal says about the restored log.
+///
+/// # Errors
+/// Nothing: the engine cannot work here, for example because the volume is full.
+fn found(refusal: &Refusal) -> anyhow::Result<String> {
+    let message = refusal.message();
+    if refusal.is_outage() && refusal.code() != ErrorCode::LogCorrupt {
+        bail!("the drill could not be carried out: {message}");
+    }
+    Ok(message.to_owned())
 }
 
 async fn take(operations: &Operations, steps: &mut Steps) -> Result<(), Refusal> {
@@ -201,4 +213,20 @@ async fn take(operations: &Operations, steps: &mut Steps) -> Result<(), Refusal>
     let timeline = operations.timeline(asked, Some(seq)).await?;
     steps.timeline = timeline.items.iter().any(|item| item.id == id);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use engine_log::CommitError;
+
+    use super::*;
+
+    #[test]
+    fn a_drill_on_a_volume_that_fails_says_nothing_about_the_backup() {
+        for fault in [CommitError::Full, CommitError::Failing, CommitError::Overloaded] {
+            assert!(found(&Refusal::from(fault)).is_err(), "{fault}");
+        }
+        assert!(found(&Refusal::from(CommitError::Corrupt)).is_ok());
+        assert_eq!(found(&Refusal::new(ErrorCode::NotFound, "no such memory")).unwrap(), "no such memory");
+    }
 }

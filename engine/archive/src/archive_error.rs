@@ -26,6 +26,10 @@ pub enum ArchiveError {
     Fenced(u64),
     #[error("the pieces that were archived do not continue at event {0}: the archive is read again")]
     Broken(u64),
+    #[error(
+        "the log has events after {0}, and they could not be read as they were being written: it is tried again"
+    )]
+    Behind(u64),
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("{0}")]

@@ -39,7 +39,11 @@ impl Archive {
         let head = self.handles.context.published.head_seq();
         // While events are written, the projection is at the last event of the backup before it is taken, or never.
         let at_first = projection_now(facts).await?;
-        while self.archived_seq() < head && self.ship_piece().await? {}
+        while self.archived_seq() < head {
+            if !self.ship_piece().await? {
+                return Err(ArchiveError::Behind(self.archived_seq()));
+            }
+        }
         self.forget().await?;
         self.forget_in_late_tables().await?;
         let size = self.archived_seq();

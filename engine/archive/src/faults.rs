@@ -1,7 +1,7 @@
 //! Calls of a store that fail, for tests.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 
@@ -17,6 +17,8 @@ pub(crate) struct Faults {
     paused_at: AtomicI64,
     reached: Semaphore,
     resumed: Semaphore,
+    /// Reads of objects with this text in their name are not permitted.
+    denied: Mutex<Option<String>>,
 }
 
 impl Default for Faults {
@@ -28,6 +30,7 @@ impl Default for Faults {
             paused_at: AtomicI64::new(-1),
             reached: Semaphore::new(0),
             resumed: Semaphore::new(0),
+            denied: Mutex::new(None),
         }
     }
 }
@@ -43,6 +46,20 @@ impl Faults {
 
     pub(crate) fn paused(call: i64) -> Arc<Faults> {
         Arc::new(Faults { paused_at: AtomicI64::new(call), ..Faults::default() })
+    }
+
+    /// From now on reads of objects with this text in their name are not permitted.
+    pub(crate) fn deny(&self, name: Option<&str>) {
+        *self.denied.lock().unwrap() = name.map(str::to_owned);
+    }
+
+    pub(crate) fn denies(&self, name: &str) -> bool {
+        self.denied.lock().unwrap().as_ref().is_some_and(|denied| name.contains(denied))
+    }
+
+    /// Number of calls so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
     }
 
     /// Waits until the call at which this pauses begins.

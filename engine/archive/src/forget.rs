@@ -94,8 +94,9 @@ impl Archive {
             if rows.is_empty() {
                 continue;
             }
-            let mut table = match self.repository.table(&name.sha256, &name.keys()).await {
-                Ok(table) => table,
+            let found = self.repository.table_to_change(&name.sha256, &name.keys()).await;
+            let (mut table, is_encrypted) = match found {
+                Ok(found) => found,
                 Err(bad) if self.is_removed(name).await? => {
                     tracing::debug!(name = bad.name, "the table was removed with its piece");
                     continue;
@@ -103,7 +104,7 @@ impl Archive {
                 Err(bad) => return Err(bad.into()),
             };
             if table.forget(&rows) > 0 {
-                self.put_table(&name.keys(), &table).await?;
+                self.put_table(&name.keys(), &table, is_encrypted).await?;
             }
         }
         Ok(())

@@ -94,8 +94,8 @@ pub async fn forget_check(repository: &Repository, log_id: &str) -> Result<Forge
 impl ForgetCheck {
     async fn table(&mut self, log: &Repository, name: &PieceName, targets: &Targets) {
         let table = name.keys();
-        match log.table(&name.sha256, &table).await {
-            Ok(keys) => {
+        match log.table_to_change(&name.sha256, &table).await {
+            Ok((keys, _)) => {
                 self.tables += 1;
                 for (place, by) in rows(name, targets) {
                     if !matches!(keys.rows.get(place), Some(Row::Key(_))) {
@@ -137,9 +137,10 @@ async fn all_events(
     each: impl FnMut(&[u8]),
 ) -> Result<(), BadObject> {
     let table = name.keys();
-    let (piece, keys) = futures::join!(log.piece(log_id, name), log.table(&name.sha256, &table));
+    let keys = log.table_to_change(&name.sha256, &table);
+    let (piece, keys) = futures::join!(log.piece(log_id, name), keys);
     let mut lines = Vec::new();
-    let restored = piece?.restore(&keys?, u64::MAX, &mut lines);
+    let restored = piece?.restore(&keys?.0, u64::MAX, &mut lines);
     restored.map_err(|fault| damaged(&format!("{name} or {table}"), &fault))?;
     lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).for_each(each);
     Ok(())

@@ -238,20 +238,33 @@ impl Repository {
 
     pub(crate) async fn table(&self, piece: &Hash, name: &str) -> Result<KeyTable, BadObject> {
         let bytes = self.keys.get(name, TABLE_BYTES_MAX).await.map_err(|fault| unread(name, &fault))?;
-        KeyTable::decode(&bytes, piece, self.wrapping.as_ref()).map_err(|fault| BadObject {
-            name: name.to_owned(),
-            why: fault.to_string(),
-            is_damaged: fault != TableFault::NoKey,
-        })
+        KeyTable::decode(&bytes, piece, self.wrapping.as_ref()).map_err(|fault| unusable(name, fault))
     }
 
-    /// Stores a table. Returns its length and its version.
+    /// A table whose keys are to be removed, and whether it is encrypted. One that is not, although there is a key, is
+    /// of an archive that was begun without the key: what is forgotten has to be forgotten there too.
+    pub(crate) async fn table_to_change(
+        &self,
+        piece: &Hash,
+        name: &str,
+    ) -> Result<(KeyTable, bool), BadObject> {
+        let bytes = self.keys.get(name, TABLE_BYTES_MAX).await.map_err(|fault| unread(name, &fault))?;
+        let decoded = match KeyTable::decode(&bytes, piece, self.wrapping.as_ref()) {
+            Err(TableFault::Plain) => KeyTable::decode(&bytes, piece, None).map(|table| (table, false)),
+            decoded => decoded.map(|table| (table, self.wrapping.is_some())),
+        };
+        decoded.map_err(|fault| unusable(name, fault))
+    }
+
+    /// Stores a table. Returns its length and its version. A table that was not encrypted stays so: encrypting it would
+    /// vouch for rows that anybody may have written.
     pub(crate) async fn put_table(
         &self,
         name: &str,
         table: &KeyTable,
+        is_encrypted: bool,
     ) -> Result<(u64, Option<String>), StoreError> {
-        let bytes = table.encode(self.wrapping.as_ref().map(|key| (key, random())));
+        let bytes = table.encode(self.wrapping().filter(|_| is_encrypted));
         self.keys.put(name, &bytes).await.map(|version| (bytes.len() as u64, version))
     }
 
@@ -269,7 +282,14 @@ impl Repository {
         if Hash::of(&bytes) != *sha256 {
             return Err(damaged(name, &"its SHA-256 is not the one in the manifest: it was changed"));
         }
-        volume_keys::decode(&bytes, self.wrapping.as_ref()).map_err(|fault| damaged(name, &fault))
+        volume_keys::decode(&bytes, self.wrapping.as_ref()).map_err(|fault| match fault {
+            // It is unchanged, as its hash says.
+            TableFault::Undecryptable => {
+                let why = "it cannot be decrypted: the key-encryption key is another one".to_owned();
+                BadObject { name: name.to_owned(), why, is_damaged: false }
+            }
+            fault => unusable(name, fault),
+        })
     }
 
     /// A random nonce, if there is a key to encrypt with.
@@ -292,6 +312,11 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
 
 pub(crate) fn damaged(name: &str, fault: &dyn std::fmt::Display) -> BadObject {
     BadObject { name: name.to_owned(), why: fault.to_string(), is_damaged: true }
+}
+
+/// A table of keys that cannot be used. Without the key nobody knows whether it is damaged.
+fn unusable(name: &str, fault: TableFault) -> BadObject {
+    BadObject { is_damaged: fault != TableFault::NoKey, ..damaged(name, &fault) }
 }
 
 fn unread(name: &str, fault: &StoreError) -> BadObject {

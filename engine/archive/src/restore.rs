@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use engine_core::archive::manifest::ProjectionDigest;
 use engine_core::archive::name::{ManifestName, PieceName};
+use engine_core::archive::route::route;
 use engine_core::digest::Hash;
-use engine_core::event::LogRestored;
+use engine_core::event::{LOG_RESTORED, LogRestored};
 use engine_core::format::EventLine;
 use engine_core::wire::RestoredLog;
-use engine_log::{LogReader, Offline};
+use engine_log::{LogReader, Offline, OfflineError};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -18,8 +19,8 @@ use crate::place::PIECE_RAW_BYTES;
 use crate::plan::{Plan, Until, Wanted, plans};
 use crate::progress::Progress;
 use crate::repository::{BadObject, Names, Repository, damaged};
-use crate::restore_error::{Failed, RestoreError};
-use crate::staging::{Counted, Staging};
+use crate::restore_error::{Failed, RestoreError, proven};
+use crate::staging::{Counted, Staging, read};
 
 /// Attempts in all. More would hide that an archive is rotting.
 const ATTEMPTS: usize = 3;
@@ -47,6 +48,9 @@ pub struct Restored {
     pub anchored: bool,
     /// Number of events of the backup.
     pub backup_size: u64,
+    /// Root of the restored log at event `backup_size`, which is that of the backup; absent if fewer events were
+    /// restored.
+    pub backup_root: Option<Hash>,
     /// When the backup was taken.
     pub backup_created: Timestamp,
     /// Digest of the projection at the last event of the backup, if the backup has it.
@@ -63,8 +67,9 @@ pub struct Restored {
     pub damaged: Vec<BadObject>,
 }
 
-/// Restores a log into the empty directory `to`. If the newest backup cannot be used, takes the one before. With
-/// `record`, the restored log says that it was restored.
+/// Restores a log into the empty directory `to`. If the newest backup is damaged, takes the one before. An object that
+/// cannot be read for another reason ends the restore: an older state would be restored because of a passing fault.
+/// With `record`, the restored log says that it was restored.
 ///
 /// # Errors
 /// Nothing was restored; the directory has nothing new that counts.
@@ -96,6 +101,9 @@ async fn restore_log(
     let left = if wanted.exactly { 1 } else { ATTEMPTS };
     let mut attempts = Attempts { log, names, wanted, record, progress, left, bad: Vec::new() };
     for name in which_backups(&attempts.names, wanted)? {
+        if attempts.left == 0 {
+            break;
+        }
         if let Some(restored) = attempts.backup(log_id, &name, to).await? {
             return Ok(Restored { damaged: attempts.bad, ..restored });
         }
@@ -135,7 +143,7 @@ impl Attempts<'_> {
         let manifest = match self.log.manifest(log_id, name).await {
             Ok(manifest) => manifest,
             Err(fault) => {
-                self.bad.push(fault);
+                self.note(proven(fault)?);
                 return Ok(None);
             }
         };
@@ -185,7 +193,12 @@ async fn which_log(repository: &Repository, wanted: &Wanted) -> Result<String, R
 }
 
 fn which_backups(names: &Names, wanted: &Wanted) -> Result<Vec<ManifestName>, RestoreError> {
-    let Some(name) = &wanted.backup else { return Ok(names.backups()) };
+    let Some(name) = &wanted.backup else {
+        let mut newest_first = names.backups();
+        // A check that passes about an older backup says nothing about the newest one.
+        newest_first.truncate(if wanted.exactly { 1 } else { usize::MAX });
+        return Ok(newest_first);
+    };
     let is_there = |name: &ManifestName| names.manifests.iter().any(|manifest| manifest.name == *name);
     let named = ManifestName::parse(name).filter(is_there);
     named.map(|name| vec![name]).ok_or_else(|| RestoreError::NoBackup(format!(" {name}")))
@@ -214,6 +227,7 @@ struct Attempt<'a> {
 struct Opened {
     events: u64,
     root: Hash,
+    backup_root: Option<Hash>,
     last_event_at: Option<Timestamp>,
 }
 
@@ -223,6 +237,7 @@ impl Attempt<'_> {
         let Plan { manifest, .. } = self.plan;
         let archived = self.plan.pieces.last().map_or(0, |piece| piece.last_seq).max(manifest.size);
         let (until, pieces) = self.until(archived).await?;
+        self.check_not_repeated(until.unwrap_or(archived)).await?;
         let mut staging = Staging::begin(to)?;
         if let Some(object) = &manifest.volume_keys {
             staging.keys(&self.log.volume_keys(&object.name, &object.sha256).await?)?;
@@ -246,6 +261,7 @@ impl Attempt<'_> {
             archived,
             anchored: self.wanted.at_least.is_some(),
             backup_size: manifest.size,
+            backup_root: opened.backup_root,
             backup_created: manifest.created,
             projection_digest: manifest.projection_digest,
             last_event_at: opened.last_event_at,
@@ -291,21 +307,63 @@ impl Attempt<'_> {
         }
     }
 
+    /// Refuses to restore for a request to the event `last` if the archive has a log that was put back to that event
+    /// before, and went on from there: a request that stays in a manifest would leave everything behind that was
+    /// recorded since. Somebody who wants that restores without the id of a request.
+    async fn check_not_repeated(&self, last: u64) -> Result<(), Failed> {
+        let way = route(&self.names.piece_names(), &self.names.fences);
+        let has_next = |piece: &&PieceName| piece.first_seq <= last + 1 && last < piece.last_seq;
+        let (Some(_), Some(piece)) = (&self.wanted.once, way.pieces.iter().find(has_next)) else {
+            return Ok(());
+        };
+        let lines = match read(self.log, &self.plan.manifest.log_id, piece).await {
+            Ok(read) => read.lines(last + 1),
+            Err(object) => Err(object),
+        };
+        let lines = match lines.map_err(proven) {
+            Ok(lines) => lines,
+            Err(Err(fault)) => return Err(fault.into()),
+            // What comes after it cannot be restored: nothing is left behind.
+            Err(Ok(_)) => return Ok(()),
+        };
+        let next = lines.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+        let event = next.and_then(|line| EventLine::decode(line).ok());
+        let event =
+            event.filter(|event| event.envelope.seq == last + 1 && event.envelope.kind == LOG_RESTORED);
+        let restored: Option<LogRestored> =
+            event.and_then(|event| serde_json::from_str(event.payload()?).ok());
+        match restored {
+            Some(restored) if restored.size == last => {
+                Err(RestoreError::Repeated { seq: last, archived: way.size() }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the log, which verifies every hash, and compares its roots.
     fn verify(&self, staging: &Staging, until: Option<u64>) -> Result<Opened, Failed> {
         let manifest = &self.plan.manifest;
         let whole = |why: String| Failed::Object(damaged(&self.plan.name.to_string(), &why));
-        let mut log = Offline::open(staging.path()).map_err(|fault| whole(fault.to_string()))?;
+        let mut log = Offline::open(staging.path()).map_err(|fault| match fault {
+            OfflineError::Corrupt(_) => whole(fault.to_string()),
+            // A volume that is full says nothing about the archive.
+            fault => RestoreError::Log(fault.to_string()).into(),
+        })?;
         let tree = std::sync::Arc::clone(&log.handles().context.tree);
         let (events, root) = tree.head();
-        let root_at = |size: u64| (size <= events).then(|| tree.root_at(size).ok()).flatten();
-        if until.is_none_or(|until| until >= manifest.size) && root_at(manifest.size) != Some(manifest.root) {
+        let root_at = |size: u64| {
+            let root = (size <= events).then(|| tree.root_at(size)).transpose();
+            root.map_err(|fault| RestoreError::Log(fault.to_string()))
+        };
+        let backup_root = root_at(manifest.size)?;
+        if until.is_none_or(|until| until >= manifest.size) && backup_root != Some(manifest.root) {
             return Err(whole(format!("the log has another root at event {}", manifest.size)));
         }
         if let Some((size, expected)) = self.wanted.at_least
-            && root_at(size) != Some(expected)
+            && let anchored = root_at(size)?
+            && anchored != Some(expected)
         {
-            let found = root_at(size).map_or_else(
+            let found = anchored.map_or_else(
                 || format!("only {events} events"),
                 |root| format!("the root {root} at that event"),
             );
@@ -314,15 +372,15 @@ impl Attempt<'_> {
         if self.record {
             let restored = LogRestored {
                 size: events,
-                archived: engine_core::archive::route::route(&self.names.piece_names(), &self.names.fences)
-                    .size(),
+                archived: route(&self.names.piece_names(), &self.names.fences).size(),
                 manifest: self.plan.name.to_string(),
                 reason: self.wanted.reason.clone(),
             };
             log.record_restored(&restored).map_err(|fault| RestoreError::Log(fault.to_string()))?;
         }
-        let last_event_at = last_event_at(&log, events).map_err(|fault| whole(fault.to_string()))?;
+        let last_event_at =
+            last_event_at(&log, events).map_err(|fault| RestoreError::Log(fault.to_string()))?;
         log.close();
-        Ok(Opened { events, root, last_event_at })
+        Ok(Opened { events, root, backup_root, last_event_at })
     }
 }

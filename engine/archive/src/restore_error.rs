@@ -35,12 +35,28 @@ pub enum RestoreError {
     ForgottenLater { seq: u64, until: u64 },
     #[error("nothing that could be restored verifies: {}", listed(.0))]
     Damaged(Vec<BadObject>),
+    #[error(
+        "the log was restored to event {seq} before, and the archive has events up to {archived} that were recorded \
+         since: the same request does not leave them behind. To restore everything, remove what names an earlier state \
+         (--until, --backup). To go back again, restore without --once"
+    )]
+    Repeated { seq: u64, archived: u64 },
+    #[error("the archive cannot be read, which is not known to be damage: {0}")]
+    Unread(BadObject),
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("cannot write {path:?}: {source}")]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("the restored log cannot be written: {0}")]
+    #[error("the restored log cannot be read or written: {0}")]
     Log(String),
+}
+
+/// The object, if it is known to be damaged.
+///
+/// # Errors
+/// It cannot be read for another reason: trying again may help, and an older backup would be the wrong one.
+pub(crate) fn proven(object: BadObject) -> Result<BadObject, RestoreError> {
+    if object.is_damaged { Ok(object) } else { Err(RestoreError::Unread(object)) }
 }
 
 fn listed(objects: &[BadObject]) -> String {
@@ -60,7 +76,7 @@ pub(crate) enum Failed {
 
 impl From<BadObject> for Failed {
     fn from(object: BadObject) -> Failed {
-        Failed::Object(object)
+        proven(object).map_or_else(Failed::Finally, Failed::Object)
     }
 }
 

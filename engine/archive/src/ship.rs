@@ -16,6 +16,10 @@ use crate::place::{PIECE_RAW_BYTES, Place};
 use crate::repository::{Repository, random};
 use crate::takeover::{Takeover, take_over};
 
+/// Reads for one piece. Another one is needed if the segment is sealed during the read, which does not happen twice in
+/// a row: a segment that was just begun is not full.
+const READS_MAX: usize = 4;
+
 /// The archive of one open log, with this process as its writer.
 #[derive(Debug)]
 pub struct Archive {
@@ -29,6 +33,9 @@ pub struct Archive {
     pub(crate) forgotten_seq: u64,
     /// The tables that this writer has stored since the last look at those of other writers, with their versions.
     pub(crate) own_tables: BTreeMap<String, Option<String>>,
+    /// Pauses between choosing what to store and reading it.
+    #[cfg(test)]
+    pub(crate) pauses: Arc<crate::faults::Faults>,
 }
 
 impl Archive {
@@ -65,6 +72,8 @@ impl Archive {
             takeover,
             forgotten_seq: 0,
             own_tables: BTreeMap::new(),
+            #[cfg(test)]
+            pauses: Arc::default(),
         };
         archive.forgotten_seq = archive.stored_forgotten_seq().await?;
         archive.forget_in_late_tables().await?;
@@ -82,18 +91,28 @@ impl Archive {
     /// # Errors
     /// A store failed, or the log cannot be read.
     pub async fn ship_piece(&mut self) -> Result<bool, ArchiveError> {
-        let Some((extent, after)) = self.next()? else { return Ok(false) };
-        let (log, log_id, epoch) = (self.log.clone(), self.log_id.clone(), self.takeover.epoch);
-        let forgotten = self.forgotten_seq;
-        let read = move || made(&log, (extent, after), (&log_id, epoch), forgotten);
-        let made = tokio::task::spawn_blocking(read).await.map_err(|_| ArchiveError::Stopping)??;
-        let Some(Made { name, bytes, keys }) = made else { return Ok(false) };
+        for _ in 0..READS_MAX {
+            let Some((extent, after)) = self.next()? else { return Ok(false) };
+            #[cfg(test)]
+            self.pauses.before().await;
+            let (log, log_id, epoch) = (self.log.clone(), self.log_id.clone(), self.takeover.epoch);
+            let forgotten = self.forgotten_seq;
+            let read = move || made(&log, (extent, after), (&log_id, epoch), forgotten);
+            let made = tokio::task::spawn_blocking(read).await.map_err(|_| ArchiveError::Stopping)??;
+            if let Some(made) = made {
+                return self.store(extent, made).await.map(|()| true);
+            }
+        }
+        Err(ArchiveError::Behind(self.archived_seq()))
+    }
+
+    async fn store(&mut self, extent: Extent, Made { name, bytes, keys }: Made) -> Result<(), ArchiveError> {
         let before = if extent == Extent::Segment { self.takeover.sealed } else { self.takeover.tail };
         if name.prev != before.last {
             return Err(ArchiveError::Broken(name.first_seq));
         }
         // The keys first: a piece without its keys is lost, keys without a piece open nothing.
-        self.put_table(&name.keys(), &keys).await?;
+        self.put_table(&name.keys(), &keys, true).await?;
         self.repository.pieces.create(&name.to_string(), &bytes).await?;
         self.metrics.stored("piece", bytes.len() as u64);
         let place = Place { seq: name.last_seq, last: name.last };
@@ -101,12 +120,17 @@ impl Archive {
             Extent::Segment => self.takeover.sealed = place,
             Extent::Tail => self.takeover.tail = place,
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Stores a table, and remembers which version of it is this writer's own.
-    pub(crate) async fn put_table(&mut self, name: &str, table: &KeyTable) -> Result<(), ArchiveError> {
-        let (bytes, version) = self.repository.put_table(name, table).await?;
+    pub(crate) async fn put_table(
+        &mut self,
+        name: &str,
+        table: &KeyTable,
+        is_encrypted: bool,
+    ) -> Result<(), ArchiveError> {
+        let (bytes, version) = self.repository.put_table(name, table, is_encrypted).await?;
         self.metrics.stored("keys", bytes);
         self.own_tables.insert(name.to_owned(), version);
         Ok(())
@@ -131,7 +155,7 @@ impl Archive {
     }
 }
 
-/// Makes the piece that follows an event.
+/// Makes the piece that follows an event; `None` if its segment was sealed since it was chosen.
 fn made(
     log: &LogReader,
     (extent, after): (Extent, u64),
@@ -140,7 +164,7 @@ fn made(
 ) -> Result<Option<Made>, ArchiveError> {
     let Some(stored) = log.stored_lines_after(after, PIECE_RAW_BYTES)? else { return Ok(None) };
     if stored.sealed != (extent == Extent::Segment) {
-        // The segment was sealed meanwhile. The next step takes it as such.
+        // It is chosen again, as a sealed one.
         return Ok(None);
     }
     let mut made = make(extent, log_id, epoch, &stored.lines, || PayloadKey(random()))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use engine_core::archive::key_table::{KeyTable, Row};
 use engine_core::archive::name::PieceName;
-use engine_core::archive::piece::Piece;
+use engine_core::archive::piece::{Piece, Restored};
 use engine_core::archive::volume_keys::VolumeKeys;
 use engine_core::digest::Hash;
 use engine_core::format::segment_file_name;
@@ -49,10 +49,23 @@ pub(crate) struct Counted {
 }
 
 /// A piece that was read, with the keys of its payloads.
-struct Read {
+pub(crate) struct Read {
     name: PieceName,
     piece: Piece,
     keys: KeyTable,
+}
+
+impl Read {
+    /// The lines of the piece as they are in the log, up to event `until`.
+    pub(crate) fn lines(&self, until: u64) -> Result<Vec<u8>, BadObject> {
+        let mut lines = Vec::new();
+        self.restore(until, &mut lines).map(|_| lines)
+    }
+
+    fn restore(&self, until: u64, lines: &mut Vec<u8>) -> Result<Restored, BadObject> {
+        let restored = self.piece.restore(&self.keys, until, lines);
+        restored.map_err(|fault| damaged(&format!("{} or {}", self.name, self.name.keys()), &fault))
+    }
 }
 
 /// The segment that is being written.
@@ -141,9 +154,7 @@ impl Staging {
     ) -> Result<(), Failed> {
         let name = read.name.to_string();
         let mut lines = Vec::new();
-        let restored = read.piece.restore(&read.keys, until, &mut lines);
-        let restored =
-            restored.map_err(|fault| damaged(&format!("{name} or {}", read.name.keys()), &fault))?;
+        let restored = read.restore(until, &mut lines)?;
         if read.piece.begins_segment().is_some() {
             finish_segment(segment.take())?;
             let path = self.path.join("log").join(segment_file_name(read.name.first_seq));
@@ -178,8 +189,7 @@ impl Staging {
             (Some((_, seq)), Some(until)) => Err(RestoreError::ForgottenLater { seq, until }.into()),
             (Some((by, seq)), None) => {
                 let name = counted.by.get(&by).map_or("a piece", String::as_str);
-                let why =
-                    format!("it says that event {seq} was forgotten by an event that the log does not have");
+                let why = format!("it says that event {seq} was forgotten, and no event of the log says so");
                 Err(Failed::Unexplained(damaged(name, &why)))
             }
         }
@@ -200,7 +210,7 @@ impl Staging {
     }
 }
 
-async fn read(log: &Repository, log_id: &str, name: &PieceName) -> Result<Read, BadObject> {
+pub(crate) async fn read(log: &Repository, log_id: &str, name: &PieceName) -> Result<Read, BadObject> {
     let table = name.keys();
     let (piece, keys) = futures::join!(log.piece(log_id, name), log.table(&name.sha256, &table));
     Ok(Read { name: name.clone(), piece: piece?, keys: keys? })

@@ -1,6 +1,7 @@
 //! The small part of an object store that an archive uses. Every call is bounded in time, and what fails for a passing
 //! reason is repeated a bounded number of times.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ const ATTEMPTS: u32 = 3;
 /// failed together do not return together.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Maximum characters of the text of a store's error that are kept.
-const ERROR_CHARS_MAX: usize = 300;
+const ERROR_CHARS_MAX: usize = 600;
+/// Maximum number of causes in a text. A chain of this length would be a mistake of the program.
+const CAUSES_MAX: usize = 16;
 
 /// Objects below one prefix of a store.
 #[derive(Debug, Clone)]
@@ -243,7 +246,7 @@ impl Store {
     async fn get_once(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, StoreError> {
         let path = self.path(name)?;
         #[cfg(test)]
-        if self.faults.before().await {
+        if self.faults.before().await || self.faults.denies(name) {
             return Err(StoreError::Denied(name.to_owned()));
         }
         let read = async {
@@ -312,12 +315,35 @@ fn of(name: &str, fault: &object_store::Error) -> StoreError {
         object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
             StoreError::Unconditional
         }
-        other => failed(&name, &other.to_string()),
+        other => failed(&name, &with_causes(other)),
     }
 }
 
+/// The fault and its causes, each once: the last one may be the only one that says what to do, as for a certificate
+/// that is not trusted. Some errors have the text of their cause already.
+fn with_causes(fault: &object_store::Error) -> String {
+    let (mut text, mut next) = (fault.to_string(), fault.source());
+    for _ in 0..CAUSES_MAX {
+        let Some(cause) = next else { break };
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Keeps the beginning and the end of a long text: what was tried, and the last cause.
 fn failed(name: &str, text: &str) -> StoreError {
-    StoreError::Failed(name.to_owned(), text.chars().take(ERROR_CHARS_MAX).collect())
+    let chars: Vec<char> = text.chars().collect();
+    let text = if chars.len() > ERROR_CHARS_MAX {
+        let (begin, end) = (&chars[..ERROR_CHARS_MAX / 2], &chars[chars.len() - ERROR_CHARS_MAX / 2..]);
+        begin.iter().chain(&[' ', '…', ' ']).chain(end).collect()
+    } else {
+        text.to_owned()
+    };
+    StoreError::Failed(name.to_owned(), text)
 }
 
 #[cfg(test)]
@@ -344,6 +370,26 @@ mod tests {
         assert_eq!(store.get("a/b", 3).await, Ok(b"one".to_vec()));
         assert_eq!(store.get("a/b", 2).await, Err(StoreError::TooLarge("a/b".into(), 2)));
         assert_eq!(store.get("a/c", 2).await, Err(StoreError::Missing("a/c".into())));
+    }
+
+    /// An error that does not say its cause, as those of HTTP clients.
+    #[derive(Debug, Error)]
+    #[error("error sending request")]
+    struct Sending(#[source] Arc<object_store::Error>);
+
+    #[test]
+    fn the_last_cause_of_a_fault_is_in_its_text_once() {
+        let last = std::io::Error::other("invalid peer certificate: UnknownIssuer");
+        let inner = Arc::new(object_store::Error::Generic { store: "inner", source: last.into() });
+        let long: &str = "x".repeat(2 * ERROR_CHARS_MAX).leak();
+        for (store, is_cut) in [("S3", false), (long, true)] {
+            let source = Box::new(Sending(Arc::clone(&inner)));
+            let fault = of("a", &object_store::Error::Generic { store, source }).to_string();
+            assert_eq!(fault.matches("UnknownIssuer").count(), 1, "{fault}");
+            assert!(fault.ends_with("invalid peer certificate: UnknownIssuer"), "{fault}");
+            assert_eq!(fault.contains('…'), is_cut, "{fault}");
+            assert!(fault.chars().count() < ERROR_CHARS_MAX + 100, "{fault}");
+        }
     }
 
     #[tokio::test]

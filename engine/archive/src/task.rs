@@ -105,6 +105,7 @@ pub fn start(
         forgotten,
         archive: None,
         failures: 0,
+        fault: String::new(),
     };
     let watched = Arc::clone(&shared);
     tokio::spawn(async move {
@@ -131,6 +132,8 @@ struct Task {
     archive: Option<Archive>,
     /// Failures since the last step that succeeded.
     failures: u32,
+    /// Why the last step failed.
+    fault: String,
 }
 
 impl Task {
@@ -142,7 +145,7 @@ impl Task {
                     command = commands.recv() => match command {
                         None => return,
                         Some(command) if self.handles.context.published.head().is_none() => {
-                            refuse(command, &ArchiveError::NotOpen);
+                            refuse(command, &ArchiveError::NotOpen.to_string());
                         }
                         Some(command) => self.serve(command).await,
                     },
@@ -150,20 +153,43 @@ impl Task {
                 continue;
             }
             let step = self.step().await;
-            let outcome = self.noted("ship", step);
-            let delay = if outcome.is_ok() { self.interval } else { self.backoff() };
-            tokio::select! {
-                () = tokio::time::sleep(delay) => {}
-                command = commands.recv() => match command {
-                    None => return,
-                    Some(command) => self.serve(command).await,
-                },
+            let _noted = self.noted("ship", step);
+            if !self.rest(&mut commands).await {
+                return;
             }
+        }
+    }
+
+    /// Waits until the next step is due, and carries out commands. After a failure they are refused until the delay is
+    /// over: a store that fails is not asked more often because somebody asks often. Returns false if nobody can send
+    /// commands any more.
+    async fn rest(&mut self, commands: &mut mpsc::Receiver<Command>) -> bool {
+        let delay = if self.failures == 0 { self.interval } else { self.backoff() };
+        let mut due = Instant::now() + delay;
+        loop {
+            let command = tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => return true,
+                command = commands.recv() => command,
+            };
+            let Some(command) = command else { return false };
+            if self.failures > 0 {
+                refuse(command, &format!("{}: it is tried again within {BACKOFF_MAX:?}", self.fault));
+                continue;
+            }
+            self.serve(command).await;
+            if self.failures == 0 {
+                return true;
+            }
+            due = Instant::now() + self.backoff();
         }
     }
 
     async fn serve(&mut self, command: Command) {
         let Command::Backup(request, keep, reply) = command else { return };
+        // Whoever asked has gone before it was begun. Backups that nobody waits for would pile up.
+        if reply.is_closed() {
+            return;
+        }
         // Whoever has not got the answer asks again, and wants one backup.
         if let Some(taken) = request.as_deref().and_then(|id| self.shared.taken_for(id)) {
             let _gone = reply.send(Ok(taken));
@@ -267,6 +293,7 @@ impl Task {
             tracing::error!(step, %fault, "the archive failed: it is tried again");
         }
         self.failures = self.failures.saturating_add(1);
+        self.fault = fault.to_string();
         if let ArchiveError::Broken(_)
         | ArchiveError::Fenced(_)
         | ArchiveError::Store(crate::store::StoreError::Different(_)) = fault
@@ -297,8 +324,8 @@ async fn archive_step(archive: Option<&mut Archive>) -> Result<bool, ArchiveErro
     }
 }
 
-fn refuse(command: Command, fault: &ArchiveError) {
+fn refuse(command: Command, fault: &str) {
     if let Command::Backup(_, _, reply) = command {
-        let _gone = reply.send(Err(fault.to_string()));
+        let _gone = reply.send(Err(fault.to_owned()));
     }
 }

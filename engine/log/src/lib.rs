@@ -79,7 +79,7 @@ pub use inspect::{
 };
 pub use keeper::Keeper;
 pub use metrics::LogMetrics;
-pub use offline::Offline;
+pub use offline::{Offline, OfflineError};
 pub use open::{LogDirectory, OpenError};
 pub use published::{Head, Published, WriteState};
 pub use reader::LogReader;

@@ -203,7 +203,7 @@ fn an_object_that_is_missing_or_changed_is_named_and_never_verifies() {
                 Some(changed) => fs::write(object, changed).unwrap(),
             }
             let (code, said) = places.backup(&["verify", "--backup", name]);
-            assert!(matches!(code, Some(1 | 2)), "{object:?}: {said}");
+            assert_eq!((code, &said["ok"]), (Some(1), &json!(false)), "{object:?}: {said}");
             assert!(said.to_string().contains(file), "{object:?} is named: {said}");
             fs::write(object, &bytes).unwrap();
         }
@@ -214,6 +214,19 @@ fn an_object_that_is_missing_or_changed_is_named_and_never_verifies() {
         "manifest, two pieces, two tables, the keys of the volume: {checked} of {objects:?}"
     );
     assert_eq!(places.backup(&["verify", "--backup", name]).0, Some(0));
+}
+
+#[test]
+fn a_restore_that_cannot_begin_says_so_in_the_status_of_its_pod() {
+    let places = Places::new();
+    fs::create_dir_all(places.at("data/log")).unwrap();
+    fs::write(places.at("data/restored.json"), "{").unwrap();
+    let message = places.at("message");
+    let file = message.display().to_string();
+    let (code, said) = places.restore("data", &["--once", "request", "--termination-log", &file]);
+    assert_eq!(code, Some(2), "{said}");
+    let message: Value = serde_json::from_slice(&fs::read(&message).unwrap()).unwrap();
+    assert!(message["error"].is_string() && message.get("ok").is_none(), "{message}");
 }
 
 #[test]

@@ -17,9 +17,11 @@ use crate::{
     Wanted, open, restore,
 };
 
+mod damage;
 mod forgetting;
 mod live_log;
 mod prune;
+mod requests;
 
 struct Silent;
 

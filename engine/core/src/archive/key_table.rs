@@ -55,6 +55,9 @@ pub enum TableFault {
     /// It is encrypted, and there is no key.
     #[error("it is encrypted, and no key-encryption key is configured")]
     NoKey,
+    /// It is not encrypted, and there is a key: somebody without the key may have made it.
+    #[error("it is not encrypted, and a key-encryption key is configured")]
+    Plain,
     /// The key is another one, or the table was changed.
     #[error("it cannot be decrypted: it was changed, or the key-encryption key is another one")]
     Undecryptable,
@@ -80,7 +83,8 @@ impl KeyTable {
         head
     }
 
-    /// Decodes the table of the piece with this hash.
+    /// Decodes the table of the piece with this hash. With a key, only a table that is encrypted under it: one without
+    /// encryption can be made by anybody who can write to the store.
     ///
     /// # Errors
     /// Why it cannot be used.
@@ -98,6 +102,7 @@ impl KeyTable {
         }
         let (head, rows) = bytes.split_at(MAGIC.len() + end + 1);
         let opened = match &header.nonce {
+            None if wrapping.is_some() => return Err(TableFault::Plain),
             None => rows.to_vec(),
             Some(nonce) => {
                 let nonce = nonce_of(nonce).ok_or(TableFault::Form)?;
@@ -185,6 +190,7 @@ mod tests {
         let other = WrappingKey([3; KEY_BYTES]);
         assert_eq!(KeyTable::decode(&sealed, &table.piece, Some(&other)), Err(TableFault::Undecryptable));
         assert_eq!(KeyTable::decode(&plain, &Hash::of(b"other"), None), Err(TableFault::Piece));
+        assert_eq!(KeyTable::decode(&plain, &table.piece, Some(&key)), Err(TableFault::Plain));
         assert!(!sealed.windows(KEY_BYTES).any(|window| window == [1; KEY_BYTES]), "no key can be seen");
     }
 

@@ -49,6 +49,8 @@ pub fn decode(bytes: &[u8], wrapping: Option<&WrappingKey>) -> Result<VolumeKeys
     let header: Header = serde_json::from_slice(&rest[..end]).map_err(|_| TableFault::Form)?;
     let (head, body) = bytes.split_at(MAGIC.len() + end + 1);
     let body = match &header.nonce {
+        // Whoever can write to the store can make an object without encryption.
+        None if wrapping.is_some() => return Err(TableFault::Plain),
         None => body.to_vec(),
         Some(nonce) => {
             let nonce = nonce_of(nonce).ok_or(TableFault::Form)?;
@@ -73,6 +75,7 @@ mod tests {
         let sealed = encode(&keys, Some((&key, [2; WRAPPING_NONCE_BYTES])));
         assert_eq!(decode(&sealed, Some(&key)), Ok(keys.clone()));
         assert_eq!(decode(&sealed, None), Err(TableFault::NoKey));
+        assert_eq!(decode(&encode(&keys, None), Some(&key)), Err(TableFault::Plain));
         assert!(!sealed.windows(6).any(|window| window == b"secret"));
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();
