@@ -12,6 +12,7 @@ use crate::{Repository, RestoreError, Restored, Wanted, restore};
 
 async fn attempt(directory: &Path, store: &Repository, exactly: bool) -> Result<Restored, RestoreError> {
     let to = directory.join("restored");
+    std::fs::create_dir_all(&to).unwrap();
     let wanted = Wanted { exactly, ..Wanted::default() };
     let outcome = restore(store, &to, &wanted, false, &Silent).await;
     std::fs::remove_dir_all(&to).unwrap();
