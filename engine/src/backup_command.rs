@@ -459,8 +459,8 @@ impl Drop for Scratch {
     }
 }
 
-/// The verdict on what is broken, or what `done` says about what was restored. What is not known to be broken, such as a
-/// store that does not answer or a volume that is full, is an error and no verdict: it can be tried again.
+/// The verdict on what is broken, or what `done` says about what was restored. What is not known to be broken, such as
+/// a store that does not answer or a volume that is full, is an error and no verdict: it can be tried again.
 fn judge(
     restored: Result<Restored, RestoreError>,
     done: impl FnOnce(Restored) -> anyhow::Result<Value>,
