@@ -57,8 +57,16 @@ struct Annotations {
 /// beginning or end. A namespace that is deleted loses its RoleBinding before its engines.
 const SECRET_NAMESPACES: [&str; 5] = ["t-leaves", "t-memory-specs", "t-service-key", "t-tls", "t-validate"];
 /// Resources that the same RoleBinding grants.
-const GRANTED_IN_A_NAMESPACE: [&str; 6] =
-    ["secrets", "certificates", "roles", "rolebindings", "cronjobs", "pods"];
+const GRANTED_IN_A_NAMESPACE: [&str; 8] = [
+    "secrets",
+    "certificates",
+    "roles",
+    "rolebindings",
+    "cronjobs",
+    "jobs",
+    "pods",
+    "persistentvolumeclaims",
+];
 /// Namespace of the test that gives the permission late.
 pub(crate) const FORBIDDEN: &str = "tls-forbidden";
 

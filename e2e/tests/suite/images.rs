@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::world::{Kstatus, TOOLS_IMAGE, World, in_namespace, kstatus, small};
 
 /// Longest wait until a namespace with a running engine is deleted: the engine drains first.
-const END_LIMIT: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_secs(120);
 
 fn with_image(image: &str) -> Value {
     let mut spec = small();
