@@ -428,6 +428,8 @@ fn verify(
     let directory = Scratch(scratch.join(format!("memory-engine-verify-{name}")));
     let wanted = Wanted { exactly: true, ..wanted };
     let name = runtime.block_on(first_backup(repository, &wanted));
+    // A backup that is taken from now on is another one.
+    let wanted = Wanted { backup: name.clone().or(wanted.backup), ..wanted };
     let restored = runtime.block_on(restore(repository, &directory.0, &wanted, false, &Bar::new()));
     let found = judge(restored, |restored| {
         let drilled = drill(runtime, &directory.0, &restored, Timestamp::now())

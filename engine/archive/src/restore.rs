@@ -237,7 +237,9 @@ impl Attempt<'_> {
         let Plan { manifest, .. } = self.plan;
         let archived = self.plan.pieces.last().map_or(0, |piece| piece.last_seq).max(manifest.size);
         let (until, pieces) = self.until(archived).await?;
-        self.check_not_repeated(until.unwrap_or(archived)).await?;
+        if self.wanted.until.is_some() || self.wanted.backup.is_some() {
+            self.check_not_repeated(until.unwrap_or(archived)).await?;
+        }
         let mut staging = Staging::begin(to)?;
         if let Some(object) = &manifest.volume_keys {
             staging.keys(&self.log.volume_keys(&object.name, &object.sha256).await?)?;

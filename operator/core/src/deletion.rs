@@ -97,7 +97,8 @@ pub fn decide(observed: &Observed, essentials: &Essentials, is_valid: bool) -> O
         return None;
     }
     let said = engine.status.as_ref().and_then(|status| status.deletion.as_ref());
-    if said.is_some() {
+    // A status that cannot be written must not hold up the deletion either.
+    if said.is_some() || has_waited(observed, LIMIT * 2) {
         return Some(Farewell::Release);
     }
     Some(next(observed, essentials, is_valid))
@@ -213,8 +214,12 @@ fn too_late(observed: &Observed, essentials: &Essentials, view: &BackupView) -> 
 }
 
 fn is_over(observed: &Observed) -> bool {
+    has_waited(observed, LIMIT)
+}
+
+fn has_waited(observed: &Observed, time: SignedDuration) -> bool {
     let since = observed.engine.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-    since.is_some_and(|since: Timestamp| observed.now.duration_since(since) > LIMIT)
+    since.is_some_and(|since: Timestamp| observed.now.duration_since(since) > time)
 }
 
 fn say(outcome: DeletionOutcome, record: Option<&MemoryBackup>, message: &str) -> Farewell {

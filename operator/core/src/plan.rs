@@ -29,6 +29,7 @@ use crate::{
     anchor::expected::ExpectedHistory,
     build,
     children::CHILDREN,
+    deletion::is_held,
     hibernation, mode,
     names::{ChildKey, ChildKind},
     observed::Observed,
@@ -126,6 +127,9 @@ pub fn plan_mode(observed: &Observed, essentials: &Essentials) -> Plan {
         },
         ..Plan::default()
     };
+    // A deletion with a spec that cannot be carried out takes no backup, so that nothing has to wait for one.
+    let is_living = observed.engine.metadata.deletion_timestamp.is_none();
+    plan.steps.extend((is_living && is_held(&observed.engine)).then_some(Step::Hold(false)));
     deletion::plan_deletion(observed, essentials, None, &mut plan);
     plan
 }

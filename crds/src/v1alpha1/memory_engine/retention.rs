@@ -41,7 +41,7 @@ pub struct Retention {
     #[schemars(length(min = 1, max = 64), regex(pattern = TIME_ZONE))]
     pub time_zone: Option<String>,
 
-    /// Whether the schedule is suspended. A Job that somebody creates makes a plan.
+    /// Whether the schedule is suspended. Nothing is removed meanwhile; a Job that somebody creates makes a plan.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
 

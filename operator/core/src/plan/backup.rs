@@ -1,6 +1,7 @@
 //! Plans backups: the objects of their Jobs, the call that takes one, and the records.
 
 use crds::MemoryBackup;
+use jiff::SignedDuration;
 
 use super::{
     Call, Plan, Step,
@@ -18,6 +19,9 @@ use crate::{
     ownership::is_ours,
     validate::Valid,
 };
+
+/// How far the clock of a node may be ahead.
+const CLOCK_AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// Plans the call that takes a backup, and the records. The records come before the answer to the Job, so that a Job
 /// never names a record that does not exist.
@@ -62,6 +66,10 @@ pub(super) fn records(observed: &Observed, valid: &Valid, view: &BackupView) -> 
 /// Whether a verification counts for this record. On a last backup depends whether a claim is deleted: only the Job
 /// that the operator has made for it counts.
 fn may_judge(observed: &Observed, record: &MemoryBackup, drill: &Drill) -> bool {
+    // A verdict from the future would outlast every other one.
+    if drill.finished_at.duration_since(observed.now) > CLOCK_AHEAD_MAX {
+        return false;
+    }
     if !is_last_backup(&observed.engine, record) {
         return true;
     }

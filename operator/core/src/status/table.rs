@@ -293,8 +293,8 @@ pub(super) const TABLE: [Row; 17] = [
     Row {
         kind: RetentionHealthy,
         rules: &[
-            Decides(&[RetentionDisabled], upkeep::disabled),
             Decides(&[SecretsForbidden, UpkeepUnreadable], upkeep::unread),
+            Decides(&[RetentionDisabled], upkeep::disabled),
             Decides(
                 &[
                     NoPlan,

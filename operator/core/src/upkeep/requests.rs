@@ -11,6 +11,7 @@ use crate::{
     backup::RESULT_ENTRY,
     names,
     observed::Observed,
+    ownership::is_ours,
     report::quoted,
     rotation::{DONE_ENTRY, FAILED_ENTRY, requested},
     validate::Essentials,
@@ -35,7 +36,8 @@ pub struct Answered {
 
 fn request_map<'a>(observed: &'a Observed, row: &Scheduled) -> Option<&'a DynamicObject> {
     let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
-    observed.children.get(&names::upkeep_request(name, row.word)).map(AsRef::as_ref)
+    let key = names::upkeep_request(name, row.word);
+    observed.children.get(&key).filter(|live| is_ours(observed, &key, live)).map(AsRef::as_ref)
 }
 
 fn before<'a>(observed: &'a Observed, row: &Scheduled) -> Option<&'a UpkeepStatus> {

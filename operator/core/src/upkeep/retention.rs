@@ -4,7 +4,8 @@ use crds::{AppliedRetention, RetentionApply, RetentionCounts, RetentionPlan, Upk
 use engine_core::wire::{
     self, ApprovedPlan, ErrorCode, RetentionSummary, StartUpkeep, UpkeepResult, UpkeepState,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
     approval::{Approval, approval},
@@ -21,6 +22,10 @@ use crate::{
 
 /// Longest description of why a plan is stale, or held back, characters: the bound of the CRD.
 const TEXT_CHARS_MAX: usize = 512;
+/// How far the clock of an engine may be ahead.
+const CLOCK_AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
+/// Shortest time between two removals without an approval.
+const AUTO_INTERVAL_MIN: SignedDuration = SignedDuration::from_hours(20);
 /// Longest text of the reason for a run, characters: the bound of the CRD.
 const BECAUSE_CHARS_MAX: usize = 250;
 /// Seconds after which a run that failed is tried again. An engine answers the same request with the same failure.
@@ -168,7 +173,8 @@ pub fn standing(observed: &Observed, terms: &RetentionTerms) -> Standing {
     if plan.entries == 0 {
         return Standing::Nothing;
     }
-    let mut holds: Vec<Hold> = [doubt(observed), old_backup(observed, terms)].into_iter().flatten().collect();
+    let holds = [doubt(observed), clock_ahead(observed, made), old_backup(observed, terms), paused(terms)];
+    let mut holds: Vec<Hold> = holds.into_iter().flatten().collect();
     match permission(observed, terms, &plan) {
         Ok(Permission { because, override_spike_guard }) if holds.is_empty() => {
             Standing::Due { because, override_spike_guard, failure: failure(observed) }
@@ -215,8 +221,18 @@ fn failure(observed: &Observed) -> Option<String> {
 fn doubt(observed: &Observed) -> Option<Hold> {
     let hold = |text: String| Some(Hold { kind: HoldKind::IntegrityInDoubt, text });
     let conditions = observed.engine.status.as_ref().map(|status| status.conditions.as_slice());
-    let judged =
-        conditions.unwrap_or_default().iter().find(|one| one.type_ == ConditionType::LogIntegrity.as_str());
+    let find =
+        |kind: ConditionType| conditions.unwrap_or_default().iter().find(|one| one.type_ == kind.as_str());
+    let judged = find(ConditionType::LogIntegrity);
+    // The engine makes and carries out plans by the rules of the file that it has. A kubelet delivers a changed one late.
+    let generation = observed.engine.metadata.generation.unwrap_or_default();
+    let is_in_force =
+        |one: &Condition| one.status == "True" && one.observed_generation.unwrap_or_default() == generation;
+    if !find(ConditionType::ConfigurationApplied).is_some_and(is_in_force) {
+        return hold(
+            "the engine does not run with the rules of this spec yet: see ConfigurationApplied".to_owned(),
+        );
+    }
     if judged.is_none_or(|one| one.status != "True") {
         return hold("LogIntegrity is not True: nothing is removed until it is".to_owned());
     }
@@ -228,6 +244,24 @@ fn doubt(observed: &Observed) -> Option<Hold> {
     }
     let scrub = last_run(observed, scheduled(UpkeepTask::Scrub)).filter(|run| !run.succeeded)?;
     hold(format!("the last scrub failed, so scrub again: {}", scrub.result))
+}
+
+/// Whether the plan was made by a clock that is ahead: its rules by age took what is too young.
+fn clock_ahead(observed: &Observed, made: Option<Timestamp>) -> Option<Hold> {
+    let ahead = made.is_none_or(|made| made.duration_since(observed.now) > CLOCK_AHEAD_MAX);
+    ahead.then(|| Hold {
+        kind: HoldKind::IntegrityInDoubt,
+        text: "the plan is from the future: correct the clock of the engine's node, and make another plan"
+            .to_owned(),
+    })
+}
+
+/// Whether the spec suspends retention.
+fn paused(terms: &RetentionTerms) -> Option<Hold> {
+    terms.is_suspended.then(|| Hold {
+        kind: HoldKind::Approval,
+        text: "spec.retention.suspend is set: nothing is removed".to_owned(),
+    })
 }
 
 /// Whether a backup was verified recently enough, if the spec demands one.
@@ -277,12 +311,20 @@ fn permission(observed: &Observed, terms: &RetentionTerms, plan: &RetentionPlan)
         };
     }
     if let Some(given) = given {
-        return Ok(Permission { because: because(given), override_spike_guard: None });
+        // The engine may find a spike that was none when the plan was made.
+        let override_spike_guard = given.entries.filter(|given| *given == entries);
+        return Ok(Permission { because: because(given), override_spike_guard });
     }
     let total = u64::try_from(plan.total).unwrap_or_default();
     let percent = terms.auto_max_percent;
     let is_small = u128::from(entries) * 100 <= u128::from(total) * u128::from(percent);
+    let retention = observed.engine.status.as_ref().and_then(|status| status.retention.as_ref());
+    let last = retention.and_then(|retention| retention.applied.as_ref()?.at.parse::<Timestamp>().ok());
+    let is_early = last.is_some_and(|last| observed.now.duration_since(last) < AUTO_INTERVAL_MIN);
     let why = match terms.apply {
+        RetentionApply::Auto if is_small && is_early => {
+            "Auto removes at most once a day: otherwise its limit could be passed in slices".to_owned()
+        }
         RetentionApply::Auto if is_small => {
             let because = "spec.retention.apply is Auto".to_owned();
             return Ok(Permission { because, override_spike_guard: None });

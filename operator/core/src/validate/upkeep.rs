@@ -45,6 +45,8 @@ pub struct UpkeepTimes {
 /// What has to be fulfilled before a retention plan is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionTerms {
+    /// Whether nothing is removed for the time being.
+    pub is_suspended: bool,
     /// Whether somebody has to approve it.
     pub apply: RetentionApply,
     /// Share of all memories that `Auto` removes at once at most, percent.
@@ -168,6 +170,7 @@ pub(super) fn terms(spec: &MemoryEngineSpec) -> Option<RetentionTerms> {
     let hours = retention.verified_backup_max_age_hours.map(i64::from);
     let bounded = |hours: i64| hours.clamp(BACKUP_AGE_HOURS.0, BACKUP_AGE_HOURS.1);
     Some(RetentionTerms {
+        is_suspended: retention.suspend,
         apply: retention.apply.unwrap_or_default(),
         auto_max_percent: percent.unwrap_or(AUTO_MAX_PERCENT).min(100),
         verified_backup_max_age: hours.map(|hours| SignedDuration::from_hours(bounded(hours))),
