@@ -6,11 +6,10 @@ use operator_core::{
     deletion::is_leaving,
     names::final_verification,
     observed::Observed,
-    tls::Unread,
     validate::Essentials,
 };
 
-use crate::{context::Context, read_child::child};
+use crate::{context::Context, read_child::children};
 
 /// Reads the objects of backups, the records, and the verifications that have ended.
 pub(crate) async fn observe(
@@ -31,18 +30,7 @@ pub(crate) async fn observe(
         ..BackupView::default()
     };
     let last = is_leaving(engine).then(|| final_verification(&name));
-    for key in backup_keys(&name).into_iter().chain(last) {
-        match child(context, &namespace, &key, silent).await {
-            Ok(Some(object)) => drop(observed.children.insert(key, object)),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(%namespace, object = %key, %error, "an object of backups could not be read");
-                let is_forbidden = error.api().is_some_and(|status| status.code == 403);
-                view.unread = Some(Unread { is_forbidden, text: error.to_string() });
-                break;
-            }
-        }
-    }
+    view.unread = children(context, observed, backup_keys(&name).into_iter().chain(last), silent).await;
     observed.backup = Some(view);
 }
 

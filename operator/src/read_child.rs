@@ -1,9 +1,13 @@
-//! Reads one object of an engine.
+//! Reads objects of an engine.
 
 use std::sync::Arc;
 
 use kube::api::DynamicObject;
-use operator_core::names::{ChildKey, ChildKind};
+use operator_core::{
+    names::{ChildKey, ChildKind},
+    observed::Observed,
+    tls::Unread,
+};
 
 use crate::{
     cache::{api, api_resource, slim},
@@ -43,4 +47,30 @@ pub(crate) async fn child(
         slim(object);
     }
     Ok(found.map(Arc::new))
+}
+
+/// Reads children into what was observed. Ends at the first one that cannot be read, and returns why: whoever plans
+/// with them needs all of them.
+pub(crate) async fn children(
+    context: &Context,
+    observed: &mut Observed,
+    keys: impl IntoIterator<Item = ChildKey>,
+    silent: bool,
+) -> Option<Unread> {
+    let namespace = observed.engine.metadata.namespace.clone().unwrap_or_default();
+    for key in keys {
+        match child(context, &namespace, &key, silent).await {
+            Ok(Some(object)) => drop(observed.children.insert(key, object)),
+            Ok(None) => {}
+            Err(error) => return Some(unread(&namespace, &key, &error)),
+        }
+    }
+    None
+}
+
+/// Logs and describes why an object could not be read.
+pub(crate) fn unread(namespace: &str, key: &ChildKey, error: &CallError) -> Unread {
+    tracing::warn!(%namespace, object = %key, %error, "an object could not be read");
+    let is_forbidden = error.api().is_some_and(|status| status.code == 403);
+    Unread { is_forbidden, text: error.to_string() }
 }

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::{
     admin_tokens::AdminTokens,
     context::{Context, identity},
-    read_child::child,
+    read_child::{child, unread},
 };
 
 /// Whether the spec wants a rotation, or objects of an earlier one may exist.
@@ -73,11 +73,7 @@ async fn read(
             None
         }
         Ok(None) => None,
-        Err(error) => {
-            tracing::warn!(%namespace, object = %key, %error, "an object of a rotation could not be read");
-            let is_forbidden = error.api().is_some_and(|status| status.code == 403);
-            Some(Unread { is_forbidden, text: error.to_string() })
-        }
+        Err(error) => Some(unread(namespace, &key, &error)),
     }
 }
 

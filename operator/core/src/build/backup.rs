@@ -1,15 +1,12 @@
 //! The objects of backups: a Job that asks for one, and a Job that verifies the newest one by restoring it.
 
 use k8s_openapi::{
-    api::{
-        core::v1::{ConfigMap, EmptyDirVolumeSource, Volume, VolumeMount},
-        rbac::v1::PolicyRule,
-    },
+    api::core::v1::{ConfigMap, EmptyDirVolumeSource, Volume, VolumeMount},
     apimachinery::pkg::api::resource::Quantity,
 };
 use serde_json::Value;
 
-use super::{ScheduledJob, owned, stamp, store::StoreAccess, value};
+use super::{ScheduledJob, owned, store::StoreAccess, value};
 use crate::{
     backup::Answered,
     names::{self, ChildKey, ChildKind, VERIFY_JOB},
@@ -34,29 +31,14 @@ const SCRATCH_PATH: &str = "/scratch";
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
 fn taking<'a>(valid: &Valid, backup: &'a ValidBackup) -> ScheduledJob<'a> {
-    let name = names::backup(&valid.name);
-    ScheduledJob {
-        task: "backup",
-        schedule: &backup.spec.schedule,
-        time_zone: &backup.spec.time_zone,
-        is_suspended: backup.spec.suspend || valid.is_stopped,
-        image: &backup.image,
-        args: vec!["ask".to_owned(), format!("--request={name}"), format!("--wait-seconds={WAIT_SECONDS}")],
-        deadline_seconds: BACKUP_DEADLINE_SECONDS,
-        memory: "64Mi",
-        cpu: "200m",
-        volumes: Vec::new(),
-        mounts: Vec::new(),
-        // A patch that changes nothing also returns the object: one verb on one object is enough to ask and to wait.
-        rules: vec![PolicyRule {
-            api_groups: Some(vec![String::new()]),
-            resources: Some(vec!["configmaps".to_owned()]),
-            resource_names: Some(vec![name.clone()]),
-            verbs: vec!["patch".to_owned()],
-            non_resource_urls: None,
-        }],
-        name,
-    }
+    let job = ScheduledJob::asking(
+        "backup",
+        names::backup(&valid.name),
+        &backup.image,
+        (&backup.spec.schedule, &backup.spec.time_zone),
+        (WAIT_SECONDS, BACKUP_DEADLINE_SECONDS),
+    );
+    ScheduledJob { is_suspended: backup.spec.suspend || valid.is_stopped, ..job }
 }
 
 /// The archive as a pod uses it.
@@ -114,20 +96,10 @@ pub(crate) fn backup(
 ) -> Vec<(ChildKey, Value)> {
     let Some(backup) = &valid.backup else { return Vec::new() };
     let (taking, verifying) = (taking(valid, backup), verifying(valid, backup, log_id));
-    let objects = [
-        (ChildKind::ConfigMap, &taking.name, value(&request(valid, answered))),
-        (ChildKind::ServiceAccount, &taking.name, value(&taking.service_account(valid))),
-        (ChildKind::Role, &taking.name, value(&taking.role(valid))),
-        (ChildKind::RoleBinding, &taking.name, value(&taking.role_binding(valid))),
-        (ChildKind::CronJob, &taking.name, value(&taking.cron_job(valid))),
-        (ChildKind::ServiceAccount, &verifying.name, value(&verifying.service_account(valid))),
-        (ChildKind::CronJob, &verifying.name, value(&verifying.cron_job(valid))),
-    ];
-    let stamped = objects.map(|(kind, name, mut object)| {
-        stamp(&mut object);
-        (ChildKey { kind, name: name.clone() }, object)
-    });
-    stamped.into()
+    let mut objects = taking.asking_objects(valid, &request(valid, answered));
+    objects.push(verifying.stamped(ChildKind::ServiceAccount, value(&verifying.service_account(valid))));
+    objects.push(verifying.stamped(ChildKind::CronJob, value(&verifying.cron_job(valid))));
+    objects
 }
 
 /// The Job that verifies the last backup before a deletion, the one with this name; `None` if there are no backups.

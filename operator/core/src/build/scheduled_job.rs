@@ -10,18 +10,20 @@ use k8s_openapi::{
             PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
         },
         core::v1::{
-            Capabilities, Container, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
-            PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
-            SecurityContext, ServiceAccount, Volume, VolumeMount,
+            Capabilities, ConfigMap, Container, EnvVar, EnvVarSource, LocalObjectReference,
+            ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
+            SeccompProfile, SecurityContext, ServiceAccount, Volume, VolumeMount,
         },
         rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject},
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
-use super::{api_token, owned, value};
+use serde_json::Value;
+
+use super::{api_token, owned, stamp, value};
 use crate::{
-    names::{self, JOB_LABEL},
+    names::{self, ChildKey, ChildKind, JOB_LABEL},
     validate::Valid,
 };
 
@@ -78,7 +80,62 @@ pub struct ScheduledJob<'a> {
     pub rules: Vec<PolicyRule>,
 }
 
-impl ScheduledJob<'_> {
+impl<'a> ScheduledJob<'a> {
+    /// A Job that asks the operator for something in the ConfigMap `name`, and waits for `wait_seconds` at most. Its
+    /// account may patch this ConfigMap: a patch that changes nothing also returns the object, so that one verb on one
+    /// object is enough to ask and to wait.
+    pub(super) fn asking(
+        task: &'static str,
+        name: String,
+        image: &'a str,
+        (schedule, time_zone): (&'a str, &'a str),
+        (wait_seconds, deadline_seconds): (i64, i64),
+    ) -> Self {
+        Self {
+            task,
+            schedule,
+            time_zone,
+            is_suspended: false,
+            image,
+            args: vec![
+                "ask".to_owned(),
+                format!("--request={name}"),
+                format!("--wait-seconds={wait_seconds}"),
+            ],
+            deadline_seconds,
+            memory: "64Mi",
+            cpu: "200m",
+            volumes: Vec::new(),
+            mounts: Vec::new(),
+            rules: vec![PolicyRule {
+                api_groups: Some(vec![String::new()]),
+                resources: Some(vec!["configmaps".to_owned()]),
+                resource_names: Some(vec![name.clone()]),
+                verbs: vec!["patch".to_owned()],
+                non_resource_urls: None,
+            }],
+            name,
+        }
+    }
+
+    /// The objects of a Job that asks, in the order of the writes: the ConfigMap first.
+    pub(super) fn asking_objects(&self, valid: &Valid, request: &ConfigMap) -> Vec<(ChildKey, Value)> {
+        let objects = [
+            (ChildKind::ConfigMap, value(request)),
+            (ChildKind::ServiceAccount, value(&self.service_account(valid))),
+            (ChildKind::Role, value(&self.role(valid))),
+            (ChildKind::RoleBinding, value(&self.role_binding(valid))),
+            (ChildKind::CronJob, value(&self.cron_job(valid))),
+        ];
+        objects.map(|(kind, object)| self.stamped(kind, object)).into()
+    }
+
+    /// An object of this Job, under its name.
+    pub(super) fn stamped(&self, kind: ChildKind, mut object: Value) -> (ChildKey, Value) {
+        stamp(&mut object);
+        (ChildKey { kind, name: self.name.clone() }, object)
+    }
+
     /// The ServiceAccount of the pods. A pod mounts the token as a volume of its own.
     #[must_use]
     pub fn service_account(&self, valid: &Valid) -> ServiceAccount {
