@@ -381,6 +381,10 @@ pub enum Reason {
     PlanStale,
     /// A retention plan waits because it is not known that the log is as it was recorded.
     IntegrityInDoubt,
+    /// A retention plan waits because the time at which it was made has not come yet.
+    PlanFromFuture,
+    /// A retention plan waits because the spec suspends retention.
+    RetentionSuspended,
     /// A retention plan waits because no backup was verified recently enough.
     BackupTooOld,
     /// A retention plan waits because it removes unusually much.

@@ -26,6 +26,8 @@ use crate::{
 
 /// Reconciles in which a new engine is anchored: each record needs the status before it.
 const SETTLE_TURNS: usize = 6;
+/// The version of the pod's template.
+const REVISION: &str = "notes-1";
 
 fn scheduled() -> MemoryEngine {
     let mut engine = engine();
@@ -52,6 +54,12 @@ impl World {
         for _ in 0..SETTLE_TURNS {
             world.reconcile().await;
         }
+        // As the controller of StatefulSets would, which does not run here.
+        world.server.edit("statefulsets/notes", |set| {
+            let seen = set["metadata"]["generation"].clone();
+            set["status"] = json!({"observedGeneration": seen, "updateRevision": REVISION});
+        });
+        world.reconcile().await;
         world.fake.take_requests();
         world
     }
@@ -61,7 +69,8 @@ impl World {
         let (mut context, _leading) = context(self.server.client());
         context.engines = EngineClient::new(self.fake.port);
         let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "notes-0", "namespace": "team"},
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "notes-0", "namespace": "team",
+                "labels": {"controller-revision-hash": REVISION}},
             "status": {"podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": "True"}],
                 "containerStatuses": [{"name": ENGINE_CONTAINER, "ready": true, "state": {"running": {}}}]},
         });

@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 148] = [
+    pub const ALL: [Self; 150] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -148,6 +148,8 @@ impl Reason {
         Self::RetentionApplied,
         Self::PlanStale,
         Self::IntegrityInDoubt,
+        Self::PlanFromFuture,
+        Self::RetentionSuspended,
         Self::BackupTooOld,
         Self::SpikeGuardHolds,
         Self::PlanAwaitsApproval,

@@ -120,6 +120,9 @@ pub(super) fn stands(facts: &Facts<'_>) -> Option<Verdict> {
 fn held(facts: &Facts<'_>, plan: &str, holds: &[Hold]) -> Option<Verdict> {
     let reason = match holds.first()?.kind {
         HoldKind::IntegrityInDoubt => Reason::IntegrityInDoubt,
+        HoldKind::RulesNotInForce => Reason::ConfigurationOutdated,
+        HoldKind::PlanFromFuture => Reason::PlanFromFuture,
+        HoldKind::Suspended => Reason::RetentionSuspended,
         HoldKind::BackupTooOld => Reason::BackupTooOld,
         HoldKind::SpikeGuard => Reason::SpikeGuardHolds,
         HoldKind::Approval => Reason::PlanAwaitsApproval,

@@ -38,8 +38,14 @@ const HASH_DIGITS: usize = 32;
 pub enum HoldKind {
     /// It is not known that the log is as it was recorded.
     IntegrityInDoubt,
+    /// The engine has other rules than those of the spec.
+    RulesNotInForce,
+    /// The plan was made by a clock that is ahead.
+    PlanFromFuture,
     /// No backup was verified recently enough.
     BackupTooOld,
+    /// The spec suspends retention.
+    Suspended,
     /// The spike guard holds it.
     SpikeGuard,
     /// Nobody has approved it.
@@ -173,7 +179,13 @@ pub fn standing(observed: &Observed, terms: &RetentionTerms) -> Standing {
     if plan.entries == 0 {
         return Standing::Nothing;
     }
-    let holds = [doubt(observed), clock_ahead(observed, made), old_backup(observed, terms), paused(terms)];
+    let holds = [
+        doubt(observed),
+        outdated(observed),
+        clock_ahead(observed, made),
+        old_backup(observed, terms),
+        paused(terms),
+    ];
     let mut holds: Vec<Hold> = holds.into_iter().flatten().collect();
     match permission(observed, terms, &plan) {
         Ok(Permission { because, override_spike_guard }) if holds.is_empty() => {
@@ -216,24 +228,29 @@ fn failure(observed: &Observed) -> Option<String> {
     refused.or_else(failed).map(|why| quoted(why, TEXT_CHARS_MAX))
 }
 
+/// The last verdict on a condition.
+fn find(observed: &Observed, kind: ConditionType) -> Option<&Condition> {
+    let conditions = &observed.engine.status.as_ref()?.conditions;
+    conditions.iter().find(|one| one.type_ == kind.as_str())
+}
+
+/// Whether the engine plans by the rules of this spec. It plans by those of the file that it has, and a kubelet
+/// delivers a changed file late.
+fn outdated(observed: &Observed) -> Option<Hold> {
+    let generation = observed.engine.metadata.generation;
+    let last = find(observed, ConditionType::ConfigurationApplied);
+    let is_in_force = last.is_some_and(|one| one.status == "True" && one.observed_generation == generation);
+    (!is_in_force).then(|| Hold {
+        kind: HoldKind::RulesNotInForce,
+        text: "the engine does not run with the rules of this spec yet: see ConfigurationApplied".to_owned(),
+    })
+}
+
 /// Whether it is known that the log is as it was recorded: by the last judgement of the operator, by the engine's
 /// present report, and by the last scrub.
 fn doubt(observed: &Observed) -> Option<Hold> {
     let hold = |text: String| Some(Hold { kind: HoldKind::IntegrityInDoubt, text });
-    let conditions = observed.engine.status.as_ref().map(|status| status.conditions.as_slice());
-    let find =
-        |kind: ConditionType| conditions.unwrap_or_default().iter().find(|one| one.type_ == kind.as_str());
-    let judged = find(ConditionType::LogIntegrity);
-    // The engine makes and carries out plans by the rules of the file that it has. A kubelet delivers a changed one late.
-    let generation = observed.engine.metadata.generation.unwrap_or_default();
-    let is_in_force =
-        |one: &Condition| one.status == "True" && one.observed_generation.unwrap_or_default() == generation;
-    if !find(ConditionType::ConfigurationApplied).is_some_and(is_in_force) {
-        return hold(
-            "the engine does not run with the rules of this spec yet: see ConfigurationApplied".to_owned(),
-        );
-    }
-    if judged.is_none_or(|one| one.status != "True") {
+    if find(observed, ConditionType::LogIntegrity).is_none_or(|one| one.status != "True") {
         return hold("LogIntegrity is not True: nothing is removed until it is".to_owned());
     }
     let Some(health) = observed.report_on_log() else {
@@ -250,7 +267,7 @@ fn doubt(observed: &Observed) -> Option<Hold> {
 fn clock_ahead(observed: &Observed, made: Option<Timestamp>) -> Option<Hold> {
     let ahead = made.is_none_or(|made| made.duration_since(observed.now) > CLOCK_AHEAD_MAX);
     ahead.then(|| Hold {
-        kind: HoldKind::IntegrityInDoubt,
+        kind: HoldKind::PlanFromFuture,
         text: "the plan is from the future: correct the clock of the engine's node, and make another plan"
             .to_owned(),
     })
@@ -259,7 +276,7 @@ fn clock_ahead(observed: &Observed, made: Option<Timestamp>) -> Option<Hold> {
 /// Whether the spec suspends retention.
 fn paused(terms: &RetentionTerms) -> Option<Hold> {
     terms.is_suspended.then(|| Hold {
-        kind: HoldKind::Approval,
+        kind: HoldKind::Suspended,
         text: "spec.retention.suspend is set: nothing is removed".to_owned(),
     })
 }

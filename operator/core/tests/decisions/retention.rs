@@ -191,6 +191,67 @@ fn a_doubt_about_the_log_holds_what_is_approved() {
     assert!(message(&world).contains("the last scrub failed"));
 }
 
+/// Nothing is removed by other rules than those of the spec, by a clock that is ahead, or while the spec suspends it.
+#[test]
+fn an_approved_plan_is_held_while_the_rules_the_clock_or_the_spec_are_against_it() {
+    let configuration = |status: &str, generation| {
+        let mut world = with_plan(world(), summary(3));
+        approve(&mut world, &hash());
+        with_engine(&mut world, |engine| {
+            let conditions = &mut engine.status.as_mut().expect("a status").conditions;
+            let one = conditions.iter_mut().find(|one| one.type_ == "ConfigurationApplied").expect("one");
+            one.status = status.to_owned();
+            one.observed_generation = generation;
+        });
+        world
+    };
+    let current = world().engine.metadata.generation;
+    assert!(applies(&configuration("True", current)));
+    for (status, generation) in
+        [("False", current), ("Unknown", current), ("True", current.map(|number| number + 1)), ("True", None)]
+    {
+        let world = configuration(status, generation);
+        let told = (healthy(&world), applies(&world));
+        assert_eq!(told, ("False/ConfigurationOutdated".to_owned(), false), "{status} {generation:?}");
+    }
+    // 4 min 55 s, and 5 min 55 s, after the time of the operator.
+    for (made, is_held) in [("2026-01-02T03:09:00Z", false), ("2026-01-02T03:10:00Z", true)] {
+        let plan = RetentionSummary { as_of: made.parse().expect("a time"), ..summary(3) };
+        let mut world = with_plan(world(), plan);
+        approve(&mut world, &hash());
+        assert_eq!(applies(&world), !is_held, "{made}");
+        let expected = if is_held { "False/PlanFromFuture" } else { "Unknown/ApplyPending" };
+        assert_eq!(healthy(&world), expected, "{made}");
+    }
+    let mut world = with_plan(world_with(|retention| retention.suspend = true), summary(3));
+    approve(&mut world, &hash());
+    assert_eq!((healthy(&world).as_str(), applies(&world)), ("False/RetentionSuspended", false));
+}
+
+/// The limit of `Auto` is not passed in slices: a second removal without an approval waits for most of a day.
+#[test]
+fn auto_removes_once_a_day() {
+    let auto = |retention: &mut Retention| retention.apply = Some(RetentionApply::Auto);
+    for (last, is_applied) in [("2026-01-01T07:04:05Z", true), ("2026-01-01T07:04:06Z", false)] {
+        let mut world = with_plan(world_with(auto), summary(3));
+        with_engine(&mut world, |engine| {
+            let retention = engine.status.as_mut().expect("a status").retention.get_or_insert_default();
+            retention.applied = Some(crds::AppliedRetention {
+                hash: "cd".repeat(32),
+                at: last.to_owned(),
+                entries: 3,
+                event_seq: 40,
+                because: "spec.retention.apply is Auto".to_owned(),
+            });
+        });
+        assert_eq!(applies(&world), is_applied, "{last}");
+        let expected = if is_applied { "Unknown/ApplyPending" } else { "False/PlanAwaitsApproval" };
+        assert_eq!(healthy(&world), expected, "{last}");
+        approve(&mut world, &hash());
+        assert!(applies(&world), "an approval is always enough");
+    }
+}
+
 /// Nothing is removed unless a backup was verified as recently as the spec says.
 #[test]
 fn an_old_backup_holds_what_is_approved() {
