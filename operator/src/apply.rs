@@ -10,7 +10,7 @@ use kube::{
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
 };
 use operator_core::{
-    backup::{acknowledge_backup, kept},
+    backup::acknowledge_backup,
     mode::acknowledge_mode,
     names::{
         CERTIFICATE_ANNOTATION, ChildKey, FIELD_MANAGER, PUBLIC_LABEL, PUBLIC_VALUE, authority_secret,
@@ -222,7 +222,7 @@ async fn carry_out(observed: &mut Observed, call: &Call, context: &Context) {
                     .await;
             mode_answered(observed, answer, context);
         }
-        Call::TakeBackup(request) => take_backup(observed, request, context).await,
+        Call::TakeBackup(wanted) => take_backup(observed, wanted, context).await,
         Call::Upkeep(start) => start_upkeep(observed, start, context).await,
         Call::PushHold(hold) => {
             let declared = DeclareHold { hold: hold.clone() };
@@ -248,9 +248,8 @@ fn mode_answered(observed: &mut Observed, answer: Result<ModeHealth, ReportError
 
 /// Asks the engine for a backup. It may take longer than this waits: the engine reports it, and asking again for the
 /// same request takes no second one.
-async fn take_backup(observed: &mut Observed, request: &str, context: &Context) {
-    let wanted = TakeBackup { request: Some(request.to_owned()), keep: kept(observed) };
-    let take = async |target: &Target| context.engines.take_backup(target, &wanted).await;
+async fn take_backup(observed: &mut Observed, wanted: &TakeBackup, context: &Context) {
+    let take = async |target: &Target| context.engines.take_backup(target, wanted).await;
     match called(observed, context, take).await {
         Ok(taken) => acknowledge_backup(observed, taken),
         // It is being taken: the report will say so.

@@ -3,8 +3,7 @@
 use operator_core::{
     backup::{BackupView, drill},
     children::backup_keys,
-    deletion::is_leaving,
-    names::final_verification,
+    deletion::last_verification,
     observed::Observed,
     validate::Essentials,
 };
@@ -29,7 +28,7 @@ pub(crate) async fn observe(
         drills: context.cache.jobs(&namespace, &name).iter().filter_map(|pod| drill(pod)).collect(),
         ..BackupView::default()
     };
-    let last = is_leaving(engine).then(|| final_verification(&name));
+    let last = last_verification(engine, &view);
     view.unread = children(context, observed, backup_keys(&name).into_iter().chain(last), silent).await;
     observed.backup = Some(view);
 }

@@ -83,6 +83,12 @@ pub struct MemoryBackupSpec {
     #[schemars(length(max = 64), extend("format" = "date-time"))]
     pub taken_at: String,
 
+    /// Until when its age keeps it in the archive, RFC 3339, by the rules when it was taken. The newest backups, and the
+    /// newest one that was verified, stay longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub expires_at: Option<String>,
+
     /// Time that it took, milliseconds.
     #[schemars(range(min = 0))]
     pub duration_millis: i64,

@@ -75,7 +75,7 @@ pub use status::{Endpoints, MemoryEngineStatus, Phase, ProjectionRebuild, Projec
 pub use tls::{ApiCertificate, CertManager, IssuerRef, Tls, TlsRotation, TlsSecret, TlsStatus};
 pub use upkeep::{
     AppliedRetention, RETENTION_HOLDS_MAX, RetentionApply, RetentionCounts, RetentionPlan, RetentionStatus,
-    Scrub, UpkeepRun, UpkeepStatus, UpkeepTask,
+    ScheduleInForce, Scrub, UpkeepRun, UpkeepStatus, UpkeepTask,
 };
 pub use writer::{
     AccessMode, ResourceList, Resources, Storage, Toleration, TolerationEffect, TolerationOperator, Writer,

@@ -63,6 +63,7 @@ impl Archive {
             size,
             root: manifest.root.to_string(),
             created: now,
+            expires: None,
             pieces: manifest.pieces.len(),
             bytes: manifest.pieces.iter().map(|piece| piece.bytes).sum::<u64>() + bytes,
             stored_bytes: self.stored_bytes() - before,

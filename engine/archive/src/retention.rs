@@ -34,9 +34,18 @@ impl Retention {
         Retention { keep_last, keep_days: section.keep_days() }
     }
 
-    fn rules(self, keep: &[ManifestName], now: Timestamp) -> Rules {
+    /// Until when its age keeps a backup.
+    pub(crate) fn expires(self, created: Timestamp) -> Option<Timestamp> {
+        created.checked_add(self.days()).ok()
+    }
+
+    fn days(self) -> SignedDuration {
         let days = i64::try_from(self.keep_days).unwrap_or(i64::MAX);
-        let since = now.checked_sub(SignedDuration::from_secs(days.saturating_mul(DAY)));
+        SignedDuration::from_secs(days.saturating_mul(DAY))
+    }
+
+    fn rules(self, keep: &[ManifestName], now: Timestamp) -> Rules {
+        let since = now.checked_sub(self.days());
         let keep: BTreeSet<ManifestName> = keep.iter().cloned().collect();
         Rules { keep_last: self.keep_last, since: since.unwrap_or(Timestamp::MIN), keep }
     }

@@ -28,8 +28,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 const OPEN_DELAY: Duration = Duration::from_millis(200);
 
 enum Command {
-    /// Take a backup for the request with this id. These backups stay, whatever their age is.
-    Backup(Option<String>, Vec<ManifestName>, oneshot::Sender<Result<BackupTaken, String>>),
+    /// Take a backup for the request with this id, then remove those that are not to stay. These ones stay; `None` if
+    /// nothing is to be removed.
+    Backup(Option<String>, Option<Vec<ManifestName>>, oneshot::Sender<Result<BackupTaken, String>>),
     /// Something was forgotten.
     Forget,
 }
@@ -55,14 +56,15 @@ impl ArchiveHandle {
         self.status(head_seq).health()
     }
 
-    /// Takes a backup for the request with this id, then removes those that are not to stay. These ones stay.
+    /// Takes a backup for the request with this id, then removes those that are not to stay. These ones stay, whatever
+    /// their age is. `None` if it is not known which ones count: then nothing is removed.
     ///
     /// # Errors
     /// Why it was not taken, for people.
     pub async fn backup(
         &self,
         request: Option<String>,
-        keep: Vec<ManifestName>,
+        keep: Option<Vec<ManifestName>>,
     ) -> Result<BackupTaken, String> {
         let (reply, answer) = oneshot::channel();
         let stopping = || ArchiveError::Stopping.to_string();
@@ -195,7 +197,7 @@ impl Task {
             let _gone = reply.send(Ok(taken));
             return;
         }
-        let taken = self.take_backup(request, &keep).await;
+        let taken = self.take_backup(request, keep.as_deref()).await;
         let taken = self.noted("backup", taken).map_err(|fault| fault.to_string());
         // Whoever asked may have gone. The backup is there.
         let _gone = reply.send(taken);
@@ -204,15 +206,19 @@ impl Task {
     async fn take_backup(
         &mut self,
         request: Option<String>,
-        keep: &[ManifestName],
+        keep: Option<&[ManifestName]>,
     ) -> Result<BackupTaken, ArchiveError> {
         let (facts, started) = (Arc::clone(&self.facts), Instant::now());
         let retention = self.retention;
         let archive = self.archive().await?;
         let taken = archive.backup(&facts, Timestamp::now()).await?;
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let pruned = after_backup(&archive.repository, &archive.log_id, retention, keep).await;
-        let taken = BackupTaken { pruned: Some(pruned), request, elapsed_ms, ..taken };
+        let pruned = match keep {
+            Some(keep) => Some(after_backup(&archive.repository, &archive.log_id, retention, keep).await),
+            None => None,
+        };
+        let expires = retention.expires(taken.created);
+        let taken = BackupTaken { pruned, request, elapsed_ms, expires, ..taken };
         self.publish(started);
         self.shared.change(None, |status| status.last_backup = Some(taken.clone()));
         Ok(taken)
@@ -236,7 +242,7 @@ impl Task {
         }
         let is_first = self.archive.as_ref().is_some_and(|archive| !archive.takeover.has_backup);
         if is_first && self.handles.context.published.head_seq() > 0 {
-            self.take_backup(None, &[]).await?;
+            self.take_backup(None, None).await?;
         }
         self.publish(started);
         Ok(())

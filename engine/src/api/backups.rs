@@ -33,7 +33,7 @@ pub(super) async fn create(
             .hint("1 to 64 letters, digits and hyphens"));
     }
     let archive = archive(&engine)?;
-    let taken = archive.backup(wanted.request, kept(wanted.keep)?).await;
+    let taken = archive.backup(wanted.request, wanted.keep.map(kept).transpose()?).await;
     taken.map(Json).map_err(|fault| {
         Refusal::new(ErrorCode::StorageFailure, format!("the backup was not taken: {fault}"))
             .hint("GET /backups shows the state of the archive; try again")

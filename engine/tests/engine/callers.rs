@@ -222,7 +222,7 @@ fn the_reference_page_lists_every_field_of_a_body() {
         ("POST /mode/want", json!(wants)),
         ("POST /mode/force", json!(force)),
         ("POST /mode/invalidate", json!(InvalidateContexts { session: "s".to_owned() })),
-        ("POST /backups", json!(TakeBackup { request: Some("r".to_owned()), keep: Vec::new() })),
+        ("POST /backups", json!(TakeBackup { request: Some("r".to_owned()), keep: None })),
         ("POST /upkeep", json!(upkeep)),
         ("POST /tokens", json!(token)),
         ("POST /tokens/revoke", json!(RevokeToken { name: "a".to_owned() })),

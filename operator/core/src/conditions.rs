@@ -42,11 +42,13 @@ pub enum ConditionType {
     Restored,
     /// Memories are kept as long as the rules of retention say, and no longer.
     RetentionHealthy,
+    /// What is done on a schedule is done, and in time.
+    UpkeepHealthy,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -64,6 +66,7 @@ impl ConditionType {
         Self::BackupHealthy,
         Self::Restored,
         Self::RetentionHealthy,
+        Self::UpkeepHealthy,
     ];
 
     /// Spelling in the status.
@@ -87,6 +90,7 @@ impl ConditionType {
             Self::BackupHealthy => "BackupHealthy",
             Self::Restored => "Restored",
             Self::RetentionHealthy => "RetentionHealthy",
+            Self::UpkeepHealthy => "UpkeepHealthy",
         }
     }
 }
@@ -369,6 +373,14 @@ pub enum Reason {
     RetentionDisabled,
     /// An object of a schedule could not be read.
     UpkeepUnreadable,
+    /// Nothing is done on a schedule.
+    NothingScheduled,
+    /// The last run of a scheduled task failed.
+    UpkeepFailed,
+    /// A scheduled task was due and has not ended.
+    UpkeepOverdue,
+    /// No scheduled task is late or has failed.
+    UpkeepOnSchedule,
     /// No retention plan was made yet.
     NoPlan,
     /// The engine could not make a retention plan.

@@ -82,6 +82,17 @@ fn last_record<'a>(engine: &MemoryEngine, view: &'a BackupView) -> Option<&'a Me
     view.records.iter().filter(is_last).max_by_key(|record| record.spec.size)
 }
 
+/// The Job that verifies the last backup; `None` if none was taken yet, or the resource does not wait for us.
+#[must_use]
+pub fn last_verification(engine: &MemoryEngine, view: &BackupView) -> Option<ChildKey> {
+    let record = is_leaving(engine).then(|| last_record(engine, view))??;
+    Some(verification_of(engine, record))
+}
+
+fn verification_of(engine: &MemoryEngine, record: &MemoryBackup) -> ChildKey {
+    final_verification(engine.metadata.name.as_deref().unwrap_or_default(), &record.spec.backup)
+}
+
 /// Whether this is the record of the last backup before the deletion that is under way.
 #[must_use]
 pub fn is_last_backup(engine: &MemoryEngine, record: &MemoryBackup) -> bool {
@@ -177,7 +188,7 @@ fn towards(observed: &Observed, view: &BackupView, record: Option<&MemoryBackup>
         return Farewell::Wait;
     }
     if let Some(record) = record {
-        let job = final_verification(observed.engine.metadata.name.as_deref().unwrap_or_default());
+        let job = verification_of(&observed.engine, record);
         return match observed.children.contains_key(&job) {
             true => Farewell::Wait,
             false => Farewell::Verify(record.spec.backup.clone()),

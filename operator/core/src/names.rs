@@ -59,6 +59,8 @@ pub const FINALIZER: &str = "memoryengine.io/final-backup";
 pub const INIT_CONTAINER: &str = "restore";
 /// Value of the label of Jobs that verify backups, and of their pods.
 pub const VERIFY_JOB: &str = "verify";
+/// Digits of the hash of a backup in the name of the Job that verifies it before a deletion.
+const BACKUP_DIGITS: usize = 6;
 
 /// Port of the memory API.
 pub const API_PORT: u16 = 8080;
@@ -283,10 +285,12 @@ pub fn verification(engine: &str) -> String {
     format!("{engine}-verify")
 }
 
-/// The Job that verifies the last backup before a deletion.
+/// The Job that verifies a last backup before a deletion. Each backup has a Job of its own: if the log has grown, a
+/// verdict about the backup before says nothing.
 #[must_use]
-pub fn final_verification(engine: &str) -> ChildKey {
-    ChildKey { kind: ChildKind::Job, name: format!("{engine}-final-verify") }
+pub fn final_verification(engine: &str, backup: &str) -> ChildKey {
+    let hash = Hash::of(backup.as_bytes()).to_string();
+    ChildKey { kind: ChildKind::Job, name: format!("{engine}-final-{}", &hash[..BACKUP_DIGITS]) }
 }
 
 /// Name of the objects of a task that is done on a schedule.

@@ -17,13 +17,15 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 13] = [
+const WATCHED: [(ConditionType, &str); 16] = [
+    (ConditionType::BackupHealthy, "True"),
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::Exposed, "True"),
     (ConditionType::Fenced, EACH_IS_SAID),
     (ConditionType::LogIntegrity, "True"),
     (ConditionType::ReadsEnabled, "True"),
     (ConditionType::Ready, "True"),
+    (ConditionType::Restored, "True"),
     (ConditionType::RetentionHealthy, "True"),
     (ConditionType::SecretsValid, "True"),
     (ConditionType::Stalled, "False"),
@@ -31,14 +33,22 @@ const WATCHED: [(ConditionType, &str); 13] = [
     (ConditionType::Suspended, EACH_IS_SAID),
     (ConditionType::TLSReady, "True"),
     (ConditionType::UpdatePending, EACH_IS_SAID),
+    (ConditionType::UpkeepHealthy, "True"),
 ];
 
 /// No condition has this status normally: each change is said, in both directions.
 const EACH_IS_SAID: &str = "";
 
 /// Reasons that say that the spec wants nothing of this kind.
-const WANTS_NONE: [Reason; 5] =
-    [Reason::TlsDisabled, Reason::NotPublic, Reason::NotFenced, Reason::NotSuspended, Reason::UpToDate];
+const WANTS_NONE: [Reason; 7] = [
+    Reason::TlsDisabled,
+    Reason::NotPublic,
+    Reason::NotFenced,
+    Reason::NotSuspended,
+    Reason::UpToDate,
+    Reason::NoBackups,
+    Reason::NotRestored,
+];
 
 /// The events for the change from `before` to `after`. Conditions that changed with the same reason cause only one
 /// event.
@@ -140,6 +150,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::BackupHealthy
         | ConditionType::Restored
         | ConditionType::RetentionHealthy
+        | ConditionType::UpkeepHealthy
         | ConditionType::SecretsValid => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())

@@ -1,6 +1,8 @@
 //! Schedules of Jobs: cron expressions as Kubernetes reads them, in a time zone. What Kubernetes would refuse is
 //! refused here first, and when a schedule is due next is computed.
 
+use std::fmt;
+
 use jiff::{
     Timestamp, Zoned,
     civil::{Date, DateTime},
@@ -64,6 +66,8 @@ pub struct Schedule {
     month: Field,
     weekday: Field,
     zone: TimeZone,
+    /// The expression and the name of the time zone, as they were written.
+    text: String,
 }
 
 impl Field {
@@ -108,6 +112,12 @@ fn zone(name: &str) -> Option<TimeZone> {
     TimeZone::tzif(name, data).ok()
 }
 
+impl fmt::Display for Schedule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
 impl Schedule {
     /// Reads an expression and the name of a time zone.
     ///
@@ -127,6 +137,7 @@ impl Schedule {
             month: Field::parse(month, FIELDS[3])?,
             weekday: Field::parse(weekday, FIELDS[4])?,
             zone,
+            text: format!("{expression} {time_zone}"),
         };
         if schedule.next(Timestamp::UNIX_EPOCH).is_none() {
             return Err(ScheduleFault::Never);

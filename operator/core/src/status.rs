@@ -22,6 +22,7 @@ mod stalled;
 mod table;
 mod tls;
 mod upkeep;
+mod upkeep_health;
 mod volume;
 
 use crds::{Endpoints, MemoryEngineStatus, Phase};

@@ -32,7 +32,9 @@ fn described(step: &Step) -> Option<String> {
             let verb = if hold.is_some() { "set" } else { "end" };
             format!("{verb} the hold of the mode")
         }
-        Step::Call(Call::TakeBackup(request)) => format!("take a backup for the request {request}"),
+        Step::Call(Call::TakeBackup(wanted)) => {
+            format!("take a backup for the request {}", wanted.request.as_deref().unwrap_or_default())
+        }
         Step::Call(Call::Upkeep(start)) => match start.task {
             UpkeepTask::RotateLog => "begin a new segment of the log".to_owned(),
             UpkeepTask::Scrub => "verify the complete log and projection".to_owned(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::external_service::KeyReference;
 use super::secrets::{SCHEDULE, TIME_ZONE, utc};
+use super::upkeep::ScheduleInForce;
 use crate::patterns::{DNS_SUBDOMAIN, NAME_LENGTH_MAX};
 use crate::rules::Rule;
 
@@ -245,6 +246,10 @@ pub struct BackupStatus {
     /// The newest backup that a restore has verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified: Option<LastBackup>,
+
+    /// The schedule of backups, and since when it is in force. Absent while it is suspended or the engine hibernates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleInForce>,
 
     /// When a backup is taken next, RFC 3339. Absent while the schedules are suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -55,12 +55,27 @@ pub enum UpkeepTask {
     PlanRetention,
 }
 
+/// A schedule, and since when it is in force. A run that would have been due before is not missed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduleInForce {
+    /// The cron expression and the time zone, for example `15 2 * * * Etc/UTC`.
+    #[schemars(length(max = 200))]
+    pub schedule: String,
+    /// Since when, RFC 3339.
+    #[schemars(length(max = 64))]
+    pub since: String,
+}
+
 /// A task that is done on a schedule, and its last run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpkeepStatus {
     /// The task.
     pub task: UpkeepTask,
+    /// The schedule, and since when it is in force. Absent while it is suspended or the engine hibernates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleInForce>,
     /// When it is done next, RFC 3339. Absent while the schedule is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine_core::archive::name::ManifestName;
 use engine_core::wire::ArchiveState;
 use jiff::Timestamp;
 
@@ -55,7 +56,7 @@ async fn requests_do_not_make_a_store_that_fails_busy() {
     }
     let before = faults.calls();
     for _ in 0..100 {
-        let refused = handle.backup(None, Vec::new()).await.unwrap_err();
+        let refused = handle.backup(None, None).await.unwrap_err();
         assert!(refused.contains("does not permit") && refused.contains("tried again"), "{refused}");
     }
     let calls = faults.calls() - before;
@@ -73,13 +74,42 @@ async fn a_request_that_nobody_waits_for_takes_no_backup() {
     let handle = started(&store, &log);
     faults.wait().await;
     for _ in 0..3 {
-        let gone = handle.backup(None, Vec::new());
+        let gone = handle.backup(None, None);
         assert!(tokio::time::timeout(Duration::from_millis(5), gone).await.is_err(), "the store is slow");
     }
     faults.resume();
-    let taken = handle.backup(Some("asked".to_owned()), Vec::new()).await.unwrap();
+    let taken = handle.backup(Some("asked".to_owned()), None).await.unwrap();
     let names = store.of_log(&taken.log_id).unwrap().names().await.unwrap();
     assert_eq!(names.backups().len(), 2, "the first one of the engine, and the one that was asked for");
+}
+
+/// Without a verified backup to keep nobody knows whether the newer ones restore.
+#[tokio::test]
+async fn nothing_is_removed_unless_the_request_says_what_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let log = LiveLog::open(&at("data"));
+    let store = repository(&at("store"), &Arc::default());
+    let at_most = Retention { keep_last: 1, keep_days: 0 };
+    let handle = start(store.clone(), log.handles.clone(), metrics(), (INTERVAL, at_most), stopped());
+    let mut taken = Vec::new();
+    for text in ["the first", "the second", "the third"] {
+        log.save(text).await;
+        taken.push(handle.backup(Some(text.replace(' ', "-")), None).await.unwrap());
+    }
+    assert!(taken.iter().all(|one| one.pruned.is_none() && one.expires == Some(one.created)), "{taken:?}");
+    let names = async || store.of_log(&taken[0].log_id).unwrap().names().await.unwrap().backups();
+    let is_there = async |name: &str| names().await.iter().any(|one| one.to_string() == name);
+    for one in &taken {
+        assert!(is_there(&one.name).await, "{}", one.name);
+    }
+    log.save("the fourth").await;
+    let keep = vec![ManifestName::parse(&taken[0].name).unwrap()];
+    let last = handle.backup(Some("last".to_owned()), Some(keep)).await.unwrap();
+    let pruned = last.pruned.unwrap();
+    assert!(pruned.skipped.is_none() && pruned.backups.contains(&taken[1].name), "{pruned:?}");
+    assert!(is_there(&taken[0].name).await && is_there(&last.name).await);
+    assert!(!is_there(&taken[1].name).await && !is_there(&taken[2].name).await);
 }
 
 #[tokio::test]

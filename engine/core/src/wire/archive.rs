@@ -51,9 +51,10 @@ pub struct TakeBackup {
     /// Id of the request, which the report of the backup repeats. Letters, digits and hyphens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// Names of backups that stay, whatever their age is. At most 64.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub keep: Vec<String>,
+    /// Names of backups that stay, whatever their age is: those that were verified. At most 64. Absent if the caller
+    /// knows of none that counts: then no backup is removed after this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Vec<String>>,
 }
 
 impl TakeBackup {
@@ -80,6 +81,10 @@ pub struct BackupTaken {
     pub root: String,
     /// When it was taken, RFC 3339.
     pub created: Timestamp,
+    /// Until when its age keeps it, RFC 3339: `backup.keepDays` after it was taken. The newest ones, and those that a
+    /// request for another backup names, stay longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// Number of pieces.
     pub pieces: usize,
     /// Bytes of all its objects.
@@ -92,7 +97,7 @@ pub struct BackupTaken {
     /// Id of the request for it; absent if the engine took it by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// What was removed from the archive after it; absent if nothing is removed automatically.
+    /// What was removed from the archive after it; absent if the request did not say what stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
 }
@@ -145,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_id_of_a_request_is_short_and_plain() {
-        let of = |id: &str| TakeBackup { request: Some(id.to_owned()), keep: Vec::new() }.is_valid();
+        let of = |id: &str| TakeBackup { request: Some(id.to_owned()), keep: None }.is_valid();
         assert!(TakeBackup::default().is_valid() && of("a-1") && of(&"a".repeat(64)));
         for wrong in ["", "a b", "a/b", "ä", &"a".repeat(65)] {
             assert!(!of(wrong), "{wrong:?}");

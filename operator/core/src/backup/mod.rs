@@ -14,6 +14,6 @@ pub use drill::{Drill, drill};
 pub use record::{RECORDS_MAX, RecordBackup, new_record, record_name, verdict_on};
 pub use requests::{
     Answered, LAST_BACKUP_PREFIX, RESULT_ENTRY, acknowledge_backup, answered, is_unfinished, keep_relevant,
-    kept, last_backup, log_id, pending, taken_request, to_take,
+    last_backup, log_id, pending, take_backup, taken_request, to_take,
 };
 pub use view::{BackupView, phase, taken_at, verified_at};

@@ -74,6 +74,7 @@ pub fn new_record(engine: &str, namespace: &str, archive: &str, taken: &BackupTa
         bytes: whole(taken.bytes),
         stored_bytes: whole(taken.stored_bytes),
         taken_at: taken.created.to_string(),
+        expires_at: taken.expires.map(|at| at.to_string()),
         duration_millis: whole(taken.elapsed_ms),
         request: taken.request.clone(),
     };

@@ -1,6 +1,6 @@
 //! Which request for a backup the engine carries out, and what is answered.
 
-use engine_core::wire::{ArchiveState, BackupTaken};
+use engine_core::wire::{ArchiveState, BackupTaken, TakeBackup};
 use jiff::SignedDuration;
 use kube_core::DynamicObject;
 use serde_json::Value;
@@ -138,9 +138,12 @@ pub fn log_id(observed: &Observed) -> Option<String> {
     origin.rsplit_once('/').map(|(_, id)| id.to_owned())
 }
 
-/// Backups that the engine must not remove, whatever their age is: the newest one that was verified.
+/// The request that the engine gets. It removes old backups afterwards only while the newest verified one still counts,
+/// and keeps that one, whatever its age is. After `max_age` nobody knows whether the archive restores at all.
 #[must_use]
-pub fn kept(observed: &Observed) -> Vec<String> {
+pub fn take_backup(observed: &Observed, request: String, max_age: SignedDuration) -> TakeBackup {
     let verified = observed.backup.as_ref().and_then(BackupView::last_verified);
-    verified.map(|(record, _)| record.spec.backup.clone()).into_iter().collect()
+    let counts = verified.filter(|(_, at)| observed.now.duration_since(*at) <= max_age);
+    let keep = counts.map(|(record, _)| vec![record.spec.backup.clone()]);
+    TakeBackup { request: Some(request), keep }
 }

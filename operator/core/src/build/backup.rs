@@ -106,7 +106,7 @@ pub(crate) fn backup(
 pub(crate) fn final_verification(valid: &Valid, log_id: Option<&str>, name: &str) -> Option<Value> {
     let mut job = verifying(valid, valid.backup.as_ref()?, log_id);
     job.args.push(format!("--backup={name}"));
-    Some(value(&job.once(valid, names::final_verification(&valid.name).name)))
+    Some(value(&job.once(valid, names::final_verification(&valid.name, name).name)))
 }
 
 /// The ConfigMap in which a Job asks for a backup, and in which the operator answers.

@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 150] = [
+    pub const ALL: [Self; 154] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -142,6 +142,10 @@ impl Reason {
         Self::RestoredUnanchored,
         Self::RetentionDisabled,
         Self::UpkeepUnreadable,
+        Self::NothingScheduled,
+        Self::UpkeepFailed,
+        Self::UpkeepOverdue,
+        Self::UpkeepOnSchedule,
         Self::NoPlan,
         Self::PlanFailed,
         Self::NothingToRemove,

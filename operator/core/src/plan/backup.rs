@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     backup::{
-        BackupView, Drill, RecordBackup, answered, last_backup, log_id, new_record, to_take, verdict_on,
+        BackupView, Drill, RecordBackup, answered, last_backup, log_id, new_record, take_backup, to_take,
+        verdict_on,
     },
     build,
     children::backup_keys,
@@ -38,7 +39,9 @@ pub(super) fn plan_backups(observed: &Observed, valid: &Valid, plan: &mut Plan) 
     for (key, object) in build::backup(valid, answered(observed, view).as_ref(), log_id.as_deref()) {
         plan_child(observed, &key, &object, plan);
     }
-    plan.steps.extend(to_take(observed, view).map(|request| Step::Call(Call::TakeBackup(request))));
+    let max_age = valid.essentials.backup.as_ref().map(|times| times.max_age).unwrap_or_default();
+    let wanted = to_take(observed, view).map(|request| take_backup(observed, request, max_age));
+    plan.steps.extend(wanted.map(|wanted| Step::Call(Call::TakeBackup(wanted))));
 }
 
 /// The writes of records: of a new backup, of what verifications found, and of what is too much.
@@ -73,7 +76,8 @@ fn may_judge(observed: &Observed, record: &MemoryBackup, drill: &Drill) -> bool 
     if !is_last_backup(&observed.engine, record) {
         return true;
     }
-    let key = final_verification(observed.engine.metadata.name.as_deref().unwrap_or_default());
+    let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
+    let key = final_verification(name, &record.spec.backup);
     let job = observed.children.get(&key).filter(|live| is_ours(observed, &key, live));
     job.is_some_and(|job| job.metadata.uid.as_ref() == Some(&drill.job))
 }

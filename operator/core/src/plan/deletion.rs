@@ -1,5 +1,7 @@
 //! Plans what happens before an engine is deleted, if its spec asks for a last backup.
 
+use engine_core::wire::TakeBackup;
+
 use super::{Call, Plan, Step, Write, backup::records};
 use crate::{
     backup::log_id,
@@ -29,9 +31,13 @@ pub(super) fn plan_deletion(
         plan.steps.extend(records(observed, valid, view).into_iter().map(Step::Record));
     }
     match (farewell, valid) {
-        (Farewell::TakeBackup(request), _) => plan.steps.push(Step::Call(Call::TakeBackup(request))),
+        (Farewell::TakeBackup(request), _) => {
+            // Nothing is removed from the archive now: what is there may be all that is left soon.
+            let wanted = TakeBackup { request: Some(request), keep: None };
+            plan.steps.push(Step::Call(Call::TakeBackup(wanted)));
+        }
         (Farewell::Verify(backup), Some(valid)) => {
-            let key = final_verification(&valid.name);
+            let key = final_verification(&valid.name, &backup);
             let object = build::final_verification(valid, log_id(observed).as_deref(), &backup);
             plan.steps.extend(object.map(|object| Step::Write(Write::Create { key, object })));
         }

@@ -1,6 +1,6 @@
 //! The steps of a plan: writes to the API server and calls to the engine, each with its precondition.
 
-use engine_core::wire::{DeclaredHold, GivenAnchor, StartUpkeep, WantMode};
+use engine_core::wire::{DeclaredHold, GivenAnchor, StartUpkeep, TakeBackup, WantMode};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
@@ -156,8 +156,8 @@ pub enum Call {
     /// Sends the engine the hold that the resource declares; `None` ends it. The response replaces the mode in the
     /// report of this reconcile.
     PushHold(Option<DeclaredHold>),
-    /// Asks the engine for a backup for the request with this id. The engine reports the backup when it is taken.
-    TakeBackup(String),
+    /// Asks the engine for a backup. The engine reports the backup when it is taken.
+    TakeBackup(TakeBackup),
     /// Has the engine carry out upkeep. The engine goes on with it when this no longer waits, and the same request
     /// again shows how it ended.
     Upkeep(StartUpkeep),

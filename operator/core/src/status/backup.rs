@@ -1,6 +1,6 @@
 //! `BackupHealthy` and `Restored`, and the parts of the status about backups.
 
-use crds::{BackupPhase, BackupStatus, LastBackup, MemoryBackup, RestoredStatus};
+use crds::{BackupPhase, BackupStatus, LastBackup, MemoryBackup, RestoredStatus, ScheduleInForce};
 use engine_core::wire::{ArchiveHealth, ArchiveState};
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,12 +10,17 @@ use crate::{
     children::backup_keys,
     conditions::{Reason, Truth, Verdict},
     observed::Observed,
+    punctuality::{in_force, missed},
+    report::quoted,
     schedule::Schedule,
     validate::{BackupTimes, Essentials},
 };
 
 /// How late a backup may be: the run is spread, the image is pulled, and a pod that failed is started again.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_mins(45);
+
+/// Longest reason of an engine in a message, characters.
+const WHY_CHARS_MAX: usize = 256;
 
 /// How far an archive may be behind, seconds: two of its longest intervals.
 const LAG_SECONDS_MAX: u64 = 7_200;
@@ -111,19 +116,30 @@ pub(super) fn not_restorable(facts: &Facts<'_>) -> Option<Verdict> {
     )
 }
 
+/// The schedule of backups. An engine without a pod takes none.
+fn taking<'a>(times: &'a BackupTimes, essentials: &Essentials) -> Option<&'a Schedule> {
+    times.schedule.as_ref().filter(|_| !essentials.hibernate)
+}
+
+fn in_force_before(observed: &Observed) -> Option<&ScheduleInForce> {
+    observed.engine.status.as_ref()?.backup.as_ref()?.schedule.as_ref()
+}
+
 /// The verdict on a schedule that is not kept.
 pub(super) fn overdue(facts: &Facts<'_>) -> Option<Verdict> {
     let (times, view) = parts(facts)?;
-    // An engine without a pod takes no backup.
-    let newest = view.newest().filter(|_| !facts.outcome.essentials().hibernate)?;
-    let due = times.schedule.as_ref()?.next(taken_at(newest)?)?;
-    let is_late = facts.observed.now.duration_since(due) > OVERDUE_AFTER;
-    let message = format!(
-        "a backup was due at {due}, and the newest one is {}: see the Jobs of the CronJob {}",
-        name(newest),
-        crate::names::backup(super::lookup::name(facts.observed))
-    );
-    is_late.then(|| Verdict::new(Truth::False, Reason::BackupOverdue, message))
+    let (observed, schedule) = (facts.observed, taking(times, facts.outcome.essentials())?);
+    let last = view.newest().and_then(taken_at);
+    let due = missed(in_force_before(observed), schedule, last, OVERDUE_AFTER, observed.now)?;
+    let newest = view
+        .newest()
+        .map_or_else(|| "none was taken".to_owned(), |one| format!("the newest one is {}", name(one)));
+    let cron_job = crate::names::backup(super::lookup::name(observed));
+    verdict(
+        Truth::False,
+        Reason::BackupOverdue,
+        format!("a backup was due at {due}, and {newest}: see the Jobs of the CronJob {cron_job}"),
+    )
 }
 
 /// What is said beside a verdict while the engine does not report the backup that it was asked for.
@@ -133,11 +149,22 @@ fn refusal(view: &BackupView) -> String {
         .unwrap_or_default()
 }
 
+/// What is said beside a verdict while what the rules of retention no longer keep stays in the archive.
+fn not_removed(facts: &Facts<'_>) -> String {
+    let pruned = archive(facts).and_then(|archive| archive.last_backup.as_ref()?.pruned.as_ref());
+    let why = pruned.and_then(|pruned| pruned.skipped.as_deref());
+    why.map(|why| {
+        format!(". Not everything that may go was removed from the archive: {}", quoted(why, WHY_CHARS_MAX))
+    })
+    .unwrap_or_default()
+}
+
 /// The verdict on backups of which none counts yet, or none any more.
 pub(super) fn unproven(facts: &Facts<'_>) -> Option<Verdict> {
     let (times, view) = parts(facts)?;
     let last = view.undecided().map(|(drill, why)| format!(". The last verification, {}: {why}", drill.pod));
-    let last = last.unwrap_or_default() + &refusal(view);
+    let last =
+        last.unwrap_or_default() + &refusal(view) + ". Until then no backup is removed from the archive";
     let job = crate::names::verification(super::lookup::name(facts.observed));
     match view.last_verified() {
         None => verdict(
@@ -165,9 +192,9 @@ pub(super) fn verified(facts: &Facts<'_>) -> Option<Verdict> {
     let (_, view) = parts(facts)?;
     let (record, at) = view.last_verified()?;
     let size = record.spec.size;
-    let refusal = refusal(view);
+    let beside = refusal(view) + &not_removed(facts);
     let message =
-        format!("the backup {} of {size} events was restored and verified at {at}{refusal}", name(record));
+        format!("the backup {} of {size} events was restored and verified at {at}{beside}", name(record));
     match archive(facts).and_then(|archive| archive.conditional_put) {
         Some(false) => verdict(
             Truth::True,
@@ -201,10 +228,11 @@ pub(super) fn backup_status(observed: &Observed, essentials: &Essentials) -> Opt
     }
     let next = |schedule: Option<&Schedule>| Some(schedule?.next(observed.now)?.to_string());
     let times = essentials.backup.as_ref();
-    let taking = times.filter(|_| !essentials.hibernate).and_then(|times| times.schedule.as_ref());
+    let taking = times.and_then(|times| taking(times, essentials));
     Some(BackupStatus {
         last_taken: view.newest().and_then(|record| Some(last_backup(record, taken_at(record)?))),
         last_verified: view.last_verified().map(|(record, at)| last_backup(record, at)),
+        schedule: in_force(in_force_before(observed), taking, observed.now),
         next_backup: next(taking),
         next_verification: next(times.and_then(|times| times.verification.as_ref())),
     })

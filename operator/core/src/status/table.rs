@@ -7,13 +7,13 @@ use super::{
     facts::Facts,
     given, integrity, lifecycle,
     projection::{self, is_failed},
-    reads, ready, reconciling, report, secrets, stalled, tls, upkeep, volume,
+    reads, ready, reconciling, report, secrets, stalled, tls, upkeep, upkeep_health, volume,
 };
 use crate::conditions::{
     ConditionType::{
         self, BackupHealthy, ConfigurationApplied, Exposed, Fenced, LogIntegrity, ProjectionReady,
         ReadsEnabled, Ready, Reconciling, Restored, RetentionHealthy, SecretsValid, Stalled, StorageReady,
-        Suspended, TLSReady, UpdatePending,
+        Suspended, TLSReady, UpdatePending, UpkeepHealthy,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -90,7 +90,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 17] = [
+pub(super) const TABLE: [Row; 18] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -314,6 +314,16 @@ pub(super) const TABLE: [Row; 17] = [
                 ],
                 upkeep::stands,
             ),
+        ],
+    },
+    Row {
+        kind: UpkeepHealthy,
+        rules: &[
+            Decides(&[NothingScheduled], upkeep_health::nothing),
+            Decides(&[SecretsForbidden, UpkeepUnreadable], upkeep::unread),
+            Decides(&[UpkeepFailed], upkeep_health::failed),
+            Decides(&[UpkeepOverdue], upkeep_health::overdue),
+            Decides(&[UpkeepOnSchedule], upkeep_health::on_schedule),
         ],
     },
     Row {

@@ -2,12 +2,18 @@
 
 use crds::{RetentionPlan, RetentionStatus, UpkeepStatus};
 
-use super::{facts::Facts, lookup::name, secrets::forbidden_message};
+use super::{
+    facts::Facts,
+    lookup::name,
+    secrets::forbidden_message,
+    upkeep_health::{in_force_before, schedule},
+};
 use crate::{
     children::upkeep_keys,
     conditions::{Reason, Truth, Verdict},
     names::APPROVE_RETENTION_ANNOTATION,
     observed::Observed,
+    punctuality::in_force,
     report::quoted,
     upkeep::{Hold, HoldKind, SCHEDULED, Standing, applied, last_plan, last_run, problem, standing},
     validate::{Essentials, RetentionTerms},
@@ -172,9 +178,11 @@ pub(super) fn upkeep_statuses(observed: &Observed, essentials: &Essentials) -> V
         if times.is_none() && !is_left() && !(was_there && view.unread.is_some()) {
             return None;
         }
-        let next = times.and_then(|times| times.schedule.as_ref()?.next(observed.now));
+        let schedule = schedule(essentials, row.task);
+        let next = schedule.and_then(|schedule| schedule.next(observed.now));
         Some(UpkeepStatus {
             task: row.task,
+            schedule: in_force(in_force_before(observed, row), schedule, observed.now),
             next_run: next.map(|moment| moment.to_string()),
             last_run: last_run(observed, row),
             problem: problem(observed, row),

@@ -50,6 +50,7 @@ pub(crate) fn taken(size: u64, request: Option<&str>) -> BackupTaken {
         size,
         root: "b".repeat(64),
         created: "2026-01-01T02:00:00Z".parse().expect("a time"),
+        expires: "2026-01-31T02:00:00Z".parse().ok(),
         pieces: 1,
         bytes: 100,
         stored_bytes: 10,
@@ -138,7 +139,7 @@ fn created(world: &Observed, kind: ChildKind, name: &str) -> Option<Value> {
 fn asks(world: &Observed) -> Vec<String> {
     let steps = planned(world).steps;
     let ids = steps.into_iter().filter_map(|step| match step {
-        Step::Call(Call::TakeBackup(id)) => Some(id),
+        Step::Call(Call::TakeBackup(wanted)) => wanted.request,
         _ => None,
     });
     ids.collect()
@@ -278,6 +279,59 @@ fn only_a_restore_with_the_recorded_root_verifies_a_backup() {
     assert_eq!(rotten.message.as_deref(), Some("segments/1 is missing"));
 }
 
+/// The world after the status of this reconcile was written.
+fn with_status(mut world: Observed) -> Observed {
+    let mut engine = (*world.engine).clone();
+    engine.status = Some(status_of(&world));
+    world.engine = engine.into();
+    world
+}
+
+/// A schedule is only missed if it was in force when it was due.
+#[test]
+fn a_backup_is_overdue_only_under_the_schedule_that_is_there() {
+    let mut world = world();
+    world.now = "2026-01-05T12:00:00Z".parse().expect("a time");
+    view(&mut world).records = vec![judged(&record(7), &ended("p", "2026-01-05T02:30:00Z", &good(7)))];
+    assert_eq!(said(&world), "True/BackupVerified", "the status does not say yet since when it is in force");
+    let mut world = with_status(world);
+    world.now = "2026-01-06T01:46:00Z".parse().expect("a time");
+    assert_eq!(said(&world), "False/BackupOverdue");
+    let mut changed = world.clone();
+    let mut engine = (*changed.engine).clone();
+    engine.spec.backup.as_mut().expect("a backup").schedule = "30 * * * *".into();
+    changed.engine = engine.into();
+    assert_eq!(said(&changed), "True/BackupVerified");
+    let mut changed = with_status(changed);
+    changed.now += SignedDuration::from_mins(45);
+    assert_eq!(said(&changed), "True/BackupVerified");
+    changed.now += SignedDuration::from_mins(45);
+    assert_eq!(said(&changed), "False/BackupOverdue");
+}
+
+/// Old backups go only while a verdict counts, and never the one that it is about.
+#[test]
+fn the_engine_removes_nothing_while_no_verdict_counts() {
+    let mut world = world();
+    let keep = |world: &Observed| {
+        let steps = planned(world).steps;
+        let wanted = steps.into_iter().find_map(|step| match step {
+            Step::Call(Call::TakeBackup(wanted)) => Some(wanted),
+            _ => None,
+        });
+        wanted.expect("a call").keep
+    };
+    ask(&mut world, &json!({"request": "job-1"}));
+    assert_eq!(keep(&world), None, "there is no backup");
+    view(&mut world).records = vec![record(7)];
+    assert_eq!(keep(&world), None, "none is verified");
+    view(&mut world).records = vec![judged(&record(7), &ended("p", "2026-01-01T02:30:00Z", &good(7)))];
+    world.now = "2026-01-04T02:30:00Z".parse().expect("a time");
+    assert_eq!(keep(&world), Some(vec![taken(7, None).name]));
+    world.now += SignedDuration::from_secs(1);
+    assert_eq!(keep(&world), None, "the verdict no longer counts");
+}
+
 #[test]
 fn the_condition_says_what_counts() {
     assert_eq!(condition(&status_of(&settled()), "BackupHealthy"), "False/NoBackups");
@@ -304,6 +358,10 @@ fn the_condition_says_what_counts() {
     }
     // A verdict ages. Before that, a backup is overdue.
     let mut late = verified.clone();
+    late.now = "2026-01-01T03:00:00Z".parse().expect("a time");
+    late = with_status(late);
+    late.now = "2026-01-02T01:44:00Z".parse().expect("a time");
+    assert_eq!(said(&late), "True/BackupVerified");
     late.now = "2026-01-02T02:00:00Z".parse().expect("a time");
     assert_eq!(said(&late), "False/BackupOverdue");
     let mut engine = (*late.engine).clone();

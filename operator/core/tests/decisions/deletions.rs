@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crds::{DeletionOutcome, DeletionPolicy, MemoryBackup};
-use engine_core::{mode::Mode, wire::Health};
+use engine_core::{
+    mode::Mode,
+    wire::{Health, TakeBackup},
+};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use operator_core::{
@@ -113,7 +116,10 @@ fn only_an_engine_that_wants_a_last_backup_waits_for_it() {
 #[test]
 fn a_claim_goes_only_after_its_last_backup_was_verified() {
     let mut world = leaving(DeletionPolicy::BackupThenDelete);
-    let asked = Step::Call(Call::TakeBackup(REQUEST.to_owned()));
+    let asks_for = |request: &str| {
+        Step::Call(Call::TakeBackup(TakeBackup { request: Some(request.to_owned()), keep: None }))
+    };
+    let asked = asks_for(REQUEST);
     let mut writing = world.clone();
     report(&mut writing).mode.as_mut().expect("a mode").effective = Mode::ReadWrite;
     assert!(!planned(&writing).steps.contains(&asked), "writes go on");
@@ -127,7 +133,10 @@ fn a_claim_goes_only_after_its_last_backup_was_verified() {
     assert_eq!(decided(&world, true), Some(Farewell::Wait));
     view(&mut world).records = vec![record()];
     let plan = planned(&world);
-    let job = plan.writes().find(|write| *write.key() == final_verification("notes")).expect("a Job");
+    let job = plan
+        .writes()
+        .find(|write| *write.key() == final_verification("notes", &taken(42, None).name))
+        .expect("a Job");
     assert!(matches!(job, Write::Create { .. }) && !deletes_claim(&world));
     carry_out(&mut world, &plan, usize::MAX);
     assert_eq!(decided(&world, true), Some(Farewell::Wait));
@@ -135,14 +144,18 @@ fn a_claim_goes_only_after_its_last_backup_was_verified() {
     let foreign = ended("p", "2026-01-01T03:00:10Z", &good(42));
     view(&mut world).drills = vec![foreign.clone()];
     assert!(!planned(&world).steps.iter().any(|step| matches!(step, Step::Record(_))));
-    let uid = world.children[&final_verification("notes")].metadata.uid.clone().expect("a uid");
+    let uid = world.children[&final_verification("notes", &taken(42, None).name)]
+        .metadata
+        .uid
+        .clone()
+        .expect("a uid");
     view(&mut world).drills = vec![Drill { job: uid, ..foreign }];
     assert!(planned(&world).steps.iter().any(|step| matches!(step, Step::Record(_))));
     view(&mut world).drills.clear();
     view(&mut world).records = vec![verified()];
     // Another event: the backup has not everything.
     report(&mut world).log.seq = 43;
-    let again = Step::Call(Call::TakeBackup("final-uidofnotes-1767236400-43".to_owned()));
+    let again = asks_for("final-uidofnotes-1767236400-43");
     assert!(!deletes_claim(&world) && planned(&world).steps.contains(&again));
     report(&mut world).log.seq = 42;
     assert!(deletes_claim(&world) && holds(&world).is_empty());

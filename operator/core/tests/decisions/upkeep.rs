@@ -128,6 +128,7 @@ fn without_a_schedule_there_is_nothing() {
     assert_eq!(planned(&world).steps, []);
     let status = status_of(&world);
     assert_eq!(condition(&status, "RetentionHealthy"), "True/RetentionDisabled");
+    assert_eq!(condition(&status, "UpkeepHealthy"), "True/NothingScheduled");
     assert!(status.upkeep.is_empty() && status.retention.is_none());
 }
 
@@ -214,7 +215,9 @@ fn what_cannot_be_read_is_left_alone() {
         let unread = Some(Unread { is_forbidden, text: "no".into() });
         world.upkeep = Some(UpkeepView { unread, ..UpkeepView::default() });
         assert_eq!(planned(&world).steps, []);
-        assert_eq!(condition(&status_of(&world), "RetentionHealthy"), format!("Unknown/{reason}"));
+        for kind in ["RetentionHealthy", "UpkeepHealthy"] {
+            assert_eq!(condition(&status_of(&world), kind), format!("Unknown/{reason}"));
+        }
         assert!(!is_unfinished(&world, &essentials(&world)));
     }
 }
@@ -309,4 +312,48 @@ fn a_schedule_changes_nothing_about_the_pod() {
     assert_eq!(plain.update.inputs, with.update.inputs);
     let set = |valid| -> Value { json!(operator_core::build::stateful_set(valid)) };
     assert_eq!(set(&plain), set(&with));
+}
+
+/// A task that was due and did not run is said, and so is one that failed. A suspended one is neither.
+#[test]
+fn a_task_that_is_late_or_has_failed_is_said() {
+    let said = |world: &Observed| condition(&status_of(world), "UpkeepHealthy");
+    let mut world = world();
+    assert_eq!(said(&world), "True/UpkeepOnSchedule");
+    // Monday at five, a deadline of 15 minutes, and 15 minutes more.
+    world.now = "2026-01-05T05:30:00Z".parse().expect("a time");
+    assert_eq!(said(&world), "True/UpkeepOnSchedule");
+    world.now = "2026-01-05T05:30:01Z".parse().expect("a time");
+    assert_eq!(said(&world), "False/UpkeepOverdue");
+    let message = |world: &Observed| {
+        let conditions = status_of(world).conditions;
+        conditions.into_iter().find(|one| one.type_ == "UpkeepHealthy").expect("a condition").message
+    };
+    let text = message(&world);
+    assert!(
+        text.contains("RotateLog was due at 2026-01-05T05:00:00Z") && text.contains("notes-rotate-log"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("PlanRetention") && !text.contains("Scrub"),
+        "one has time, one is suspended: {text}"
+    );
+    let stops: [fn(&mut MemoryEngineSpec); 2] = [|spec| spec.suspend = true, |spec| spec.hibernate = true];
+    for stop in stops {
+        let mut stopped = world.clone();
+        with_engine(&mut stopped, |engine| stop(&mut engine.spec));
+        assert_eq!(said(&stopped), "True/UpkeepOnSchedule");
+    }
+    let rotated = UpkeepResult::Rotated { segment: 2, first_seq: 43 };
+    let done =
+        wire::UpkeepRun { finished: Some(world.now), ..run(wire::UpkeepTask::RotateLog, Some(rotated)) };
+    let world = after(world, done);
+    assert_eq!(said(&world), "True/UpkeepOnSchedule");
+    let world = after(world, run(wire::UpkeepTask::Scrub, None));
+    assert_eq!(said(&world), "False/UpkeepFailed");
+    assert!(
+        message(&world).contains("Scrub failed at 2026-01-02T03:04:05Z: it failed"),
+        "{}",
+        message(&world)
+    );
 }
