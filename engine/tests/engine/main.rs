@@ -9,6 +9,7 @@ mod address_families;
 mod answer_size;
 mod api;
 mod arguments;
+mod azure;
 mod backup;
 mod bench;
 mod callers;

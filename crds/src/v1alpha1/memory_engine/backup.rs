@@ -10,9 +10,9 @@ use crate::patterns::{DNS_SUBDOMAIN, NAME_LENGTH_MAX};
 use crate::rules::Rule;
 
 /// Address of a store: a bucket with or without a prefix.
-const STORE_URL: &str = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?$";
-/// Address of the service of a store.
-const ENDPOINT: &str = r"^https?://[A-Za-z0-9.:\[\]-]+$";
+const STORE_URL: &str = r"^(s3|gs|az)://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?$";
+/// Address of the service of a store, for Azure with the account if the host does not have it.
+const ENDPOINT: &str = r"^https?://[A-Za-z0-9.:\[\]-]+(/[a-z0-9]{3,24})?$";
 /// Maximum length of an address, characters.
 const URL_LENGTH_MAX: u32 = 512;
 /// A hash: 64 lower-case hexadecimal digits.
@@ -99,7 +99,8 @@ fn max_age_hours() -> i32 {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupDestination {
-    /// Address of a bucket, `s3://BUCKET/PREFIX`. Several engines may use one bucket: each log has a folder of its own.
+    /// Address of a bucket: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` (Google) or `az://CONTAINER/PREFIX` (Azure).
+    /// Several engines may use one bucket: each log has a folder of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = URL_LENGTH_MAX), regex(pattern = STORE_URL))]
     pub url: Option<String>,
@@ -115,7 +116,8 @@ pub struct BackupDestination {
     pub keys_url: Option<String>,
 
     /// Address of the service of the buckets, for example `https://objects.example.org:9000`. With `http://` the keys
-    /// of the memories are sent unencrypted unless there is a `keyEncryptionKeySecretRef`. Defaults to AWS.
+    /// of the memories are sent unencrypted unless there is a `keyEncryptionKeySecretRef`. Defaults to that of the
+    /// provider: AWS, Google or Azure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = URL_LENGTH_MAX), regex(pattern = ENDPOINT))]
     pub endpoint: Option<String>,
@@ -129,8 +131,9 @@ pub struct BackupDestination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_style: Option<bool>,
 
-    /// Secret with the entries `access_key_id` and `secret_access_key`. Defaults to what the platform gives the pod,
-    /// such as a web identity.
+    /// Secret with the entries `access_key_id` and `secret_access_key`; for `gs://` with `service_account.json`, for
+    /// `az://` with `account_name` and `access_key`. Defaults to what the platform gives the pod, such as a web
+    /// identity; `az://` needs the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<BackupCredentials>,
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
     VolumeMount,
 };
 
-use crate::secrets::CREDENTIAL_ENTRIES;
+use crate::secrets::credential_entries;
 
 /// Names of the files, whatever the entries are called.
 const KEY_FILE: &str = "key";
@@ -98,7 +98,7 @@ impl StoreAccess<'_> {
     fn parts(&self) -> Vec<(Volume, VolumeMount)> {
         let (part, store) = (self.part, self.store);
         let credentials = store.credentials_secret_ref.as_ref().map(|secret| {
-            let items = CREDENTIAL_ENTRIES.map(|entry| item(entry, entry)).to_vec();
+            let items = credential_entries(store).into_iter().map(|entry| item(entry, entry)).collect();
             mounted(part, "credentials", secret_volume(&secret.name, items))
         });
         let key = self

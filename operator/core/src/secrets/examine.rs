@@ -154,9 +154,12 @@ fn entry<'a>(reference: &Reference, secrets: &'a BTreeMap<String, Looked>) -> Re
         return Err(Problem::Bad(SecretFault::Malformed));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::Bad(SecretFault::Malformed))?.trim();
+    // A document has lines and spaces. In a word they are what somebody copied with it.
+    let may_be_spaced = reference.purpose == Purpose::ServiceDocument;
+    let is_plain = |byte: u8| byte.is_ascii_graphic() || may_be_spaced && byte.is_ascii_whitespace();
     match text {
         "" => Err(Problem::Bad(SecretFault::Empty)),
-        text if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(text),
+        text if text.bytes().all(is_plain) => Ok(text),
         _ => Err(Problem::Bad(SecretFault::Malformed)),
     }
 }

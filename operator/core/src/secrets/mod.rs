@@ -14,7 +14,7 @@ pub use ages::{AGES_KEY_BYTES, Ages};
 pub use examine::{Finding, Looked, Problem, VALUE_BYTES_MAX, admin_token, age_days, examine, values};
 pub use fault::SecretFault;
 pub use reference::{
-    CREDENTIAL_ENTRIES, EVERY_PROJECT, OWNED_TOKEN, PREVIOUS, Purpose, Reference, entries, references,
+    EVERY_PROJECT, OWNED_TOKEN, PREVIOUS, Purpose, Reference, credential_entries, entries, references,
 };
 pub use strength::{CHARACTERS_MIN, Weakness, weakness};
 pub use view::SecretsView;

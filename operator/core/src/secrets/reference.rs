@@ -1,6 +1,6 @@
 //! Every reference of a spec to an entry of a Secret.
 
-use crds::{Access, Embedding, EmbeddingProvider, KeyReference, MemoryEngineSpec};
+use crds::{Access, BackupDestination, Embedding, EmbeddingProvider, KeyReference, MemoryEngineSpec};
 
 use crate::{names::admin_token_secret, rotation::TOKEN_ENTRY};
 
@@ -23,6 +23,8 @@ pub enum Purpose {
     Administrator,
     /// The key of a service outside of the engine, which that service has chosen.
     Service,
+    /// The account of a service outside of the engine, as a JSON document.
+    ServiceDocument,
     /// The key to which the keys of an archive are encrypted.
     KeyEncryptionKey,
 }
@@ -59,7 +61,7 @@ impl Reference {
     /// Whether the engine itself accepts this secret, so that it must be hard to guess.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        self.purpose != Purpose::Service
+        !matches!(self.purpose, Purpose::Service | Purpose::ServiceDocument)
     }
 }
 
@@ -111,8 +113,7 @@ pub fn references(engine: &str, spec: &MemoryEngineSpec) -> Vec<Reference> {
         ("bootstrap.fromBackup.source", spec.bootstrap.as_ref().map(|one| &one.from_backup.source)),
     ];
     for (field, store) in stores {
-        let secret = store.and_then(|store| store.credentials_secret_ref.as_ref());
-        found.extend(secret.into_iter().flat_map(|secret| credentials(field, &secret.name)));
+        found.extend(store.into_iter().flat_map(|store| credentials(field, store)));
     }
     let backup = spec.backup.as_ref().and_then(|one| one.key_encryption_key_secret_ref.as_ref());
     let bootstrap =
@@ -127,12 +128,52 @@ pub fn references(engine: &str, spec: &MemoryEngineSpec) -> Vec<Reference> {
     found
 }
 
-/// Entries of a Secret with the credentials of a store, which are also the names of the files.
-pub const CREDENTIAL_ENTRIES: [&str; 2] = ["access_key_id", "secret_access_key"];
+/// The file with an account of Google. It is a JSON document; every other secret is a word.
+const SERVICE_ACCOUNT: &str = "service_account.json";
 
-fn credentials<'a>(field: &'a str, secret: &'a str) -> impl Iterator<Item = Reference> + 'a {
-    CREDENTIAL_ENTRIES.into_iter().map(move |entry| {
-        let key = KeyReference { name: secret.to_owned(), key: entry.to_owned() };
-        Reference::of(&format!("{field}.credentialsSecretRef.{entry}"), &key, Purpose::Service)
-    })
+/// Entries of the Secret with the credentials of a store, which are also the names of the files.
+#[must_use]
+pub fn credential_entries(store: &BackupDestination) -> Vec<&'static str> {
+    let urls = [store.url.as_deref(), store.keys_url.as_deref()];
+    let entries = urls.into_iter().flatten().flat_map(|url| match url.split_once("://") {
+        Some(("gs", _)) => &[SERVICE_ACCOUNT][..],
+        Some(("az", _)) => &["account_name", "access_key"],
+        _ => &["access_key_id", "secret_access_key"],
+    });
+    let mut entries: Vec<_> = entries.copied().collect();
+    entries.sort_unstable();
+    entries.dedup();
+    entries
+}
+
+fn credentials(field: &str, store: &BackupDestination) -> Vec<Reference> {
+    let Some(secret) = &store.credentials_secret_ref else { return Vec::new() };
+    let entries = credential_entries(store).into_iter().map(|entry| {
+        let key = KeyReference { name: secret.name.clone(), key: entry.to_owned() };
+        let purpose = if entry == SERVICE_ACCOUNT { Purpose::ServiceDocument } else { Purpose::Service };
+        Reference::of(&format!("{field}.credentialsSecretRef.{entry}"), &key, purpose)
+    });
+    entries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_store_has_its_credentials() {
+        let entries = |url: &str, keys: Option<&str>| {
+            let keys_url = keys.map(str::to_owned);
+            credential_entries(&BackupDestination {
+                url: Some(url.into()),
+                keys_url,
+                ..BackupDestination::default()
+            })
+        };
+        assert_eq!(entries("s3://memories", Some("s3://keys")), ["access_key_id", "secret_access_key"]);
+        assert_eq!(entries("gs://memories", None), ["service_account.json"]);
+        assert_eq!(entries("az://memories", None), ["access_key", "account_name"]);
+        let both = ["access_key", "access_key_id", "account_name", "secret_access_key"];
+        assert_eq!(entries("s3://memories", Some("az://keys")), both);
+    }
 }
