@@ -17,7 +17,8 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 13] = [
+const WATCHED: [(ConditionType, &str); 14] = [
+    (ConditionType::AccessReady, "True"),
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::Exposed, "True"),
     (ConditionType::Fenced, EACH_IS_SAID),
@@ -140,6 +141,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::BackupHealthy
         | ConditionType::Restored
         | ConditionType::RetentionHealthy
+        | ConditionType::AccessReady
         | ConditionType::SecretsValid => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())
