@@ -23,6 +23,7 @@ pub mod object_store;
 mod packages;
 pub mod paths;
 pub mod rehearsal;
+pub mod rotations;
 pub mod secure_demo;
 pub mod steps;
 #[cfg(test)]

@@ -31,6 +31,26 @@ async fn ask(world: &World, token: &str, request: &str) -> Result<String> {
     world.shell("client", "shell", &script).await
 }
 
+/// An issuer that nobody can reach is named on the resource, and the engine is ready for other callers.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_whose_keys_never_come_is_named_on_the_resource() {
+    in_namespace("access-issuer-away", async |world| {
+        let away = format!("https://id.{}.svc:8443", world.namespace);
+        let mut spec = small();
+        spec["access"] =
+            json!({"anonymous": "Denied", "issuers": [{"issuer": away, "audiences": [AUDIENCE]}]});
+        world.apply("notes", spec).await?;
+        world.ready("notes").await?;
+        let message = world.condition("notes", "AccessReady", "False", "IssuerWithoutKeys").await?;
+        ensure!(message.contains(&away) && message.contains("never received"), "{message}");
+        world.ready("notes").await?;
+        world.apply("notes", small()).await?;
+        world.condition("notes", "AccessReady", "True", "NoIssuers").await?;
+        Ok(())
+    })
+    .await;
+}
+
 /// The engine fetches the keys with the token of its own service account, which may do nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn service_accounts_of_the_cluster_are_callers() {
@@ -66,6 +86,7 @@ async fn service_accounts_of_the_cluster_are_callers() {
             Ok((ask(world, &agent, search).await? == "200").then_some(()))
         })
         .await?;
+        world.condition("notes", "AccessReady", "True", "IssuersKnown").await?;
         let elsewhere = "'http://notes:8080/v1/search?q=a&project=other'";
         ensure!(ask(world, &agent, elsewhere).await? == "403", "a project of others");
         let save = "-d '{\"content\": \"x\", \"project\": \"p\"}' http://notes:8080/v1/memories";

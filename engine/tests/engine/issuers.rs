@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::mcp::{self, meta};
@@ -86,6 +88,12 @@ fn call(engine: &Running, token: &str, name: &str, arguments: &Value) -> Answer 
 
 fn head(engine: &Running, token: &str) -> u16 {
     ask(engine, token, ("GET", "/v1/log/head"), &Value::Null).status
+}
+
+/// The token, as if another key had signed it: the engine looks for that key at the issuer.
+fn of_another_key(token: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"ES256","kid":"nobody"}"#);
+    format!("{header}{}", &token[token.find('.').unwrap()..])
 }
 
 fn checked_rest(engine: &Running, [alpha, beta, reader, none]: [&str; 4]) {
@@ -171,12 +179,20 @@ fn a_key_that_the_issuer_replaces_is_refused_and_an_issuer_that_is_away_is_repor
     assert!(engine.health()["issuers"][0]["fault"].is_null(), "{}", engine.health());
     drop(provider);
     assert_eq!(head(&engine, &by_old), 200, "known keys are used while the issuer is away");
+    let unknown = of_another_key(&by_old);
+    eventually("it is reported with the keys that are left", || {
+        assert_eq!(head(&engine, &unknown), 401, "a token with an unknown key");
+        let issuer = engine.health()["issuers"][0].clone();
+        issuer["fault"] == "the connection failed" && issuer["keys"] != 0 && issuer["received_at"].is_string()
+    });
+    assert_eq!(head(&engine, &by_old), 200, "known keys are still used");
     let provider = Provider::start(address);
     let by_new = provider.token("alpha", AUDIENCE, BOTH);
     eventually("the new key is accepted", || head(&engine, &by_new) == 200);
     assert_eq!(head(&engine, &by_old), 401, "the replaced key is refused");
     let metrics = engine.admin("/metrics").body;
-    for sample in ["memory_issuer_refreshes_total{", "memory_issuer_keys_age_seconds{"] {
+    for sample in ["memory_issuer_refreshes_total{", "memory_issuer_keys_age_seconds{", "memory_issuer_keys{"]
+    {
         let of_issuer = |line: &&str| line.starts_with(sample) && line.contains(&format!("http://{address}"));
         assert!(metrics.lines().any(|line| of_issuer(&line)), "{sample}{metrics}");
     }

@@ -1,9 +1,9 @@
 //! The closed lists of condition types and reasons. The messages are in the functions that decide the conditions.
 
 mod all;
+mod verdict;
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+pub use verdict::{Truth, Verdict, condition};
 
 /// Type of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum ConditionType {
     Exposed,
     /// Every Secret that the spec refers to can be used.
     SecretsValid,
+    /// The engine can verify the tokens of every issuer that it accepts.
+    AccessReady,
     /// The operator changes nothing, because the spec says so.
     Suspended,
     /// Writes are stopped, and it is recorded where the log ended.
@@ -48,7 +50,7 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -60,6 +62,7 @@ impl ConditionType {
         Self::TLSReady,
         Self::Exposed,
         Self::SecretsValid,
+        Self::AccessReady,
         Self::Suspended,
         Self::Fenced,
         Self::UpdatePending,
@@ -84,6 +87,7 @@ impl ConditionType {
             Self::TLSReady => "TLSReady",
             Self::Exposed => "Exposed",
             Self::SecretsValid => "SecretsValid",
+            Self::AccessReady => "AccessReady",
             Self::Suspended => "Suspended",
             Self::Fenced => "Fenced",
             Self::UpdatePending => "UpdatePending",
@@ -285,6 +289,16 @@ pub enum Reason {
     SecretExpired,
     /// A key is older than the spec allows.
     SecretTooOld,
+    /// The engine accepts tokens of no issuer.
+    NoIssuers,
+    /// The engine has the keys of every issuer.
+    IssuersKnown,
+    /// The keys of an issuer are being fetched for the first time.
+    IssuerPending,
+    /// New keys of an issuer cannot be fetched, and the last ones are still used.
+    IssuerNotAnswering,
+    /// The engine has no key of an issuer.
+    IssuerWithoutKeys,
     /// The Secret of a given certificate, or an entry of it, does not exist.
     CertificateMissing,
     /// A given certificate or its key is not PEM.
@@ -421,89 +435,4 @@ impl Reason {
     pub fn as_str(self) -> String {
         format!("{self:?}")
     }
-}
-
-/// True, False or Unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    /// The condition holds.
-    True,
-    /// The condition does not hold.
-    False,
-    /// Whether the condition holds is not known.
-    Unknown,
-}
-
-/// The result for one condition type, before it becomes a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether the condition holds.
-    pub truth: Truth,
-    /// The reason.
-    pub reason: Reason,
-    /// The current state, and what to do about it.
-    pub message: String,
-    /// The generation of the spec under which this was observed; `None` if it is the present generation.
-    pub seen_under: Option<i64>,
-}
-
-impl Verdict {
-    /// A new verdict.
-    #[must_use]
-    pub fn new(truth: Truth, reason: Reason, message: impl Into<String>) -> Self {
-        Self { truth, reason, message: message.into(), seen_under: None }
-    }
-
-    /// Reads a condition, with its generation, as a verdict; `None` if this version of the operator does not know its
-    /// reason.
-    #[must_use]
-    pub fn of(condition: &Condition) -> Option<Self> {
-        let truth = match condition.status.as_str() {
-            "True" => Truth::True,
-            "False" => Truth::False,
-            _ => Truth::Unknown,
-        };
-        let verdict = Self::new(truth, Reason::named(&condition.reason)?, condition.message.clone());
-        Some(Self { seen_under: condition.observed_generation, ..verdict })
-    }
-}
-
-/// Maximum length of a message in the schema, bytes.
-const MESSAGE_LENGTH_MAX: usize = 4096;
-
-/// Turns a verdict into a condition. If it was observed under an earlier generation, the message says so. The time of
-/// the last transition is kept while the status of the condition does not change.
-#[must_use]
-pub fn condition(
-    kind: ConditionType,
-    verdict: &Verdict,
-    before: &[Condition],
-    generation: i64,
-    now: Timestamp,
-) -> Condition {
-    let status = format!("{:?}", verdict.truth);
-    let unchanged = before.iter().find(|old| old.type_ == kind.as_str() && old.status == status);
-    Condition {
-        type_: kind.as_str().to_owned(),
-        last_transition_time: unchanged
-            .map_or_else(|| Time(whole_seconds(now)), |old| old.last_transition_time.clone()),
-        status,
-        reason: verdict.reason.as_str(),
-        message: shortened(&verdict.message),
-        observed_generation: Some(verdict.seen_under.unwrap_or(generation)),
-    }
-}
-
-/// The API server stores times with a precision of one second. A more precise time would make every status look
-/// changed.
-fn whole_seconds(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
-fn shortened(message: &str) -> String {
-    let mut end = MESSAGE_LENGTH_MAX.min(message.len());
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    message[..end].to_owned()
 }

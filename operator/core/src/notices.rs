@@ -17,7 +17,8 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 16] = [
+const WATCHED: [(ConditionType, &str); 17] = [
+    (ConditionType::AccessReady, "True"),
     (ConditionType::BackupHealthy, "True"),
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::Exposed, "True"),
@@ -151,6 +152,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::Restored
         | ConditionType::RetentionHealthy
         | ConditionType::UpkeepHealthy
+        | ConditionType::AccessReady
         | ConditionType::SecretsValid => condition.status != "True",
     };
     bad && !EXPECTED.contains(&condition.reason.as_str())

@@ -1,5 +1,6 @@
 //! Computes the status after the writes: the current state, the reason, and what a user can do about it.
 
+mod access;
 mod backup;
 mod configuration;
 mod evidence;

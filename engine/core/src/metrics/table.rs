@@ -198,6 +198,8 @@ crate::metric_table! {
     ISSUER_KEYS_AGE: "memory_issuer_keys_age_seconds", GAUGE, Seconds,
         [Label::from("issuer", "an issuer of the configuration")],
         "Time since the keys of an issuer were received; -1 if they never were.";
+    ISSUER_KEYS: "memory_issuer_keys", GAUGE, Count, [Label::from("issuer", "an issuer of the configuration")],
+        "Keys that verify the tokens of an issuer. Without a key its tokens are refused.";
     ACCESS_DECISIONS: "memory_access_decisions_total", COUNTER, Count, [Label::of("outcome", ACCESS_OUTCOMES)],
         "Decisions whether a request may do what it asks for.";
     GRAPH_UPSERTS: "memory_graph_upserts_total", COUNTER, Count, [Label::of("kind", GRAPH_KINDS)],

@@ -43,6 +43,7 @@ pub(crate) struct Issuers {
     started: Instant,
     refreshes: Family<IntCounterVec>,
     ages: Family<IntGaugeVec>,
+    held: Family<IntGaugeVec>,
 }
 
 impl Issuers {
@@ -53,6 +54,7 @@ impl Issuers {
             started: Instant::now(),
             refreshes: metrics.issuer_refreshes.clone(),
             ages: metrics.issuer_keys_age.clone(),
+            held: metrics.issuer_keys.clone(),
         };
         issuers.set(rules);
         issuers
@@ -73,6 +75,7 @@ impl Issuers {
         *list = next.collect();
         drop(list);
         self.ages.reset();
+        self.held.reset();
         self.verified.forget();
     }
 
@@ -154,7 +157,10 @@ impl Issuers {
                 if issuer.drop_dead_keys(now) {
                     self.verified.forget();
                 }
-                self.ages.with_label_values(&[&issuer.rules.issuer]).set(issuer.age_seconds(now));
+                let name = [issuer.rules.issuer.as_str()];
+                self.ages.with_label_values(&name).set(issuer.age_seconds(now));
+                let keys = i64::try_from(issuer.health().keys).unwrap_or(i64::MAX);
+                self.held.with_label_values(&name).set(keys);
                 if issuer.keeping().is_due(now) {
                     let this = Arc::clone(&self);
                     // An issuer that hangs must not delay the others.

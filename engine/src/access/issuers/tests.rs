@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use engine_core::access::{CallerKind, Projects, Scope};
 use engine_core::configuration::SigningAlgorithm;
+use engine_core::issuer::KEYS_LIFE_MAX;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256};
@@ -414,6 +415,28 @@ async fn a_replaced_key_is_refused_and_a_kept_one_survives_an_outage() {
     assert_eq!(issuers.caller_of(&by_new, now()).unwrap_err(), TokenFault::Key, "all keys were withdrawn");
     issuers.set(&[]);
     assert_eq!(issuers.caller_of(&by_new, now()).unwrap_err(), TokenFault::Issuer);
+}
+
+/// Keys that the issuer has not confirmed for a day are dropped, and the report says since when there are none.
+#[tokio::test]
+async fn keys_past_their_last_use_are_dropped_and_reported() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let signer = Signer::new("ES256", "one");
+    publish(file.path(), &[signer.jwk()]);
+    let issuers = issuers(file.path(), rules()).await;
+    let token = signer.sign(&claims());
+    assert!(issuers.caller_of(&token, now()).is_ok());
+    std::fs::remove_file(file.path()).unwrap();
+    refresh(&issuers).await;
+    let last_use = issuers.started.elapsed() + KEYS_LIFE_MAX;
+    let of = |issuers: &Issuers| issuers.list().remove(0);
+    assert!(!of(&issuers).drop_dead_keys(last_use - Duration::from_secs(60)), "a minute before");
+    assert!(issuers.caller_of(&token, now()).is_ok() && issuers.health()[0].keys == 1);
+    assert!(of(&issuers).drop_dead_keys(last_use), "a day later");
+    issuers.verified.forget();
+    assert_eq!(issuers.caller_of(&token, now()).unwrap_err(), TokenFault::NoKeys);
+    let health = issuers.health().remove(0);
+    assert!(health.keys == 0 && health.received_at.is_some() && health.fault.is_some(), "{health:?}");
 }
 
 /// Prints what a request pays. The limits are for optimised code; without optimisation they are ten times as high.

@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 154] = [
+    pub const ALL: [Self; 159] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -98,6 +98,11 @@ impl Reason {
         Self::SecretShared,
         Self::SecretExpired,
         Self::SecretTooOld,
+        Self::NoIssuers,
+        Self::IssuersKnown,
+        Self::IssuerPending,
+        Self::IssuerNotAnswering,
+        Self::IssuerWithoutKeys,
         Self::CertificateMissing,
         Self::CertificateNotPem,
         Self::CertificateKeyEncrypted,

@@ -3,7 +3,7 @@
 //! of their rows.
 
 use super::{
-    backup, configuration, exposed,
+    access, backup, configuration, exposed,
     facts::Facts,
     given, integrity, lifecycle,
     projection::{self, is_failed},
@@ -11,9 +11,9 @@ use super::{
 };
 use crate::conditions::{
     ConditionType::{
-        self, BackupHealthy, ConfigurationApplied, Exposed, Fenced, LogIntegrity, ProjectionReady,
-        ReadsEnabled, Ready, Reconciling, Restored, RetentionHealthy, SecretsValid, Stalled, StorageReady,
-        Suspended, TLSReady, UpdatePending, UpkeepHealthy,
+        self, AccessReady, BackupHealthy, ConfigurationApplied, Exposed, Fenced, LogIntegrity,
+        ProjectionReady, ReadsEnabled, Ready, Reconciling, Restored, RetentionHealthy, SecretsValid, Stalled,
+        StorageReady, Suspended, TLSReady, UpdatePending, UpkeepHealthy,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -90,7 +90,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 18] = [
+pub(super) const TABLE: [Row; 19] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -216,6 +216,32 @@ pub(super) const TABLE: [Row; 18] = [
             Decides(SECRET_FAULTS, secrets::faulty),
             Decides(&[SecretsForbidden, SecretsUnreadable], secrets::unread),
             Decides(&[SecretsUsable], secrets::usable),
+        ],
+    },
+    Row {
+        kind: AccessReady,
+        rules: &[
+            Decides(&[PodStarting], report::of_an_old_pod),
+            Decides(&[Hibernated], lifecycle::unreported),
+            Decides(
+                &[
+                    NoIssuers,
+                    IssuersKnown,
+                    IssuerPending,
+                    IssuerNotAnswering,
+                    IssuerWithoutKeys,
+                    ConfigurationOutdated,
+                    EngineStarting,
+                    PodStarting,
+                ],
+                |facts| report::missing(facts, AccessReady),
+            ),
+            Decides(&[IssuerWithoutKeys], access::without_keys),
+            // The issuers of the spec are not those of the report.
+            Follows(Truth::Unknown, ConfigurationApplied, Reasons::These(&[ConfigurationOutdated]), always),
+            Decides(&[IssuerPending], access::pending),
+            Decides(&[IssuerNotAnswering], access::not_answering),
+            Decides(&[NoIssuers, IssuersKnown], access::established),
         ],
     },
     Row {

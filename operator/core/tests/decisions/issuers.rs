@@ -4,11 +4,119 @@ use crds::{
     Access, AccessCertificate, AccessIssuer, AccessScope, KeyReference, MemoryEngineSpec, TokenAlgorithm,
 };
 use engine_core::configuration::{self, Author};
-use operator_core::{build::engine_config, names::ChildKind, validate::validate};
+use engine_core::wire::{Health, IssuerHealth};
+use operator_core::{
+    build::engine_config,
+    names::ChildKind,
+    notices::notices,
+    observed::{EngineReport, Observed},
+    validate::validate,
+};
 use serde_json::{Value, json};
 
 use crate::pods::child;
-use crate::world::{engine, observed, settings, valid};
+use crate::world::{condition, engine, health, observed, settings, settled, status_of, valid};
+
+/// A settled world whose engine reports these issuers.
+fn reporting(issuers: Vec<IssuerHealth>) -> Observed {
+    let mut world = settled();
+    let health = Health { issuers, ..health(None) };
+    world.writer_mut().report = EngineReport::Answered(Box::new(health));
+    world
+}
+
+fn reported(name: &str, keys: usize, received_at: Option<&str>, fault: Option<&str>) -> IssuerHealth {
+    IssuerHealth {
+        issuer: format!("https://{name}.example.org"),
+        keys,
+        received_at: received_at.map(|at| at.parse().expect("a time")),
+        fault: fault.map(str::to_owned),
+    }
+}
+
+/// The condition, and its message.
+fn access_ready(world: &Observed) -> (String, String) {
+    let status = status_of(world);
+    let message = status.conditions.iter().find(|one| one.type_ == "AccessReady").expect("it is there");
+    (condition(&status, "AccessReady"), message.message.clone())
+}
+
+/// Tokens of an issuer without keys are refused one by one, which nobody sees from outside: the resource has to say it.
+#[test]
+fn an_issuer_whose_keys_an_engine_does_not_have_is_named() {
+    let at = Some("2026-01-01T00:00:00.123456Z");
+    let good = reported("good", 2, at, None);
+    let away = reported("away", 1, at, Some("the connection failed"));
+    let new = reported("new", 0, None, None);
+    let never = reported("never", 0, None, Some("no answer within 5 s"));
+    let dead = reported("dead", 0, at, Some("the answer has the status 503"));
+    let empty = reported("empty", 0, at, None);
+    let cases = [
+        (vec![], "True/NoIssuers", vec!["no issuer"]),
+        (vec![good.clone()], "True/IssuersKnown", vec![]),
+        (vec![good.clone(), new.clone()], "Unknown/IssuerPending", vec!["new"]),
+        (
+            vec![good.clone(), away.clone()],
+            "True/IssuerNotAnswering",
+            vec!["away.example.org, until 2026-01-02T00:00:00Z (the connection failed)"],
+        ),
+        (
+            vec![never.clone()],
+            "False/IssuerWithoutKeys",
+            vec!["never received (no answer within 5 s)", "spec.access.issuers"],
+        ),
+        (
+            vec![dead, good, new],
+            "False/IssuerWithoutKeys",
+            vec![
+                "dead.example.org: received last at 2026-01-01T00:00:00Z, used for 24 hours (the answer has",
+            ],
+        ),
+        (
+            vec![never, away, empty],
+            "False/IssuerWithoutKeys",
+            vec![
+                "never.example.org",
+                "empty.example.org: what it answered at 2026-01-01T00:00:00Z has no key",
+            ],
+        ),
+    ];
+    for (issuers, expected, words) in cases {
+        let world = reporting(issuers);
+        let (found, message) = access_ready(&world);
+        assert_eq!(found, expected, "{message}");
+        assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        assert!(!message.contains("good.example.org"), "{message}");
+        assert_eq!(condition(&status_of(&world), "Ready"), "True/Serving", "other callers are served");
+    }
+}
+
+/// What an engine says of itself is not trusted to be short, and every issuer that a spec can name fits.
+#[test]
+fn every_issuer_without_keys_fits_into_the_message() {
+    let long = "x".repeat(2_000);
+    let issuers = (0..8).map(|number| reported(&format!("{number}-of-8.{long}"), 0, None, Some(&long)));
+    let (found, message) = access_ready(&reporting(issuers.collect()));
+    assert_eq!(found, "False/IssuerWithoutKeys");
+    assert!((0..8).all(|number| message.contains(&format!("https://{number}-of-8."))), "{message}");
+    assert!(message.ends_with("spec.access.issuers"), "{message}");
+}
+
+/// An event says it once, and a report that is missing for a while takes nothing back.
+#[test]
+fn an_issuer_without_keys_is_an_event_and_outlives_a_report() {
+    let good = reporting(vec![reported("id", 1, Some("2026-01-01T00:00:00Z"), None)]);
+    let bad = reporting(vec![reported("id", 0, None, Some("the connection failed"))]);
+    let (before, after) = (status_of(&good), status_of(&bad));
+    let said: Vec<_> =
+        notices(Some(&before), &after).into_iter().map(|one| (one.warning, one.reason)).collect();
+    assert_eq!(said, [(true, "IssuerWithoutKeys".to_owned())]);
+    let mut engine = bad.engine.as_ref().clone();
+    engine.status = Some(after);
+    let mut silent = Observed { engine: std::sync::Arc::new(engine), ..bad };
+    silent.writer_mut().report = EngineReport::Unreachable("no answer".into());
+    assert_eq!(access_ready(&silent).0, "False/IssuerWithoutKeys");
+}
 
 fn reference(name: &str, key: &str) -> Option<KeyReference> {
     Some(KeyReference { name: name.into(), key: key.into() })
