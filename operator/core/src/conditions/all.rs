@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 150] = [
+    pub const ALL: [Self; 151] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -134,6 +134,7 @@ impl Reason {
         Self::BackupNotVerified,
         Self::VerificationTooOld,
         Self::BackupVerified,
+        Self::KeysAreVersioned,
         Self::ConditionalPutUnsupported,
         Self::NotRestored,
         Self::RestorePending,

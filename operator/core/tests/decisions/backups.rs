@@ -279,6 +279,23 @@ fn only_a_restore_with_the_recorded_root_verifies_a_backup() {
 }
 
 #[test]
+fn what_the_store_lacks_is_said_beside_a_verified_backup() {
+    let mut world = world();
+    view(&mut world).records = vec![judged(&record(7), &ended("p", "2026-01-01T02:30:00Z", &good(7)))];
+    for (conditional, versioned, reason) in [
+        (None, None, "True/BackupVerified"),
+        (Some(true), Some(false), "True/BackupVerified"),
+        (Some(false), Some(false), "True/ConditionalPutUnsupported"),
+        (Some(true), Some(true), "True/KeysAreVersioned"),
+        (Some(false), Some(true), "True/KeysAreVersioned"),
+    ] {
+        let health = archive(&mut world);
+        (health.conditional_put, health.keys_versioned) = (conditional, versioned);
+        assert_eq!(said(&world), reason);
+    }
+}
+
+#[test]
 fn the_condition_says_what_counts() {
     assert_eq!(condition(&status_of(&settled()), "BackupHealthy"), "False/NoBackups");
     let mut world = world();
