@@ -72,3 +72,25 @@ fn tampering_is_told_by_its_kind() {
 fn no_parser_breaks_its_promise() {
     check("fuzz --seconds 5");
 }
+
+/// Every kind of step is interrupted; `faults drills --drills 200` is the long form.
+#[test]
+fn drills_bring_back_what_was_archived() {
+    check("drills --drills 28");
+}
+
+#[test]
+fn drills_on_an_object_store_bring_back_what_was_archived() {
+    check("drills --drills 14 --store s3");
+}
+
+#[test]
+fn drills_with_an_archive_that_loses_an_event_are_noticed() {
+    check("drills --drills 12 --control");
+}
+
+/// The long form forgets 1,000 texts.
+#[test]
+fn what_is_forgotten_is_in_no_version_of_a_locked_bucket_and_versions_of_keys_are_reported() {
+    check("object-lock --texts 300");
+}

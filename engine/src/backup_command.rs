@@ -319,7 +319,7 @@ async fn remove(
         print_json(&verdict(&report, ok)?).map(|()| ok)
     };
     match prune(repository, &log_id, kept, Timestamp::now(), dry_run).await {
-        Ok(pruned) => report(true, pruned),
+        Ok(pruned) => report(pruned.skipped.is_none(), pruned),
         Err(fault @ (PruneError::Unconditional | PruneError::Pinned(_) | PruneError::Busy)) => {
             report(false, Pruned { skipped: Some(fault.to_string()), ..Pruned::default() })
         }

@@ -6,6 +6,7 @@
 
 mod campaign;
 mod dice;
+mod drills;
 mod engine;
 mod errno;
 mod fuzz;
@@ -14,6 +15,7 @@ mod http;
 mod ledger;
 mod preload;
 mod progress;
+mod s3;
 mod sandbox;
 mod session;
 mod sites;
@@ -25,10 +27,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::steps::Steps;
+use crate::tools;
 use campaign::{Campaign, Cut};
+use drills::{Drills, Locked};
 use errno::Sweep;
 use fuzz::Fuzzing;
 use tamper::Tampering;
@@ -36,6 +40,9 @@ use volume::FileSystem;
 
 /// Percentage of a control's runs that must be flagged.
 const CONTROL_PERCENT: u64 = 95;
+
+/// The program of the object store.
+const GATEWAY: &str = "versitygw";
 
 /// Environment variable with the path of the engine's binary, set where a script has already built it, as `.ci/test`
 /// does.
@@ -84,6 +91,33 @@ pub enum Faults {
         #[arg(long, env = ENGINE)]
         engine: Option<PathBuf>,
     },
+    /// Kill an engine, or a command, at random steps of its archive, and restore from the archive alone
+    Drills {
+        /// Number of drills
+        #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        drills: u64,
+        /// Seed of all random choices
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// After each kill the archive loses an event: succeeds when that is detected
+        #[arg(long)]
+        control: bool,
+        /// Where the archives are
+        #[arg(long, value_enum, default_value_t = Place::Directory)]
+        store: Place,
+        /// The engine's binary [default: this checkout's, built first]
+        #[arg(long, env = ENGINE)]
+        engine: Option<PathBuf>,
+    },
+    /// Forget everything in an archive whose bucket has object lock and versions, and look for it in every version
+    ObjectLock {
+        /// Texts that are planted and forgotten
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(3..=100_000))]
+        texts: u64,
+        /// The engine's binary [default: this checkout's, built first]
+        #[arg(long, env = ENGINE)]
+        engine: Option<PathBuf>,
+    },
     /// Feed malformed bytes to the parsers (libFuzzer), and plant a fault that must be found
     Fuzz {
         /// Seconds for each target
@@ -93,6 +127,15 @@ pub enum Faults {
         #[arg(long)]
         only: Option<String>,
     },
+}
+
+/// Where the archives of drills are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Place {
+    /// In directories.
+    Directory,
+    /// In an S3-compatible object store, which runs beside the engines.
+    S3,
 }
 
 /// Common options of the campaigns.
@@ -121,6 +164,9 @@ pub async fn run(what: Faults, steps: &Steps) -> Result<ExitCode> {
         let failed = tokio::task::spawn_blocking(move || Fuzzing { seconds, only }.run()).await??;
         return Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
+    if let Faults::Drills { store: Place::S3, .. } | Faults::ObjectLock { .. } = what {
+        tools::ensure_module(GATEWAY, steps).await?;
+    }
     match sandbox::inside() {
         None => sandbox::enter(steps).await,
         Some(place) => {
@@ -143,6 +189,19 @@ fn run_inside(what: Faults, place: PathBuf) -> Result<ExitCode> {
         Faults::Tamper { opens, engine } => {
             let wrong = Tampering { engine: sandbox::engine(engine)?, place, opens }.run()?;
             Ok(exit(false, wrong, 1))
+        }
+        Faults::Drills { drills, seed, control, store, engine } => {
+            let gateway = (store == Place::S3).then(|| tools::program(GATEWAY)).transpose()?;
+            let campaign = Drills { drills, seed, control, engine: sandbox::engine(engine)?, gateway, place };
+            let outcome = campaign.run()?;
+            outcome.print(&campaign);
+            Ok(exit(control, outcome.flagged, outcome.drills))
+        }
+        Faults::ObjectLock { texts, engine } => {
+            let gateway = tools::program(GATEWAY)?;
+            let breaches = Locked { texts, engine: sandbox::engine(engine)?, gateway, place }.run()?;
+            breaches.iter().for_each(|breach| println!("  not so: {breach}"));
+            Ok(exit(false, breaches.len() as u64, 1))
         }
         Faults::Fuzz { .. } => unreachable!("fuzzing needs no surroundings"),
     }

@@ -1,6 +1,6 @@
 //! Calls of a store that fail, for tests.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
@@ -19,6 +19,10 @@ pub(crate) struct Faults {
     resumed: Semaphore,
     /// Reads of objects with this text in their name are not permitted.
     denied: Mutex<Option<String>>,
+    /// Objects with this text in their name are locked: they cannot be removed.
+    locked: Mutex<Option<String>>,
+    /// Nothing is answered.
+    away: AtomicBool,
 }
 
 impl Default for Faults {
@@ -31,6 +35,8 @@ impl Default for Faults {
             reached: Semaphore::new(0),
             resumed: Semaphore::new(0),
             denied: Mutex::new(None),
+            locked: Mutex::new(None),
+            away: AtomicBool::new(false),
         }
     }
 }
@@ -57,6 +63,20 @@ impl Faults {
         self.denied.lock().unwrap().as_ref().is_some_and(|denied| name.contains(denied))
     }
 
+    /// From now on objects with this text in their name cannot be removed.
+    pub(crate) fn lock(&self, name: Option<&str>) {
+        *self.locked.lock().unwrap() = name.map(str::to_owned);
+    }
+
+    pub(crate) fn locks(&self, name: &str) -> bool {
+        self.locked.lock().unwrap().as_ref().is_some_and(|locked| name.contains(locked))
+    }
+
+    /// From now on every call fails, or none.
+    pub(crate) fn go_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
     /// Number of calls so far.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
@@ -80,7 +100,7 @@ impl Faults {
             self.resumed.acquire().await.unwrap().forget();
         }
         let killed_at = self.killed_at.load(Ordering::SeqCst);
-        killed_at >= 0 && call >= killed_at
+        self.away.load(Ordering::SeqCst) || killed_at >= 0 && call >= killed_at
     }
 
     /// Whether the answer to the call that was just carried out is lost.

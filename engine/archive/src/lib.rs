@@ -1,7 +1,8 @@
 //! The archive of a log in an object store. docs/ARCHIVE-FORMAT.md specifies its bytes.
 //!
 //! - Stores: [`settings`] says where an archive is; [`store`] is the small part of an object store that is used, with
-//!   bounds; [`repository`] is the two stores of an archive and what is in them.
+//!   bounds; [`leftovers`] are files that are no objects; [`repository`] is the two stores of an archive and what is in
+//!   them.
 //! - Archiving: [`ship`] stores pieces of a log from [`place`] to place, [`takeover`] decides where a writer continues,
 //!   [`backup`] stores manifests, with the [`facts`] of an engine. [`task`] does all of that beside a running engine
 //!   and reports to [`status`] and [`metrics`]. [`archive_error`] is why a step failed.
@@ -22,6 +23,7 @@ mod forget;
 mod forget_check;
 mod forgotten;
 mod gaps;
+mod leftovers;
 pub mod marker;
 mod metrics;
 mod pin;

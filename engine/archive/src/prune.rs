@@ -2,6 +2,7 @@
 //! objects looks at it, so that nobody ever needs what is gone. A removal that ends anywhere is completed by the next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use engine_core::archive::boundary::{Boundary, PinName, REMOVED_MAX};
 use engine_core::archive::key_table::KeyTable;
@@ -10,7 +11,7 @@ use engine_core::archive::retention::{Removal, Rules, Stock, StoredBackup, Store
 use engine_core::archive::volume_keys;
 use engine_core::digest::hex;
 use engine_core::wire::Pruned;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
@@ -24,6 +25,9 @@ const DELETES: usize = 16;
 /// How old a table or an object with keys must be that nothing names before it is removed. A writer stores the keys
 /// before what names them; a day is far longer than that takes.
 const ORPHAN_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// How old a file of a write that did not end must be. A writer that still runs needs a fraction of it.
+const LEFTOVER_AGE: Duration = Duration::from_secs(3_600);
 
 /// Why a removal ended early. What it has not removed stays usable, or is removed by the next one.
 #[derive(Debug, Error)]
@@ -52,6 +56,8 @@ struct Removing<'a> {
     now: Timestamp,
     /// Manifests that were read. They never change.
     known: BTreeMap<ManifestName, Known>,
+    /// Objects that the store does not permit to remove.
+    refused: BTreeSet<String>,
     pruned: Pruned,
 }
 
@@ -74,13 +80,14 @@ impl Repository {
         now: Timestamp,
         dry_run: bool,
     ) -> Result<Pruned, PruneError> {
-        let (known, pruned) = (BTreeMap::new(), Pruned::default());
-        let mut removing = Removing { log: self, log_id, rules, now, known, pruned };
+        let (known, refused, pruned) = (BTreeMap::new(), BTreeSet::new(), Pruned::default());
+        let mut removing = Removing { log: self, log_id, rules, now, known, refused, pruned };
         match dry_run {
             true => removing.look().await?,
             false => removing.remove().await?,
         }
-        Ok(removing.pruned)
+        let skipped = removing.refusal();
+        Ok(Pruned { skipped, ..removing.pruned })
     }
 }
 
@@ -101,6 +108,9 @@ impl Removing<'_> {
             return Err(PruneError::Unconditional);
         }
         self.check_pins().await?;
+        for store in [&self.log.pieces, &self.log.keys] {
+            store.remove_leftovers(LEFTOVER_AGE).await;
+        }
         for _ in 0..ROUNDS_MAX {
             if !self.round().await? {
                 break;
@@ -135,13 +145,30 @@ impl Removing<'_> {
         let backups: Vec<String> = backups.iter().map(ManifestName::to_string).filter(goes).collect();
         let pieces: Vec<PieceName> = pieces.into_iter().filter(|name| goes(&name.to_string())).collect();
         let Repository { pieces: store, keys, .. } = self.log;
-        // Manifests first, so that none ever names what is gone.
-        delete(store, backups.clone()).await?;
-        delete(store, pieces.iter().map(PieceName::to_string).collect()).await?;
+        // Manifests first, so that none ever names what is gone. One that the store keeps was announced, so that it
+        // counts for nobody.
+        let mut refused = delete(store, backups.clone()).await?;
+        refused.extend(delete(store, pieces.iter().map(PieceName::to_string).collect()).await?);
+        let is_gone = |name: &String| !refused.contains(name);
+        let backups: Vec<String> = backups.into_iter().filter(is_gone).collect();
+        let pieces: Vec<PieceName> = pieces.into_iter().filter(|name| is_gone(&name.to_string())).collect();
         // A table without its piece is removed later, if this ends here.
-        delete(keys, pieces.iter().map(PieceName::keys).collect()).await?;
+        refused.extend(delete(keys, pieces.iter().map(PieceName::keys).collect()).await?);
         self.note(&stock, backups, &pieces);
-        Ok(removed.len() == REMOVED_MAX)
+        // What the store keeps would be announced again, and nothing else.
+        let may_be_more = removed.len() == REMOVED_MAX && refused.is_empty();
+        self.refused.extend(refused);
+        Ok(may_be_more)
+    }
+
+    /// Why not everything was removed, if the store did not permit it.
+    fn refusal(&self) -> Option<String> {
+        let first = self.refused.first()?;
+        let count = self.refused.len();
+        Some(format!(
+            "the store does not permit {count} objects to be removed, the first is {first}: they are locked, or the \
+             credentials do not permit to delete. Everything else was removed; it is tried again after the next backup"
+        ))
     }
 
     /// Creates the boundary, which must be the one that counts, and removes the earlier ones.
@@ -157,7 +184,9 @@ impl Removing<'_> {
             return Err(PruneError::Busy);
         }
         let earlier = numbers.into_iter().filter(|number| *number < boundary.number).map(Boundary::name);
-        Ok(delete(store, earlier.collect()).await?)
+        // One that stays does no harm: the largest number counts.
+        let _kept = delete(store, earlier.collect()).await?;
+        Ok(())
     }
 
     /// Refuses while somebody reads, and removes pins that have ended.
@@ -167,7 +196,9 @@ impl Removing<'_> {
         if let Some(until) = pins.iter().map(|pin| pin.until).filter(|until| *until > self.now).max() {
             return Err(PruneError::Pinned(until));
         }
-        Ok(delete(&self.log.pieces, pins.iter().map(PinName::to_string).collect()).await?)
+        // One that stays has ended.
+        let _kept = delete(&self.log.pieces, pins.iter().map(PinName::to_string).collect()).await?;
+        Ok(())
     }
 
     /// Everything that the decision depends on, and the number of the boundary that counts.
@@ -222,8 +253,11 @@ impl Removing<'_> {
             !named.contains(&object.name) && age > ORPHAN_AGE
         };
         let orphans: Vec<String> = keys.into_iter().filter(is_orphan).map(|object| object.name).collect();
-        self.pruned.keys += orphans.len();
-        Ok(delete(&self.log.keys, orphans).await?)
+        let count = orphans.len();
+        let refused = delete(&self.log.keys, orphans).await?;
+        self.pruned.keys += count - refused.len();
+        self.refused.extend(refused);
+        Ok(())
     }
 
     fn note(&mut self, stock: &Stock, backups: Vec<String>, pieces: &[PieceName]) {
@@ -236,8 +270,14 @@ impl Removing<'_> {
     }
 }
 
-/// Deletes objects, several at a time.
-async fn delete(store: &Store, names: Vec<String>) -> Result<(), StoreError> {
-    let deletes = futures::stream::iter(names).map(|name| async move { store.delete(&name).await });
-    deletes.buffer_unordered(DELETES).try_collect().await
+/// Deletes objects, several at a time. Returns those that the store does not permit to remove; the others are gone.
+async fn delete(store: &Store, names: Vec<String>) -> Result<BTreeSet<String>, StoreError> {
+    let deletes = futures::stream::iter(names).map(|name| async move {
+        match store.delete(&name).await {
+            Err(StoreError::Kept(_)) => Ok(Some(name)),
+            deleted => deleted.map(|()| None),
+        }
+    });
+    let refused: Vec<_> = deletes.buffer_unordered(DELETES).collect().await;
+    refused.into_iter().filter_map(Result::transpose).collect()
 }

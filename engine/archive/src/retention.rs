@@ -81,11 +81,14 @@ pub(crate) async fn after_backup(
     let now = Timestamp::now();
     let rules = retention.rules(keep, now);
     let pruned = tokio::time::timeout(PRUNE_MAX, log.prune(log_id, &rules, now, false)).await;
-    let why = match pruned {
-        Ok(Ok(pruned)) => return pruned,
-        Ok(Err(fault)) => fault.to_string(),
-        Err(_) => format!("it took longer than {PRUNE_MAX:?}; it goes on after the next backup"),
+    let of = |why: String| Pruned { skipped: Some(why), ..Pruned::default() };
+    let pruned = match pruned {
+        Ok(Ok(pruned)) => pruned,
+        Ok(Err(fault)) => of(fault.to_string()),
+        Err(_) => of(format!("it took longer than {PRUNE_MAX:?}; it goes on after the next backup")),
     };
-    tracing::warn!(why, "not everything that is not to stay was removed from the archive");
-    Pruned { skipped: Some(why), ..Pruned::default() }
+    if let Some(why) = &pruned.skipped {
+        tracing::warn!(why, "not everything that is not to stay was removed from the archive");
+    }
+    pruned
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use engine_core::archive::cipher::{KEY_BYTES, WrappingKey};
 use engine_core::configuration::Backup;
 use engine_core::digest::Hash;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, Checksum};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
@@ -101,7 +101,7 @@ fn store(url: &str, settings: &ArchiveSettings) -> Result<Store, SettingsError> 
         let failed = |source| SettingsError::Directory { path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(failed)?;
         let files = LocalFileSystem::new_with_prefix(path).map_err(|fault| client(&fault))?;
-        return Ok(Store::new(Arc::new(files.with_fsync(true)), ""));
+        return Ok(Store::new(Arc::new(files.with_fsync(true)), "").in_directory(path.to_owned()));
     }
     let (scheme, rest) = url.split_once("://").ok_or_else(unknown)?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -114,7 +114,9 @@ fn store(url: &str, settings: &ArchiveSettings) -> Result<Store, SettingsError> 
         "az" => azure(bucket, settings)?,
         _ => return Err(unknown()),
     };
-    Ok(Store::new(objects, prefix.trim_matches('/')))
+    let store = Store::new(objects, prefix.trim_matches('/'));
+    // Each object there has a number of its generation, whether the bucket keeps older ones or not.
+    Ok(if scheme == "gs" { store.without_versions() } else { store })
 }
 
 /// The options of a client, for any kind of store.
@@ -152,6 +154,10 @@ fn s3(bucket: &str, settings: &ArchiveSettings) -> Result<Arc<dyn ObjectStore>, 
         .with_region(section.region())
         .with_allow_http(section.allow_http())
         .with_virtual_hosted_style_request(!section.path_style())
+        // A bucket with locks demands a checksum. It also shows the store what was changed on the way.
+        .with_checksum_algorithm(Checksum::SHA256)
+        // Objects are deleted one by one, and the answer to that says whether it is permitted.
+        .with_disable_bulk_delete(true)
         .with_retry(retry())
         .with_client_options(options(section)?);
     if let Some(endpoint) = &section.endpoint {

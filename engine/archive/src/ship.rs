@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine_core::archive::cipher::PayloadKey;
 use engine_core::archive::key_table::KeyTable;
@@ -56,6 +57,10 @@ impl Archive {
         let repository = repository.of_log(&head.log_id).ok_or(ArchiveError::NotOpen)?;
         let log = LogReader::new(Arc::clone(&context.storage), context.published.clone());
         let takeover = take_over(&repository, &log).await?;
+        // What a writer before this one was writing when it was killed: nobody else writes now.
+        for store in [&repository.pieces, &repository.keys] {
+            store.remove_leftovers(Duration::ZERO).await;
+        }
         metrics.stored("fence", 0);
         tracing::info!(
             archived = takeover.tail.seq,

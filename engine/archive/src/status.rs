@@ -19,6 +19,9 @@ pub struct ArchiveStatus {
     pub lag_seconds: u64,
     /// Whether the store honours conditional creates; absent until that was tried.
     pub conditional_put: Option<bool>,
+    /// Whether the store of the keys keeps older versions of them, so that what is forgotten can be read with one of
+    /// these; absent until that is known, and for stores that do not tell it.
+    pub keys_versioned: Option<bool>,
     /// Last event up to which everything forgotten is removed from the archive.
     pub forgotten_seq: u64,
     /// Pieces of branches that the log has left.
@@ -33,9 +36,17 @@ impl ArchiveStatus {
     /// What the health report says of it.
     #[must_use]
     pub fn health(self) -> ArchiveHealth {
-        let ArchiveStatus { state, archived_seq, lag_seconds, conditional_put, error, last_backup, .. } =
-            self;
-        ArchiveHealth { state, archived_seq, lag_seconds, conditional_put, error, last_backup }
+        let ArchiveStatus { state, archived_seq, lag_seconds, conditional_put, keys_versioned, .. } = self;
+        let ArchiveStatus { error, last_backup, .. } = self;
+        ArchiveHealth {
+            state,
+            archived_seq,
+            lag_seconds,
+            conditional_put,
+            keys_versioned,
+            error,
+            last_backup,
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! reason is repeated a bounded number of times.
 
 use std::error::Error as _;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine_core::digest::Hash;
@@ -12,6 +13,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use thiserror::Error;
 
+use crate::leftovers;
+
 /// Maximum duration of one call: 16 MiB at 3 Mbit/s, and longer than a store that answers at all needs.
 pub(crate) const CALL_MAX: Duration = Duration::from_secs(45);
 /// Attempts of a call. Whoever calls tries again later.
@@ -19,6 +22,8 @@ const ATTEMPTS: u32 = 3;
 /// Delay before the second attempt; it doubles. Random time of up to the same length is added, so that engines that
 /// failed together do not return together.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// How old a probe is that nobody waits for any more. It takes seconds.
+const PROBE_AGE: Duration = Duration::from_secs(3_600);
 /// Maximum characters of the text of a store's error that are kept.
 const ERROR_CHARS_MAX: usize = 600;
 /// Maximum number of causes in a text. A chain of this length would be a mistake of the program.
@@ -29,6 +34,12 @@ const CAUSES_MAX: usize = 16;
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: String,
+    /// The directory of the objects, if they are files.
+    directory: Option<PathBuf>,
+    /// Whether the answer to a put tells whether the store keeps older versions.
+    tells_versions: bool,
+    /// Whether the store keeps older versions of objects, as the last answer to a put said; `None` if none has said it.
+    versions: Arc<Mutex<Option<bool>>>,
     #[cfg(test)]
     faults: Arc<crate::faults::Faults>,
 }
@@ -57,6 +68,10 @@ pub enum StoreError {
     TooLarge(String, u64),
     #[error("the store does not permit access to {0}: check the credentials and what they permit")]
     Denied(String),
+    #[error(
+        "the store does not permit {0} to be removed: it is locked, or the credentials do not permit to delete"
+    )]
+    Kept(String),
     #[error("the store cannot create an object only if it is absent")]
     Unconditional,
     #[error("the store did not answer within {CALL_MAX:?}: {0}")]
@@ -78,15 +93,50 @@ impl Store {
         Store {
             objects,
             prefix: prefix.to_owned(),
+            directory: None,
+            tells_versions: true,
+            versions: Arc::default(),
             #[cfg(test)]
             faults: Arc::default(),
         }
     }
 
+    /// The same objects, in a store whose answers do not tell whether it keeps older versions.
+    #[must_use]
+    pub(crate) fn without_versions(self) -> Store {
+        Store { tells_versions: false, ..self }
+    }
+
+    /// The same objects, which are files in this directory.
+    #[must_use]
+    pub(crate) fn in_directory(self, directory: PathBuf) -> Store {
+        Store { directory: Some(directory), ..self }
+    }
+
     /// The part of the store below a folder.
     #[must_use]
     pub fn below(&self, folder: &str) -> Store {
-        Store { prefix: self.full(folder), ..self.clone() }
+        let directory = self.directory.as_ref().map(|directory| directory.join(folder));
+        Store { prefix: self.full(folder), directory, ..self.clone() }
+    }
+
+    /// Whether the store keeps older versions of objects that are replaced; `None` if that is not known.
+    pub(crate) fn keeps_versions(&self) -> Option<bool> {
+        *self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes files that writes have left which did not end, if the objects are files: a process was killed then. They
+    /// may have keys. Of a writer that still runs only those count that are `older_than` this; it would write again.
+    pub(crate) async fn remove_leftovers(&self, older_than: Duration) {
+        let Some(directory) = self.directory.clone() else { return };
+        let removed = tokio::task::spawn_blocking(move || leftovers::remove(&directory, older_than)).await;
+        match removed {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => tracing::info!(count, "files of writes that did not end were removed"),
+            Ok(Err(fault)) => tracing::warn!(%fault, "files of writes that did not end stay in the archive"),
+            // The engine is stopping.
+            Err(_) => {}
+        }
     }
 
     /// The same objects, with calls that fail.
@@ -117,14 +167,15 @@ impl Store {
         loop {
             let fault = match self.put_once(name, bytes, PutMode::Create).await {
                 Ok(_) => return Ok(true),
-                Err(fault @ (StoreError::Denied(_) | StoreError::Unconditional)) => return Err(fault),
+                Err(fault @ StoreError::Unconditional) => return Err(fault),
                 Err(fault) => fault,
             };
-            // Another writer may have been first, or the answer to an attempt of this one was lost.
+            // Another writer may have been first, or the answer to an attempt of this one was lost. A store with locks
+            // may deny to touch an object that is there, before it looks at the condition.
             match self.get_once(name, bytes.len() as u64).await {
                 Ok(found) if Hash::of(&found) == Hash::of(bytes) => return Ok(false),
                 Ok(_) | Err(StoreError::TooLarge(..)) => return Err(StoreError::Different(name.to_owned())),
-                Err(_) if attempt >= ATTEMPTS => return Err(fault),
+                Err(_) if attempt >= ATTEMPTS || matches!(fault, StoreError::Denied(_)) => return Err(fault),
                 Err(_) => {}
             }
             wait(attempt).await;
@@ -175,8 +226,15 @@ impl Store {
         if self.faults.before().await {
             return Err(StoreError::Denied(name.to_owned()));
         }
-        let deleted = repeated(|| bounded(name, self.objects.delete(&path))).await;
-        if let Err(StoreError::Missing(_)) = deleted { Ok(()) } else { deleted }
+        #[cfg(test)]
+        if self.faults.locks(name) {
+            return Err(StoreError::Kept(name.to_owned()));
+        }
+        match repeated(|| bounded(name, self.objects.delete(&path))).await {
+            Err(StoreError::Missing(_)) => Ok(()),
+            Err(StoreError::Denied(name)) => Err(StoreError::Kept(name)),
+            deleted => deleted,
+        }
     }
 
     /// Lists all objects below a folder.
@@ -216,6 +274,7 @@ impl Store {
     /// # Errors
     /// The store failed.
     pub async fn honours_conditions(&self, name: &str) -> Result<bool, StoreError> {
+        self.remove_old_probes(name).await?;
         let first = self.put_once(name, b"probe", PutMode::Create).await;
         let second = self.put_once(name, b"probe again", PutMode::Create).await;
         // In a bucket with locks it stays. Nothing reads it.
@@ -223,8 +282,24 @@ impl Store {
         match (first, second) {
             (Ok(_), Ok(_)) | (Err(StoreError::Unconditional), _) => Ok(false),
             (_, Err(StoreError::Different(_))) => Ok(true),
+            // A lock keeps what is there just as well.
+            (Ok(_), Err(StoreError::Denied(_))) => Ok(true),
             (Err(fault), _) | (_, Err(fault)) => Err(fault),
         }
+    }
+
+    /// Removes objects of probes whose process was killed.
+    async fn remove_old_probes(&self, name: &str) -> Result<(), StoreError> {
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        self.below(folder).remove_leftovers(PROBE_AGE).await;
+        for probe in self.list(folder).await? {
+            let age = Timestamp::now().duration_since(probe.stored_at);
+            if age.unsigned_abs() > PROBE_AGE && age.is_positive() {
+                // In a bucket with locks it stays. Nothing reads it.
+                let _deleted = self.delete(&probe.name).await;
+            }
+        }
+        Ok(())
     }
 
     async fn put_once(&self, name: &str, bytes: &[u8], mode: PutMode) -> Result<Option<String>, StoreError> {
@@ -239,6 +314,10 @@ impl Store {
         #[cfg(test)]
         if self.faults.after() {
             return Err(StoreError::Timeout(name.to_owned()));
+        }
+        if self.tells_versions {
+            let is_kept = is_version(stored.version.as_deref());
+            *self.versions.lock().unwrap_or_else(PoisonError::into_inner) = Some(is_kept);
         }
         Ok(stored.e_tag)
     }
@@ -259,6 +338,12 @@ impl Store {
         let read = bounded(name, read).await?;
         read.map(|bytes| bytes.to_vec()).ok_or_else(|| StoreError::TooLarge(name.to_owned(), bytes_max))
     }
+}
+
+/// Whether a store that answers this keeps older versions. Without versions there is no id, and while they are suspended
+/// it is "null".
+fn is_version(id: Option<&str>) -> bool {
+    id.is_some_and(|id| id != "null")
 }
 
 /// A time of a store. One that cannot be a time counts as the beginning of time.
@@ -390,6 +475,17 @@ mod tests {
             assert_eq!(fault.contains('…'), is_cut, "{fault}");
             assert!(fault.chars().count() < ERROR_CHARS_MAX + 100, "{fault}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_tells_whether_it_keeps_versions() {
+        assert_eq!([None, Some("null"), Some("01M8")].map(is_version), [false, false, true]);
+        let (keys, silent) = (store(), store().without_versions());
+        assert_eq!(keys.keeps_versions(), None, "nothing was stored yet");
+        for store in [&keys, &silent] {
+            store.below("a").put("b", b"x").await.unwrap();
+        }
+        assert_eq!((keys.keeps_versions(), silent.keeps_versions()), (Some(false), None));
     }
 
     #[tokio::test]

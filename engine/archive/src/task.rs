@@ -274,10 +274,17 @@ impl Task {
     fn publish(&self, covered_at: Instant) {
         let Some(archive) = &self.archive else { return };
         self.metrics.forgotten_seq.set(i64::try_from(archive.forgotten_seq).unwrap_or(i64::MAX));
+        let keys_versioned = self.repository.keys.keeps_versions();
         self.shared.change(Some(covered_at), |status| {
             status.archived_seq = archive.archived_seq();
             status.forgotten_seq = archive.forgotten_seq;
             status.left_pieces = archive.takeover.left_pieces;
+            if keys_versioned == Some(true) && status.keys_versioned != keys_versioned {
+                tracing::warn!(
+                    "the store of the keys keeps older versions: what is forgotten can be read with one of these"
+                );
+            }
+            status.keys_versioned = keys_versioned;
         });
         self.forgotten.send_replace(archive.forgotten_seq);
     }

@@ -6,6 +6,7 @@
 //! store             a large log: start, verification, rebuild, memory use, reads after writes
 //! search            searches and reads
 //! traces            cost of traces and of the ids of requests
+//! archive           cost of backups, and time of a restore
 //! tls               cost of TLS, and handshakes
 //! limits            limits of the disk, of SHA-256 and of SQLite, without the engine
 //! limits_of_search  limits of a search: the full-text index alone, and vector scans
@@ -18,6 +19,7 @@
 //! ```
 
 mod append;
+mod archive;
 mod connection;
 mod context;
 mod limits;
@@ -67,6 +69,9 @@ pub(crate) struct BenchArgs {
     /// Measure only what TLS costs a search, and handshakes, with tls.crt, tls.key and ca.crt of this directory
     #[arg(long, value_name = "DIR", conflicts_with = "traces")]
     tls: Option<PathBuf>,
+    /// Measure only what backups cost a writer, and a restore of the large log
+    #[arg(long, conflicts_with_all = ["traces", "tls"])]
+    archive: bool,
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -81,6 +86,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let measured = match &args.tls {
         Some(directory) => tls::measure(&bench, directory),
         None if args.traces => traces::measure(&bench),
+        None if args.archive => archive::measure(&bench, &runtime()?),
         None => measure(&bench),
     };
     bench.progress.finish_and_clear();
@@ -121,8 +127,12 @@ fn prepare(args: &BenchArgs) -> anyhow::Result<Bench> {
 /// Number of calls of [`Bench::step`] in one run with three rounds. It determines only the length of the progress bar.
 const STEPS: u64 = 3 * (12 + 3) + 23;
 
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
 fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = runtime()?;
     let mut rows = append::measure(bench, &runtime)?;
     rows.extend(store::measure(bench, &runtime)?);
     rows.extend(traces::measure(bench)?);

@@ -139,9 +139,14 @@ impl Drop for Serving {
 }
 
 /// Runs a command of this program that prints JSON. Returns the JSON and the duration.
-pub(super) fn run(arguments: &[&str], data: &Path) -> anyhow::Result<(Value, Duration)> {
+pub(super) fn run(arguments: &[&str], data: Option<&Path>) -> anyhow::Result<(Value, Duration)> {
     let started = Instant::now();
-    let output = program()?.args(arguments).arg("--data").arg(data).stdin(Stdio::null()).output()?;
+    let mut command = program()?;
+    command.args(arguments);
+    if let Some(data) = data {
+        command.arg("--data").arg(data);
+    }
+    let output = command.stdin(Stdio::null()).output()?;
     let elapsed = started.elapsed();
     if !output.status.success() {
         bail!("{arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));

@@ -152,7 +152,7 @@ fn verify(bench: &Bench, data: &Path) -> anyhow::Result<[Row; 2]> {
     let small = limits::sha256(limits::SMALL, bench.duration);
     let event = limits::sha256(limits::EVENT, bench.duration);
     bench.step("verifying the large log");
-    let (report, elapsed) = process::run(&["verify"], data)?;
+    let (report, elapsed) = process::run(&["verify"], Some(data))?;
     let events = report["events"].as_f64().context("no events in the report")?;
     let row = |work: &str| Row::figure(work, events / elapsed.as_secs_f64(), "events/s");
     Ok([
@@ -165,7 +165,7 @@ fn rebuild(bench: &Bench, data: &Path) -> anyhow::Result<Row> {
     bench.step("SQLite without an engine");
     let limit = limits::sqlite(&bench.directory, bench.duration * 3)?;
     bench.step("rebuilding the projection");
-    let (report, elapsed) = process::run(&["rebuild"], data)?;
+    let (report, elapsed) = process::run(&["rebuild"], Some(data))?;
     let events = report["applied_seq"].as_f64().context("no position in the report")?;
     let row = Row::figure("rebuild the projection", events / elapsed.as_secs_f64(), "events/s");
     Ok(row.beside("rows with FTS5 in large transactions", limit).at_least_of_limit(0.7))

@@ -195,9 +195,17 @@ impl Operations {
         };
         let patience = if receipt.replayed { Duration::ZERO } else { ARCHIVE_WAIT_MAX };
         let is_gone = archive.wait_until_forgotten(receipt.last_seq, patience).await;
-        let state = if is_gone { PlaceState::Gone } else { PlaceState::Pending };
-        let check = "the keys of these payloads are removed from the archive, so that no piece of it can be read there; older \
-                     versions that the store itself keeps of the tables of keys are out of reach";
+        let (state, check) = if !is_gone {
+            (PlaceState::Pending, "the keys of these payloads are being removed from the archive")
+        } else if archive.status(receipt.last_seq).keys_versioned == Some(true) {
+            let check = "the keys of these payloads are removed from the tables of the archive, but the store keeps older \
+                         versions of the tables: until it removes these, the payloads can be read with one of them";
+            (PlaceState::OutOfReach, check)
+        } else {
+            let check = "the keys of these payloads are removed from the archive, so that no piece of it can be read there; \
+                         copies that somebody else makes of the tables of keys are out of reach";
+            (PlaceState::Gone, check)
+        };
         report(Place::Backups, state, 0, check)
     }
 

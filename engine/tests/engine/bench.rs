@@ -73,3 +73,33 @@ fn the_cost_of_tls_is_measured_beside_an_engine_without() {
     assert!(rows.iter().all(|row| row["value"].as_f64().unwrap() > 0.0), "{rows:?}");
     assert_eq!(rows[1]["limit"]["name"], "the same without TLS");
 }
+
+#[test]
+fn the_cost_of_backups_and_the_time_of_a_restore_are_measured() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("figures.json");
+    let measured = binary()
+        .args(["bench", "--archive", "--seconds", "0.05", "--rounds", "2", "--events", "1000", "--dir"])
+        .arg(directory.path())
+        .arg("--json")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(measured.status.success(), "{measured:?}");
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let rows = figures["rows"].as_array().unwrap();
+    let row = |begin: &str| {
+        let is_it = |row: &&Value| row["work"].as_str().unwrap().starts_with(begin);
+        rows.iter().find(is_it).unwrap_or_else(|| panic!("{begin}: {rows:?}"))
+    };
+    assert_eq!(row("append, one client, p99, during")["limit"]["name"], "the same without backups");
+    // The limit that this figure has to keep on any machine: bytes, not time.
+    assert_eq!(row("stored by a backup of unchanged data")["met"], true, "{rows:?}");
+    let whole = row("restore of 1000 events until an engine answers")["value"].as_f64().unwrap();
+    let parts: f64 = rows
+        .iter()
+        .filter(|row| row["work"].as_str().unwrap().starts_with("of that: "))
+        .map(|row| row["value"].as_f64().unwrap())
+        .sum();
+    assert!(whole > 0.0 && (whole - parts).abs() < 0.01, "{rows:?}");
+}

@@ -8,6 +8,7 @@ mod access_tokens;
 mod address_families;
 mod answer_size;
 mod api;
+mod archive_writers;
 mod arguments;
 mod azure;
 mod backup;

@@ -371,6 +371,8 @@ pub enum Reason {
     VerificationTooOld,
     /// A backup was restored and verified.
     BackupVerified,
+    /// A backup was verified, and the store keeps older versions of the keys.
+    KeysAreVersioned,
     /// A backup was verified, and the store does not honour conditional creates.
     ConditionalPutUnsupported,
     /// The log was not restored.

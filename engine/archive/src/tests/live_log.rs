@@ -37,7 +37,7 @@ impl AppliedKeys for NoKeys {
 pub(super) struct LiveLog {
     pub(super) handles: LogHandles,
     commands: Option<Sender<WriterCommand>>,
-    writer: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     _directory: LogDirectory,
 }
 
@@ -52,14 +52,16 @@ impl LiveLog {
         let (commands, queue) = mpsc::channel();
         let writer = std::thread::spawn(move || {
             writer.run(&queue);
-            drop(applied);
         });
+        // Nothing is applied, and nothing is held.
+        let drained = std::thread::spawn(move || applied.into_iter().for_each(drop));
         let started = std::time::Instant::now();
         while handles.context.published.head().is_none() {
             assert!(started.elapsed() < OPEN_MAX, "the log does not open");
             std::thread::sleep(Duration::from_millis(1));
         }
-        LiveLog { handles, commands: Some(commands), writer: Some(writer), _directory: directory }
+        let (commands, threads) = (Some(commands), vec![writer, drained]);
+        LiveLog { handles, commands, threads, _directory: directory }
     }
 
     pub(super) fn head(&self) -> u64 {
@@ -98,6 +100,6 @@ impl LiveLog {
 impl Drop for LiveLog {
     fn drop(&mut self) {
         drop(self.commands.take());
-        self.writer.take().unwrap().join().unwrap();
+        self.threads.drain(..).for_each(|thread| thread.join().unwrap());
     }
 }

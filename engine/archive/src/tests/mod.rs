@@ -17,11 +17,14 @@ use crate::{
     Wanted, open, restore,
 };
 
+mod away;
 mod damage;
 mod forgetting;
 mod live_log;
+mod locked;
 mod prune;
 mod requests;
+mod writers;
 
 struct Silent;
 

@@ -36,10 +36,10 @@ impl Dice {
 }
 
 /// A log and its archive.
-struct Archived {
+pub(super) struct Archived {
     objects: Arc<InMemory>,
-    log: LiveLog,
-    log_id: String,
+    pub(super) log: LiveLog,
+    pub(super) log_id: String,
     directory: tempfile::TempDir,
     dice: Dice,
 }
@@ -49,14 +49,14 @@ fn repository(objects: InMemory) -> Repository {
     Repository::new(store.clone(), store, None)
 }
 
-fn failing(repository: &Repository, faults: &Arc<Faults>) -> Repository {
+pub(super) fn failing(repository: &Repository, faults: &Arc<Faults>) -> Repository {
     let Repository { pieces, keys, wrapping } = repository.clone();
     Repository::new(pieces.failing(Arc::clone(faults)), keys.failing(Arc::clone(faults)), wrapping)
 }
 
 impl Archived {
     /// Saves, forgets, seals segments, takes backups, and goes back to earlier events.
-    async fn with_seed(seed: u64) -> Archived {
+    pub(super) async fn with_seed(seed: u64) -> Archived {
         let directory = tempfile::tempdir().unwrap();
         let objects = Arc::new(InMemory::new());
         let store = Store::new(Arc::clone(&objects) as Arc<dyn object_store::ObjectStore>, "");
@@ -97,16 +97,16 @@ impl Archived {
     }
 
     /// A copy of the archive.
-    fn copy(&self) -> Repository {
+    pub(super) fn copy(&self) -> Repository {
         repository(self.objects.fork())
     }
 
-    async fn prune(&self, repository: &Repository) -> Result<Pruned, PruneError> {
+    pub(super) async fn prune(&self, repository: &Repository) -> Result<Pruned, PruneError> {
         let retention = Retention { keep_last: 1, keep_days: 0 };
         prune(repository, &self.log_id, (retention, &[]), Timestamp::now(), false).await
     }
 
-    async fn restore(&self, repository: &Repository, backup: Option<&str>) -> Restored {
+    pub(super) async fn restore(&self, repository: &Repository, backup: Option<&str>) -> Restored {
         let to = self.directory.path().join("to");
         let backup = backup.map(str::to_owned);
         let wanted = Wanted { exactly: backup.is_some(), backup, ..Wanted::default() };

@@ -143,6 +143,18 @@ mod tests {
         assert_eq!(route(&nothing_yet, &[fence(90, 2)]).size(), 90, "what was taken over stays");
     }
 
+    #[test]
+    fn of_two_tails_that_begin_with_the_same_event_the_one_whose_chain_goes_on_is_taken() {
+        let common = [tail(1, 10, 1, 0), tail(11, 11, 2, 2)];
+        // Both begin at event 12. The first has another event 11 before it, and nothing leads to it.
+        let (longer, shorter) = (tail(12, 90, 1, 1), tail(12, 13, 2, 2));
+        for names in [[longer.clone(), shorter.clone()], [shorter.clone(), longer.clone()]] {
+            let found = route(&[&common[..], &names].concat(), &[]);
+            assert_eq!(found.pieces, [&common[..], std::slice::from_ref(&shorter)].concat());
+            assert_eq!(found.unused, std::slice::from_ref(&longer));
+        }
+    }
+
     proptest! {
         /// Whatever pieces somebody cuts a log into, and whatever other branches there are: the way is one chain, and
         /// nothing that can be reached is left out.

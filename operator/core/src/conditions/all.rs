@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 159] = [
+    pub const ALL: [Self; 160] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -139,6 +139,7 @@ impl Reason {
         Self::BackupNotVerified,
         Self::VerificationTooOld,
         Self::BackupVerified,
+        Self::KeysAreVersioned,
         Self::ConditionalPutUnsupported,
         Self::NotRestored,
         Self::RestorePending,

@@ -187,6 +187,13 @@ pub(super) fn unproven(facts: &Facts<'_>) -> Option<Verdict> {
     }
 }
 
+/// What is said of a store of keys that keeps older versions.
+const KEYS_ARE_VERSIONED: &str = ". The store keeps older versions of the keys: whoever can read these can read from \
+    the archive what was forgotten. Use a bucket without versions for spec.backup.destination.keysUrl";
+/// What is said of a store that overwrites.
+const UNCONDITIONAL: &str = ". The store overwrites objects that should be created only if they are absent: two \
+    engines on copies of one volume are told apart by fences only. Use a store that honours If-None-Match";
+
 /// The verdict on backups that count.
 pub(super) fn verified(facts: &Facts<'_>) -> Option<Verdict> {
     let (_, view) = parts(facts)?;
@@ -195,17 +202,18 @@ pub(super) fn verified(facts: &Facts<'_>) -> Option<Verdict> {
     let beside = refusal(view) + &not_removed(facts);
     let message =
         format!("the backup {} of {size} events was restored and verified at {at}{beside}", name(record));
-    match archive(facts).and_then(|archive| archive.conditional_put) {
-        Some(false) => verdict(
-            Truth::True,
-            Reason::ConditionalPutUnsupported,
-            format!(
-                "{message}. The store overwrites objects that should be created only if they are absent: two engines \
-                 on copies of one volume are told apart by fences only. Use a store that honours If-None-Match"
-            ),
-        ),
-        _ => verdict(Truth::True, Reason::BackupVerified, message),
-    }
+    let told = |told: fn(&ArchiveHealth) -> Option<bool>| archive(facts).and_then(told);
+    let is_versioned = told(|archive| archive.keys_versioned) == Some(true);
+    let is_unconditional = told(|archive| archive.conditional_put) == Some(false);
+    let versioned = if is_versioned { KEYS_ARE_VERSIONED } else { "" };
+    let unconditional = if is_unconditional { UNCONDITIONAL } else { "" };
+    let reason = match (is_versioned, is_unconditional) {
+        // The first comes true with every request to forget, the second only if there is another engine.
+        (true, _) => Reason::KeysAreVersioned,
+        (false, true) => Reason::ConditionalPutUnsupported,
+        (false, false) => Reason::BackupVerified,
+    };
+    verdict(Truth::True, reason, format!("{message}{versioned}{unconditional}"))
 }
 
 /// The verdict while nothing is known.

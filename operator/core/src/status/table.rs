@@ -303,7 +303,7 @@ pub(super) const TABLE: [Row; 19] = [
             Decides(&[BackupNotRestorable], backup::not_restorable),
             Decides(&[BackupOverdue], backup::overdue),
             Decides(&[BackupNotVerified, VerificationTooOld], backup::unproven),
-            Decides(&[BackupVerified, ConditionalPutUnsupported], backup::verified),
+            Decides(&[BackupVerified, KeysAreVersioned, ConditionalPutUnsupported], backup::verified),
             Decides(&[BackupNotVerified], backup::unknown),
         ],
     },

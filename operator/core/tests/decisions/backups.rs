@@ -333,6 +333,23 @@ fn the_engine_removes_nothing_while_no_verdict_counts() {
 }
 
 #[test]
+fn what_the_store_lacks_is_said_beside_a_verified_backup() {
+    let mut world = world();
+    view(&mut world).records = vec![judged(&record(7), &ended("p", "2026-01-01T02:30:00Z", &good(7)))];
+    for (conditional, versioned, reason) in [
+        (None, None, "True/BackupVerified"),
+        (Some(true), Some(false), "True/BackupVerified"),
+        (Some(false), Some(false), "True/ConditionalPutUnsupported"),
+        (Some(true), Some(true), "True/KeysAreVersioned"),
+        (Some(false), Some(true), "True/KeysAreVersioned"),
+    ] {
+        let health = archive(&mut world);
+        (health.conditional_put, health.keys_versioned) = (conditional, versioned);
+        assert_eq!(said(&world), reason);
+    }
+}
+
+#[test]
 fn the_condition_says_what_counts() {
     assert_eq!(condition(&status_of(&settled()), "BackupHealthy"), "False/NoBackups");
     let mut world = world();
