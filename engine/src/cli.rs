@@ -139,6 +139,11 @@ struct ServeArgs {
     /// Address of /livez and /readyz alone, without TLS, for kubelets: they present no certificate
     #[arg(long, value_name = "ADDRESS", env = "MEMORY_ENGINE_PROBE_LISTEN")]
     probe_listen: Option<SocketAddr>,
+    /// Address of the API for clients outside of the cluster; it answers only while an operator vouches for that
+    ///
+    /// The operator delivers a ticket to the admin port, PUT /ticket, again and again.
+    #[arg(long, value_name = "ADDRESS", env = "MEMORY_ENGINE_PUBLIC_LISTEN")]
+    public_listen: Option<SocketAddr>,
     /// JSON file with the anchor: the state that the log must extend; if it does not, the engine writes nothing to it
     ///
     /// The operator of a cluster passes it. An engine that has one ignores parts of its configuration that it does not
@@ -180,7 +185,7 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     // On a cluster only the operator passes an anchor, and it has always done so in every pod. The anchor therefore
     // shows who wrote the file. A separate flag would change the pod template, which would restart all engines.
     let author = if args.anchor.is_some() { Author::Operator } else { Author::Person };
-    let ServeArgs { data, sources, listen, admin_listen, probe_listen, anchor, mode } = args;
+    let ServeArgs { data, sources, listen, admin_listen, probe_listen, public_listen, anchor, mode } = args;
     let default = if anchor.is_some() { Mode::WriteOnly } else { Mode::ReadWrite };
     let mode = InitialMode { is_named: mode.is_some(), mode: mode.map_or(default, Mode::from) };
     let sources = Sources::new(sources, author, Some(data.data.clone()));
@@ -193,7 +198,8 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let watch = Watch::new(sources, &loaded);
-    let places = ServeOptions { data: data.data, listen, admin_listen, probe_listen, anchor, mode };
+    let places =
+        ServeOptions { data: data.data, listen, admin_listen, probe_listen, public_listen, anchor, mode };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, loaded, watch, metrics, set_level));
     // After the drain, no client waits for a read that is still running.

@@ -49,6 +49,7 @@ mod serve;
 mod spans;
 mod stdout;
 mod termination_log;
+mod ticket;
 mod token_command;
 mod traces;
 mod upkeep;

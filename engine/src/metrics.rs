@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) issuer_refreshes: Family<IntCounterVec>,
     pub(crate) issuer_keys_age: Family<IntGaugeVec>,
     pub(crate) issuer_keys: Family<IntGaugeVec>,
+    pub(crate) ticket: TicketMetrics,
     pub(crate) forgotten: IntCounter,
     pub(crate) graph_upserts: Family<IntCounterVec>,
     pub(crate) invalidations: Family<IntCounterVec>,
@@ -76,6 +77,7 @@ impl Metrics {
             issuer_refreshes: registry.counters(table::ISSUER_REFRESHES)?,
             issuer_keys_age: registry.gauges(table::ISSUER_KEYS_AGE)?,
             issuer_keys: registry.gauges(table::ISSUER_KEYS)?,
+            ticket: TicketMetrics::new(&registry)?,
             forgotten: registry.counter(table::FORGOTTEN)?,
             graph_upserts: registry.counters(table::GRAPH_UPSERTS)?,
             invalidations: registry.counters(table::INVALIDATIONS)?,
@@ -106,6 +108,29 @@ impl Metrics {
     /// A metric cannot be written.
     pub(crate) fn encode(&self) -> Result<String, MetricsError> {
         self.registry.encode()
+    }
+}
+
+/// The ticket of the public port.
+#[derive(Debug, Clone)]
+pub(crate) struct TicketMetrics {
+    pub(crate) tickets: Family<IntCounterVec>,
+    pub(crate) open: IntGauge,
+    pub(crate) age: IntGauge,
+    pub(crate) remaining: IntGauge,
+}
+
+impl TicketMetrics {
+    fn new(registry: &Registry) -> Result<TicketMetrics, MetricsError> {
+        let metrics = TicketMetrics {
+            tickets: registry.counters(table::TICKETS)?,
+            open: registry.gauge(table::TICKET_OPEN)?,
+            age: registry.gauge(table::TICKET_AGE)?,
+            remaining: registry.gauge(table::TICKET_REMAINING)?,
+        };
+        metrics.age.set(-1);
+        metrics.remaining.set(-1);
+        Ok(metrics)
     }
 }
 

@@ -97,6 +97,7 @@ impl Refusal {
             | ErrorCode::ProjectionBehind
             | ErrorCode::ShuttingDown => Some(1),
             ErrorCode::StorageFull | ErrorCode::StorageFailure => Some(5),
+            ErrorCode::NotExposed => Some(30),
             ErrorCode::ReadsOff => {
                 self.reads_off.as_ref().map(|reads_off| reads_off.1).filter(|wait| *wait > 0)
             }

@@ -27,6 +27,7 @@ use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::modes::{self, InitialMode};
 use crate::pseudonyms::KeyFault;
+use crate::ticket::PublicGate;
 use service::{listen, regular_file};
 
 /// Maximum size of an anchor, bytes. An anchor has a few hundred bytes and a free-text reason.
@@ -40,6 +41,8 @@ pub(crate) struct ServeOptions {
     pub(crate) admin_listen: SocketAddr,
     /// Address of the probes alone, without TLS.
     pub(crate) probe_listen: Option<SocketAddr>,
+    /// Address of the API for clients outside of the cluster, which answers only with a ticket.
+    pub(crate) public_listen: Option<SocketAddr>,
     /// File with the anchor: the state that the log must extend.
     pub(crate) anchor: Option<PathBuf>,
     /// The mode that is wanted on a volume that has none.
@@ -89,13 +92,15 @@ pub(crate) async fn serve(
     let control = Arc::new(AccessControl::new(access, storage, Clock::System, &engine.metrics));
     engine.show_issuers(Arc::clone(control.issuers()));
     tokio::spawn(Arc::clone(&control).follow());
+    start_public_gate(&engine, &listeners);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = config.engine,
         data = %places.data.display(),
         listen = %listeners.api.local_addr()?,
         admin_listen = %listeners.admin.local_addr()?,
-        probe_listen = listeners.probe_address()?,
+        probe_listen = address_of(listeners.probes.as_ref())?,
+        public_listen = address_of(listeners.public.as_ref())?,
         "serving"
     );
     report_not_applied(&config.not_applied);
@@ -152,11 +157,13 @@ struct Listeners {
     api: TcpListener,
     admin: TcpListener,
     probes: Option<TcpListener>,
+    public: Option<TcpListener>,
 }
 
 /// The ports that are served.
 struct Ports {
     clients: api::Serving,
+    public: Option<api::Serving>,
     /// The ports of the platform, which are closed last.
     platform: Vec<api::Serving>,
 }
@@ -167,12 +174,8 @@ impl Listeners {
             api: listen_on(places.listen)?,
             admin: listen_on(places.admin_listen)?,
             probes: places.probe_listen.map(listen_on).transpose()?,
+            public: places.public_listen.map(listen_on).transpose()?,
         })
-    }
-
-    /// The address of the probes, for the log.
-    fn probe_address(&self) -> std::io::Result<Option<String>> {
-        self.probes.as_ref().map(|probes| Ok(probes.local_addr()?.to_string())).transpose()
     }
 
     fn serve(
@@ -182,18 +185,38 @@ impl Listeners {
         certificates: &Certificates,
         (limits, keep_alive): &(Limits, Duration),
     ) -> Ports {
-        let Listeners { api, admin, probes } = self;
-        let clients = (api, certificates.api.clone());
+        let Listeners { api, admin, probes, public } = self;
         let platform = |listener, tls, routes| {
-            api::serve((listener, tls), routes, CONNECTIONS_PER_ADDRESS_DEFAULT, *keep_alive)
+            let port = api::Port { listener, tls, gate: None };
+            api::serve(port, routes, CONNECTIONS_PER_ADDRESS_DEFAULT, *keep_alive)
         };
         let admin = platform(admin, certificates.admin.clone(), admin_routes);
         let probes = probes.map(|probes| platform(probes, None, api::probe_routes(Arc::clone(engine))));
+        let clients = |listener, gate| {
+            let port = api::Port { listener, tls: certificates.api.clone(), gate };
+            api::serve(port, routes.clone(), limits.connections_per_address(), *keep_alive)
+        };
         Ports {
-            clients: api::serve(clients, routes, limits.connections_per_address(), *keep_alive),
+            clients: clients(api, None),
+            public: public.map(|public| clients(public, engine.public_gate().cloned())),
             platform: [admin].into_iter().chain(probes).collect(),
         }
     }
+}
+
+/// The address of a port that not every engine has, for the log.
+fn address_of(listener: Option<&TcpListener>) -> std::io::Result<Option<String>> {
+    listener.map(|listener| Ok(listener.local_addr()?.to_string())).transpose()
+}
+
+/// Closes the public port, if there is one, until the first ticket comes, and again when the last one ends.
+fn start_public_gate(engine: &Engine, listeners: &Listeners) {
+    if listeners.public.is_none() {
+        return;
+    }
+    let gate = Arc::new(PublicGate::new(Clock::System, engine.metrics.ticket.clone()));
+    tokio::spawn(Arc::clone(&gate).follow());
+    engine.set_public_gate(gate);
 }
 
 /// Applies changes of the configuration files.
@@ -266,7 +289,14 @@ async fn stop(
     drain: Duration,
 ) -> anyhow::Result<()> {
     tracing::info!("stopping: no new connections");
-    if !ports.clients.drain(drain).await {
+    let public = async {
+        match ports.public {
+            Some(public) => public.drain(drain).await,
+            None => true,
+        }
+    };
+    let (is_drained, is_public_drained) = tokio::join!(ports.clients.drain(drain), public);
+    if !(is_drained && is_public_drained) {
         tracing::warn!("requests were still running at the end of the drain; they are aborted");
     }
     // The admin port is drained last, so that probes still reach the process while it stops.

@@ -19,8 +19,9 @@ use operator_core::{
     observed::Observed,
     plan::{
         Call, Deliver, Done, Expectation, Failure, Issue, NamespaceEnding, Plan, Progress, Publish, Remember,
-        Request, Rotate, Step, Write, Written, acknowledge_anchor,
+        Request, Rotate, Step, Ticket, Write, Written, acknowledge_anchor,
     },
+    ticket::acknowledge_ticket,
     upkeep::acknowledge_upkeep,
 };
 
@@ -224,6 +225,7 @@ async fn carry_out(observed: &mut Observed, call: &Call, context: &Context) {
         }
         Call::TakeBackup(wanted) => take_backup(observed, wanted, context).await,
         Call::Upkeep(start) => start_upkeep(observed, start, context).await,
+        Call::DeliverTicket(ticket) => deliver_ticket(observed, ticket, context).await,
         Call::PushHold(hold) => {
             let declared = DeclareHold { hold: hold.clone() };
             let answer =
@@ -276,6 +278,21 @@ async fn start_upkeep(observed: &mut Observed, start: &StartUpkeep, context: &Co
         (start.task, error.to_string())
     });
     acknowledge_upkeep(observed, answer);
+}
+
+/// Delivers a ticket, or takes it back. If this fails, the next reconcile plans it again.
+async fn deliver_ticket(observed: &mut Observed, ticket: &Ticket, context: &Context) {
+    let delivery = ticket.with_lifetime(context.ticket_seconds);
+    let deliver = async |target: &Target| context.engines.deliver_ticket(target, &delivery).await;
+    match called(observed, context, deliver).await {
+        Ok(held) => acknowledge_ticket(observed, held),
+        Err(error) => {
+            context.metrics.report_failures.inc();
+            let engine = identity(observed.engine.as_ref());
+            tracing::warn!(engine, is_open = ticket.is_open, %error, "the ticket did not reach the engine");
+            observed.ticket_refusal = Some(error.to_string());
+        }
+    }
 }
 
 /// Calls the engine of the writer.

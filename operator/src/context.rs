@@ -32,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) front_doors: FrontDoors,
     pub(crate) admin_tokens: AdminTokens,
     pub(crate) settings: Settings,
+    /// Lifetime of the tickets of engines.
+    pub(crate) ticket_seconds: u32,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Recorder,
     pub(crate) bounds: Bounds,
@@ -61,6 +63,7 @@ impl Context {
             front_doors: FrontDoors::default(),
             admin_tokens: AdminTokens::default(),
             settings: options.settings(),
+            ticket_seconds: options.ticket_seconds,
             bounds: Bounds::default(),
             anchoring: Anchoring::new(options.anchor_writes_per_second, jiff::Timestamp::now()),
             attempts: Attempts::default(),

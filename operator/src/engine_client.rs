@@ -5,8 +5,8 @@ use std::sync::Arc;
 use engine_core::{
     trace_context::{REQUEST_ID_HEADER, TRACEPARENT_HEADER},
     wire::{
-        BackupTaken, CheckpointAnswer, DeclareHold, GivenAnchor, Health, IntegrityHealth, ModeHealth,
-        ModeReport, StartUpkeep, TakeBackup, UpkeepRun, WantMode,
+        BackupTaken, CheckpointAnswer, DeclareHold, DeliverTicket, GivenAnchor, Health, IntegrityHealth,
+        ModeHealth, ModeReport, StartUpkeep, TakeBackup, TicketHealth, UpkeepRun, WantMode,
     },
 };
 use http_body_util::{BodyExt, Full, Limited};
@@ -168,6 +168,22 @@ impl EngineClient {
             .header("content-type", "application/json")
             .body(Full::from(serde_json::to_vec(wanted)?))?;
         Ok(report::upkeep(self.exchange(target, request, &[StatusCode::OK]).await?, wanted)?)
+    }
+
+    /// Delivers the ticket for clients outside of the cluster, or takes it back. The response contains what the engine
+    /// holds then.
+    ///
+    /// # Errors
+    /// The engine does not respond in time, or refuses the ticket.
+    pub(crate) async fn deliver_ticket(
+        &self,
+        target: &Target,
+        ticket: &DeliverTicket,
+    ) -> Result<TicketHealth, ReportError> {
+        let request = Request::put(self.address(target, "/ticket"))
+            .header("content-type", "application/json")
+            .body(Full::from(serde_json::to_vec(ticket)?))?;
+        Ok(report::ticket(self.exchange(target, request, &[StatusCode::OK]).await?)?)
     }
 
     async fn put_mode(&self, target: &Target, path: &str, body: Vec<u8>) -> Result<ModeHealth, ReportError> {

@@ -41,6 +41,16 @@ pub(crate) struct Options {
     )]
     pub(crate) anchor_writes_per_second: u32,
 
+    /// How long an engine with `spec.exposure.public.ticket` answers clients outside of the cluster after the last
+    /// ticket came, seconds. The default suits every installation; tests that wait for the end use less.
+    #[arg(
+        long,
+        env = "MEMORY_OPERATOR_TICKET_SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u32).range(30..=3_600)
+    )]
+    pub(crate) ticket_seconds: u32,
+
     /// Minimum severity of log messages: error, warn, info, debug or trace; or a filter by module.
     #[arg(long, env = "MEMORY_OPERATOR_LOG", default_value = "info")]
     pub(crate) log: String,

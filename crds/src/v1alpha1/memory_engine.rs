@@ -41,8 +41,8 @@ pub use backup::{
 };
 pub use embedding::{Embedding, EmbeddingProvider, EmbeddingService};
 pub use exposure::{
-    DeploymentMode, Exposure, GatewayReference, NetworkPolicyMode, OnViolation, PEERS_MAX, PUBLIC_HOSTS_MAX,
-    Peer, PublicExposure, PublicGateway, PublicIngress, PublicLoadBalancer,
+    DeploymentMode, Exposure, ExposureTicket, GatewayReference, NetworkPolicyMode, OnViolation, PEERS_MAX,
+    PUBLIC_HOSTS_MAX, Peer, PublicExposure, PublicGateway, PublicIngress, PublicLoadBalancer, TicketFailMode,
 };
 pub use external_service::KeyReference;
 pub use integrity::{

@@ -58,7 +58,7 @@ pub(crate) async fn balance(world: &World) -> Result<String> {
 }
 
 /// One request through the load balancer; returns the status, or what curl says.
-async fn ask(world: &World, address: &str, key: Option<&str>) -> Result<String> {
+pub(crate) async fn ask(world: &World, address: &str, key: Option<&str>) -> Result<String> {
     let authorities = world.api::<ConfigMap>().get("notes-ca").await?.data.context("authorities")?;
     let authorities = authorities.get("ca.crt").context("authorities")?;
     let header = key.map(|key| format!("-H 'authorization: Bearer {key}'")).unwrap_or_default();
@@ -69,7 +69,7 @@ async fn ask(world: &World, address: &str, key: Option<&str>) -> Result<String> 
     world.shell("client", "shell", &script).await
 }
 
-async fn edit(world: &World, spec: Value) -> Result<()> {
+pub(crate) async fn edit(world: &World, spec: Value) -> Result<()> {
     let patch = json!({"spec": spec});
     world.api::<MemoryEngine>().patch("notes", &PatchParams::default(), &Patch::Merge(&patch)).await?;
     Ok(())

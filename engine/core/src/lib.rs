@@ -68,6 +68,7 @@ pub mod rpc;
 pub mod status_page;
 pub mod strict;
 pub mod tags;
+pub mod ticket;
 pub mod tokens;
 pub mod trace_context;
 mod unexpected_payload;

@@ -4,7 +4,8 @@
 //! Handlers: [`memories`], [`entries`], [`retrieval`], [`events`], [`log`], [`forget`], [`retention`], [`items`],
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`], [`admin`] and [`status_page`].
 //!
-//! Callers: [`authenticate`] recognises them, and [`tokens`] makes keys for them. [`upkeep`] is asked for on schedules.
+//! Callers: [`public`] keeps out those from outside of the cluster while the engine has no ticket, [`authenticate`]
+//! recognises them, and [`tokens`] makes keys for them. [`upkeep`] is asked for on schedules.
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
 //! use, [`identify`] gives them identifiers, [`callers`] keeps web pages of other sites away from the admin port, and
@@ -35,6 +36,7 @@ mod memories;
 mod mode;
 mod openapi;
 mod parameters;
+mod public;
 mod rate;
 mod refusals;
 mod retention;
@@ -58,7 +60,7 @@ use engine_core::wire::ErrorCode;
 
 pub(crate) use identify::RequestSpan;
 pub(crate) use rate::Buckets;
-pub(crate) use server::{Serving, serve};
+pub(crate) use server::{Port, Serving, serve};
 
 use crate::access::AccessControl;
 use crate::engine::Engine;
@@ -135,6 +137,7 @@ pub(crate) fn routes(
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn_with_state(api.clone(), authenticate::authenticate))
         .layer(middleware::from_fn_with_state(buckets, rate::bound))
+        .layer(middleware::from_fn(public::check))
         .layer(middleware::from_fn_with_state(api.clone(), count))
         .layer(middleware::from_fn_with_state(Arc::clone(&api.engine), identify::identify))
         .with_state(api)
@@ -174,6 +177,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/backups", post(backups::create))
         .route("/upkeep", get(upkeep::report))
         .route("/upkeep", post(upkeep::start))
+        .route("/ticket", put(public::deliver))
         .route("/rotate", post(admin::rotate))
         .route("/rotate-key", post(admin::rotate_key))
         .fallback(refusals::not_found)

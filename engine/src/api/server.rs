@@ -23,21 +23,31 @@ use tower::{Service, ServiceExt};
 
 use super::admission::{ConnectionLimiter, ConnectionSlot};
 use super::connection_timeouts::{ConnectionTimeouts, HEAD_TIMEOUT, Watched};
+use super::public::PortGate;
 use super::stream::{HEAD_BYTES_MAX, Stream, close_gracefully, refusal_response};
 use crate::refusal::Refusal;
+use crate::ticket::PublicGate;
 use engine_core::certificate::Certificate;
 use engine_core::digest::Hash;
 use engine_projection::ClientAddress;
 use service::tls::{ServerTls, Socket};
 
-/// A listener, and its TLS if it has one.
-pub(crate) type Port = (TcpListener, Option<Arc<ServerTls>>);
+/// A port to serve.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    /// What closes the port, if anything does.
+    pub(crate) gate: Option<Arc<PublicGate>>,
+}
+
 type Stopped = watch::Receiver<bool>;
 /// The authorities that a port trusts.
 type Trust = watch::Receiver<Option<Hash>>;
 
-/// How long a connection may be used after the trusted authorities have changed, and how long its last request may take
-/// after that. Together less than a minute: then only clients are connected that the new authorities vouch for.
+/// How long a connection may be used after the trusted authorities have changed or its port has closed, and how long its
+/// last request may take after that. Together less than a minute: then only clients are connected that the new
+/// authorities vouch for, and none through a port that is closed.
 const DISTRUSTED_IDLE_MAX: Duration = Duration::from_secs(25);
 const DISTRUSTED_REQUEST_MAX: Duration = Duration::from_secs(30);
 
@@ -74,7 +84,7 @@ pub(crate) fn serve(port: Port, router: Router, per_address_max: usize, rest: Du
 }
 
 async fn accept(
-    (listener, tls): Port,
+    Port { listener, tls, gate }: Port,
     router: Router,
     limiter: Arc<ConnectionLimiter>,
     rest: Duration,
@@ -96,11 +106,12 @@ async fn accept(
             Ok(slot) => {
                 let connection = Connection { address, slot, limiter: Arc::clone(&limiter), rest };
                 let (router, stopped, tls) = (router.clone(), stopped.clone(), tls.clone());
+                let gate = gate.clone();
                 tokio::spawn(async move {
                     // The authorities are read before the handshake, so that no change of them is missed.
                     let trust = tls.as_ref().and_then(|tls| tls.trust());
                     if let Some(socket) = greeted(stream, tls).await {
-                        connection.serve(socket, router, (stopped, trust)).await;
+                        connection.serve(socket, router, stopped, (trust, gate)).await;
                     }
                 });
             }
@@ -144,13 +155,20 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: Socket, router: Router, (mut stopped, trust): (Stopped, Option<Trust>)) {
+    async fn serve(
+        self,
+        stream: Socket,
+        router: Router,
+        mut stopped: Stopped,
+        (trust, gate): (Option<Trust>, Option<Arc<PublicGate>>),
+    ) {
         let Connection { address, slot, limiter, rest } = self;
         let timeouts = Arc::new(ConnectionTimeouts::new(rest));
         let is_last = Arc::new(AtomicBool::new(false));
         let certificate = PeerCertificate(stream.peer_certificate().map(Arc::new));
-        let router =
-            paced(router, (address, certificate), (Arc::clone(&timeouts), Arc::clone(&is_last)), rest);
+        let open = gate.as_ref().map(|gate| gate.watch());
+        let peer = (address, certificate, PortGate(gate));
+        let router = paced(router, peer, (Arc::clone(&timeouts), Arc::clone(&is_last)), rest);
         let mut serving = http1::Builder::new()
             .timer(TokioTimer::new())
             // The HTTP library has one timeout for both a head and the idle time before it. `ConnectionTimeouts` has
@@ -164,7 +182,7 @@ impl Connection {
         let ended = tokio::select! {
             ended = &mut serving => Some(ended),
             () = timeouts.over() => None,
-            () = distrusted(trust, &is_last) => {
+            () = revoked(trust, open, &is_last) => {
                 std::pin::Pin::new(&mut serving).graceful_shutdown();
                 tokio::time::timeout(DISTRUSTED_REQUEST_MAX, &mut serving).await.ok()
             }
@@ -202,7 +220,7 @@ impl Connection {
 /// announces the idle time in each response.
 fn paced(
     router: Router,
-    (address, certificate): (ClientAddress, PeerCertificate),
+    (address, certificate, gate): (ClientAddress, PeerCertificate, PortGate),
     (timeouts, is_last): (Arc<ConnectionTimeouts>, Arc<AtomicBool>),
     rest: Duration,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
@@ -214,6 +232,7 @@ fn paced(
             asked.asked();
             request.extensions_mut().insert(address);
             request.extensions_mut().insert(certificate.clone());
+            request.extensions_mut().insert(gate.clone());
             request
         })
         .map_response(move |mut response: Response| {
@@ -235,16 +254,33 @@ fn head_timeout() -> Refusal {
     Refusal::new(ErrorCode::RequestTimeout, rule).hint("send the complete head at once; nothing was done")
 }
 
-/// Returns some time after the trusted authorities have changed since the connection was accepted. From the change on,
-/// each response announces that the connection ends, so that no client sends a request on a connection that is closing.
-async fn distrusted(trust: Option<Trust>, is_last: &AtomicBool) {
-    let Some(mut trust) = trust else { return std::future::pending().await };
-    if trust.changed().await.is_err() {
-        // The port ends, which the connection learns in another way.
-        return std::future::pending().await;
+/// Returns some time after the trusted authorities have changed since the connection was accepted, or its port has
+/// closed. From then on each response announces that the connection ends, so that no client sends a request on a
+/// connection that is closing.
+async fn revoked(trust: Option<Trust>, open: Option<watch::Receiver<bool>>, is_last: &AtomicBool) {
+    tokio::select! {
+        () = distrusted(trust) => {}
+        () = closed(open) => {}
     }
     is_last.store(true, Ordering::Relaxed);
     tokio::time::sleep(DISTRUSTED_IDLE_MAX).await;
+}
+
+/// Returns when the trusted authorities have changed. An error means that the port ends, which the connection learns in
+/// another way.
+async fn distrusted(trust: Option<Trust>) {
+    let Some(mut trust) = trust else { return std::future::pending().await };
+    if trust.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Returns when the port is closed. An error means that the process ends.
+async fn closed(open: Option<watch::Receiver<bool>>) {
+    let Some(mut open) = open else { return std::future::pending().await };
+    if open.wait_for(|open| !open).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {

@@ -15,6 +15,7 @@ use service::MetricsError;
 use super::Engine;
 use super::checks::READINESS;
 use crate::access::Issuers;
+use crate::ticket::PublicGate;
 
 /// How long after the log was opened readiness waits for the projection. Normally the projection is ready within
 /// milliseconds, so that a client of a new pod finds that reads work.
@@ -72,6 +73,7 @@ impl Engine {
             configuration: Some(configuration),
             tls,
             issuers,
+            ticket: self.public_gate().map(|gate| gate.health()),
             restored: self.restored.clone(),
             archive: self.archive().map(|archive| archive.health(self.published.head_seq())),
         }
@@ -81,6 +83,17 @@ impl Engine {
     pub(crate) fn show_issuers(&self, issuers: Arc<Issuers>) {
         // There is one access control, so a second call does not happen.
         let _first_counts = self.issuers.set(issuers);
+    }
+
+    /// Adds the gate of the public port.
+    pub(crate) fn set_public_gate(&self, gate: Arc<PublicGate>) {
+        // There is one public port, so a second call does not happen.
+        let _first_counts = self.public_gate.set(gate);
+    }
+
+    /// The gate of the public port, if there is one.
+    pub(crate) fn public_gate(&self) -> Option<&Arc<PublicGate>> {
+        self.public_gate.get()
     }
 
     /// What does not work or is not in force.
@@ -204,6 +217,9 @@ impl Engine {
         self.metrics.health.storage_available.set(gauge(health.storage.available_bytes));
         self.metrics.health.storage_capacity.set(gauge(health.storage.capacity_bytes));
         self.modes.set_gauges();
+        if let Some(gate) = self.public_gate() {
+            gate.set_gauges();
+        }
         if let Some(archive) = self.archive() {
             let status = archive.status(health.log.seq);
             self.metrics.archive.seq.set(gauge(status.archived_seq));

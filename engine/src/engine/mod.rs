@@ -40,6 +40,7 @@ use crate::modes::Modes;
 use crate::policy_gate::{AllowedEvents, Gate, WriteError};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
 use crate::spans;
+use crate::ticket::PublicGate;
 use crate::upkeep_runs::Runs;
 use crate::write_locks::WriteLocks;
 use threads::Threads;
@@ -79,6 +80,8 @@ pub(crate) struct Engine {
     certificates: Arc<Certificates>,
     /// The issuers of tokens, once the ports are served.
     issuers: OnceLock<Arc<Issuers>>,
+    /// The gate of the public port, if there is one.
+    public_gate: OnceLock<Arc<PublicGate>>,
     /// The archive, if one is configured.
     archive: OnceLock<ArchiveHandle>,
     /// From what the log was restored, if it was.

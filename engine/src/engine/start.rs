@@ -74,6 +74,7 @@ impl Engine {
             configuration: settings.configuration,
             certificates: settings.certificates,
             issuers: OnceLock::new(),
+            public_gate: OnceLock::new(),
             archive: OnceLock::new(),
             restored: restored(data),
             stopping: AtomicBool::new(false),

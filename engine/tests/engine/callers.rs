@@ -1,6 +1,7 @@
 //! The admin port answers programs of the platform and its own page, and no web page of another site.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use engine_core::access::Scope;
@@ -35,6 +36,7 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
         ("POST", "/anchor", "{}".to_owned()),
         ("PUT", "/mode/wanted", wanted.to_string()),
         ("PUT", "/mode/declared", json!({"hold": null}).to_string()),
+        ("PUT", "/ticket", ticket().to_string()),
         (
             "POST",
             "/mode/want",
@@ -48,11 +50,19 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
     routes
 }
 
+fn ticket() -> Value {
+    json!({
+        "challenge": "c", "told_by": {"uid": "u", "generation": 1}, "log_id": "l", "is_open": true, "ttl_seconds": 60,
+        "on_expiry": "close", "checks": ["access"],
+    })
+}
+
 fn start(data: &Path) -> Running {
     let config = data.join("config.yaml");
     let text = "engine: {namespace: team-a, name: notes}\nmcp: {allowedHosts: [memory.example.org]}\n";
     std::fs::write(&config, text).unwrap();
-    let engine = Running::spawn_with(data, &["--config".as_ref(), config.as_os_str()]);
+    let public: [&OsStr; 2] = ["--public-listen".as_ref(), "127.0.0.1:0".as_ref()];
+    let engine = Running::spawn_with(data, &["--config".as_ref(), config.as_os_str(), public[0], public[1]]);
     eventually("ready", || engine.admin("/readyz").status == 200);
     engine
 }
@@ -228,6 +238,7 @@ fn the_reference_page_lists_every_field_of_a_body() {
         ("POST /tokens/revoke", json!(RevokeToken { name: "a".to_owned() })),
         ("PUT /mode/wanted", json!(WantMode { mode: Mode::ReadWrite, told_by })),
         ("PUT /mode/declared", json!(DeclareHold { hold: Some(hold) })),
+        ("PUT /ticket", ticket()),
         ("POST /anchor", json!(GivenAnchor::Known { anchor, accepted: Some(accepted) })),
     ] {
         let documented: BTreeSet<String> = rows("Bodies")

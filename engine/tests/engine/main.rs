@@ -61,6 +61,7 @@ mod status_page;
 mod stdio;
 mod stopping;
 mod tags;
+mod ticket;
 mod tls;
 mod tls_handshakes;
 mod tools;

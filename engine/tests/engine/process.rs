@@ -25,6 +25,8 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     /// The port of the probes, if the engine was started with one.
     pub(crate) probes: Option<SocketAddr>,
+    /// The port that answers only with a ticket, if it was asked for.
+    pub(crate) public: Option<SocketAddr>,
 }
 
 /// A response of the engine.
@@ -105,8 +107,9 @@ impl Running {
             lines.for_each(|line| *heard.lock().unwrap() += &format!("{}\n", line.unwrap_or_default()));
         });
         let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
-        let probes = serving["probe_listen"].as_str().map(|address| address.parse().unwrap());
-        Running { child, said, api: address("listen"), admin: address("admin_listen"), probes }
+        let optional = |field: &str| serving[field].as_str().map(|address| address.parse().unwrap());
+        let (probes, public) = (optional("probe_listen"), optional("public_listen"));
+        Running { child, said, api: address("listen"), admin: address("admin_listen"), probes, public }
     }
 
     /// Starts an engine and waits until it is ready.

@@ -253,6 +253,8 @@ pub enum Reason {
     ProjectionNotServing,
     /// The cluster has no Gateway API, or the gateway does not exist.
     GatewayMissing,
+    /// The engine holds no ticket, and refuses clients outside of the cluster.
+    TicketNotDelivered,
     /// Nobody has given the front door an address yet.
     AddressPending,
     /// A request through the front door is not answered.

@@ -61,6 +61,7 @@ pub mod settings;
 pub mod status;
 pub mod storage;
 mod suspension;
+pub mod ticket;
 pub mod tls;
 pub mod tombstone;
 pub mod update;

@@ -72,6 +72,11 @@ pub const PROBE_PORT: u16 = 8082;
 /// Name of that port in the pod. A pod that has it serves its administration port with TLS.
 pub const PROBE_PORT_NAME: &str = "probes";
 
+/// Port of the memory API for clients outside of the cluster, of an engine that needs a ticket for them.
+pub const TICKET_PORT: u16 = 8083;
+/// Name of that port in the pod.
+pub const TICKET_PORT_NAME: &str = "public";
+
 /// API group of gateways and their routes.
 pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 

@@ -58,6 +58,8 @@ pub struct Observed {
     pub mode_refusal: Option<String>,
     /// Why the label of the pod could not be changed in this reconcile.
     pub publish_refusal: Option<String>,
+    /// Why a ticket, or its withdrawal, did not reach the engine in this reconcile.
+    pub ticket_refusal: Option<String>,
     /// What a request through the front door has shown.
     pub front_door: FrontDoor,
     /// The gateway that the spec names.
@@ -165,6 +167,7 @@ impl Observed {
             upkeep: None,
             mode_refusal: None,
             publish_refusal: None,
+            ticket_refusal: None,
             front_door: FrontDoor::NotAsked,
             gateway: GatewayView::NotQueried,
             now,

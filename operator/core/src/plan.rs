@@ -21,7 +21,9 @@ use serde_json::Value;
 pub use draft::Plan;
 pub use problem::Problem;
 pub use progress::{Answer, Failure, NamespaceEnding, Progress, Written, acknowledge_anchor};
-pub use step::{Call, Copy, Deliver, Expectation, Issue, Publish, Remember, Request, Rotate, Step, Write};
+pub use step::{
+    Call, Copy, Deliver, Expectation, Issue, Publish, Remember, Request, Rotate, Step, Ticket, Write,
+};
 
 pub(crate) use draft::{plan_child, plan_pruning, plan_removal_of};
 

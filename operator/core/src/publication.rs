@@ -9,11 +9,12 @@ use crate::{
     exposure::{Decision, GatewayView, Objects},
     names::{self, ChildKey, ChildKind},
     observed::Observed,
-    plan::{Done, Plan, Publish, Step, plan, plan_child, plan_pruning, plan_removal_of},
+    plan::{Call, Done, Plan, Publish, Step, plan, plan_child, plan_pruning, plan_removal_of},
     pod::PodView,
     status::{self, Outcome},
     suspension::hold,
-    validate::Valid,
+    ticket::{self, Wanted},
+    validate::{Essentials, Valid},
 };
 
 /// Plans the steps of a reconcile, with those of the exposure: a withdrawal comes before everything else, a publication
@@ -33,9 +34,10 @@ pub fn plan_all(observed: &Observed, expected: &ExpectedHistory, valid: &Valid) 
 fn plan_wanted(observed: &Observed, expected: &ExpectedHistory, valid: &Valid) -> Plan {
     let closed = plan(observed, valid, expected);
     if observed.engine.metadata.deletion_timestamp.is_some() {
+        let closed = with_ticket(observed, &valid.essentials, &Wanted::Nothing, closed);
         return with_label(observed, false, closed);
     }
-    let decision = status::exposure(observed, expected, valid, &closed);
+    let (decision, held) = status::exposure(observed, expected, valid, &closed).unzip();
     let is_published = decision.is_some_and(|decision| decision.is_published);
     let mut planned = match is_published {
         true => plan(observed, &Valid { is_published, ..valid.clone() }, expected),
@@ -45,20 +47,34 @@ fn plan_wanted(observed: &Observed, expected: &ExpectedHistory, valid: &Valid) -
     planned.conflicts.extend(others.conflicts);
     planned.steps.splice(0..0, removals);
     planned.steps.extend(others.steps);
+    let wanted = held.filter(|_| is_published).map_or(Wanted::Nothing, Wanted::Open);
+    let planned = with_ticket(observed, &valid.essentials, &wanted, planned);
     with_label(observed, is_published, planned)
 }
 
-/// Ends the exposure of an engine whose spec is not valid, if something is known to be wrong.
+/// Ends the exposure of an engine whose spec is not valid or suspended, if something is known to be wrong. Otherwise
+/// nothing about it changes, and its ticket is renewed.
 pub fn plan_withdrawal(
     observed: &Observed,
     expected: &ExpectedHistory,
     outcome: &Outcome<'_>,
     planned: Plan,
 ) -> Plan {
-    match status::must_withdraw(observed, expected, outcome) {
-        true => with_label(observed, false, planned),
-        false => planned,
+    let essentials = outcome.essentials();
+    if status::must_withdraw(observed, expected, outcome) {
+        let planned = with_ticket(observed, essentials, &Wanted::Nothing, planned);
+        return with_label(observed, false, planned);
     }
+    with_ticket(observed, essentials, &Wanted::AsBefore, planned)
+}
+
+/// Adds the call that delivers the ticket or takes it back, if one is due: before the label is set, so that no request
+/// arrives too early, and before everything else if it is taken back.
+fn with_ticket(observed: &Observed, essentials: &Essentials, wanted: &Wanted, mut planned: Plan) -> Plan {
+    let ticket = ticket::due(observed, essentials.ticket, wanted);
+    let place = if ticket.as_ref().is_some_and(|ticket| ticket.is_open) { planned.steps.len() } else { 0 };
+    planned.steps.splice(place..place, ticket.map(|ticket| Step::Call(Call::DeliverTicket(ticket))));
+    planned
 }
 
 /// Adds the step that changes the label of the pod, if it has to be changed.

@@ -8,8 +8,8 @@
 use engine_core::guard::{HOLD_BY_CHARS_MAX, HOLD_REASON_CHARS_MAX};
 use engine_core::wire::{
     ArchiveHealth, BackupTaken, CheckpointAnswer, CheckpointView, Health, HoldView, IntegrityHealth,
-    ModeHealth, PortCertificate, RestoredLog, SUMMARY_SPIKES_MAX, StartUpkeep, TlsHealth, UpkeepResult,
-    UpkeepRun,
+    ModeHealth, PortCertificate, RestoredLog, SUMMARY_SPIKES_MAX, StartUpkeep, TicketHealth, TlsHealth,
+    UpkeepResult, UpkeepRun,
 };
 
 /// Longest identifiers, characters: the bounds of the CRD.
@@ -85,6 +85,7 @@ pub fn health(mut health: Health) -> Result<Health, Unusable> {
             certificate(port)?;
         }
     }
+    health.ticket = health.ticket.map(ticket).transpose()?;
     health.archive = health.archive.map(archive).transpose()?;
     health.restored = health.restored.map(restored).transpose()?;
     health.issuers.truncate(NAMES_MAX);
@@ -95,6 +96,19 @@ pub fn health(mut health: Health) -> Result<Health, Unusable> {
         }
     }
     Ok(health)
+}
+
+/// Checks what an engine says of its ticket.
+///
+/// # Errors
+/// An identifier is not valid.
+pub fn ticket(mut ticket: TicketHealth) -> Result<TicketHealth, Unusable> {
+    identifier("ticket.challenge", &ticket.challenge, HASH_CHARS_MAX)?;
+    ticket.checks.truncate(NAMES_MAX);
+    for check in &mut ticket.checks {
+        shorten(check, NAME_CHARS_MAX);
+    }
+    Ok(ticket)
 }
 
 /// Checks the report of a backup.

@@ -31,7 +31,7 @@ use crds::{Endpoints, MemoryEngineStatus, Phase};
 use crate::{
     anchor::expected::ExpectedHistory,
     conditions::{ConditionType, Reason, Truth, condition},
-    exposure::Decision,
+    exposure::{Check, Decision},
     hibernation,
     names::API_PORT,
     observed::Observed,
@@ -109,22 +109,22 @@ pub fn must_withdraw(observed: &Observed, expected: &ExpectedHistory, outcome: &
     exposed::must_withdraw(&facts)
 }
 
-/// What is done about the exposure to clients outside of the cluster, judged by the state before the plan is carried
-/// out; `None` if the spec wants none.
+/// What is done about the exposure to clients outside of the cluster, and the checks that hold, judged by the state
+/// before the plan is carried out; `None` if the spec wants none.
 #[must_use]
 pub fn exposure(
     observed: &Observed,
     expected: &ExpectedHistory,
     valid: &Valid,
     plan: &Plan,
-) -> Option<Decision> {
+) -> Option<(Decision, Vec<Check>)> {
     let outcome = Outcome::Applied { valid, plan, done: &Done::default() };
     let integrity = integrity(observed, &valid.essentials, expected);
     let evidence = Evidence::of(observed, &outcome);
     let mut facts =
         Facts { observed, outcome: &outcome, evidence, integrity: &integrity, decided: Vec::new() };
     table::decide(&mut facts);
-    exposed::decision(&facts)
+    Some((exposed::decision(&facts)?, exposed::held_checks(&facts, valid)))
 }
 
 /// Summarises the state in one word, derived from the three kstatus conditions.

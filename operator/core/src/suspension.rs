@@ -22,8 +22,9 @@ pub(crate) fn hold(planned: Plan) -> Plan {
 /// A step in words; `None` for what follows the log and is no change of the engine.
 fn described(step: &Step) -> Option<String> {
     Some(match step {
+        // A ticket follows the label of the pod, of which it is said.
         Step::Write(Write::Record { .. })
-        | Step::Call(Call::PushAnchor(_))
+        | Step::Call(Call::PushAnchor(_) | Call::DeliverTicket(_))
         | Step::Remember(_)
         | Step::Record(_) => return None,
         Step::Write(write) => format!("{} {}: {}", write.verb(), write.key(), write.because()),

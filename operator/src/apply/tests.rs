@@ -45,6 +45,7 @@ pub(crate) fn context(client: Client) -> (Context, watch::Sender<Leadership>) {
         engine_image: Some("registry.example/engine:1".into()),
         image: Some("registry.example/operator:1".into()),
         listen: ([127, 0, 0, 1], 0).into(),
+        ticket_seconds: 120,
         anchor_writes_per_second: 20,
         log: "info".into(),
         pod_name: "operator-0".into(),
@@ -322,7 +323,7 @@ async fn repairs_are_bounded() {
 }
 
 /// A fake engine that responds to one request with `answer` and closes the connection. Returns its port.
-async fn engine_that_says(answer: Option<String>) -> (u16, tokio::task::JoinHandle<String>) {
+pub(crate) async fn engine_that_says(answer: Option<String>) -> (u16, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let task = tokio::spawn(async move {
@@ -337,13 +338,13 @@ async fn engine_that_says(answer: Option<String>) -> (u16, tokio::task::JoinHand
     (port, task)
 }
 
-fn http(code: &str, body: &Value) -> String {
+pub(crate) fn http(code: &str, body: &Value) -> String {
     let body = body.to_string();
     format!("HTTP/1.1 {code}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
 /// Sets the engine to running, without an anchor and without a fault.
-fn runs(observed: &mut Observed) {
+pub(crate) fn runs(observed: &mut Observed) {
     let pod = PodView {
         name: "notes-0".into(),
         ip: Some("127.0.0.1".into()),

@@ -92,6 +92,32 @@ pub struct PublicExposure {
     /// What happens when a check no longer holds.
     #[serde(default)]
     pub on_violation: OnViolation,
+
+    /// Makes the engine itself refuse clients from outside while the operator does not vouch for it: they reach a port
+    /// of their own, which answers only while the engine holds a ticket. The operator renews the ticket as long as every
+    /// check holds, and takes it back when one does not; connections that are open then end within a minute. Needs
+    /// `spec.tls`. Adding or removing it restarts the engine. Defaults to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<ExposureTicket>,
+}
+
+/// The ticket without which an engine answers nobody outside of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExposureTicket {
+    /// What the engine does when its ticket ends, five minutes after the last one came, because no operator renews it.
+    #[serde(default)]
+    pub fail_mode: TicketFailMode,
+}
+
+/// What an engine does when its ticket ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TicketFailMode {
+    /// It refuses clients from outside until another ticket comes: safety before availability.
+    #[default]
+    Close,
+    /// It goes on answering, as the last ticket said, until an operator takes it back: availability before safety.
+    KeepLast,
 }
 
 /// A Service of type LoadBalancer.

@@ -53,7 +53,7 @@ const KEY_MUST_BE_ENCRYPTED: &str = "url must be https:// where keySecretRef is 
 
 /// Names are short because a StatefulSet appends a hash to them in a label of at most 63 characters. They begin with a
 /// letter because Services have the same name.
-const RULES: [Rule; 42] = [
+const RULES: [Rule; 43] = [
     Rule {
         object: ROOT,
         expression: "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -210,6 +210,12 @@ const RULES: [Rule; 42] = [
         object: PUBLIC_BALANCER,
         expression: "has(self.class) == has(oldSelf.class) && (!has(self.class) || self.class == oldSelf.class)",
         message: "class cannot change: remove spec.exposure.public first, so that the load balancer is given back",
+    },
+    Rule {
+        object: ROOT,
+        expression: "!has(self.spec.exposure) || !has(self.spec.exposure.public) || \
+                     !has(self.spec.exposure.public.ticket) || has(self.spec.tls)",
+        message: "exposure.public.ticket needs tls: without it, whoever reaches the administration port could make a ticket",
     },
     Rule {
         object: ROOT,

@@ -6,6 +6,7 @@ mod node;
 mod operator;
 mod release;
 mod steady;
+mod ticket;
 
 use std::time::Duration;
 

@@ -102,6 +102,7 @@ pub const ACCESS_OUTCOMES: &[&str] = &[
     "unknown_key",
     "unknown_token_key",
 ];
+const TICKET_OUTCOMES: &[&str] = &["accepted", "refused", "withdrawn"];
 const ISSUER_OUTCOMES: &[&str] = &["failed", "received"];
 const ACCESSES: &[&str] = &["read", "write"];
 const PROBE_OUTCOMES: &[&str] = &["passed", "failed"];
@@ -200,6 +201,14 @@ crate::metric_table! {
         "Time since the keys of an issuer were received; -1 if they never were.";
     ISSUER_KEYS: "memory_issuer_keys", GAUGE, Count, [Label::from("issuer", "an issuer of the configuration")],
         "Keys that verify the tokens of an issuer. Without a key its tokens are refused.";
+    TICKETS: "memory_tickets_total", COUNTER, Count, [Label::of("outcome", TICKET_OUTCOMES)],
+        "Tickets of the operator for the public port.";
+    TICKET_OPEN: "memory_public_port_open", GAUGE, Flag, [],
+        "1 while requests of the public port are answered.";
+    TICKET_AGE: "memory_ticket_age_seconds", GAUGE, Seconds, [],
+        "Time since the ticket that is held was delivered; -1 if none is held.";
+    TICKET_REMAINING: "memory_ticket_remaining_seconds", GAUGE, Seconds, [],
+        "Time until the ticket that is held ends; 0 if it has ended, -1 if none is held.";
     ACCESS_DECISIONS: "memory_access_decisions_total", COUNTER, Count, [Label::of("outcome", ACCESS_OUTCOMES)],
         "Decisions whether a request may do what it asks for.";
     GRAPH_UPSERTS: "memory_graph_upserts_total", COUNTER, Count, [Label::of("kind", GRAPH_KINDS)],

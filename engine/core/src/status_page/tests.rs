@@ -61,6 +61,7 @@ fn empty() -> StatusFacts {
             configuration: None,
             tls: None,
             issuers: Vec::new(),
+            ticket: None,
             archive: None,
             restored: None,
         },

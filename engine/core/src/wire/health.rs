@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::archive::{ArchiveHealth, RestoredLog};
 use super::integrity::{CheckpointView, IntegrityHealth};
 use super::mode::ModeHealth;
+use super::ticket::TicketHealth;
 
 /// Health report of the engine. The HTTP status is 200 as long as the process runs, whatever the report contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Health {
     /// The issuers of tokens; absent if none is configured, and in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<IssuerHealth>,
+    /// The ticket of the public port; absent if there is no such port, and in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketHealth>,
     /// The archive of the log; absent if there is none, and in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveHealth>,

@@ -27,6 +27,7 @@ mod proof;
 mod refusal;
 mod retention;
 mod retrieval;
+mod ticket;
 mod timeline;
 mod token;
 mod upkeep;
@@ -82,6 +83,7 @@ pub use retention::{
     RetentionPlan, RetentionRules, RuleCounts,
 };
 pub use retrieval::{SetWeights, WeightsSet, WeightsView};
+pub use ticket::{DeliverTicket, OnExpiry, TicketHealth, TicketState};
 pub use timeline::{HistoryAnswer, HistoryEvent, TimelineAnswer, TimelineItem};
 pub use token::{CreateToken, RevokeToken, TokenCreated, TokenSource, TokenView, Tokens};
 pub use upkeep::{

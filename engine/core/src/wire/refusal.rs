@@ -124,6 +124,8 @@ error_codes! {
     ProjectionBehind = "PROJECTION_BEHIND", 503;
     /// The keys of the issuer of the token have not arrived yet; retry after `Retry-After` seconds.
     IssuerUnavailable = "ISSUER_UNAVAILABLE", 503;
+    /// The engine may not be reached from outside of its cluster now; retry after `Retry-After` seconds.
+    NotExposed = "NOT_EXPOSED", 503;
     /// The search exceeded its time limit.
     QueryTimeout = "QUERY_TIMEOUT", 504;
 }

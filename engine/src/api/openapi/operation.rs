@@ -79,6 +79,7 @@ pub(super) const ANY: &[ErrorCode] = &[
     ErrorCode::InsufficientScope,
     ErrorCode::ProjectForbidden,
     ErrorCode::IssuerUnavailable,
+    ErrorCode::NotExposed,
 ];
 /// Errors of operations with parameters or a body.
 pub(super) const CHECKED: &[ErrorCode] = &[ErrorCode::InvalidArgument];

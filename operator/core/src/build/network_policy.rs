@@ -16,7 +16,7 @@ use super::{
     owned,
 };
 use crate::{
-    names::{self, ADMIN_PORT, API_PORT},
+    names::{self, ADMIN_PORT, API_PORT, TICKET_PORT},
     validate::Valid,
 };
 
@@ -30,14 +30,20 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(labelled(names::selector(&valid.name))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: Some(vec![
-                rule(API_PORT, clients(valid)),
-                rule(ADMIN_PORT, vec![operator_pods(&valid.operator_namespace)]),
-            ]),
+            ingress: Some(ingress(valid)),
             // An empty list instead of none: the operator then owns the field, and a rule that someone adds counts as
             // drift.
             egress: Some(egress(valid)),
         }),
+    }
+}
+
+/// Who may connect to which port. With a ticket, clients from outside come through a port of their own.
+fn ingress(valid: &Valid) -> Vec<NetworkPolicyIngressRule> {
+    let admin = rule(ADMIN_PORT, vec![operator_pods(&valid.operator_namespace)]);
+    match valid.essentials.ticket {
+        None => vec![rule(API_PORT, clients(valid)), admin],
+        Some(_) => vec![rule(API_PORT, inside(valid)), admin, rule(TICKET_PORT, clients(valid))],
     }
 }
 

@@ -5,7 +5,7 @@ use k8s_openapi::{
 
 use super::{owned, service::IP_FAMILY_POLICY};
 use crate::{
-    names::{self, API_PORT, PUBLIC_LABEL, PUBLIC_VALUE},
+    names::{self, API_PORT, PUBLIC_LABEL, PUBLIC_VALUE, TICKET_PORT_NAME},
     validate::Valid,
 };
 
@@ -29,6 +29,8 @@ pub fn public_service(valid: &Valid) -> Service {
         Some(_) => (PUBLIC_PORT, "https"),
         None => (API_PORT, "https"),
     };
+    // A pod from before the ticket does not have its port, and gets no requests.
+    let target = valid.essentials.ticket.map_or("http", |_| TICKET_PORT_NAME);
     let ranges = balancer.map(|balancer| balancer.source_ranges.clone());
     Service {
         metadata,
@@ -37,7 +39,7 @@ pub fn public_service(valid: &Valid) -> Service {
             ports: Some(vec![ServicePort {
                 name: Some(name.to_owned()),
                 port: i32::from(number),
-                target_port: Some(IntOrString::String("http".to_owned())),
+                target_port: Some(IntOrString::String(target.to_owned())),
                 protocol: Some("TCP".to_owned()),
                 ..ServicePort::default()
             }]),

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     names::{
         self, ADMIN_PORT, ANCHOR_FILE, API_PORT, CONFIG_HASH_ANNOTATION, ENGINE_CONTAINER, PROBE_PORT,
-        PROBE_PORT_NAME,
+        PROBE_PORT_NAME, TICKET_PORT, TICKET_PORT_NAME,
     },
     validate::Valid,
 };
@@ -132,13 +132,14 @@ fn container(valid: &Valid) -> Container {
     let probe_listen = valid.tls.is_some().then_some("--probe-listen=[::]:8082");
     let ports = [port("http", API_PORT), port("admin", ADMIN_PORT)];
     let probe_port = valid.tls.is_some().then(|| port(PROBE_PORT_NAME, PROBE_PORT));
+    let ticket_port = valid.essentials.ticket.map(|_| port(TICKET_PORT_NAME, TICKET_PORT));
     let probed = if valid.tls.is_some() { PROBE_PORT_NAME } else { "admin" };
     Container {
         name: ENGINE_CONTAINER.to_owned(),
         image: Some(valid.image.clone()),
         image_pull_policy: value(&valid.image_pull_policy).as_str().map(str::to_owned),
         args: Some(args.into_iter().chain(probe_listen).map(str::to_owned).collect()),
-        ports: Some(ports.into_iter().chain(probe_port).collect()),
+        ports: Some(ports.into_iter().chain(probe_port).chain(ticket_port).collect()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -151,18 +152,22 @@ fn container(valid: &Valid) -> Container {
             claims: None,
         }),
         volume_mounts: Some(volume_mounts(valid)),
-        // A variable instead of an argument: an engine that is older than the operator ignores an unknown variable.
-        env: Some(vec![EnvVar {
-            name: "MEMORY_ENGINE_ANCHOR".to_owned(),
-            value: Some(format!("{ANCHOR_PATH}/{ANCHOR_FILE}")),
-            value_from: None,
-        }]),
+        env: Some(variables(valid)),
         // A start may take long. Once the engine has started, a process that does not respond is restarted soon.
         startup_probe: Some(probe(probed, "/livez", 1, START_SECONDS_MAX)),
         liveness_probe: Some(probe(probed, "/livez", 10, 6)),
         readiness_probe: Some(probe(probed, "/readyz", 2, 2)),
         ..Container::default()
     }
+}
+
+/// Variables instead of arguments: an engine that is older than the operator ignores an unknown variable.
+fn variables(valid: &Valid) -> Vec<EnvVar> {
+    let variable = |name: &str, value| EnvVar { name: name.to_owned(), value: Some(value), value_from: None };
+    let anchor = variable("MEMORY_ENGINE_ANCHOR", format!("{ANCHOR_PATH}/{ANCHOR_FILE}"));
+    let public = valid.essentials.ticket;
+    let public = public.map(|_| variable("MEMORY_ENGINE_PUBLIC_LISTEN", format!("[::]:{TICKET_PORT}")));
+    [anchor].into_iter().chain(public).collect()
 }
 
 fn probe(port: &str, path: &str, period_seconds: i32, failures: i32) -> Probe {

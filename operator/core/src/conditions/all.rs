@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 160] = [
+    pub const ALL: [Self; 161] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -80,6 +80,7 @@ impl Reason {
         Self::LogNotProven,
         Self::ProjectionNotServing,
         Self::GatewayMissing,
+        Self::TicketNotDelivered,
         Self::AddressPending,
         Self::FrontDoorUnreachable,
         Self::FrontDoorUnsafe,

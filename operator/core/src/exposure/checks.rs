@@ -41,6 +41,31 @@ pub struct Finding {
 }
 
 impl Check {
+    /// All checks.
+    pub const ALL: [Self; 7] = [
+        Self::Production,
+        Self::Access,
+        Self::Secrets,
+        Self::Tls,
+        Self::Configuration,
+        Self::Integrity,
+        Self::Projection,
+    ];
+
+    /// Name of the check in a ticket.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Access => "access",
+            Self::Secrets => "secrets",
+            Self::Tls => "tls",
+            Self::Configuration => "configuration",
+            Self::Integrity => "integrity",
+            Self::Projection => "projection",
+        }
+    }
+
     /// The reason of the condition `Exposed` while this check withholds the exposure.
     #[must_use]
     pub fn reason(self) -> Reason {

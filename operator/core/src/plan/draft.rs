@@ -68,9 +68,13 @@ impl Plan {
             | Step::Hold(_)
             | Step::Copy(_)
             | Step::Rotate(_)
-            | Step::Call(Call::PushMode(_) | Call::PushHold(_) | Call::TakeBackup(_) | Call::Upkeep(_)) => {
-                None
-            }
+            | Step::Call(
+                Call::PushMode(_)
+                | Call::PushHold(_)
+                | Call::TakeBackup(_)
+                | Call::Upkeep(_)
+                | Call::DeliverTicket(_),
+            ) => None,
         })
     }
 

@@ -1,6 +1,8 @@
 //! The steps of a plan: writes to the API server and calls to the engine, each with its precondition.
 
-use engine_core::wire::{DeclaredHold, GivenAnchor, StartUpkeep, TakeBackup, WantMode};
+use engine_core::wire::{
+    DeclaredHold, DeliverTicket, GivenAnchor, OnExpiry, StartUpkeep, TakeBackup, Teller, WantMode,
+};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
@@ -161,6 +163,35 @@ pub enum Call {
     /// Has the engine carry out upkeep. The engine goes on with it when this no longer waits, and the same request
     /// again shows how it ended.
     Upkeep(StartUpkeep),
+    /// Delivers the ticket for clients outside of the cluster, or takes it back. The response replaces the ticket in the
+    /// report of this reconcile.
+    DeliverTicket(Ticket),
+}
+
+/// A verdict for the engine. Its lifetime is an option of the operator, and is added when it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The challenge of the report that was judged.
+    pub challenge: String,
+    /// The resource.
+    pub told_by: Teller,
+    /// Id of the log that was judged.
+    pub log_id: String,
+    /// Whether clients outside of the cluster may reach the engine.
+    pub is_open: bool,
+    /// What the engine does when no other ticket comes.
+    pub on_expiry: OnExpiry,
+    /// Names of the checks that hold.
+    pub checks: Vec<String>,
+}
+
+impl Ticket {
+    /// The request.
+    #[must_use]
+    pub fn with_lifetime(&self, ttl_seconds: u32) -> DeliverTicket {
+        let Self { challenge, told_by, log_id, is_open, on_expiry, checks } = self.clone();
+        DeliverTicket { challenge, told_by, log_id, is_open, ttl_seconds, on_expiry, checks }
+    }
 }
 
 /// One write.

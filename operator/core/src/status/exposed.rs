@@ -12,7 +12,7 @@ use crate::{
     children::CHILDREN,
     conditions::{ConditionType, Reason, Truth, Verdict},
     exposure::{
-        Decision, Finding, FrontDoor, GatewayView, Objects, Seen, checks, condition_findings, decide,
+        Check, Decision, Finding, FrontDoor, GatewayView, Objects, Seen, checks, condition_findings, decide,
     },
     names,
     observed::Observed,
@@ -38,6 +38,13 @@ fn wanted<'a>(facts: &Facts<'a>) -> Option<(&'a Valid, &'a PublicExposure)> {
 /// Every check that does not hold now.
 fn findings(facts: &Facts<'_>, valid: &Valid) -> Vec<Finding> {
     checks(valid, |kind| facts.verdict(kind), seen(facts))
+}
+
+/// Every check that holds now.
+pub(super) fn held_checks(facts: &Facts<'_>, valid: &Valid) -> Vec<Check> {
+    let findings = findings(facts, valid);
+    let holds = |check: &Check| findings.iter().all(|finding| finding.check != *check);
+    Check::ALL.into_iter().filter(holds).collect()
 }
 
 /// What is known beside the conditions.
@@ -151,6 +158,9 @@ pub(super) fn not_proven(facts: &Facts<'_>) -> Option<Verdict> {
     if let Some(refusal) = &facts.observed.publish_refusal {
         texts = format!("{texts}. The label of the pod could not be removed: {refusal}");
     }
+    if let Some(refusal) = &facts.observed.ticket_refusal {
+        texts = format!("{texts}. The ticket of the engine could not be taken back: {refusal}");
+    }
     if findings.iter().any(|finding| finding.is_of_spec) {
         return withheld(first.check.reason(), format!("not exposed: {texts}"));
     }
@@ -168,6 +178,31 @@ pub(super) fn without_gateway(facts: &Facts<'_>) -> Option<Verdict> {
         GatewayView::Missing(why) | GatewayView::Unread(why) => withheld(Reason::GatewayMissing, why),
         GatewayView::NotQueried | GatewayView::Found(_) => None,
     }
+}
+
+/// The verdict on an engine that answers nobody outside of the cluster, because it holds no ticket.
+pub(super) fn without_ticket(facts: &Facts<'_>) -> Option<Verdict> {
+    let (valid, _) = wanted(facts)?;
+    valid.essentials.ticket?;
+    // An engine that has just not answered keeps its ticket, and one that is withdrawn has none on purpose.
+    let health = facts.health().filter(|_| decision(facts).is_some_and(|decision| decision.is_published))?;
+    let Some(ticket) = &health.ticket else {
+        let message = "the engine has no port for clients with a ticket: its pod was not replaced yet, or its image is \
+                       older than the operator";
+        return withheld(Reason::TicketNotDelivered, message);
+    };
+    if ticket.state.is_open() {
+        return None;
+    }
+    let why = facts.observed.ticket_refusal.as_deref().unwrap_or("it was not sent yet");
+    let message = format!("clients may reach the engine, but it holds no ticket and refuses them: {why}");
+    withheld(Reason::TicketNotDelivered, message)
+}
+
+/// What to add to the message about an engine that is reached while its ticket cannot be renewed.
+fn not_renewed(facts: &Facts<'_>) -> String {
+    let refusal = facts.observed.ticket_refusal.as_deref();
+    refusal.map(|why| format!(", but its ticket could not be renewed: {why}")).unwrap_or_default()
 }
 
 /// The verdict on what a request through the front door has shown.
@@ -197,7 +232,8 @@ pub(super) fn front_door(facts: &Facts<'_>) -> Option<Verdict> {
             format!("withdrawn, because a request through the front door was answered wrongly: {why}"),
         ),
         FrontDoor::Answers => {
-            Some(Verdict::new(Truth::True, Reason::Public, format!("clients reach the engine as {hosts}")))
+            let message = format!("clients reach the engine as {hosts}{}", not_renewed(facts));
+            Some(Verdict::new(Truth::True, Reason::Public, message))
         }
     }
 }

@@ -250,6 +250,7 @@ pub(super) const TABLE: [Row; 19] = [
             Decides(&[InvalidSpec], exposed::undecided),
             Decides(&[NotPublic, ExposureEnding], exposed::not_wanted),
             Decides(&[Hibernated], lifecycle::unexposed),
+            Decides(&[TicketNotDelivered], exposed::without_ticket),
             Decides(
                 &[
                     NotInProduction,

@@ -1,7 +1,8 @@
 //! The parts of the spec that are used even if other parts are invalid.
 
 use crds::{
-    AcceptRollback, AccessMode, DeletionPolicy, Fence, GatewayReference, MemoryEngine, Quantity, Tls,
+    AcceptRollback, AccessMode, DeletionPolicy, Fence, GatewayReference, MemoryEngine, Quantity,
+    TicketFailMode, Tls,
 };
 use engine_core::mode::Mode;
 use jiff::SignedDuration;
@@ -48,6 +49,8 @@ pub struct Essentials {
     /// Those of these names under which clients reach the engine itself, and nothing in front of it that has a
     /// certificate of its own.
     pub direct_hosts: Vec<String>,
+    /// What the engine does when its ticket for clients outside of the cluster ends; `None` if it needs no ticket.
+    pub ticket: Option<TicketFailMode>,
     /// Where the certificate of the memory API comes from, if the operator does not issue it.
     pub given_certificate: Option<GivenSource>,
     /// Every reference to an entry of a Secret.
@@ -94,6 +97,7 @@ impl Essentials {
             gateway: public.and_then(|public| public.gateway.as_ref()).map(|one| one.parent_ref.clone()),
             public_hosts: public.map(|public| public.hosts.clone()).unwrap_or_default(),
             direct_hosts: direct.map(|public| public.hosts.clone()).unwrap_or_default(),
+            ticket: public.and_then(|public| public.ticket.as_ref()).map(|ticket| ticket.fail_mode),
             given_certificate: spec.tls.as_ref().and_then(given),
             secrets: references(name, spec),
             rotation: rotation::schedule(spec),

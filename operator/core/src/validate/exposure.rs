@@ -40,6 +40,9 @@ pub(super) fn check_exposure(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
         });
     }
     let Some(public) = &exposure.public else { return };
+    if public.ticket.is_some() && spec.tls.is_none() {
+        faults.push(Fault::Needs { field: "spec.exposure.public.ticket", needed: "spec.tls" });
+    }
     let ways = [public.load_balancer.is_some(), public.ingress.is_some(), public.gateway.is_some()];
     if ways.into_iter().filter(|way| *way).count() != 1 {
         faults.push(Fault::WaysIn);

@@ -23,17 +23,17 @@ fn world(public: &PublicExposure) -> Observed {
     observed
 }
 
-fn edit(observed: &mut Observed, change: impl Fn(&mut MemoryEngine)) {
+pub(crate) fn edit(observed: &mut Observed, change: impl Fn(&mut MemoryEngine)) {
     let mut engine = (*observed.engine).clone();
     change(&mut engine);
     observed.engine = engine.into();
 }
 
-fn planned(observed: &Observed) -> Plan {
+pub(crate) fn planned(observed: &Observed) -> Plan {
     plan_all(observed, &expected_history(observed), &valid(observed))
 }
 
-fn load_balancer() -> PublicExposure {
+pub(crate) fn load_balancer() -> PublicExposure {
     PublicExposure {
         hosts: vec!["memory.example.org".into()],
         load_balancer: Some(PublicLoadBalancer::default()),
@@ -72,7 +72,7 @@ fn publishes(plan: &Plan) -> Vec<bool> {
 }
 
 /// The objects of an exposure that exists: each one as its plan would have written it.
-fn exist(observed: &mut Observed, public: &PublicExposure) {
+pub(crate) fn exist(observed: &mut Observed, public: &PublicExposure) {
     use operator_core::{build, children::CHILDREN};
     let valid = valid(observed);
     for (key, object) in CHILDREN.exposed(&valid) {
@@ -191,7 +191,7 @@ fn a_label_of_somebody_else_is_removed() {
 }
 
 /// An engine whose spec has what production needs. It has no certificate yet, so that a check does not hold.
-fn in_production(public: &PublicExposure) -> Observed {
+pub(crate) fn in_production(public: &PublicExposure) -> Observed {
     let mut observed = world(public);
     edit(&mut observed, |engine| {
         let key = json!({

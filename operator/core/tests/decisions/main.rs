@@ -32,6 +32,7 @@ mod secrets;
 mod spec;
 mod statuses;
 mod strict_objects;
+mod tickets;
 mod tls;
 mod tombstones;
 mod updates;

@@ -207,6 +207,7 @@ pub(crate) fn health(problem: Option<StorageReason>) -> Health {
         configuration: None,
         tls: None,
         issuers: Vec::new(),
+        ticket: None,
         archive: None,
         restored: None,
     }
