@@ -1,8 +1,8 @@
 //! The archive of a log in an object store. docs/ARCHIVE-FORMAT.md specifies its bytes.
 //!
 //! - Stores: [`settings`] says where an archive is; [`store`] is the small part of an object store that is used, with
-//!   bounds; [`leftovers`] are files that are no objects; [`repository`] is the two stores of an archive and what is in
-//!   them.
+//!   bounds; [`store_error`] is why a call failed, [`leftovers`] are files that are no objects; [`repository`] is the
+//!   two stores of an archive and what is in them.
 //! - Archiving: [`ship`] stores pieces of a log from [`place`] to place, [`takeover`] decides where a writer continues,
 //!   [`backup`] stores manifests, with the [`facts`] of an engine. [`task`] does all of that beside a running engine
 //!   and reports to [`status`] and [`metrics`]. [`archive_error`] is why a step failed.
@@ -40,6 +40,7 @@ mod ship;
 mod staging;
 mod status;
 mod store;
+mod store_error;
 mod takeover;
 mod task;
 
@@ -57,7 +58,8 @@ pub use retention::{Retention, prune};
 pub use settings::{ArchiveSettings, SettingsError, open};
 pub use ship::Archive;
 pub use status::ArchiveStatus;
-pub use store::{Store, StoreError};
+pub use store::Store;
+pub use store_error::StoreError;
 pub use task::{ArchiveHandle, start};
 
 #[cfg(test)]

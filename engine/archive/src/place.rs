@@ -4,7 +4,8 @@ use engine_core::archive::name::ShortHash;
 
 /// Maximum bytes of the lines that one piece is made of, unless a single line is larger. A piece is held in memory
 /// about three times while it is made.
-pub(crate) const PIECE_RAW_BYTES: usize = 16 << 20;
+/// Unit tests use smaller ones, so that a log of a few megabytes has many.
+pub(crate) const PIECE_RAW_BYTES: usize = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 
 /// A place between two lines of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -167,8 +167,8 @@ async fn appends_during_backups(
     Ok((latencies, backups.await??))
 }
 
-/// A restore of the large log until an engine on it has saved, found and read a memory. The projection is built from the
-/// log.
+/// A restore of the large log until an engine on it has saved, found and read a memory. The projection is built from
+/// the log.
 fn restore(bench: &Bench, runtime: &Runtime) -> anyhow::Result<Vec<Row>> {
     bench.step("archive: filling the large log");
     let serving = start(bench, runtime, "large", bench.events)?;

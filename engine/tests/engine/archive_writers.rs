@@ -9,8 +9,8 @@ use crate::process::{Running, binary, eventually};
 const TAKE_OVERS: usize = 10;
 /// The interval of the archive in this test.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How old the state may be that a restore would give, at any time after a take-over: the default interval of an archive.
-/// Here it is ten times the interval, because other tests run on the same machine.
+/// How old the state may be that a restore would give, at any time after a take-over: the default interval of an
+/// archive. Here it is ten times the interval, because other tests run on the same machine.
 const LAG_MAX: Duration = Duration::from_secs(10);
 /// How long each writer is watched: several of its steps.
 const WATCHED: Duration = Duration::from_millis(3_500);

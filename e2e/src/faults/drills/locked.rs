@@ -40,13 +40,13 @@ const BATCH: u64 = 100;
 
 /// A run with its engine.
 #[derive(Debug)]
-pub(in super::super) struct Locked {
-    pub(in super::super) texts: u64,
-    pub(in super::super) engine: PathBuf,
+pub(crate) struct Locked {
+    pub(crate) texts: u64,
+    pub(crate) engine: PathBuf,
     /// The program of the object store.
-    pub(in super::super) gateway: PathBuf,
+    pub(crate) gateway: PathBuf,
     /// An empty folder in memory.
-    pub(in super::super) place: PathBuf,
+    pub(crate) place: PathBuf,
 }
 
 /// An engine, and its archive.
@@ -64,7 +64,7 @@ impl Locked {
     ///
     /// # Errors
     /// The environment fails, or an engine does not do what it is asked for.
-    pub(in super::super) fn run(&self) -> Result<Vec<String>> {
+    pub(crate) fn run(&self) -> Result<Vec<String>> {
         let mut breaches = Vec::new();
         let place = self.place.join("with-versions");
         fs::create_dir(&place)?;

@@ -40,7 +40,7 @@ async fn of_two_tails_with_the_same_first_event_the_chain_decides_and_the_other_
     let (mut tails, found) = (tails.collect::<Vec<_>>(), route(&names.piece_names(), &names.fences));
     tails.sort_by_key(|tail| tail.epoch);
     let [loser, winner] = &tails[..] else { panic!("two tails begin at event 2: {tails:?}") };
-    assert!(loser.epoch < winner.epoch && loser.last_seq > winner.last_seq && loser.prev == winner.prev);
+    assert!(loser.epoch < winner.epoch && loser.last_seq > winner.last_seq, "{loser} {winner}");
     assert!(found.pieces.contains(winner) && found.unused.contains(loser), "{found:?}");
     // A writer that comes later reports it too, and a removal keeps it for as long as backups stay.
     let retention = Retention { keep_last: 1, keep_days: 30 };
