@@ -45,8 +45,8 @@ type Stopped = watch::Receiver<bool>;
 /// The authorities that a port trusts.
 type Trust = watch::Receiver<Option<Hash>>;
 
-/// How long a connection may be used after the trusted authorities have changed or its port has closed, and how long its
-/// last request may take after that. Together less than a minute: then only clients are connected that the new
+/// How long a connection may be used after the trusted authorities have changed or its port has closed, and how long
+/// its last request may take after that. Together less than a minute: then only clients are connected that the new
 /// authorities vouch for, and none through a port that is closed.
 const DISTRUSTED_IDLE_MAX: Duration = Duration::from_secs(25);
 const DISTRUSTED_REQUEST_MAX: Duration = Duration::from_secs(30);

@@ -94,9 +94,9 @@ pub struct PublicExposure {
     pub on_violation: OnViolation,
 
     /// Makes the engine itself refuse clients from outside while the operator does not vouch for it: they reach a port
-    /// of their own, which answers only while the engine holds a ticket. The operator renews the ticket as long as every
-    /// check holds, and takes it back when one does not; connections that are open then end within a minute. Needs
-    /// `spec.tls`. Adding or removing it restarts the engine. Defaults to none.
+    /// of their own, which answers only while the engine holds a ticket. The operator renews the ticket as long as
+    /// every check holds, and takes it back when one does not; connections that are open then end within a minute.
+    /// Needs `spec.tls`. Adding or removing it restarts the engine. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<ExposureTicket>,
 }

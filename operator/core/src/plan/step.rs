@@ -163,8 +163,8 @@ pub enum Call {
     /// Has the engine carry out upkeep. The engine goes on with it when this no longer waits, and the same request
     /// again shows how it ended.
     Upkeep(StartUpkeep),
-    /// Delivers the ticket for clients outside of the cluster, or takes it back. The response replaces the ticket in the
-    /// report of this reconcile.
+    /// Delivers the ticket for clients outside of the cluster, or takes it back. The response replaces the ticket in
+    /// the report of this reconcile.
     DeliverTicket(Ticket),
 }
 
