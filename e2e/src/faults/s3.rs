@@ -128,8 +128,9 @@ impl Gateway {
     /// The store refuses it.
     pub(super) fn lock(&self, bucket: &str, days: u64) -> Result<()> {
         let body = format!(
-            "<ObjectLockConfiguration {NAMESPACE}><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
-             <Mode>COMPLIANCE</Mode><Days>{days}</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
+            "<ObjectLockConfiguration {NAMESPACE}><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule>\
+             <DefaultRetention><Mode>COMPLIANCE</Mode><Days>{days}</Days></DefaultRetention></Rule>\
+             </ObjectLockConfiguration>"
         );
         self.configure(bucket, "object-lock", &body)
     }
