@@ -83,8 +83,8 @@ pub struct MemoryBackupSpec {
     #[schemars(length(max = 64), extend("format" = "date-time"))]
     pub taken_at: String,
 
-    /// Until when its age keeps it in the archive, RFC 3339, by the rules when it was taken. The newest backups, and the
-    /// newest one that was verified, stay longer.
+    /// Until when its age keeps it in the archive, RFC 3339, by the rules when it was taken. The newest backups, and
+    /// the newest one that was verified, stay longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("format" = "date-time"))]
     pub expires_at: Option<String>,

@@ -12,11 +12,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::leftovers;
-pub(crate) use crate::store_error::StoreError;
+pub(crate) use crate::store_error::{CALL_MAX, StoreError};
 use crate::store_error::{failed, of};
 
-/// Maximum duration of one call: 16 MiB at 3 Mbit/s, and longer than a store that answers at all needs.
-pub(crate) const CALL_MAX: Duration = Duration::from_secs(45);
 /// Attempts of a call. Whoever calls tries again later.
 const ATTEMPTS: u32 = 3;
 /// Delay before the second attempt; it doubles. Random time of up to the same length is added, so that engines that

@@ -1,11 +1,12 @@
 //! Why a call of a store failed.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::store::CALL_MAX;
-
+/// Maximum duration of one call: 16 MiB at 3 Mbit/s, and longer than a store that answers at all needs.
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(45);
 /// Maximum characters of the text of a store's error that are kept.
 const ERROR_CHARS_MAX: usize = 600;
 /// Maximum number of causes in a text. A chain of this length would be a mistake of the program.

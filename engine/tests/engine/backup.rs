@@ -440,8 +440,10 @@ fn a_backup_removes_the_old_ones_and_keeps_those_that_are_named() {
         assert_eq!(code, Some(0), "{verified}");
     }
     let third = take(json!({}));
+    assert_eq!(third["pruned"], Value::Null, "the request does not say what stays: {third}");
+    let third = take(json!({"keep": []}));
     assert_eq!(third["pruned"]["kept"], 1, "{third}");
-    assert_eq!(third["pruned"]["backups"].as_array().map(Vec::len), Some(2), "{third}");
+    assert_eq!(third["pruned"]["backups"].as_array().map(Vec::len), Some(3), "{third}");
     let (code, gone) = places.backup(&["verify", "--backup", &name(&first)]);
     assert_eq!(code, Some(1), "{gone}");
     assert_eq!(places.backup(&["verify"]).0, Some(0));

@@ -18,8 +18,8 @@
 //!   live objects;
 //! * `storage` decides about the volume, `tls` about certificates, `secrets` about the Secrets that a spec refers to,
 //!   `backup` about backups and their verifications, `rotation` about the token that the operator makes, `schedule`
-//!   reads the schedules of Jobs, `punctuality` finds runs that were missed, `upkeep` decides about work on a schedule, such as retention, `plan` about all steps,
-//!   and `retry`, `backoff` about repetitions and intervals;
+//!   reads the schedules of Jobs, `punctuality` finds runs that were missed, `upkeep` decides about work on a schedule,
+//!   such as retention, `plan` about all steps, and `retry`, `backoff` about repetitions and intervals;
 //! * `suspension`, `hibernation`, `fence`, `deletion` and `update` decide what is held back, and when a pod stops or is
 //!   changed; `tombstone` is what is left of an engine;
 //! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`

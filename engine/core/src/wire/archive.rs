@@ -36,8 +36,8 @@ pub struct ArchiveHealth {
     /// Whether the store honours conditional creates; absent until that was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditional_put: Option<bool>,
-    /// Whether the store of the keys keeps older versions of them: then what is forgotten can be read with one of these.
-    /// Absent until that is known, and for stores that do not tell it.
+    /// Whether the store of the keys keeps older versions of them: then what is forgotten can be read with one of
+    /// these. Absent until that is known, and for stores that do not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_versioned: Option<bool>,
     /// Why the last step failed; absent if it did not.

@@ -15,6 +15,7 @@ use operator_core::{
 };
 use serde_json::{Value, json};
 
+use crate::backup_schedules::with_status;
 use crate::world::{carry_out, condition, engine, health, planned, settings, settled, status_of};
 
 pub(crate) fn key(name: &str, key: &str) -> KeyReference {
@@ -85,7 +86,7 @@ pub(crate) fn view(world: &mut Observed) -> &mut BackupView {
     world.backup.as_mut().expect("a view")
 }
 
-fn record(size: u64) -> MemoryBackup {
+pub(crate) fn record(size: u64) -> MemoryBackup {
     let mut record = new_record("notes", "team", "archive", &taken(size, None));
     record.metadata.uid = Some(format!("uid-{size}"));
     record
@@ -112,18 +113,18 @@ pub(crate) fn good(size: u64) -> Value {
     json!({"ok": true, "backup": name, "log_id": log_id, "events": size, "root": root, "elapsed_ms": 40})
 }
 
-fn judged(record: &MemoryBackup, drill: &Drill) -> MemoryBackup {
+pub(crate) fn judged(record: &MemoryBackup, drill: &Drill) -> MemoryBackup {
     MemoryBackup { status: verdict_on(record, drill), ..record.clone() }
 }
 
-fn ask(world: &mut Observed, data: &Value) {
+pub(crate) fn ask(world: &mut Observed, data: &Value) {
     let key = backup_request("notes");
     let labels = operator_core::names::labels("notes");
     let map = json!({"metadata": {"name": key.name, "labels": labels}, "data": data});
     world.children.insert(key, std::sync::Arc::new(serde_json::from_value(map).expect("a ConfigMap")));
 }
 
-fn said(world: &Observed) -> String {
+pub(crate) fn said(world: &Observed) -> String {
     condition(&status_of(world), "BackupHealthy")
 }
 
@@ -277,76 +278,6 @@ fn only_a_restore_with_the_recorded_root_verifies_a_backup() {
     let rotten = judged(&verified, &ended("p2", "2026-01-02T02:00:00Z", &broken)).status.expect("a status");
     assert_eq!((rotten.phase, rotten.verified_at), (Some(BackupPhase::Failed), None));
     assert_eq!(rotten.message.as_deref(), Some("segments/1 is missing"));
-}
-
-/// The world after the status of this reconcile was written.
-fn with_status(mut world: Observed) -> Observed {
-    let mut engine = (*world.engine).clone();
-    engine.status = Some(status_of(&world));
-    world.engine = engine.into();
-    world
-}
-
-/// A schedule is only missed if it was in force when it was due.
-#[test]
-fn a_backup_is_overdue_only_under_the_schedule_that_is_there() {
-    let mut world = world();
-    world.now = "2026-01-05T12:00:00Z".parse().expect("a time");
-    view(&mut world).records = vec![judged(&record(7), &ended("p", "2026-01-05T02:30:00Z", &good(7)))];
-    assert_eq!(said(&world), "True/BackupVerified", "the status does not say yet since when it is in force");
-    let mut world = with_status(world);
-    world.now = "2026-01-06T01:46:00Z".parse().expect("a time");
-    assert_eq!(said(&world), "False/BackupOverdue");
-    let mut changed = world.clone();
-    let mut engine = (*changed.engine).clone();
-    engine.spec.backup.as_mut().expect("a backup").schedule = "30 * * * *".into();
-    changed.engine = engine.into();
-    assert_eq!(said(&changed), "True/BackupVerified");
-    let mut changed = with_status(changed);
-    changed.now += SignedDuration::from_mins(45);
-    assert_eq!(said(&changed), "True/BackupVerified");
-    changed.now += SignedDuration::from_mins(45);
-    assert_eq!(said(&changed), "False/BackupOverdue");
-}
-
-/// Old backups go only while a verdict counts, and never the one that it is about.
-#[test]
-fn the_engine_removes_nothing_while_no_verdict_counts() {
-    let mut world = world();
-    let keep = |world: &Observed| {
-        let steps = planned(world).steps;
-        let wanted = steps.into_iter().find_map(|step| match step {
-            Step::Call(Call::TakeBackup(wanted)) => Some(wanted),
-            _ => None,
-        });
-        wanted.expect("a call").keep
-    };
-    ask(&mut world, &json!({"request": "job-1"}));
-    assert_eq!(keep(&world), None, "there is no backup");
-    view(&mut world).records = vec![record(7)];
-    assert_eq!(keep(&world), None, "none is verified");
-    view(&mut world).records = vec![judged(&record(7), &ended("p", "2026-01-01T02:30:00Z", &good(7)))];
-    world.now = "2026-01-04T02:30:00Z".parse().expect("a time");
-    assert_eq!(keep(&world), Some(vec![taken(7, None).name]));
-    world.now += SignedDuration::from_secs(1);
-    assert_eq!(keep(&world), None, "the verdict no longer counts");
-}
-
-#[test]
-fn what_the_store_lacks_is_said_beside_a_verified_backup() {
-    let mut world = world();
-    view(&mut world).records = vec![judged(&record(7), &ended("p", "2026-01-01T02:30:00Z", &good(7)))];
-    for (conditional, versioned, reason) in [
-        (None, None, "True/BackupVerified"),
-        (Some(true), Some(false), "True/BackupVerified"),
-        (Some(false), Some(false), "True/ConditionalPutUnsupported"),
-        (Some(true), Some(true), "True/KeysAreVersioned"),
-        (Some(false), Some(true), "True/KeysAreVersioned"),
-    ] {
-        let health = archive(&mut world);
-        (health.conditional_put, health.keys_versioned) = (conditional, versioned);
-        assert_eq!(said(&world), reason);
-    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod anchors;
+mod backup_schedules;
 mod backups;
 mod client_keys;
 mod configuration_in_force;
