@@ -56,6 +56,9 @@ fn good() -> Vec<Value> {
         json!({"access": {"keys": key(&["*"])}}),
         json!({"access": {"anonymous": "Denied", "keys": key(&["a", "b"])}}),
         json!({"access": {"rateLimit": {"requestsPerSecond": 5}}}),
+        json!({"deploymentMode": "Production", "tls": {}, "access": {"issuers": [
+            {"issuer": "https://id.example.org", "audiences": ["memory"]},
+        ]}}),
         json!({"exposure": {"public": balancer}}),
         json!({"exposure": {"public": balancer}, "tls": {}}),
         json!({"exposure": {"public": balancer}, "access": {"anonymous": "Denied", "keys": key(&["*"])}}),
@@ -107,6 +110,10 @@ fn bad() -> Vec<Value> {
         json!({"deploymentMode": "Production"}),
         json!({"deploymentMode": "Production", "tls": {}}),
         json!({"deploymentMode": "Production", "tls": {}, "access": {"anonymous": "Allowed", "keys": [key]}}),
+        json!({"deploymentMode": "Production", "tls": {}, "access": {"issuers": []}}),
+        json!({"exposure": {"public": {
+            "hosts": ["a.example"], "loadBalancer": {}, "ticket": {"failMode": "Close"},
+        }}}),
         json!({"exposure": {"public": {"hosts": ["a.example"]}}}),
         json!({"exposure": {"public": {"hosts": [], "loadBalancer": {}}}}),
         json!({"exposure": {"public": {"hosts": ["A b"], "loadBalancer": {}}}}),

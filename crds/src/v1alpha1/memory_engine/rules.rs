@@ -225,8 +225,11 @@ const RULES: [Rule; 43] = [
     Rule {
         object: ROOT,
         expression: "!has(self.spec.deploymentMode) || self.spec.deploymentMode != 'Production' || \
-                     (has(self.spec.access) && has(self.spec.access.keys) && size(self.spec.access.keys) > 0)",
-        message: "deploymentMode: Production needs a key of a client: add it to access.keys",
+                     (has(self.spec.access) && (\
+                     (has(self.spec.access.keys) && size(self.spec.access.keys) > 0) || \
+                     (has(self.spec.access.issuers) && size(self.spec.access.issuers) > 0) || \
+                     (has(self.spec.access.certificates) && size(self.spec.access.certificates) > 0)))",
+        message: "deploymentMode: Production needs callers: add access.keys, access.issuers or access.certificates",
     },
     Rule {
         object: ROOT,
