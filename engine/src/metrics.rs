@@ -128,6 +128,10 @@ impl TicketMetrics {
             age: registry.gauge(table::TICKET_AGE)?,
             remaining: registry.gauge(table::TICKET_REMAINING)?,
         };
+        // A rate needs the first value of each.
+        for outcome in table::TICKET_OUTCOMES {
+            metrics.tickets.with_label_values(&[outcome]).inc_by(0);
+        }
         metrics.age.set(-1);
         metrics.remaining.set(-1);
         Ok(metrics)

@@ -102,7 +102,7 @@ pub const ACCESS_OUTCOMES: &[&str] = &[
     "unknown_key",
     "unknown_token_key",
 ];
-const TICKET_OUTCOMES: &[&str] = &["accepted", "refused", "withdrawn"];
+pub const TICKET_OUTCOMES: &[&str] = &["accepted", "refused", "withdrawn"];
 const ISSUER_OUTCOMES: &[&str] = &["failed", "received"];
 const ACCESSES: &[&str] = &["read", "write"];
 const PROBE_OUTCOMES: &[&str] = &["passed", "failed"];
