@@ -240,7 +240,7 @@ impl Site {
     }
 
     fn backup(&self) -> Result<Value> {
-        self.admin("/backups", &json!({}))
+        self.admin("/backups", &json!({"keep": []}))
     }
 
     fn admin(&self, path: &str, body: &Value) -> Result<Value> {
