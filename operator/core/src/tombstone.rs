@@ -93,16 +93,18 @@ impl Gone<'_> {
     }
 
     /// Whether the tombstone that there is describes this deletion. Without the uid of the resource, it does if it
-    /// describes the same claim with a log that has not grown since.
+    /// describes the same claim with a log that has not grown since. A claim that is being deleted is of a deletion
+    /// that was described.
     fn is_said(&self, noted: Option<&Record>) -> bool {
         let Some(before) = self.before else { return false };
         let entry = |name: &str| before.data.pointer(&format!("/data/{name}")).and_then(Value::as_str);
         match self.uid() {
             Some(uid) => entry(UID) == Some(uid.as_str()),
             None => {
-                let claim = self.claim.and_then(|claim| claim.metadata.uid.as_deref());
+                let claim = self.kept_claim().and_then(|claim| claim.metadata.uid.as_deref());
                 let size = entry("size").and_then(|size| size.parse::<u64>().ok()).unwrap_or_default();
-                entry("claimUid") == claim && noted.is_none_or(|noted| noted.size <= size)
+                claim.is_none_or(|claim| entry("claimUid") == Some(claim))
+                    && noted.is_none_or(|noted| noted.size <= size)
             }
         }
     }

@@ -44,7 +44,7 @@ section! {
             => Key::integer(INTERVAL.0, INTERVAL.1);
         /// so many of the newest backups stay
         "keepBackups" keep_backups: u64, or 14, since "0.1.0" => Key::integer(KEEP_BACKUPS.0, KEEP_BACKUPS.1);
-        /// backups of so many days stay; what is older, and not one of the newest, is removed after a backup
+        /// backups of so many days stay; what is older goes after a backup whose request has `keep`
         "keepDays" keep_days: u64, or 30, since "0.1.0" => Key::integer(KEEP_DAYS.0, KEEP_DAYS.1);
     }
 }

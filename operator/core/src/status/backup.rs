@@ -116,9 +116,9 @@ pub(super) fn not_restorable(facts: &Facts<'_>) -> Option<Verdict> {
     )
 }
 
-/// The schedule of backups. An engine without a pod takes none.
+/// The schedule of backups. An engine without a pod takes none, and one that nobody touches is asked for none.
 fn taking<'a>(times: &'a BackupTimes, essentials: &Essentials) -> Option<&'a Schedule> {
-    times.schedule.as_ref().filter(|_| !essentials.hibernate)
+    times.schedule.as_ref().filter(|_| !essentials.hibernate && !essentials.suspend)
 }
 
 fn in_force_before(observed: &Observed) -> Option<&ScheduleInForce> {

@@ -28,6 +28,15 @@ fn a_backup_is_overdue_only_under_the_schedule_that_is_there() {
     let mut world = with_status(world);
     world.now = "2026-01-06T01:46:00Z".parse().expect("a time");
     assert_eq!(said(&world), "False/BackupOverdue");
+    let stops: [fn(&mut crds::MemoryEngineSpec); 2] =
+        [|spec| spec.suspend = true, |spec| spec.hibernate = true];
+    for stop in stops {
+        let mut stopped = world.clone();
+        let mut engine = (*stopped.engine).clone();
+        stop(&mut engine.spec);
+        stopped.engine = engine.into();
+        assert_ne!(said(&stopped), "False/BackupOverdue");
+    }
     let mut changed = world.clone();
     let mut engine = (*changed.engine).clone();
     engine.spec.backup.as_mut().expect("a backup").schedule = "30 * * * *".into();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crds::{DeletionOutcome, DeletionStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube_core::DynamicObject;
 use operator_core::{names::DELETION_REASON_ANNOTATION, storage, tombstone::Gone};
 use serde_json::{Value, json};
@@ -69,4 +71,25 @@ fn a_deletion_is_said_once() {
     let object = stored(&gone(&world, true).tombstone(world.now).expect("a tombstone"));
     let another = Gone { before: Some(&object), ..gone(&again, true) };
     assert!(another.tombstone(world.now).is_some(), "an engine of the same name was deleted too");
+}
+
+/// A claim that is deleted with its engine stays for a while, and each look at it must leave the outcome as it is: the
+/// operator has forgotten the engine by then.
+#[test]
+fn the_outcome_of_a_last_backup_stays() {
+    let mut world = anchored(7);
+    let outcome = DeletionStatus { outcome: DeletionOutcome::Verified, backup: None, message: "done".into() };
+    let engine = std::sync::Arc::make_mut(&mut world.engine);
+    engine.status.as_mut().expect("a status").deletion = Some(outcome);
+    let there = storage::claim_of(&world, "notes").expect("a claim").clone();
+    let mut ending = there.clone();
+    ending.metadata.deletion_timestamp = Some(Time(world.now));
+    for claim in [&there, &ending] {
+        let stone =
+            Gone { claim: Some(claim), ..gone(&world, true) }.tombstone(world.now).expect("a tombstone");
+        assert!(stone["data"]["lastBackupOutcome"].as_str().is_some_and(|text| text.starts_with("Verified")));
+        let before = stored(&stone);
+        let again = Gone { claim: Some(&ending), before: Some(&before), ..gone(&world, false) };
+        assert_eq!(again.tombstone(world.now), None);
+    }
 }
