@@ -210,7 +210,6 @@ async fn present(world: &World, what: Rotated) -> Result<String> {
 
 /// Saves a memory with the key of the client: the operator records the log, and its key, after the first event.
 async fn save_one(world: &World) -> Result<()> {
-    world.shell_pod("client").await?;
     let key = entry(world, "agent-a-key", "token").await?;
     let save = format!(
         "curl -sSk --max-time 5 -o /dev/null -w '%{{http_code}}' -H 'authorization: Bearer {key}' \
@@ -232,6 +231,7 @@ async fn the_commands_of_the_security_model_rotate_what_they_say() {
         world.ready("notes").await?;
         world.condition("notes", "AccessReady", "False", "IssuerWithoutKeys").await?;
         let pod = world.pod_uid("notes").await?;
+        world.shell_pod("client").await?;
         save_one(world).await?;
         until("the key of the log is in the status", READY_LIMIT, async || {
             Ok(present(world, Rotated::LogKey).await.ok())
@@ -248,6 +248,10 @@ async fn the_commands_of_the_security_model_rotate_what_they_say() {
             let before = present(world, what).await?;
             let said = run(&world.cluster, &world.namespace, &section.commands()?, &files).await?;
             println!("{what:?}: {said}");
+            if what == Rotated::LogKey {
+                // The operator records the key with the next event.
+                save_one(world).await?;
+            }
             let now = until(&format!("{what:?} is replaced"), DELIVERY_LIMIT, async || {
                 Ok(present(world, what).await.ok().filter(|now| *now != before))
             })
