@@ -94,3 +94,9 @@ fn drills_with_an_archive_that_loses_an_event_are_noticed() {
 fn what_is_forgotten_is_in_no_version_of_a_locked_bucket_and_versions_of_keys_are_reported() {
     check("object-lock --texts 300");
 }
+
+/// The long form is away for an hour.
+#[test]
+fn a_store_that_is_away_stops_no_write_and_costs_no_memory() {
+    check("store-away --seconds 20");
+}

@@ -165,6 +165,13 @@ impl Engine {
         Connection::open(self.admin)?.get("/health")?.json()
     }
 
+    /// Memory of the process that is no file, KiB.
+    pub(super) fn memory_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
+        line.trim().trim_end_matches(" kB").parse().context("RssAnon is no number")
+    }
+
     pub(super) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

@@ -25,6 +25,7 @@ mod writers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
@@ -32,7 +33,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::steps::Steps;
 use crate::tools;
 use campaign::{Campaign, Cut};
-use drills::{Drills, Locked};
+use drills::{Away, Drills, Locked};
 use errno::Sweep;
 use fuzz::Fuzzing;
 use tamper::Tampering;
@@ -118,6 +119,18 @@ pub enum Faults {
         #[arg(long, env = ENGINE)]
         engine: Option<PathBuf>,
     },
+    /// Write to an engine whose object store is away, and see that it catches up
+    StoreAway {
+        /// Seconds without the store
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(4..=86_400))]
+        seconds: u64,
+        /// Requests in a second
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+        rate: u64,
+        /// The engine's binary [default: this checkout's, built first]
+        #[arg(long, env = ENGINE)]
+        engine: Option<PathBuf>,
+    },
     /// Feed malformed bytes to the parsers (libFuzzer), and plant a fault that must be found
     Fuzz {
         /// Seconds for each target
@@ -164,7 +177,9 @@ pub async fn run(what: Faults, steps: &Steps) -> Result<ExitCode> {
         let failed = tokio::task::spawn_blocking(move || Fuzzing { seconds, only }.run()).await??;
         return Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    if let Faults::Drills { store: Place::S3, .. } | Faults::ObjectLock { .. } = what {
+    if let Faults::Drills { store: Place::S3, .. } | Faults::ObjectLock { .. } | Faults::StoreAway { .. } =
+        what
+    {
         tools::ensure_module(GATEWAY, steps).await?;
     }
     match sandbox::inside() {
@@ -200,6 +215,13 @@ fn run_inside(what: Faults, place: PathBuf) -> Result<ExitCode> {
         Faults::ObjectLock { texts, engine } => {
             let gateway = tools::program(GATEWAY)?;
             let breaches = Locked { texts, engine: sandbox::engine(engine)?, gateway, place }.run()?;
+            breaches.iter().for_each(|breach| println!("  not so: {breach}"));
+            Ok(exit(false, breaches.len() as u64, 1))
+        }
+        Faults::StoreAway { seconds, rate, engine } => {
+            let length = Duration::from_secs(seconds);
+            let gateway = tools::program(GATEWAY)?;
+            let breaches = Away { length, rate, engine: sandbox::engine(engine)?, gateway, place }.run()?;
             breaches.iter().for_each(|breach| println!("  not so: {breach}"));
             Ok(exit(false, breaches.len() as u64, 1))
         }

@@ -29,6 +29,8 @@ const NAMESPACE: &str = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
 #[derive(Debug)]
 pub(super) struct Gateway {
     child: Child,
+    /// Starts the process.
+    command: Command,
     port: u16,
     place: PathBuf,
 }
@@ -90,13 +92,35 @@ impl Gateway {
         command.arg(place.join("data")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);
         let child = command.spawn().context("the object store cannot be started")?;
-        let gateway = Gateway { child, port, place: place.to_owned() };
+        let gateway = Gateway { child, command, port, place: place.to_owned() };
+        gateway.answers()?;
+        Ok(gateway)
+    }
+
+    /// Waits until the store answers.
+    fn answers(&self) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;
-        while !gateway.request("GET", "/health", &[], None).is_ok_and(|reply| reply.status == 200) {
+        while !self.request("GET", "/health", &[], None).is_ok_and(|reply| reply.status == 200) {
             ensure!(Instant::now() < deadline, "the object store does not answer");
             sleep(Duration::from_millis(50));
         }
-        Ok(gateway)
+        Ok(())
+    }
+
+    /// Ends the process of the store. What it has stays in its folder.
+    pub(super) fn go_away(&mut self) {
+        // An error means that the process is gone already.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+
+    /// Starts the process again, under the same address.
+    ///
+    /// # Errors
+    /// It does not answer in time.
+    pub(super) fn come_back(&mut self) -> Result<()> {
+        self.child = self.command.spawn().context("the object store cannot be started again")?;
+        self.answers()
     }
 
     /// Its address.
@@ -255,9 +279,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // An error means that the process is gone already.
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
+        self.go_away();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Drills: processes are killed at random steps of an archive, and the archive alone must give back what was promised.
 
 mod archive;
+mod away;
 mod checks;
 mod fuse;
 mod life;
@@ -23,6 +24,7 @@ use super::dice::Dice;
 use super::progress::Progress;
 use super::s3::Gateway;
 use archive::Archive;
+pub(super) use away::Away;
 use checks::Measured;
 use life::Life;
 pub(super) use locked::Locked;

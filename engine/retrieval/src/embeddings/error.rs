@@ -16,7 +16,7 @@ pub(super) enum EmbeddingError {
     Remove(#[from] std::io::Error),
     #[error("the model: {0}")]
     Model(#[from] Failure),
-    #[error("less than a twentieth of the volume is free, or the log accepts no writes")]
+    #[error("less than a twentieth of the volume and less than 1 GiB is free, or the log accepts no writes")]
     NoRoom,
     #[error("stopping")]
     Stopping,

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::error::EmbeddingError;
 use super::external_model::{ActiveModel, EmbeddingDependencies, Embeddings, sent};
+use super::room::has_room;
 use super::store::{ModelRow, NewVector, TextDigest, VectorStore, digest, is_damage};
 use crate::providers::{Batch, Client, Failure, Purpose, embed, wait_before};
 use crate::token_count;
@@ -21,8 +22,6 @@ const CHUNK_MEMORIES: usize = 512;
 const REQUEST_TOKENS_MAX: usize = 32_768;
 /// How long the thread waits for more memories. Memories arrive one by one; the wait lets several share a batch.
 const GATHER: Duration = Duration::from_millis(50);
-/// No vectors are stored when less than one part in this many of the volume is free, because the log needs the space.
-const FREE_SHARE_MIN: u64 = 20;
 /// Length of the shortest prefix of a text that is tried when the model refuses longer prefixes, bytes.
 const SHORTENED_BYTES_MIN: usize = 512;
 /// A text that every working model accepts. It is sent to find out whether the model works at all.
@@ -327,9 +326,7 @@ impl EmbeddingWorker {
     }
 
     fn check_room(&self) -> Result<(), EmbeddingError> {
-        let space = self.around.published.space();
-        let full = space.capacity > 0 && space.available < space.capacity / FREE_SHARE_MIN;
-        if full || self.around.published.store() != WriteState::Writable {
+        if !has_room(self.around.published.space()) || self.around.published.store() != WriteState::Writable {
             Err(EmbeddingError::NoRoom)
         } else {
             Ok(())
