@@ -210,7 +210,9 @@ async fn present(world: &World, what: Rotated) -> Result<String> {
 
 /// Saves a memory with the key of the client: the operator records the log, and its key, after the first event.
 async fn save_one(world: &World) -> Result<()> {
+    // What was written to a file first ends with a line break, which the engine ignores.
     let key = entry(world, "agent-a-key", "token").await?;
+    let key = key.trim();
     let save = format!(
         "curl -sSk --max-time 5 -o /dev/null -w '%{{http_code}}' -H 'authorization: Bearer {key}' \
          -H 'content-type: application/json' -d '{{\"content\": \"the kettle is blue\"}}' \
