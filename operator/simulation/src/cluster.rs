@@ -145,8 +145,8 @@ impl Cluster {
     }
 
     fn keep_account(&mut self, revision: &str, pairing: &Pairing) {
-        for (metric, counts) in &pairing.tally().counts {
-            let sum = self.counted.entry((revision.to_owned(), *metric)).or_default();
+        for (metric, counts) in pairing.tally().counts.iter() {
+            let sum = self.counted.entry((revision.to_owned(), metric)).or_default();
             *sum = sum.plus(counts);
         }
     }

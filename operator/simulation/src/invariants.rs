@@ -1,12 +1,12 @@
 //! What has to hold after every event, each with a name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use operator_core::rollout::{
     Cause, FAILED_MAX, LEASE_S, Metric, PODS_MAX, RECORDS_MAX, State, Step, Verdict,
 };
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Workload};
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,10 @@ pub(crate) struct Memory {
     pub(crate) failed: BTreeSet<String>,
     /// The true time at which the step began, and the step with its revision.
     step_began: Option<(i64, Step, Option<String>)>,
+    /// The state at the last check, with the version of the resource.
+    state: Option<(u64, State)>,
+    /// The revision that each pod had at the last check.
+    pods: BTreeMap<String, String>,
     /// When somebody last removed the state.
     pub(crate) lost_at_s: i64,
     /// The gates that have failed.
@@ -34,11 +38,12 @@ pub(crate) struct Memory {
 
 type Rule = (&'static str, fn(&Cluster, &State, &Memory) -> Result<(), String>);
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     ("a weight only in a canary step or the promotion", weight_only_in_canary),
     ("a failed revision gets no weight", failed_gets_no_weight),
     ("a failed revision is not judged", failed_is_not_judged),
     ("never two rollouts", one_rollout),
+    ("a pod changes to the stable revision or in the promotion", pods_change_in_promotion),
     ("the writer changes last", writer_changes_last),
     ("nothing counts twice", nothing_counts_twice),
     ("what is remembered is bounded", memory_is_bounded),
@@ -46,11 +51,15 @@ const RULES: [Rule; 7] = [
 
 /// Checks all rules.
 pub(crate) fn check(cluster: &Cluster, memory: &mut Memory) -> Result<(), Broken> {
-    let state = State::restore(cluster.resource.status.as_ref());
+    // Most events leave the resource as it is.
+    let known = memory.state.take().filter(|(version, _)| *version == cluster.resource.version);
+    let state = known.map_or_else(|| State::restore(cluster.resource.status.as_ref()), |(_, state)| state);
     for (rule, holds) in RULES {
         holds(cluster, &state, memory).map_err(|seen| Broken { rule, seen })?;
     }
-    memory.follow(cluster, &state)
+    memory.follow(cluster, &state)?;
+    memory.state = Some((cluster.resource.version, state));
+    Ok(())
 }
 
 fn ensure(holds: bool, seen: impl FnOnce() -> String) -> Result<(), String> {
@@ -77,12 +86,27 @@ fn failed_is_not_judged(_: &Cluster, state: &State, memory: &Memory) -> Result<(
     })
 }
 
-/// What serves has at most two revisions, and the one that is judged only when everything else was over.
 fn one_rollout(cluster: &Cluster, state: &State, _: &Memory) -> Result<(), String> {
     let serving: BTreeSet<&str> = cluster.serving().map(|pod| pod.revision.as_str()).collect();
-    let allowed = matches!(state.step(), Step::Promoting | Step::Soaking);
-    let is_early = !allowed && state.revision().is_some_and(|revision| serving.contains(revision));
-    ensure(serving.len() <= 2 && !is_early, || format!("{serving:?} in {:?}", state.step()))
+    ensure(serving.len() <= 2, || format!("{serving:?} in {:?}", state.step()))
+}
+
+/// A pod changes to the stable revision, or in the promotion to the new one, and only one at a time.
+fn pods_change_in_promotion(cluster: &Cluster, state: &State, memory: &Memory) -> Result<(), String> {
+    let has_changed =
+        |pod: &&Workload| memory.pods.get(&pod.name).is_some_and(|before| *before != pod.revision);
+    let changed: Vec<&Workload> = cluster.serving().filter(has_changed).collect();
+    let wanted = match state.step() {
+        Step::Promoting | Step::Soaking => state.revision().unwrap_or_default(),
+        Step::Unknown
+        | Step::Stable
+        | Step::DarkLaunch
+        | Step::Shadow
+        | Step::Canary(_)
+        | Step::RolledBack => state.stable(),
+    };
+    let is_right = changed.len() <= 1 && changed.iter().all(|pod| pod.revision == wanted);
+    ensure(is_right, || format!("{changed:?} in {:?}", state.step()))
 }
 
 fn writer_changes_last(cluster: &Cluster, state: &State, _: &Memory) -> Result<(), String> {
@@ -115,6 +139,7 @@ fn memory_is_bounded(_: &Cluster, state: &State, _: &Memory) -> Result<(), Strin
 impl Memory {
     /// Takes over what has changed, and checks what depends on the step before.
     fn follow(&mut self, cluster: &Cluster, state: &State) -> Result<(), Broken> {
+        self.pods = cluster.serving().map(|pod| (pod.name.clone(), pod.revision.clone())).collect();
         let now = (cluster.now_s, state.step(), state.revision().map(str::to_owned));
         let is_same = self.step_began.as_ref().is_some_and(|(_, step, of)| (*step, of) == (now.1, &now.2));
         if is_same {

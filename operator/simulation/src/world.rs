@@ -244,8 +244,8 @@ impl World {
             }
             let waits_for_user =
                 self.cluster.resource.status.as_ref().is_none_or(|status| status.hold.is_some());
-            let is_lost = self.state().step() == Step::Unknown;
-            if (waits_for_user || is_lost) && tick % 4 == 3 {
+            let step = self.cluster.resource.status.as_ref().map_or(Step::Unknown, |status| status.step);
+            if (waits_for_user || step == Step::Unknown) && tick % 4 == 3 {
                 self.ask(Verb::Retry);
             }
             self.tick()?;
@@ -255,6 +255,10 @@ impl World {
     }
 
     fn is_settled(&self) -> bool {
+        let is_trial = self.cluster.resource.status.as_ref().is_none_or(|status| status.step.is_trial());
+        if is_trial {
+            return false;
+        }
         let state = self.state();
         let wanted = &self.cluster.resource.revision;
         let is_over = match state.step() {

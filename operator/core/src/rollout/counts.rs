@@ -1,10 +1,8 @@
 //! The integers of the evidence.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::metric::{Metric, Rule};
+use super::metric::{Metric, PerMetric, Rule};
 
 /// What is known of one gate. For an absolute gate the first two count bad reads of each revision, whatever the other
 /// one did.
@@ -111,8 +109,8 @@ impl Quality {
 #[serde(rename_all = "camelCase")]
 pub struct Tally {
     /// The counts of each gate that has any.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub counts: BTreeMap<Metric, Counts>,
+    #[serde(default, skip_serializing_if = "PerMetric::is_empty")]
+    pub counts: PerMetric<Counts>,
     /// How good the pairs are.
     #[serde(default)]
     pub quality: Quality,
@@ -122,11 +120,11 @@ impl Tally {
     /// The counts of a gate.
     #[must_use]
     pub fn of(&self, metric: Metric) -> Counts {
-        self.counts.get(&metric).copied().unwrap_or_default()
+        self.counts.get(metric).copied().unwrap_or_default()
     }
 
     /// Adds a pair.
     pub fn add(&mut self, metric: Metric, canary_bad: bool, stable_bad: bool) {
-        self.counts.entry(metric).or_default().add(metric, canary_bad, stable_bad);
+        self.counts.entry(metric).get_or_insert_default().add(metric, canary_bad, stable_bad);
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     counts::{Counts, Quality, Tally},
-    metric::Metric,
+    metric::{Metric, PerMetric},
 };
 
 /// Pods that may report about one revision. A revision that outlives more of them gets no further evidence, and holds.
@@ -133,8 +133,8 @@ pub struct Evidence {
     /// When the present step began, seconds since the epoch.
     step_began_s: i64,
     /// When the counters of each gate were last read.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    read_at_s: BTreeMap<Metric, i64>,
+    #[serde(default, skip_serializing_if = "PerMetric::is_empty")]
+    read_at_s: PerMetric<i64>,
 }
 
 /// The counts of one gate.
@@ -188,13 +188,13 @@ impl Evidence {
             None => &none,
         };
         let Some((more, now)) = difference(&last.tally, &reading.tally) else { return Absorbed::Old };
-        for (metric, counts) in &more.counts {
-            let total = self.total.counts.entry(*metric).or_default();
+        for (metric, counts) in more.counts.iter() {
+            let total = self.total.counts.entry(metric).get_or_insert_default();
             *total = total.plus(counts);
-            self.read_at_s.insert(*metric, now_s);
+            *self.read_at_s.entry(metric) = Some(now_s);
         }
         // The gaps have no pairs, and are known from every reading.
-        self.read_at_s.insert(Metric::Readiness, now_s);
+        *self.read_at_s.entry(Metric::Readiness) = Some(now_s);
         self.total.quality = self.total.quality.plus(&more.quality);
         self.pods.insert(reading.pod.clone(), Last { restarts: reading.restarts, tally: now });
         Absorbed::Added
@@ -203,7 +203,7 @@ impl Evidence {
     /// The counts of a gate.
     #[must_use]
     pub fn figures(&self, metric: Metric, now_s: i64) -> Figures {
-        let age = self.read_at_s.get(&metric).map(|read| now_s.saturating_sub(*read));
+        let age = self.read_at_s.get(metric).map(|read| now_s.saturating_sub(*read));
         let life = self.total.of(metric);
         Figures {
             life,
@@ -223,9 +223,9 @@ fn difference(last: &Tally, now: &Tally) -> Option<(Tally, Tally)> {
     let mut more = Tally { quality: now.quality.since(&last.quality)?, ..Tally::default() };
     let mut next = last.clone();
     next.quality = now.quality;
-    for (metric, counts) in &now.counts {
-        more.counts.insert(*metric, counts.since(&last.of(*metric))?);
-        next.counts.insert(*metric, *counts);
+    for (metric, counts) in now.counts.iter() {
+        *more.counts.entry(metric) = Some(counts.since(&last.of(metric))?);
+        *next.counts.entry(metric) = Some(*counts);
     }
     Some((more, next))
 }

@@ -1,6 +1,8 @@
 //! What is judged, and with which margins.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What is compared between the canary and the stable revision. Each is a gate of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -140,6 +142,62 @@ impl Metric {
     }
 }
 
+/// Something for each gate that has it. A map whose keys are few.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PerMetric<T>([Option<T>; Metric::ALL.len()]);
+
+impl<T> Default for PerMetric<T> {
+    fn default() -> Self {
+        Self([const { None }; Metric::ALL.len()])
+    }
+}
+
+impl<T> PerMetric<T> {
+    /// What a gate has.
+    #[must_use]
+    pub fn get(&self, metric: Metric) -> Option<&T> {
+        self.0[metric as usize].as_ref()
+    }
+
+    /// What a gate has, to be changed.
+    pub fn entry(&mut self, metric: Metric) -> &mut Option<T> {
+        &mut self.0[metric as usize]
+    }
+
+    /// All that there is, in the order of the gates.
+    pub fn iter(&self) -> impl Iterator<Item = (Metric, &T)> {
+        Metric::ALL.into_iter().zip(&self.0).filter_map(|(metric, one)| Some((metric, one.as_ref()?)))
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+}
+
+impl<T> FromIterator<(Metric, T)> for PerMetric<T> {
+    fn from_iter<I: IntoIterator<Item = (Metric, T)>>(all: I) -> Self {
+        let mut collected = Self::default();
+        for (metric, one) in all {
+            *collected.entry(metric) = Some(one);
+        }
+        collected
+    }
+}
+
+impl<T: Serialize> Serialize for PerMetric<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for PerMetric<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(BTreeMap::<Metric, T>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +208,7 @@ mod tests {
         let mut sorted = Metric::ALL;
         sorted.sort_unstable();
         assert_eq!(sorted, Metric::ALL, "each once, in the order of the type");
+        assert!(Metric::ALL.iter().enumerate().all(|(at, metric)| *metric as usize == at));
     }
 
     #[test]

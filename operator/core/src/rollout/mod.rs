@@ -40,7 +40,7 @@ pub use evidence::{Absorbed, Evidence, Figures, PODS_MAX, RawReading, RawSample,
 pub use gate::{Context, Judgement, NoData, Verdict, Verdicts, judge, judge_all};
 pub use grant::{Grant, LEASE_S};
 pub use input::{Command, Drills, Input, PodView, Pods, Verb, first_command};
-pub use metric::{FAILING_GATES, Metric, Rule};
+pub use metric::{FAILING_GATES, Metric, PerMetric, Rule};
 pub use outlook::{Outlook, outlook};
 pub use pairing::{Answer, Ended, Pair, Pairing, Taken};
 pub use record::{RECORDS_MAX, Record};
