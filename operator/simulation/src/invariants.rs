@@ -6,7 +6,10 @@ use operator_core::rollout::{
     Cause, FAILED_MAX, LEASE_S, Metric, PODS_MAX, RECORDS_MAX, State, Step, Verdict,
 };
 
-use crate::cluster::{Cluster, Workload};
+use crate::{
+    cluster::{Cluster, Workload},
+    steps::settings,
+};
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +170,7 @@ fn left_after_soak(lasted_s: i64, state: &State) -> Result<(), String> {
     match record.cause {
         Cause::Passed => {
             let all_pass = record.evidence.iter().all(|one| one.verdict == Verdict::Pass);
-            let needed = crate::world::settings();
+            let needed = settings();
             let soak = match record.from {
                 Step::DarkLaunch => needed.dark_launch_s,
                 Step::Shadow => needed.shadow_s,

@@ -16,6 +16,7 @@ mod operator;
 mod page;
 mod peers;
 mod questions;
+mod steps;
 mod world;
 
 pub use campaign::{Campaign, campaign, peeked};

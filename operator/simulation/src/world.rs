@@ -1,8 +1,6 @@
 //! One simulated world: a revision is introduced while pods, clock, network, users and the operator itself misbehave.
 
-use std::collections::BTreeSet;
-
-use operator_core::rollout::{CanaryStep, Command, Metric, Reading, Settings, State, Step, Verb};
+use operator_core::rollout::{Command, Metric, Reading, Settings, State, Step, Verb};
 
 use crate::{
     cluster::Cluster,
@@ -10,6 +8,7 @@ use crate::{
     invariants::{Broken, Memory, check},
     operator::{Judge, Trouble, reconcile},
     questions::{Effect, Noise, Questions},
+    steps::settings,
 };
 
 /// Time between two reconciles, seconds.
@@ -20,19 +19,8 @@ const TROUBLED_TICKS: u32 = 60;
 const CALM_TICKS_MAX: u32 = 600;
 /// Changes that users make at most.
 const EDITS_MAX: u64 = 4;
-/// The worlds are small, so that many fit into a test: little noise, and short steps.
+/// Little noise, so that the gates need few pairs and many worlds fit into a test.
 const NOISE: Noise = Noise { errors: 0.002, cache: 0.002, recall: 0.002 };
-
-/// The steps of these worlds.
-pub(crate) fn settings() -> Settings {
-    Settings {
-        dark_launch_s: 60,
-        shadow_s: 300,
-        canary: vec![CanaryStep { weight: 10, soak_s: 240 }],
-        soaking_s: 60,
-        gates: BTreeSet::from(Metric::ALL),
-    }
-}
 
 /// What happens in a world.
 #[derive(Clone, Copy, Debug)]
@@ -141,8 +129,8 @@ impl World {
     /// Whether an abort has not been carried out yet.
     fn is_abort_asked(&self) -> bool {
         let resource = &self.cluster.resource;
-        let done = resource.status.as_ref().and_then(|status| status.last_command.as_ref());
-        resource.commands.iter().any(|one| one.verb == Verb::Abort && Some(&one.id) != done)
+        let done = resource.status.as_ref().map(|status| status.done_commands.as_slice()).unwrap_or_default();
+        resource.commands.iter().any(|one| one.verb == Verb::Abort && !done.contains(&one.id))
     }
 
     /// An abort takes one step, whatever the step was.

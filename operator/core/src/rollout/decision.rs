@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     gate::NoData,
     input::{Command, Verb},
+    ladder::Step,
     metric::Metric,
-    state::Step,
 };
 
 /// Longest name of who asked, characters.

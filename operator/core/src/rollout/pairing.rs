@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{counts::Tally, metric::Metric};
+use super::{
+    counts::{Counts, Tally},
+    metric::{Metric, Rule},
+};
 
 /// Shortest time between two pairs. A burst is one incident: with a pair of each read, eight bad seconds at a high rate
 /// would roll back a good revision.
@@ -99,6 +102,9 @@ impl Pairing {
     /// of them its predecessor has counted. 0 for the first process of a pod.
     #[must_use]
     pub fn new(floor: u64) -> Self {
+        // Every gate is reported from the start: one that is absent could not be told from counters that are lost.
+        let counted = Metric::ALL.into_iter().filter(|metric| !matches!(metric.rule(), Rule::Gaps(_)));
+        let counts = counted.map(|metric| (metric, Counts::default())).collect();
         Self {
             seen: BTreeSet::new(),
             floor,
@@ -106,7 +112,7 @@ impl Pairing {
             is_ready: false,
             baseline: Vec::new(),
             limits: None,
-            tally: Tally::default(),
+            tally: Tally { counts, ..Tally::default() },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{decision::Cause, gate::Judgement, state::Step};
+use super::{decision::Cause, gate::Judgement, ladder::Step};
 
 /// Decisions that are remembered. A rollout has about six.
 pub const RECORDS_MAX: usize = 8;

@@ -6,6 +6,8 @@ use super::{
     decision::Cause,
     evidence::{Absorbed, Evidence, Reading, STALE_S_MAX},
     gate::{Judgement, Verdicts},
+    input::{Command, Verb},
+    ladder::Step,
     record::{RECORDS_MAX, Record},
     settings::Settings,
 };
@@ -13,38 +15,8 @@ use super::{
 /// Failed revisions that are remembered. An older one could be tried again.
 pub const FAILED_MAX: usize = 8;
 
-/// A step of the ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Step {
-    /// The state is missing, or cannot be.
-    Unknown,
-    /// Everything runs the stable revision.
-    Stable,
-    /// The canary follows the log without reads.
-    DarkLaunch,
-    /// The canary is asked what the stable revision has answered.
-    Shadow,
-    /// The canary answers a share of the sessions. The number counts these steps from 0.
-    Canary(u8),
-    /// The pods take the new revision one after the other.
-    Promoting,
-    /// Everything runs the new revision and is watched.
-    Soaking,
-    /// The new revision failed, and everything runs the stable one.
-    RolledBack,
-}
-
-impl Step {
-    /// Whether a revision is judged.
-    #[must_use]
-    pub const fn is_trial(self) -> bool {
-        match self {
-            Self::DarkLaunch | Self::Shadow | Self::Canary(_) | Self::Promoting | Self::Soaking => true,
-            Self::Unknown | Self::Stable | Self::RolledBack => false,
-        }
-    }
-}
+/// Commands that are remembered, so that none is carried out twice. Several can be asked for at once, one of each verb.
+const COMMANDS_MAX: usize = 2 * Verb::ALL.len();
 
 /// A revision that is judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +53,8 @@ pub struct State {
     /// Revisions that failed, the newest last.
     pub(super) failed: Vec<String>,
     pub(super) hold: Option<Hold>,
-    /// The command that was carried out last.
-    pub(super) done_command: Option<String>,
+    /// The commands that were carried out last, the newest last.
+    pub(super) done_commands: Vec<String>,
     pub(super) records: Vec<Record>,
 }
 
@@ -103,9 +75,9 @@ pub struct Status {
     /// Who wants the step to stay, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
-    /// The command that was carried out last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_command: Option<String>,
+    /// The commands that were carried out last, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub done_commands: Vec<String>,
     /// The last decisions with their evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Record>,
@@ -121,7 +93,7 @@ impl State {
             trial: None,
             failed: Vec::new(),
             hold: None,
-            done_command: None,
+            done_commands: Vec::new(),
             records: Vec::new(),
         }
     }
@@ -136,7 +108,7 @@ impl State {
             trial: status.trial.clone(),
             failed: status.failed_revisions.clone(),
             hold: status.hold.clone(),
-            done_command: status.last_command.clone(),
+            done_commands: status.done_commands.clone(),
             records: status.decisions.clone(),
         }
     }
@@ -150,7 +122,7 @@ impl State {
             trial: self.trial.clone(),
             failed_revisions: self.failed.clone(),
             hold: self.hold.clone(),
-            last_command: self.done_command.clone(),
+            done_commands: self.done_commands.clone(),
             decisions: self.records.clone(),
         }
     }
@@ -276,6 +248,18 @@ impl State {
         self.failed.drain(..more);
     }
 
+    /// Remembers a command as carried out.
+    pub(super) fn remember_done(&mut self, command: &Command) {
+        self.done_commands.push(command.id.clone());
+        let more = self.done_commands.len().saturating_sub(COMMANDS_MAX);
+        self.done_commands.drain(..more);
+    }
+
+    /// Whether a command was carried out.
+    pub(super) fn has_done(&self, command: &Command) -> bool {
+        self.done_commands.contains(&command.id)
+    }
+
     fn record(&mut self, to: Step, now_s: i64, cause: &Cause, evidence: Vec<Judgement>) {
         let revision = self.revision().unwrap_or(&self.stable).to_owned();
         self.records.push(Record {
@@ -305,10 +289,12 @@ impl Status {
             && self.step.is_trial() == trial.is_some()
             && trial
                 .is_none_or(|trial| !self.failed_revisions.iter().any(|one| one == trial.evidence.revision()))
-            && self.records_are_bounded()
+            && self.is_bounded()
     }
 
-    fn records_are_bounded(&self) -> bool {
-        self.failed_revisions.len() <= FAILED_MAX && self.decisions.len() <= RECORDS_MAX
+    fn is_bounded(&self) -> bool {
+        self.failed_revisions.len() <= FAILED_MAX
+            && self.decisions.len() <= RECORDS_MAX
+            && self.done_commands.len() <= COMMANDS_MAX
     }
 }

@@ -4,9 +4,10 @@ use super::{
     decision::{Breach, Cause, Decision, Outcome, Reads, Refusal, Wait},
     gate::{Judgement, NoData, Verdict},
     input::{Command, Drills, Input, PodView, Verb, first_command},
+    ladder::Step,
     metric::Metric,
     settings::Settings,
-    state::{Hold, State, Step},
+    state::{Hold, State},
 };
 
 /// What a step reacts to: the first that holds, in this order.
@@ -52,7 +53,7 @@ pub fn step(mut state: State, settings: &Settings, input: &Input<'_>) -> (State,
         Step::RolledBack => ladder.rolled_back(signal),
     };
     if let Signal::Abort(done) | Signal::Retry(done) | Signal::Promote(done) | Signal::Hold(done) = signal {
-        state.done_command = Some(done.id.clone());
+        state.remember_done(done);
     }
     let decision = decide(&state, settings, input, outcome);
     (state, decision)
@@ -64,8 +65,7 @@ fn after_canary(settings: &Settings, number: u8) -> Step {
 }
 
 fn signal<'a>(state: &State, settings: &Settings, input: &Input<'a>) -> Signal<'a> {
-    let is_done = |command: &Command| state.done_command.as_ref() == Some(&command.id);
-    let command = first_command(input.commands, &is_done);
+    let command = first_command(input.commands, &|command| state.has_done(command));
     if let Some(command) = command.filter(|command| command.verb == Verb::Abort) {
         return Signal::Abort(command);
     }

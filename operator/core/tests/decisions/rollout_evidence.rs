@@ -77,13 +77,23 @@ fn what_both_do_is_nobodys_fault() {
 fn known_items_and_overlap_count_only_where_there_are_any() {
     let mut pairing = ready();
     pairing.take(&Pair { overlap: None, ..pair(1, 0) });
-    assert_eq!(pairing.tally().counts.get(Metric::KnownItemMissed), None);
-    assert_eq!(pairing.tally().counts.get(Metric::Disagreement), None);
+    assert_eq!(pairing.tally().of(Metric::KnownItemMissed), Counts::default());
+    assert_eq!(pairing.tally().of(Metric::Disagreement), Counts::default());
     let [found, missed] = [true, false].map(|recalled| Answer { recalled: Some(recalled), ..GOOD });
     pairing.take(&Pair { canary: missed, stable: found, overlap: Some(7), live: false, ..pair(2, 1_000) });
     assert_eq!(pairing.tally().of(Metric::KnownItemMissed), counts(1, 0, 1));
     assert_eq!(pairing.tally().of(Metric::Disagreement), counts(1, 0, 1));
     assert_eq!((pairing.tally().quality.taken, pairing.tally().quality.live), (2, 1));
+}
+
+#[test]
+fn a_process_reports_every_gate_before_it_has_counted_any_pair() {
+    let mut evidence = Evidence::new("new", 0);
+    let tally = Pairing::new(0).tally().clone();
+    evidence.absorb(&Reading { pod: "a".into(), revision: "new".into(), restarts: 0, tally }, 0);
+    for metric in Metric::ALL {
+        assert!(evidence.figures(metric, 0).is_fresh, "{metric:?}");
+    }
 }
 
 #[test]

@@ -174,6 +174,20 @@ fn a_command_is_carried_out_once() {
     assert_eq!((same.step(), outcome), (Step::Canary(0), Outcome::Waits(Wait::Soak(60))));
 }
 
+/// Requests stay until somebody removes them, also several of them.
+#[test]
+fn commands_that_stay_are_not_carried_out_in_turn_for_ever() {
+    let both = |seen: &mut Seen| {
+        seen.commands = vec![command("first", Verb::PromoteNext), command("second", Verb::Hold)];
+    };
+    let mut state = in_step(Step::DarkLaunch);
+    for _ in 0..6 {
+        (state, _) = later(&state, 0, both);
+    }
+    assert_eq!(state.step(), Step::Shadow);
+    assert!(state.save().hold.is_some());
+}
+
 #[test]
 fn an_abort_wins_over_other_commands() {
     let all: Vec<Command> =
