@@ -17,8 +17,8 @@ pub struct Campaign {
     pub worlds: u64,
     /// Worlds in which a gate failed.
     pub failed: u64,
-    /// Worlds in which a harmful revision became the stable one.
-    pub missed: u64,
+    /// Worlds in which a new revision became the stable one.
+    pub promoted: u64,
     /// Seeds of worlds that broke a rule, with the rule.
     pub broken: Vec<(u64, Broken)>,
 }
@@ -32,7 +32,7 @@ pub fn campaign(seeds: std::ops::Range<u64>, plan: Plan, judge: Judge) -> Campai
         match run(seed, plan, judge) {
             Ok(ended) => {
                 sum.failed += u64::from(!ended.failures.is_empty());
-                sum.missed += u64::from(ended.harm_passed);
+                sum.promoted += u64::from(ended.promoted);
             }
             Err(broken) => sum.broken.push((seed, broken)),
         }
@@ -46,7 +46,7 @@ impl Campaign {
     pub fn plus(mut self, more: Self) -> Self {
         self.worlds += more.worlds;
         self.failed += more.failed;
-        self.missed += more.missed;
+        self.promoted += more.promoted;
         self.broken.extend(more.broken);
         self
     }

@@ -29,7 +29,7 @@ impl Effect {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
-            Self::Clean => "none",
+            Self::Clean => "no harm",
             Self::Errors => "+5 points errors",
             Self::Latency => "latency × 1.5",
             Self::CacheHits => "-5 points hit rate",
