@@ -26,7 +26,7 @@ const VAGUE: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "manag
 const UNFINISHED: [&str; 3] = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("db", "g!(")];
 
 /// Every crate of this workspace: its name, the other crates that it may use, and whether it is pure.
-const CRATES: [(&str, &[&str], bool); 11] = [
+const CRATES: [(&str, &[&str], bool); 12] = [
     ("crds", &[], true),
     ("engine/core", &[], true),
     ("operator/core", &["crds", "engine-core"], true),
@@ -41,9 +41,10 @@ const CRATES: [(&str, &[&str], bool); 11] = [
         false,
     ),
     ("operator", &["crds", "engine-core", "operator-core", "service"], false),
+    ("operator/simulation", &["operator-core"], false),
     ("e2e", &["crds", "engine-core"], false),
 ];
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "crds",
     "engine-archive",
     "engine-core",
@@ -53,6 +54,7 @@ const OURS: [&str; 11] = [
     "memory-engine",
     "operator-core",
     "memory-operator",
+    "rollout-simulation",
     "service",
     "e2e",
 ];

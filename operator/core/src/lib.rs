@@ -22,6 +22,7 @@
 //!   such as retention, `plan` about all steps, and `retry`, `backoff` about repetitions and intervals;
 //! * `suspension`, `hibernation`, `fence`, `deletion` and `update` decide what is held back, and when a pod stops or is
 //!   changed; `tombstone` is what is left of an engine;
+//! * `rollout` judges a new revision by pairs of answers and decides about its steps; the operator does not use it yet;
 //! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`
 //!   lists metrics.
 
@@ -54,6 +55,7 @@ pub mod refusal;
 pub mod report;
 pub mod retry;
 pub mod role;
+pub mod rollout;
 pub mod rotation;
 pub mod schedule;
 pub mod secrets;

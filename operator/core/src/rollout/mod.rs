@@ -1,0 +1,53 @@
+//! Decides whether a new revision may answer reads, from pairs of answers.
+//!
+//! ```text
+//! Pair ──Pairing──▶ Tally ──Reading──▶ Evidence ──judge──▶ Verdicts ─┐
+//! spec, pods, drills, command, time ────────────────────────────────┼─step──▶ (State, Decision)
+//! State ◀──restore── Status ◀──save── State ────────────────────────┘
+//! ```
+//!
+//! A read has no side effects, so the same question is asked of both revisions at the same event of the log. Three
+//! integers for each gate hold all evidence. A gate compares a wealth with a bound that holds at any number of looks.
+//! `docs/decisions/0040-paired-reads-and-gates-that-hold-at-every-look.md` says why.
+//!
+//! Files:
+//! * `metric` lists what is judged and with which margins, `counts` has the three integers;
+//! * `pairing` makes counts of pairs in the process that answers reads, `evidence` adds up what these processes report;
+//! * `gate` gives the verdict, `outlook` says what is missing for one;
+//! * `ladder` lists the steps; `settings`, `input` and `state` are what `step` takes, `decision` is what it gives, and
+//!   `record` remembers it;
+//! * `grant` is the weight as the answering process sees it.
+//!
+//! Nothing here acts: the operator does not use it yet.
+
+mod counts;
+mod decision;
+mod evidence;
+mod gate;
+mod grant;
+mod input;
+mod ladder;
+mod metric;
+mod outlook;
+mod pairing;
+mod record;
+mod settings;
+mod state;
+mod step;
+mod wealth;
+
+pub use counts::{Counts, Quality, Tally};
+pub use decision::{Breach, Cause, Decision, Outcome, Reads, Refusal, Wait};
+pub use evidence::{Absorbed, Evidence, Figures, PODS_MAX, RawReading, RawSample, Reading, STALE_S_MAX};
+pub use gate::{Context, Judgement, NoData, Verdict, Verdicts, judge, judge_all};
+pub use grant::{Grant, LEASE_S};
+pub use input::{Command, Drills, Input, PodView, Pods, Verb, first_command};
+pub use ladder::Step;
+pub use metric::{FAILING_GATES, Metric, PerMetric, Rule};
+pub use outlook::{Outlook, outlook};
+pub use pairing::{Answer, Ended, Pair, Pairing, Taken};
+pub use record::{RECORDS_MAX, Record};
+pub use settings::{CanaryStep, Settings};
+pub use state::{FAILED_MAX, Hold, State, Status, Trial};
+pub use step::step;
+pub use wealth::{fail_wealth, one_sample_fail_wealth, one_sample_pass_wealth, pass_wealth};
