@@ -10,6 +10,7 @@ use super::{
     integrity::LogStatus,
     lifecycle::{DeletionStatus, FenceStatus, HibernationStatus, UpdateStatus},
     mode::EngineMode,
+    readers::ReadersStatus,
     secrets::SecretStatus,
     tls::TlsStatus,
     upkeep::{RetentionStatus, UpkeepStatus},
@@ -57,6 +58,10 @@ pub struct MemoryEngineStatus {
     /// State of the log's volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageStatus>,
+
+    /// The pods that answer reads beside the writer. Absent without `spec.readers.replicas`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readers: Option<ReadersStatus>,
 
     /// Certificates of the ports. Absent without `spec.tls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
