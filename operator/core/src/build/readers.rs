@@ -18,7 +18,7 @@ use k8s_openapi::{
 };
 
 use super::{
-    TLS_PATH, backup,
+    TLS_PATH, access, backup, bootstrap,
     network_policy::readers_policy_spec,
     owned,
     service::{IP_FAMILY_POLICY, port},
@@ -84,8 +84,7 @@ fn follow(valid: &Valid, pod: &mut PodSpec) {
 /// Names of the volumes that only a writer has: the anchor, and the credentials of archives.
 fn unneeded(valid: &Valid) -> BTreeSet<String> {
     let stores = valid.backup.as_ref().map(|backup| backup::access(backup).volumes()).unwrap_or_default();
-    let source =
-        valid.bootstrap.as_ref().map(|from| super::bootstrap::access(from).volumes()).unwrap_or_default();
+    let source = valid.bootstrap.as_ref().map(|from| bootstrap::access(from).volumes()).unwrap_or_default();
     let named = stores.into_iter().chain(source).map(|volume| volume.name);
     named.chain([ANCHOR_VOLUME.to_owned()]).collect()
 }
@@ -119,11 +118,17 @@ fn variables(valid: &Valid, container: &Container) -> Vec<EnvVar> {
     let kept =
         container.env.iter().flatten().filter(|one| !of_a_writer.contains(&one.name.as_str())).cloned();
     let scheme = if valid.tls.is_some() { "https" } else { "http" };
-    let host = format!("{}.{}.svc", names::headless_service(&valid.name), valid.namespace);
-    let follow = variable("MEMORY_ENGINE_FOLLOW", format!("{scheme}://{host}:{ADMIN_PORT}"));
-    let forward = variable("MEMORY_ENGINE_FORWARD", format!("{scheme}://{host}:{API_PORT}"));
-    let tls = valid.tls.as_ref().map(|_| variable("MEMORY_ENGINE_FOLLOW_TLS", TLS_PATH.to_owned()));
-    kept.chain([follow, forward]).chain(tls).collect()
+    let headless = names::headless_service(&valid.name);
+    let address = |service: &str, port| format!("{scheme}://{service}.{}.svc:{port}", valid.namespace);
+    let follow = variable("MEMORY_ENGINE_FOLLOW", address(&headless, ADMIN_PORT));
+    // Only a writer that is ready takes writes, so that the Service is asked, and not the pod.
+    let forward = variable("MEMORY_ENGINE_FORWARD", address(&valid.name, API_PORT));
+    let certificate = variable("MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY", TLS_PATH.to_owned());
+    let certificate = valid.tls.is_some().then_some(certificate);
+    let has_token = valid.access.as_ref().is_some_and(|access| access.admin_token_secret_ref.is_some());
+    let token = variable("MEMORY_ENGINE_FOLLOW_TOKEN_FILE", access::admin_token_path());
+    let token = has_token.then_some(token);
+    kept.chain([follow, forward]).chain(certificate).chain(token).collect()
 }
 
 /// The Service under which readers answer.
