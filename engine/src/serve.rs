@@ -89,7 +89,6 @@ pub(crate) async fn serve(
     };
     let engine = Arc::new(Engine::start(&places.data, metrics, settings)?);
     let storage = Arc::clone(&engine.log_handles.context.storage);
-    start_following(&engine);
     start_archive(&engine, archive, configuration);
     let access = (config.access, config.exposed);
     let control = Arc::new(AccessControl::new(access, storage, Clock::System, &engine.metrics));
@@ -107,6 +106,7 @@ pub(crate) async fn serve(
         "serving"
     );
     report_not_applied(&config.not_applied);
+    start_following(&engine);
     engine.modes.report_unused_mode();
     tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
     tokio::spawn(Arc::clone(&certificates).follow());
