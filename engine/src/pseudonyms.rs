@@ -43,6 +43,8 @@ pub(crate) enum KeyFault {
 pub(crate) struct Pseudonyms {
     storage: Arc<dyn Storage>,
     sources: Clock,
+    /// Whether this engine owns the log, and may make its key.
+    is_owner: bool,
     key: OnceLock<PseudonymKey>,
     /// Lock with which one task loads the key while the others wait for its result.
     turn: Mutex<()>,
@@ -52,11 +54,14 @@ pub(crate) struct Pseudonyms {
 }
 
 impl Pseudonyms {
-    /// Creates the key if the log is new.
-    pub(crate) fn start(storage: Arc<dyn Storage>, sources: Clock) -> Pseudonyms {
+    /// Creates the key if the log is new and this engine owns it: the tokens of a copy are made elsewhere.
+    pub(crate) fn start(storage: Arc<dyn Storage>, sources: Clock, is_owner: bool) -> Pseudonyms {
         let (key, turn) = (OnceLock::new(), Mutex::default());
         let pseudonyms =
-            Pseudonyms { storage, sources, key, turn, recorded: false.into(), lost: false.into() };
+            Pseudonyms { storage, sources, is_owner, key, turn, recorded: false.into(), lost: false.into() };
+        if !is_owner {
+            return pseudonyms;
+        }
         match pseudonyms.is_of_a_new_log() {
             Ok(true) => match pseudonyms.create_key() {
                 Ok(key) => drop(pseudonyms.key.set(key)),
@@ -132,6 +137,7 @@ impl Pseudonyms {
                 Err(KeyFault::Lost)
             }
             (Some(key), None) => Ok(key),
+            (None, None) if !self.is_owner => Err(KeyFault::Lost),
             // No name was stored as a token yet, so a new key changes no token.
             (None, None) => self.create_key().map_err(failed),
         }
