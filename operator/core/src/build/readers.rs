@@ -121,14 +121,16 @@ fn variables(valid: &Valid, container: &Container) -> Vec<EnvVar> {
     let headless = names::headless_service(&valid.name);
     let address = |service: &str, port| format!("{scheme}://{service}.{}.svc:{port}", valid.namespace);
     let follow = variable("MEMORY_ENGINE_FOLLOW", address(&headless, ADMIN_PORT));
-    // Only a writer that is ready takes writes, so that the Service is asked, and not the pod.
+    // Only a writer that is ready takes writes, so that the Service is asked, and not the pod. A reader verifies it with
+    // the authorities of the administration port, which did not sign a given certificate: then it refuses writes.
     let forward = variable("MEMORY_ENGINE_FORWARD", address(&valid.name, API_PORT));
+    let forward = valid.essentials.given_certificate.is_none().then_some(forward);
     let certificate = variable("MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY", TLS_PATH.to_owned());
     let certificate = valid.tls.is_some().then_some(certificate);
     let has_token = valid.access.as_ref().is_some_and(|access| access.admin_token_secret_ref.is_some());
     let token = variable("MEMORY_ENGINE_FOLLOW_TOKEN_FILE", access::admin_token_path());
     let token = has_token.then_some(token);
-    kept.chain([follow, forward]).chain(certificate).chain(token).collect()
+    kept.chain([follow]).chain(forward).chain(certificate).chain(token).collect()
 }
 
 /// The Service under which readers answer.

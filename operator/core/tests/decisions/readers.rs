@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crds::{MemoryEngineSpec, Secrets, Tls, TokenRotation};
+use crds::{MemoryEngineSpec, Secrets, Tls, TlsSecret, TokenRotation};
 use operator_core::{
     children::CHILDREN,
     names::{ChildKey, ChildKind, reader_selector, selector},
@@ -90,6 +90,19 @@ fn a_reader_has_no_more_secrets_than_it_needs() {
     for unwanted in ["MEMORY_ENGINE_ANCHOR", "MEMORY_ENGINE_PUBLIC_LISTEN"] {
         assert!(!variables.contains(&unwanted), "{variables:?}");
     }
+}
+
+/// A reader cannot verify a writer whose API has a certificate of somebody else, and forwards nothing to it.
+#[test]
+fn a_reader_forwards_writes_only_to_a_writer_that_it_can_verify() {
+    let forwards = |secret: Option<&str>| {
+        let mut spec = with_readers(1);
+        let secret_ref = secret.map(|name| TlsSecret { name: name.into() });
+        spec.tls = Some(Tls { secret_ref, ..Tls::default() });
+        names(&readers(spec)["spec"]["template"]["spec"]["containers"][0]["env"])
+            .contains(&"MEMORY_ENGINE_FORWARD")
+    };
+    assert!(forwards(None) && !forwards(Some("public")));
 }
 
 /// The Service of the writer selects no reader, and that of the readers no writer.
