@@ -108,6 +108,12 @@ fn a_reader_serves_what_it_forwarded_to_the_writer() {
     let found = search(reader, "kettle", &saved.json()["seq"]).json();
     assert_eq!((&found["total"], &found["items"][0]["id"]), (&json!(1), &saved.json()["id"]), "{found}");
 
+    // Without `min_seq`: the answer to a write comes when reads of the same reader see it.
+    for n in 0..20 {
+        let words = format!("teaspoon{n}");
+        assert_eq!(reader.save(&words).status, 201);
+        assert_eq!(reader.total(&format!("q={words}")), 1, "{words}");
+    }
     let by_tool = mcp::done(reader, "memory_save", &json!({"content": "The teapot is green"}));
     let seq = by_tool["seq"].clone();
     assert_eq!(search(reader, "teapot", &seq).json()["total"], 1);
@@ -121,6 +127,21 @@ fn a_reader_serves_what_it_forwarded_to_the_writer() {
     let refused = reader.post("/v1/memories", "", "{}");
     assert_eq!((refused.status, refused.code().as_str()), (400, "INVALID_ARGUMENT"), "the writer's words");
     assert_same(&pair.stop());
+}
+
+/// The tokens that stand for personal data in names are made with a key that only the writer has.
+#[test]
+fn a_read_that_names_personal_data_is_answered_by_the_writer() {
+    let pair = Pair::start();
+    let body = json!({"content": "The kettle is blue", "project": "anna@example.com"}).to_string();
+    assert_eq!(pair.reader.post("/v1/memories", "", &body).status, 201);
+    let found = pair.reader.get("/v1/search?q=kettle&project=anna%40example.com");
+    assert_eq!((found.status, &found.json()["total"]), (200, &json!(1)), "{found:?}");
+    assert!(
+        pair.reader.admin("/metrics").body.contains("forwarded_total{engine=\"\",outcome=\"answered\"} 2")
+    );
+    assert!(!pair.reader_data.path().join("keys/pseudonym.key").exists());
+    assert_eq!(pair.reader.health()["status"], "ok", "nothing is lost");
 }
 
 #[test]
