@@ -136,6 +136,13 @@ impl FollowingMetrics {
             faults: registry.counters(table::FOLLOWING_FAULTS)?,
             forwarded: registry.counters(table::FOLLOWING_FORWARDED)?,
         };
+        // A rate needs the first value of each.
+        for fault in table::FOLLOWING_FAULT_WORDS {
+            metrics.faults.with_label_values(&[fault]).inc_by(0);
+        }
+        for outcome in table::FORWARDED_OUTCOMES {
+            metrics.forwarded.with_label_values(&[outcome]).inc_by(0);
+        }
         metrics.lag_seconds.set(-1);
         Ok(metrics)
     }

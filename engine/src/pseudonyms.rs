@@ -31,6 +31,9 @@ pub(crate) enum KeyFault {
         "{DIRECTORY}/{FILE} is missing or is not the key of this log, so names with personal data cannot be resolved"
     )]
     Lost,
+    /// The log is of another engine, which has the key.
+    #[error("only the engine that is followed can resolve names with personal data")]
+    Elsewhere,
     #[error("{DIRECTORY}/{FILE} cannot be read or written now")]
     Volume,
     /// It is not known yet which key the log records.
@@ -124,6 +127,7 @@ impl Pseudonyms {
         };
         let found = self.read().map_err(failed)?;
         match (found, wanted) {
+            (None, _) if !self.is_owner => Err(KeyFault::Elsewhere),
             (Some(key), Some(wanted)) if key.check() == wanted.check => {
                 self.recorded.store(true, Ordering::Release);
                 Ok(key)
@@ -137,7 +141,6 @@ impl Pseudonyms {
                 Err(KeyFault::Lost)
             }
             (Some(key), None) => Ok(key),
-            (None, None) if !self.is_owner => Err(KeyFault::Lost),
             // No name was stored as a token yet, so a new key changes no token.
             (None, None) => self.create_key().map_err(failed),
         }

@@ -145,6 +145,10 @@ impl From<KeyFault> for Refusal {
                 "restore the file from a backup of the volume; meanwhile requests work whose names contain no personal data, \
                  and requests that name things by their token",
             ),
+            KeyFault::Elsewhere => (
+                ErrorCode::PseudonymKeyLost,
+                "send it to the engine that this one follows; docs/guide/readers.md",
+            ),
             KeyFault::Volume => {
                 (ErrorCode::StorageFailure, "see the engine's log; repeat it after Retry-After seconds")
             }

@@ -36,6 +36,7 @@ pub struct Follower {
     copy: Copy,
     /// Number of the last event that this process had in its copy.
     durable_seq: u64,
+    retry: Duration,
 }
 
 /// State of the copy.
@@ -79,14 +80,20 @@ impl Follower {
         // Until the log that is followed answers, nobody knows which events explain what is missing in the copy.
         handles.context.published.set_explained_from(u64::MAX);
         let copy = Copy::Closed { retry_at: Instant::now(), answer: CommitError::Failing };
-        Follower { handles, applied, applying, copy, durable_seq: 0 }
+        Follower { handles, applied, applying, copy, durable_seq: 0, retry: RETRY }
+    }
+
+    /// Changes the retry interval.
+    #[cfg(test)]
+    pub(super) fn retrying_every(self, retry: Duration) -> Follower {
+        Follower { retry, ..self }
     }
 
     /// Serves the queue until it is empty and its last sender is dropped.
     pub fn run(mut self, queue: &Receiver<WriterCommand>) {
         loop {
             self.poll_storage();
-            match queue.recv_timeout(RETRY) {
+            match queue.recv_timeout(self.retry) {
                 Ok(command) => self.serve(command),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -164,7 +171,7 @@ impl Follower {
         tracing::error!(step, %fault, "the volume failed: the copy of the log is reopened");
         self.handles.context.metrics.storage_failures.with_label_values(&[step]).inc();
         self.handles.context.published.set_store(store);
-        self.copy = Copy::Closed { retry_at: Instant::now() + RETRY, answer };
+        self.copy = Copy::Closed { retry_at: Instant::now() + self.retry, answer };
         answer
     }
 

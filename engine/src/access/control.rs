@@ -342,11 +342,22 @@ impl AccessControl {
     /// Checks a request to a path of the admin port.
     ///
     /// # Errors
-    /// The port demands a token, and the request has none or another one.
+    /// The path demands a token, and the request has none or another one, or nobody may use it.
     pub(crate) fn check_admin(&self, path: &str, token: Option<&str>) -> Result<(), Refusal> {
         let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
-        let is_readers = path == LINES_PATH && in_force.reader.is(token);
-        if in_force.admin == AdminToken::None || in_force.admin.is(token) || is_readers {
+        let (is_accepted, demanded) = match (path, in_force.reader) {
+            // Who administers an engine need not read what is remembered. Where everybody may read, nothing is hidden.
+            (LINES_PATH, AdminToken::None) if !in_force.configuration.anonymous() => {
+                return Err(Refusal::new(ErrorCode::Forbidden, "no engine may follow this one").hint(
+                    "name a file with a token for it as access.readerTokenFile; docs/guide/readers.md",
+                ));
+            }
+            (LINES_PATH, AdminToken::Hashes(..) | AdminToken::Unreadable) => {
+                (in_force.reader.is(token), "access.readerTokenFile")
+            }
+            _ => (in_force.admin == AdminToken::None || in_force.admin.is(token), "access.adminTokenFile"),
+        };
+        if is_accepted {
             return Ok(());
         }
         let reason = if token.is_some() { "unknown_key" } else { "no_credentials" };
@@ -360,7 +371,7 @@ impl AccessControl {
         }
         self.accounts.records.denied(&Outcome { caller: "", scope: None, project: "", reason });
         Err(Refusal::new(ErrorCode::Unauthenticated, "the admin port demands a token, and this is not it")
-            .hint("send the header Authorization: Bearer and the token of access.adminTokenFile"))
+            .hint(format!("send the header Authorization: Bearer and the token of {demanded}")))
     }
 }
 

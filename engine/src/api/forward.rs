@@ -2,18 +2,22 @@
 //! that owns the log. The table of operations decides, so that a new operation that is not a read is never carried out
 //! here.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine_core::access::{CallerKind, OPERATIONS, OperationRow, Scope};
 use engine_core::trace_context::TRACEPARENT_HEADER;
-use engine_core::wire::ErrorCode;
+use engine_core::wire::{ErrorCode, FORWARDED_HEADER, HEAD_SEQ_HEADER};
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
 use serde_json::Value;
 use service::RequestIds;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::authenticate::{METADATA, METADATA_OF_MCP};
 use super::body::admit;
@@ -24,8 +28,9 @@ use crate::following::{Following, NotForwarded};
 use crate::refusal::Refusal;
 
 /// Headers that belong to one connection, RFC 9110, and those that a client makes for itself.
-const OF_ONE_CONNECTION: [HeaderName; 9] = [
+const OF_ONE_CONNECTION: [HeaderName; 10] = [
     header::CONNECTION,
+    header::EXPECT,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -35,6 +40,8 @@ const OF_ONE_CONNECTION: [HeaderName; 9] = [
     header::UPGRADE,
     header::CONTENT_LENGTH,
 ];
+/// Longest time that the answer to a forwarded write is held back until reads here see what was written.
+const APPLIED_WAIT_MAX: Duration = Duration::from_millis(500);
 /// Reads that only the owner of the log can answer, because they are signed with its key.
 const SIGNED: [&str; 2] = ["/v1/log/checkpoint", "/v1/log/proof/{seq}"];
 const SIGNED_TOOL: &str = "memory_proof";
@@ -54,17 +61,27 @@ enum Answers {
 
 /// Answers a request or forwards it.
 pub(super) async fn forward(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let Some(following) = api.engine.following() else { return next.run(request).await };
+    let Some(following) = api.engine.following().cloned() else { return as_owner(&api, request, next).await };
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
-    let answered = match who_answers(request.method(), route) {
-        Answers::Here => return next.run(request).await,
-        Answers::Copy => match following.admit_read() {
-            Ok(()) => return next.run(request).await,
-            Err(refusal) => Err(refusal),
-        },
-        answers => received(&api, following, request, answers, next).await,
-    };
-    answered.unwrap_or_else(Refusal::into_response)
+    match who_answers(request.method(), route) {
+        Answers::Here => next.run(request).await,
+        answers => {
+            let forwarding = Forwarding { api: &api, following: &following };
+            let answered = forwarding.answer(request, answers, next).await;
+            answered.unwrap_or_else(Refusal::into_response)
+        }
+    }
+}
+
+/// Answers a request on an engine that owns its log. If another engine has forwarded it, the answer says how much of the
+/// log contains what was written.
+async fn as_owner(api: &Api, request: Request, next: Next) -> Response {
+    let is_forwarded = request.headers().contains_key(FORWARDED_HEADER);
+    let mut response = next.run(request).await;
+    if is_forwarded && response.status().is_success() {
+        response.headers_mut().insert(HEAD_SEQ_HEADER, api.engine.published.head_seq().into());
+    }
+    response
 }
 
 /// Decides who answers a request that matched a route.
@@ -108,60 +125,117 @@ fn who_answers_message(body: &[u8]) -> Answers {
     })
 }
 
-/// Receives the body of a request, within the limits of every body, and forwards it if it writes.
-async fn received(
-    api: &Api,
-    following: &Following,
-    request: Request,
-    answers: Answers,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let (mut head, body) = request.into_parts();
-    let has_no_body = matches!(head.method, Method::GET | Method::HEAD | Method::DELETE)
-        && !head.headers.contains_key(header::CONTENT_LENGTH)
-        && !head.headers.contains_key(header::TRANSFER_ENCODING);
-    let (body, _room) = match has_no_body {
-        true => (Vec::new(), None),
-        false => admit(&api.bodies, &head.headers, body).await?,
-    };
-    let body = Bytes::from(body);
-    let answers = if answers == Answers::Tools { who_answers_message(&body) } else { answers };
-    if answers != Answers::Writer {
-        if answers == Answers::Copy {
-            following.admit_read()?;
+/// A request whose body was received.
+struct Received {
+    head: Parts,
+    body: Bytes,
+    /// Whether the request came with a body, if only an empty one.
+    has_body: bool,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Received {
+    /// Receives the body within the limits of every body.
+    async fn of(api: &Api, request: Request) -> Result<Received, Refusal> {
+        let (head, body) = request.into_parts();
+        let has_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
+            .iter()
+            .any(|name| head.headers.contains_key(name));
+        let (body, room) = match has_body {
+            true => admit(&api.bodies, &head.headers, body).await?,
+            false => (Vec::new(), None),
+        };
+        Ok(Received { head, body: body.into(), has_body, _room: room })
+    }
+
+    /// The request, to be answered here.
+    fn request(&self) -> Request {
+        let mut head = self.head.clone();
+        if self.has_body {
+            head.headers.remove(header::TRANSFER_ENCODING);
+            head.headers.insert(header::CONTENT_LENGTH, self.body.len().into());
         }
-        head.headers.remove(header::TRANSFER_ENCODING);
-        head.headers.insert(header::CONTENT_LENGTH, body.len().into());
-        return Ok(next.run(Request::from_parts(head, Body::from(body))).await);
+        Request::from_parts(head, Body::from(self.body.clone()))
     }
-    // A read that the owner answers is one all the same.
-    if !head.method.is_safe() {
-        api.engine.modes.admit_write()?;
+
+    /// Whether its caller is recognised by a certificate, which cannot be passed on.
+    fn is_certificates(&self) -> bool {
+        let session = self.head.extensions.get::<Session>();
+        session.is_some_and(|session| session.caller().kind == CallerKind::Certificate)
     }
-    let is_certificate = head
-        .extensions
-        .get::<Session>()
-        .is_some_and(|session| session.caller().kind == CallerKind::Certificate);
-    if is_certificate {
-        let rule = "a request of a caller that is recognised by its certificate cannot be forwarded";
-        return Err(Refusal::new(ErrorCode::Forbidden, rule)
-            .hint("nothing was done; send it to the engine that this one follows, or use a key"));
+}
+
+/// What answers the requests of a following engine.
+struct Forwarding<'a> {
+    api: &'a Api,
+    following: &'a Following,
+}
+
+impl Forwarding<'_> {
+    async fn answer(&self, request: Request, answers: Answers, next: Next) -> Result<Response, Refusal> {
+        let received = Received::of(self.api, request).await?;
+        let answers = match answers {
+            Answers::Tools => who_answers_message(&received.body),
+            answers => answers,
+        };
+        if answers == Answers::Writer {
+            return self.write(&received).await;
+        }
+        if answers == Answers::Copy {
+            self.following.admit_read()?;
+        }
+        let response = next.run(received.request()).await;
+        // The tokens that stand for personal data in names are made with a key that only the owner of the log has.
+        let needs_key = response.extensions().get::<ErrorCode>() == Some(&ErrorCode::PseudonymKeyLost);
+        if needs_key && answers == Answers::Copy && !received.is_certificates() {
+            return self.send(&received).await;
+        }
+        Ok(response)
     }
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let headers = forwarded_headers(&head.headers);
-    let sent = following.writer().forward((head.method.clone(), path), headers, body).await;
-    let metrics = &api.engine.metrics.following.forwarded;
-    let outcome = match &sent {
-        Ok(response) if response.status().is_success() => "answered",
-        Ok(_) => "refused",
-        Err(_) => "unreachable",
-    };
-    metrics.with_label_values(&[outcome]).inc();
-    let mut response = sent.map_err(not_forwarded)?.map(|body| Body::new(body.map_err(axum::Error::new)));
-    for name in &OF_ONE_CONNECTION {
-        response.headers_mut().remove(name);
+
+    /// Forwards a request that may write. Then waits for a limited time until reads here see what it wrote.
+    async fn write(&self, received: &Received) -> Result<Response, Refusal> {
+        let is_read = received.head.method.is_safe();
+        if !is_read {
+            self.api.engine.modes.admit_write()?;
+        }
+        if received.is_certificates() {
+            let rule = "a request of a caller that is recognised by its certificate cannot be forwarded";
+            return Err(Refusal::new(ErrorCode::Forbidden, rule)
+                .hint("nothing was done; send it to the engine that this one follows, or use a key"));
+        }
+        let mut response = self.send(received).await?;
+        let head_seq = response.headers_mut().remove(HEAD_SEQ_HEADER);
+        let head_seq = head_seq.and_then(|seq| seq.to_str().ok()?.parse::<u64>().ok());
+        let projection = &self.api.engine.projection;
+        // A copy that is far behind would only delay the answer.
+        if let Some(seq) =
+            head_seq.filter(|_| !is_read && self.following.unready(projection.applied_seq()).is_none())
+        {
+            // Who needs the event for certain names it in `min_seq`.
+            let _in_time = tokio::time::timeout(APPLIED_WAIT_MAX, projection.wait_for(seq)).await;
+        }
+        Ok(response)
     }
-    Ok(response)
+
+    /// Sends a request to the engine that is followed.
+    async fn send(&self, received: &Received) -> Result<Response, Refusal> {
+        let Received { head, body, .. } = received;
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let headers = forwarded_headers(&head.headers);
+        let sent = self.following.writer().forward((head.method.clone(), path), headers, body.clone()).await;
+        let outcome = match &sent {
+            Ok(response) if response.status().is_success() => "answered",
+            Ok(_) => "refused",
+            Err(_) => "unreachable",
+        };
+        self.api.engine.metrics.following.forwarded.with_label_values(&[outcome]).inc();
+        let mut response = sent.map_err(not_forwarded)?.map(|body| Body::new(body.map_err(axum::Error::new)));
+        for name in &OF_ONE_CONNECTION {
+            response.headers_mut().remove(name);
+        }
+        Ok(response)
+    }
 }
 
 /// The headers of a request without those of its connection, and with the identifiers under which it is logged here.
@@ -175,6 +249,7 @@ fn forwarded_headers(received: &HeaderMap) -> HeaderMap {
             headers.insert(name, value);
         }
     };
+    set(HeaderName::from_static(FORWARDED_HEADER), "1");
     if let Some(ids) = RequestIds::current() {
         set(REQUEST_ID, ids.request());
     }

@@ -130,6 +130,10 @@ impl Engine {
             ProjectionState::Failed => Some(DegradedReason::ProjectionFailed),
         };
         let is_bad = matches!(file, ConfigurationFile::Invalid | ConfigurationFile::Unreadable);
+        let following = self.following();
+        let is_broken = following.is_some_and(|following| following.is_broken());
+        let is_behind =
+            following.is_some_and(|following| following.unready(self.projection.applied_seq()).is_some());
         let mut ports = tls.into_iter().flat_map(|tls| [&tls.api, &tls.admin]).flatten();
         let others = [
             (
@@ -143,6 +147,8 @@ impl Engine {
             (self.is_key_exposed(), DegradedReason::SecretFileExposed),
             (mode.effective != mode.wanted, DegradedReason::ModeForced),
             (mode.unreadable, DegradedReason::ModeUnreadable),
+            (is_broken, DegradedReason::ChainBroken),
+            (is_behind && !is_broken, DegradedReason::CopyBehind),
         ];
         let others = others.into_iter().filter_map(|(found, reason)| found.then_some(reason));
         log.into_iter().chain(projection).chain(others).collect()

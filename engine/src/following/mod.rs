@@ -150,7 +150,8 @@ impl Following {
         self.metrics.broken.set(i64::from(health.broken.is_some()));
     }
 
-    fn is_broken(&self) -> bool {
+    /// Whether the chain is broken, so that nothing is read.
+    pub(crate) fn is_broken(&self) -> bool {
         self.state().broken.is_some()
     }
 

@@ -36,6 +36,10 @@ async fn step(engine: &Arc<Engine>, following: &Following) -> bool {
         following.break_chain("damaged", fault.message);
         return false;
     }
+    if matches!(engine.published.store(), WriteState::Full | WriteState::Failing) {
+        following.failed("unwritable", "the volume of this engine fails or is full".to_owned());
+        return false;
+    }
     let end = engine.published.head().map_or((0, Hash::ZERO), |head| (head.seq, head.line));
     let sent = Instant::now();
     let answer = match following.writer.lines_after(end).await {

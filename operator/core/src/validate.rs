@@ -147,11 +147,14 @@ impl Valid {
     /// Whether requests without a key are served.
     #[must_use]
     pub fn is_anonymous_allowed(&self) -> bool {
-        let is_production = self.deployment_mode == crds::DeploymentMode::Production;
-        match self.access.as_ref().and_then(|access| access.anonymous) {
-            Some(anonymous) => anonymous == crds::Anonymous::Allowed,
-            None => !is_production,
-        }
+        is_anonymous_allowed(self.deployment_mode, self.access.as_ref())
+    }
+}
+
+fn is_anonymous_allowed(mode: crds::DeploymentMode, access: Option<&crds::Access>) -> bool {
+    match access.and_then(|access| access.anonymous) {
+        Some(anonymous) => anonymous == crds::Anonymous::Allowed,
+        None => mode != crds::DeploymentMode::Production,
     }
 }
 
@@ -258,6 +261,11 @@ fn check_pods(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     check_size(&spec.writer.storage.size, faults);
     check_resources(&spec.writer.resources, faults);
     check_range("spec.readers.replicas", spec.readers.replicas.into(), (0, READERS_MAX.into()), faults);
+    let access = spec.access.as_ref();
+    let has_token = access.is_some_and(|access| access.reader_token_secret_ref.is_some());
+    if spec.readers.replicas > 0 && !has_token && !is_anonymous_allowed(spec.deployment_mode, access) {
+        faults.push(Fault::Access(AccessFault::NoReaderToken));
+    }
 }
 
 fn check_size(size: &Quantity, faults: &mut Vec<Fault>) {

@@ -14,6 +14,9 @@ pub const LOG_ID_HEADER: &str = "memory-log-id";
 pub const HEAD_SEQ_HEADER: &str = "memory-log-head-seq";
 /// Header of the answer that says whether the log has the client's last line: `true` or `false`.
 pub const HAS_LINE_HEADER: &str = "memory-log-has-line";
+/// Header of a request that an engine forwards. The answer then has [`HEAD_SEQ_HEADER`], so that the engine can wait
+/// until its copy has what was written.
+pub const FORWARDED_HEADER: &str = "memory-forwarded";
 /// Size of the lines in one answer, bytes. A batch is never divided, so that a larger one makes a larger answer.
 pub const LINES_BYTES: usize = 4 << 20;
 /// Longest time that a request for lines may wait for the next one, milliseconds.

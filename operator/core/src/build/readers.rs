@@ -127,8 +127,8 @@ fn variables(valid: &Valid, container: &Container) -> Vec<EnvVar> {
     let forward = valid.essentials.given_certificate.is_none().then_some(forward);
     let certificate = variable("MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY", TLS_PATH.to_owned());
     let certificate = valid.tls.is_some().then_some(certificate);
-    let has_token = valid.access.as_ref().is_some_and(|access| access.admin_token_secret_ref.is_some());
-    let token = variable("MEMORY_ENGINE_FOLLOW_TOKEN_FILE", access::admin_token_path());
+    let has_token = valid.access.as_ref().is_some_and(|access| access.reader_token_secret_ref.is_some());
+    let token = variable("MEMORY_ENGINE_FOLLOW_TOKEN_FILE", access::reader_token_path());
     let token = has_token.then_some(token);
     kept.chain([follow]).chain(forward).chain(certificate).chain(token).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crds::{MemoryEngineSpec, Secrets, Tls, TlsSecret, TokenRotation};
+use crds::{Access, Anonymous, MemoryEngineSpec, Secrets, Tls, TlsSecret, TokenRotation};
 use operator_core::{
     children::CHILDREN,
     names::{ChildKey, ChildKind, reader_selector, selector},
@@ -12,6 +12,8 @@ use operator_core::{
 use serde_json::{Value, json};
 
 use crate::backups::backup;
+use crate::client_keys::{access, with_reader_token};
+use crate::configurations::faults;
 use crate::pods::child;
 use crate::world::{carry_out, condition, engine, observed, planned, status_of};
 
@@ -69,6 +71,8 @@ fn a_reader_has_no_more_secrets_than_it_needs() {
     let mut spec = with_readers(1);
     spec.tls = Some(Tls::default());
     spec.backup = Some(backup());
+    spec.access = Some(with_reader_token(access()));
+    spec.access.as_mut().expect("a section").admin_token_secret_ref = None;
     let rotation =
         TokenRotation { schedule: "@daily".into(), time_zone: "Etc/UTC".into(), ..TokenRotation::default() };
     spec.secrets = Some(Secrets { rotation: Some(rotation) });
@@ -84,9 +88,12 @@ fn a_reader_has_no_more_secrets_than_it_needs() {
         assert!(kept.contains(&mount), "{mount} is mounted and no volume");
     }
     let variables = names(&container["env"]);
-    for wanted in ["MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY", "MEMORY_ENGINE_FOLLOW_TOKEN_FILE"] {
-        assert!(variables.contains(&wanted), "{variables:?}");
-    }
+    assert!(variables.contains(&"MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY"), "{variables:?}");
+    let token = json!({
+        "name": "MEMORY_ENGINE_FOLLOW_TOKEN_FILE", "value": "/etc/memory-engine/access/reader_token/token",
+    });
+    let has_token = container["env"].as_array().is_some_and(|all| all.contains(&token));
+    assert!(has_token, "the token that opens the log and nothing else: {variables:?}");
     for unwanted in ["MEMORY_ENGINE_ANCHOR", "MEMORY_ENGINE_PUBLIC_LISTEN"] {
         assert!(!variables.contains(&unwanted), "{variables:?}");
     }
@@ -103,6 +110,23 @@ fn a_reader_forwards_writes_only_to_a_writer_that_it_can_verify() {
             .contains(&"MEMORY_ENGINE_FORWARD")
     };
     assert!(forwards(None) && !forwards(Some("public")));
+}
+
+/// Without a token readers would ask for lines that nobody may have.
+#[test]
+fn readers_of_an_engine_that_not_everybody_may_read_need_a_token() {
+    let refused = |readers: i32, anonymous: Anonymous, has_token: bool| {
+        let mut spec = with_readers(readers);
+        let section = Access { anonymous: Some(anonymous), ..access() };
+        spec.access = Some(if has_token { with_reader_token(section) } else { section });
+        // A fault of another field, so that there is always one.
+        spec.writer.drain_seconds = 0;
+        faults(spec).iter().any(|fault| fault.contains("readerTokenSecretRef"))
+    };
+    assert!(refused(1, Anonymous::Denied, false));
+    assert!(!refused(1, Anonymous::Denied, true));
+    assert!(!refused(1, Anonymous::Allowed, false));
+    assert!(!refused(0, Anonymous::Denied, false));
 }
 
 /// The Service of the writer selects no reader, and that of the readers no writer.

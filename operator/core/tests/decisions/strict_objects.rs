@@ -25,7 +25,7 @@ use operator_core::{
 use serde_json::{Value, json};
 
 use crate::backups::backup;
-use crate::client_keys::access;
+use crate::client_keys::{access, with_reader_token};
 use crate::configurations::full;
 use crate::world::{engine, observed, settings};
 
@@ -39,7 +39,7 @@ fn pinned(image: &str) -> Option<String> {
 fn specs() -> [(&'static str, MemoryEngineSpec); 3] {
     let rotation = TokenRotation { schedule: "@monthly".into(), time_zone: "Etc/UTC".into(), suspend: false };
     let rotation = Some(Secrets { rotation: Some(rotation) });
-    let mut keys = access();
+    let mut keys = with_reader_token(access());
     keys.admin_token_secret_ref = None;
     let mut rich = MemoryEngineSpec {
         access: Some(keys),
