@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use engine_core::format::Seal;
 
 use super::contents;
+use super::copy_mark::mark;
 use super::handles::LogHandles;
 use super::keyring::Keyring;
 use super::local_checkpoint;
@@ -12,21 +13,7 @@ use super::log_scan::{LogScan, OpenedCopy};
 use super::open::gone;
 use super::open_outcome::OpenFailure;
 use super::segment::{self, DIRECTORY, Form, Segment};
-use crate::storage::{Access, FilePermissions, Storage};
-
-/// File that says that the log in a directory is a copy. It is there before the first line of the copy.
-const MARK: &str = "log/copy";
-
-/// Whether the log in a data directory is a copy of the log of another engine. Nobody may write an event to it.
-///
-/// # Errors
-/// The directory cannot be read.
-pub fn is_copy(storage: &dyn Storage) -> io::Result<bool> {
-    match storage.status(MARK) {
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(false),
-        status => status.map(|_| true),
-    }
-}
+use crate::storage::{Access, Storage};
 
 /// Opens, recovers, syncs and verifies the copy. `None` if it is empty.
 pub(super) fn open(handles: &LogHandles) -> Result<Option<OpenedCopy>, OpenFailure> {
@@ -48,18 +35,6 @@ pub(super) fn open(handles: &LogHandles) -> Result<Option<OpenedCopy>, OpenFailu
     handles.attestation.keys_of(&handles.context, keyring, &opened.active.header.log_id)?;
     handles.attestation.claim(claim);
     Ok(Some(opened))
-}
-
-/// Marks the directory. A log that is there already was written by an engine that owns it.
-fn mark(storage: &dyn Storage) -> io::Result<()> {
-    if is_copy(storage)? {
-        return Ok(());
-    }
-    if !segment::list(storage)?.segments.is_empty() {
-        return Err(io::Error::other("the data directory has a log that is not a copy"));
-    }
-    storage.create(MARK, FilePermissions::Group)?.sync()?;
-    storage.sync_directory(DIRECTORY)
 }
 
 /// Removes what a rotation that did not finish has left: a segment without a complete header, and the seal of the

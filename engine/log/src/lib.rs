@@ -15,7 +15,7 @@
 //! - Reading: [`reader`] reads durable events; [`stored_lines`] reads whole lines of a segment, for an archive;
 //!   [`tail`] caches the newest events in memory.
 //! - Following: [`lines_following`] is what an engine tells those that follow it; [`follower`] continues a copy with
-//!   that, in place of the writer, and [`copy_open`] opens the copy.
+//!   that, in place of the writer, [`copy_open`] opens the copy, and [`copy_mark`] says that it is one.
 //! - Proofs: [`tree`] is the Merkle tree; [`attestation`] signs checkpoints with the keys of [`keyring`] and verifies
 //!   the log against anchors.
 //! - Background work: [`keeper`] runs it; [`mod@audit`] reads segments back; [`scrubs`] are requests to read all of
@@ -31,6 +31,7 @@ mod clock;
 mod commit;
 mod contents;
 mod context;
+mod copy_mark;
 mod copy_open;
 mod engine_events;
 mod erasure_marker;
@@ -76,7 +77,7 @@ pub use commit::{
     KeyRotated, Receipt, Received, Rotated, WriterCommand,
 };
 pub use context::LogContext;
-pub use copy_open::is_copy;
+pub use copy_mark::is_copy;
 pub use erasure_marker::is_marked;
 pub use erasures::{ErasedFiles, ErasedSegment, Erasures};
 pub use follower::Follower;

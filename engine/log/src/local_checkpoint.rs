@@ -130,8 +130,8 @@ pub(super) fn last_line(storage: &dyn Storage, segment: Segment) -> io::Result<V
     }
 }
 
-/// End of the chain after `line`, if the line is a header or the last event of a batch. The next line may be of the same
-/// write: a copy of a log can end between two batches that were written together.
+/// End of the chain after `line`, if the line is a header or the last event of a batch. The next line may be of the
+/// same write: a copy of a log can end between two batches that were written together.
 fn end_of(line: &[u8]) -> Option<Link> {
     let line = line.strip_suffix(b"\n")?;
     match EventLine::decode(line) {

@@ -11,7 +11,7 @@ use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
 use thiserror::Error;
 
 use super::active_segment::{Active, Durable};
-use super::copy_open::is_copy;
+use super::copy_mark::is_copy;
 use super::handles::LogHandles;
 use super::keyring::Keyring;
 use super::local_checkpoint;

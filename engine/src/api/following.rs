@@ -75,8 +75,8 @@ fn answer(found: FollowingLines) -> Response {
     response
 }
 
-/// Requests of administration that belong to the owner of a log: they write to it, sign for it, or make credentials that
-/// only one engine would know.
+/// Requests of administration that belong to the owner of a log: they write to it, sign for it, or make credentials
+/// that only one engine would know.
 const OWNER_ONLY: [(Method, &str); 9] = [
     (Method::GET, "/checkpoint"),
     (Method::GET, "/log/lines"),

@@ -1,5 +1,5 @@
-//! On an engine that follows another one: reads are answered here, and everything that writes is forwarded to the engine
-//! that owns the log. The table of operations decides, so that a new operation that is not a read is never carried out
+//! On an engine that follows another one: reads are answered here, and everything that writes is forwarded to the
+//! engine that owns the log. The table of operations decides, so that a new operation that is not a read is never carried out
 //! here.
 
 use std::time::Duration;
@@ -73,8 +73,8 @@ pub(super) async fn forward(State(api): State<Api>, request: Request, next: Next
     }
 }
 
-/// Answers a request on an engine that owns its log. If another engine has forwarded it, the answer says how much of the
-/// log contains what was written.
+/// Answers a request on an engine that owns its log. If another engine has forwarded it, the answer says how much of
+/// the log contains what was written.
 async fn as_owner(api: &Api, request: Request, next: Next) -> Response {
     let is_forwarded = request.headers().contains_key(FORWARDED_HEADER);
     let mut response = next.run(request).await;

@@ -59,7 +59,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
 use axum::{Extension, Router};
-use engine_core::wire::{ErrorCode, LINES_PATH};
+use engine_core::wire::ErrorCode;
 
 pub(crate) use identify::RequestSpan;
 pub(crate) use rate::Buckets;
@@ -182,7 +182,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/upkeep", get(upkeep::report))
         .route("/upkeep", post(upkeep::start))
         .route("/ticket", put(public::deliver))
-        .route(LINES_PATH, get(following::lines))
+        .route("/log/lines", get(following::lines))
         .route("/rotate", post(admin::rotate))
         .route("/rotate-key", post(admin::rotate_key))
         .fallback(refusals::not_found)

@@ -116,7 +116,8 @@ impl Engine {
     }
 }
 
-/// Refuses to follow with a log that was written here, and to write to a copy: each would make two histories of one log.
+/// Refuses to follow with a log that was written here, and to write to a copy: each would make two histories of one
+/// log.
 fn check_role(storage: &dyn Storage, follows: bool) -> Result<(), StartError> {
     let (is_copy, has_log) = (is_copy(storage)?, !list(storage)?.segments.is_empty());
     match (follows, is_copy) {

@@ -1,45 +1,27 @@
 //! An engine that follows another one: it has a verified copy of that engine's log, serves reads from it, and forwards
 //! writes. [`writer`] is the client of that engine, [`task`] asks it for lines, and [`chain_file`] keeps on the volume
-//! that the chain is broken.
+//! that the chain is broken. [`settings`] says which engine is followed.
 
 mod chain_file;
+mod settings;
 mod task;
 mod writer;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine_core::following::freshness::Freshness;
 use engine_core::wire::{ChainFault, ErrorCode, FollowState, FollowingHealth};
 use engine_log::storage::Storage;
-use hyper::Uri;
 use jiff::Timestamp;
 
 use crate::metrics::FollowingMetrics;
 use crate::refusal::Refusal;
 use writer::Writer;
 
+pub(crate) use settings::{FollowSettings, LAG_MAX_SECONDS_DEFAULT};
 pub(crate) use task::follow;
 pub(crate) use writer::{FollowSetupError, NotForwarded};
-
-/// Default age of the state that reads see from which on a following engine is not ready, seconds.
-pub(crate) const LAG_MAX_SECONDS_DEFAULT: u64 = 30;
-
-/// Which engine is followed, and how.
-#[derive(Debug, Clone)]
-pub(crate) struct FollowSettings {
-    /// URL of its admin port.
-    pub(crate) admin: Uri,
-    /// URL of its API, to which writes are forwarded; none if they are refused.
-    pub(crate) api: Option<Uri>,
-    /// Directory with a certificate that its admin port accepts, and the authorities that its ports are verified with.
-    pub(crate) tls_directory: Option<PathBuf>,
-    /// File with the token that its admin port demands.
-    pub(crate) token_file: Option<PathBuf>,
-    /// Age of the state that reads see from which on this engine is not ready.
-    pub(crate) lag_max: Duration,
-}
 
 /// How this engine follows another one.
 #[derive(Debug)]
@@ -76,7 +58,8 @@ impl Following {
         let mut state = State::default();
         if let Some(broken) = broken {
             let ChainFault { reason, message, at } = &broken;
-            tracing::error!(reason, message, %at, "the chain is broken: nothing is read from this copy, and it is not continued");
+            let what = "the chain is broken: nothing is read from this copy, and it is not continued";
+            tracing::error!(reason, message, %at, "{what}");
             (state.follows, state.broken) = (FollowState::Broken, Some(broken));
         }
         Ok(Following {

@@ -18,7 +18,7 @@ use service::secret_file::Exposed;
 use service::tls::{Identity, TlsError, client_config};
 use thiserror::Error;
 
-use super::FollowSettings;
+use super::settings::FollowSettings;
 use crate::token_command::{bearer, read_token};
 
 /// How long a request for lines may wait for the next one, milliseconds. An idle log is confirmed this often, so that

@@ -1,4 +1,5 @@
-//! A reader whose writer, or whose network, is not what it should be: it never shows anything that the log does not have.
+//! A reader whose writer, or whose network, is not what it should be: it never shows anything that the log does not
+//! have.
 
 use std::ffi::OsStr;
 use std::fs;

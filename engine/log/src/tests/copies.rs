@@ -1,5 +1,5 @@
-//! A copy of a log that is made while its disk fails: whatever fails and whenever the power is cut, it goes on to be the
-//! same lines.
+//! A copy of a log that is made while its disk fails: whatever fails and whenever the power is cut, it goes on to be
+//! the same lines.
 
 use std::io;
 use std::sync::Arc;
