@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use engine_core::configuration::Author;
 use engine_core::mode::Mode;
 use engine_core::policy::scrubbed;
+use hyper::Uri;
 use service::{LogLines, ScrubbedStderr, log_panics, selected};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::reload;
@@ -22,6 +23,7 @@ use crate::causes::with_causes;
 use crate::config::{ConfigArgs, Sources, Watch};
 use crate::config_command::{self, ConfigCommandArgs};
 use crate::doctor;
+use crate::following::{FollowSettings, LAG_MAX_SECONDS_DEFAULT};
 use crate::import::{ImportArgs, import};
 use crate::log_command::{self, LogArgs, verify_log};
 use crate::mcp::{McpArgs, mcp};
@@ -156,6 +158,48 @@ struct ServeArgs {
     /// Without it: write-only with --anchor, because then an operator will say what is wanted, otherwise read-write.
     #[arg(long, value_name = "MODE", value_enum, env = "MEMORY_ENGINE_MODE")]
     mode: Option<ModeWord>,
+    #[command(flatten)]
+    follow: FollowArgs,
+}
+
+#[derive(Debug, Args)]
+struct FollowArgs {
+    /// Follow another engine: URL of its admin port. This engine then has a copy of that log, and serves reads only
+    ///
+    /// The data directory has to be empty, or have a copy of that log. It can be thrown away at any time.
+    #[arg(long, value_name = "URL", env = "MEMORY_ENGINE_FOLLOW", conflicts_with = "anchor")]
+    follow: Option<Uri>,
+    /// URL of the API of the engine that is followed, to which writes are forwarded; without it they are refused
+    #[arg(long, value_name = "URL", env = "MEMORY_ENGINE_FORWARD", requires = "follow")]
+    forward: Option<Uri>,
+    /// Directory with tls.crt, tls.key and ca.crt: a certificate that the admin port of that engine accepts, and the
+    /// authorities that its ports are verified with
+    #[arg(long, value_name = "DIRECTORY", env = "MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY", requires = "follow")]
+    follow_tls_directory: Option<PathBuf>,
+    /// File with the token that the admin port of that engine demands
+    #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_FOLLOW_TOKEN_FILE", requires = "follow")]
+    follow_token_file: Option<PathBuf>,
+    /// Age of the state that reads see from which on this engine is not ready, seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "MEMORY_ENGINE_FOLLOW_LAG_MAX",
+        default_value_t = LAG_MAX_SECONDS_DEFAULT,
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    follow_lag_max: u64,
+}
+
+impl FollowArgs {
+    fn settings(self) -> Option<FollowSettings> {
+        Some(FollowSettings {
+            admin: self.follow?,
+            api: self.forward,
+            tls_directory: self.follow_tls_directory,
+            token_file: self.follow_token_file,
+            lag_max: Duration::from_secs(self.follow_lag_max),
+        })
+    }
 }
 
 /// Runs the command on the command line.
@@ -183,9 +227,13 @@ pub(crate) fn run() -> ExitCode {
 
 fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     // On a cluster only the operator passes an anchor, and it has always done so in every pod. The anchor therefore
-    // shows who wrote the file. A separate flag would change the pod template, which would restart all engines.
-    let author = if args.anchor.is_some() { Author::Operator } else { Author::Person };
-    let ServeArgs { data, sources, listen, admin_listen, probe_listen, public_listen, anchor, mode } = args;
+    // shows who wrote the file. A separate flag would change the pod template, which would restart all engines. An
+    // engine that follows has the file of the one that it follows, and no anchor.
+    let is_operators = args.anchor.is_some() || args.follow.follow.is_some();
+    let author = if is_operators { Author::Operator } else { Author::Person };
+    let ServeArgs { data, sources, listen, admin_listen, probe_listen, public_listen, anchor, mode, follow } =
+        args;
+    let follow = follow.settings();
     let default = if anchor.is_some() { Mode::WriteOnly } else { Mode::ReadWrite };
     let mode = InitialMode { is_named: mode.is_some(), mode: mode.map_or(default, Mode::from) };
     let sources = Sources::new(sources, author, Some(data.data.clone()));
@@ -198,8 +246,9 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let watch = Watch::new(sources, &loaded);
+    let data = data.data;
     let places =
-        ServeOptions { data: data.data, listen, admin_listen, probe_listen, public_listen, anchor, mode };
+        ServeOptions { data, listen, admin_listen, probe_listen, public_listen, anchor, mode, follow };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, loaded, watch, metrics, set_level));
     // After the drain, no client waits for a read that is still running.

@@ -12,6 +12,8 @@
 //!
 //! Access: [`access`] recognises callers, and [`operations`] asks it what they may do.
 //!
+//! Following: [`following`] makes an engine a reader of the log of another one.
+//!
 //! Shared parts of an engine: [`policy_gate`], [`pseudonyms`], [`write_locks`], [`cache`], [`causes`],
 //! [`certificates`], [`forget_listeners`], [`memory_limit`], [`metrics`], [`modes`], [`spans`],
 //! [`stdout`], [`traces`] and [`upkeep_runs`]. [`upkeep`] is work that is asked for on schedules.
@@ -32,6 +34,7 @@ mod config;
 mod config_command;
 mod doctor;
 mod engine;
+mod following;
 mod forget_listeners;
 mod import;
 mod log_command;

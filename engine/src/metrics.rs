@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     pub(crate) issuer_keys_age: Family<IntGaugeVec>,
     pub(crate) issuer_keys: Family<IntGaugeVec>,
     pub(crate) ticket: TicketMetrics,
+    pub(crate) following: FollowingMetrics,
     pub(crate) forgotten: IntCounter,
     pub(crate) graph_upserts: Family<IntCounterVec>,
     pub(crate) invalidations: Family<IntCounterVec>,
@@ -78,6 +79,7 @@ impl Metrics {
             issuer_keys_age: registry.gauges(table::ISSUER_KEYS_AGE)?,
             issuer_keys: registry.gauges(table::ISSUER_KEYS)?,
             ticket: TicketMetrics::new(&registry)?,
+            following: FollowingMetrics::new(&registry)?,
             forgotten: registry.counter(table::FORGOTTEN)?,
             graph_upserts: registry.counters(table::GRAPH_UPSERTS)?,
             invalidations: registry.counters(table::INVALIDATIONS)?,
@@ -108,6 +110,41 @@ impl Metrics {
     /// A metric cannot be written.
     pub(crate) fn encode(&self) -> Result<String, MetricsError> {
         self.registry.encode()
+    }
+}
+
+/// Following another engine.
+#[derive(Debug, Clone)]
+pub(crate) struct FollowingMetrics {
+    pub(crate) connected: IntGauge,
+    pub(crate) lag_events: IntGauge,
+    pub(crate) lag_seconds: IntGauge,
+    pub(crate) broken: IntGauge,
+    pub(crate) lines: IntCounter,
+    pub(crate) faults: Family<IntCounterVec>,
+    pub(crate) forwarded: Family<IntCounterVec>,
+}
+
+impl FollowingMetrics {
+    fn new(registry: &Registry) -> Result<FollowingMetrics, MetricsError> {
+        let metrics = FollowingMetrics {
+            connected: registry.gauge(table::FOLLOWING_CONNECTED)?,
+            lag_events: registry.gauge(table::FOLLOWING_LAG_EVENTS)?,
+            lag_seconds: registry.gauge(table::FOLLOWING_LAG_SECONDS)?,
+            broken: registry.gauge(table::FOLLOWING_BROKEN)?,
+            lines: registry.counter(table::FOLLOWING_LINES)?,
+            faults: registry.counters(table::FOLLOWING_FAULTS)?,
+            forwarded: registry.counters(table::FOLLOWING_FORWARDED)?,
+        };
+        // A rate needs the first value of each.
+        for fault in table::FOLLOWING_FAULT_WORDS {
+            metrics.faults.with_label_values(&[fault]).inc_by(0);
+        }
+        for outcome in table::FORWARDED_OUTCOMES {
+            metrics.forwarded.with_label_values(&[outcome]).inc_by(0);
+        }
+        metrics.lag_seconds.set(-1);
+        Ok(metrics)
     }
 }
 

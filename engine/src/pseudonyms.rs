@@ -31,6 +31,9 @@ pub(crate) enum KeyFault {
         "{DIRECTORY}/{FILE} is missing or is not the key of this log, so names with personal data cannot be resolved"
     )]
     Lost,
+    /// The log is of another engine, which has the key.
+    #[error("only the engine that is followed can resolve names with personal data")]
+    Elsewhere,
     #[error("{DIRECTORY}/{FILE} cannot be read or written now")]
     Volume,
     /// It is not known yet which key the log records.
@@ -43,6 +46,8 @@ pub(crate) enum KeyFault {
 pub(crate) struct Pseudonyms {
     storage: Arc<dyn Storage>,
     sources: Clock,
+    /// Whether this engine owns the log, and may make its key.
+    is_owner: bool,
     key: OnceLock<PseudonymKey>,
     /// Lock with which one task loads the key while the others wait for its result.
     turn: Mutex<()>,
@@ -52,11 +57,14 @@ pub(crate) struct Pseudonyms {
 }
 
 impl Pseudonyms {
-    /// Creates the key if the log is new.
-    pub(crate) fn start(storage: Arc<dyn Storage>, sources: Clock) -> Pseudonyms {
+    /// Creates the key if the log is new and this engine owns it: the tokens of a copy are made elsewhere.
+    pub(crate) fn start(storage: Arc<dyn Storage>, sources: Clock, is_owner: bool) -> Pseudonyms {
         let (key, turn) = (OnceLock::new(), Mutex::default());
         let pseudonyms =
-            Pseudonyms { storage, sources, key, turn, recorded: false.into(), lost: false.into() };
+            Pseudonyms { storage, sources, is_owner, key, turn, recorded: false.into(), lost: false.into() };
+        if !is_owner {
+            return pseudonyms;
+        }
         match pseudonyms.is_of_a_new_log() {
             Ok(true) => match pseudonyms.create_key() {
                 Ok(key) => drop(pseudonyms.key.set(key)),
@@ -119,6 +127,7 @@ impl Pseudonyms {
         };
         let found = self.read().map_err(failed)?;
         match (found, wanted) {
+            (None, _) if !self.is_owner => Err(KeyFault::Elsewhere),
             (Some(key), Some(wanted)) if key.check() == wanted.check => {
                 self.recorded.store(true, Ordering::Release);
                 Ok(key)

@@ -96,7 +96,7 @@ impl Refusal {
             | ErrorCode::ProjectionUnavailable
             | ErrorCode::ProjectionBehind
             | ErrorCode::ShuttingDown => Some(1),
-            ErrorCode::StorageFull | ErrorCode::StorageFailure => Some(5),
+            ErrorCode::StorageFull | ErrorCode::StorageFailure | ErrorCode::WriterUnreachable => Some(5),
             ErrorCode::NotExposed => Some(30),
             ErrorCode::ReadsOff => {
                 self.reads_off.as_ref().map(|reads_off| reads_off.1).filter(|wait| *wait > 0)
@@ -145,6 +145,10 @@ impl From<KeyFault> for Refusal {
                 "restore the file from a backup of the volume; meanwhile requests work whose names contain no personal data, \
                  and requests that name things by their token",
             ),
+            KeyFault::Elsewhere => (
+                ErrorCode::PseudonymKeyLost,
+                "send it to the engine that this one follows; docs/guide/readers.md",
+            ),
             KeyFault::Volume => {
                 (ErrorCode::StorageFailure, "see the engine's log; repeat it after Retry-After seconds")
             }
@@ -177,6 +181,10 @@ impl From<CommitError> for Refusal {
             CommitError::KeysUnknown => (
                 ErrorCode::ProjectionUnavailable,
                 "keys are looked up in the projection, which is being built; repeat it after Retry-After seconds",
+            ),
+            CommitError::Following => (
+                ErrorCode::WritesOff,
+                "nothing was written; send it to the engine that this one follows; docs/guide/readers.md",
             ),
             CommitError::Stopping => {
                 (ErrorCode::ShuttingDown, "repeat it with the same Idempotency-Key once the engine is back")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use engine_archive::{ArchiveSettings, Repository, Retention};
+use engine_archive::{Repository, Retention};
 use engine_core::configuration::Limits;
 use engine_core::limits::CONNECTIONS_PER_ADDRESS_DEFAULT;
 use engine_core::policy::Policy;
@@ -23,6 +23,7 @@ use crate::backup_facts::{RunningEngine, described};
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Watch};
 use crate::engine::{Engine, Settings};
+use crate::following::{FollowSettings, follow};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::modes::{self, InitialMode};
@@ -47,6 +48,8 @@ pub(crate) struct ServeOptions {
     pub(crate) anchor: Option<PathBuf>,
     /// The mode that is wanted on a volume that has none.
     pub(crate) mode: InitialMode,
+    /// The engine to follow; none on an engine that owns its log.
+    pub(crate) follow: Option<FollowSettings>,
 }
 
 /// Serves until SIGTERM or SIGINT, then shuts down gracefully.
@@ -67,20 +70,19 @@ pub(crate) async fn serve(
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let listeners = Listeners::bind(&places)?;
-    let archive = config.archive.as_ref().map(opened_archive).transpose()?;
+    let archive = opened_archive(&config, places.follow.is_none())?;
     let certificates = Arc::new(Certificates::open(&config.tls, config.exposed)?);
     let settings = Settings {
         rotation: config.rotation,
         verify_interval: Some(config.verify_interval),
         anchor: places.anchor.as_deref().map(read_anchor).transpose()?,
-        policy: Arc::new(
-            Policy::new(&config.policy).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))?,
-        ),
+        policy: policy_of(&config)?,
         embedding: config.embedding,
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
         guard: config.guard.clone(),
         initial_mode: places.mode,
+        follow: places.follow,
         live: config.live.clone(),
         configuration: watch.state(),
         certificates: Arc::clone(&certificates),
@@ -104,6 +106,7 @@ pub(crate) async fn serve(
         "serving"
     );
     report_not_applied(&config.not_applied);
+    start_following(&engine);
     engine.modes.report_unused_mode();
     tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
     tokio::spawn(Arc::clone(&certificates).follow());
@@ -135,13 +138,27 @@ pub(crate) async fn serve(
     stop(engine, guard, ports, config.drain).await
 }
 
+fn policy_of(config: &Config) -> anyhow::Result<Arc<Policy>> {
+    let policy = Policy::new(&config.policy);
+    policy.map(Arc::new).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))
+}
+
+/// Starts the task that continues the copy, on an engine that follows another one.
+fn start_following(engine: &Arc<Engine>) {
+    if let Some(following) = engine.following() {
+        tokio::spawn(follow(Arc::clone(engine), Arc::clone(following)));
+    }
+}
+
 /// An archive, the time between two of its steps, and which of its backups stay.
 type OpenedArchive = (Repository, (Duration, Retention));
 
-/// Opens the archive that is configured, so that a fault of its settings prevents the start.
-fn opened_archive(settings: &ArchiveSettings) -> anyhow::Result<OpenedArchive> {
+/// Opens the archive that is configured, so that a fault of its settings prevents the start. Only the owner of a log
+/// archives it.
+fn opened_archive(config: &Config, is_owner: bool) -> anyhow::Result<Option<OpenedArchive>> {
+    let Some(settings) = config.archive.as_ref().filter(|_| is_owner) else { return Ok(None) };
     let repository = engine_archive::open(settings).context("the archive cannot be used")?;
-    Ok((repository, (settings.interval(), Retention::of(&settings.section))))
+    Ok(Some((repository, (settings.interval(), Retention::of(&settings.section)))))
 }
 
 /// Starts the task that archives the log, if an archive is configured.
@@ -254,6 +271,9 @@ const KEY_CHECKS_MAX: u32 = 3600;
 
 /// Checks the pseudonym key after a start, to detect a lost key before a client uses a name that needs it.
 async fn look_at_pseudonym_key(engine: Arc<Engine>) {
+    if engine.following().is_some() {
+        return;
+    }
     for _ in 0..KEY_CHECKS_MAX {
         match engine.pseudonym_key().await {
             Err(KeyFault::Unknown) => tokio::time::sleep(KEY_LOOK_INTERVAL).await,

@@ -20,6 +20,7 @@ mod mcp;
 mod mode;
 mod monitoring;
 mod policy;
+mod readers;
 mod rerank;
 mod retention;
 mod rules;
@@ -60,6 +61,7 @@ pub use mcp::Mcp;
 pub use mode::{EngineMode, Guard};
 pub use monitoring::{Monitoring, Tracing};
 pub use policy::{Identifiers, Policy, PolicyException};
+pub use readers::{READERS_MAX, Readers, ReadersStatus};
 pub use rerank::Rerank;
 pub use retention::Retention;
 pub use saving::{SameText, Saving};
@@ -103,6 +105,11 @@ pub fn memory_engine_crd() -> Value {
     category = "memory",
     namespaced,
     status = "MemoryEngineStatus",
+    scale(
+        spec_replicas_path = ".spec.readers.replicas",
+        status_replicas_path = ".status.readers.replicas",
+        label_selector_path = ".status.readers.selector"
+    ),
     derive = "PartialEq",
     doc = "A memory for AI agents: one append-only log on one volume, and the engine that serves it.",
     crates(kube_core = "kube_core"),
@@ -172,6 +179,10 @@ pub struct MemoryEngineSpec {
     /// The pod that owns the log.
     #[serde(default)]
     pub writer: Writer,
+
+    /// Pods that answer reads beside the writer. Defaults to none.
+    #[serde(default)]
+    pub readers: Readers,
 
     /// Which clients can reach the engine.
     #[serde(default)]

@@ -23,6 +23,7 @@ mod memory_api;
 mod modes;
 mod object_store;
 mod packaging;
+mod readers;
 mod references;
 mod repair;
 mod restore;

@@ -5,7 +5,8 @@
 //!
 //! * Log: [`mod@format`] encodes and decodes it (specified in docs/FORMAT.md), [`recovery`] verifies an existing log,
 //!   [`merkle`], [`note`] and [`checkpoint`] commit to its state in a few signed bytes, [`anchor`] compares it with
-//!   checkpoints recorded elsewhere, and [`frames`] locates data in compressed segments.
+//!   checkpoints recorded elsewhere, [`frames`] locates data in compressed segments, and [`following`] decides what an
+//!   engine that has a copy does with the lines of another one.
 //! * Projection: [`fold`] turns events into rows, with [`item`] and [`graph`] for their events.
 //! * Search: [`documents`] cuts texts into memories, [`embedding`] computes their vectors, [`retrieval`] ranks them,
 //!   and [`query`] turns user input into a full-text query.
@@ -39,6 +40,7 @@ pub mod feedback;
 pub mod file_mode;
 pub mod filter;
 pub mod fold;
+pub mod following;
 pub mod forgetting;
 pub mod format;
 pub mod frames;

@@ -45,6 +45,17 @@ impl Active {
 
     /// Creates a segment. A crash at any point leaves either no segment or one without a complete header.
     pub(super) fn create(storage: &dyn Storage, header: Header) -> io::Result<Active> {
+        let (line, hash) = header.encode();
+        Active::begin(storage, header, &line, hash)
+    }
+
+    /// Creates a segment as [`Active::create`] does, with this line as its header.
+    pub(super) fn begin(
+        storage: &dyn Storage,
+        header: Header,
+        line: &[u8],
+        hash: Hash,
+    ) -> io::Result<Active> {
         let path = Segment::raw(header.prev_seq + 1).path();
         let file = match storage.create(&path, FilePermissions::Group) {
             Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {
@@ -57,8 +68,7 @@ impl Active {
             file.truncate(0)?;
         }
         storage.reached(FailPoint::SegmentCreated)?;
-        let (line, hash) = header.encode();
-        file.write_at(&line, 0)?;
+        file.write_at(line, 0)?;
         file.sync()?;
         storage.reached(FailPoint::HeaderDurable)?;
         storage.sync_directory(DIRECTORY)?;
@@ -102,9 +112,15 @@ impl Active {
             sealed: now,
         };
         let (line, hash) = seal.encode();
-        self.file.write_at(&line, self.len)?;
+        self.append_seal(&line)?;
+        Ok(SegmentEnd::new(&self.header, &seal, hash))
+    }
+
+    /// Writes this line as the last one and syncs it.
+    pub(super) fn append_seal(&mut self, line: &[u8]) -> io::Result<()> {
+        self.file.write_at(line, self.len)?;
         self.file.sync()?;
         self.len += line.len() as u64;
-        Ok(SegmentEnd::new(&self.header, &seal, hash))
+        Ok(())
     }
 }

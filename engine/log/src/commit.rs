@@ -3,6 +3,7 @@
 use engine_core::digest::Hash;
 use engine_core::event::Draft;
 use engine_core::fold::Request;
+use engine_core::following::Broken;
 use engine_core::wire::{GivenAnchor, IntegrityHealth};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -21,6 +22,48 @@ pub enum WriterCommand {
     Erase(Erase),
     /// Verify the log against this anchor.
     Anchor(GivenAnchor, Caller<IntegrityHealth>),
+    /// Continue a copy with the answer of the engine that is followed. Only for a [`crate::Follower`].
+    Follow(Received),
+}
+
+/// An answer of the engine that is followed.
+#[derive(Debug)]
+pub struct Received {
+    /// Id of its log.
+    pub log_id: String,
+    /// Number of its last event.
+    pub head_seq: u64,
+    /// Whether its log has the line that the copy ends with.
+    pub has_end: bool,
+    /// The lines that follow that line.
+    pub lines: Vec<u8>,
+    /// Where the outcome goes.
+    pub reply: Caller<Result<Followed, FollowError>>,
+}
+
+/// What an answer has added to a copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Lines that were verified and appended: events, headers and seals.
+    pub lines: u64,
+    /// Ids of the events whose payloads were forgotten, and the number of the last event that says so.
+    pub forgotten: Option<(u64, Vec<String>)>,
+    /// Whether the answer stopped within a batch or a line.
+    pub is_cut: bool,
+}
+
+/// Why a copy was not continued.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FollowError {
+    /// The log is not the one that the copy was made from. Permanent.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// The copy on the volume of this engine does not verify. Permanent.
+    #[error("the copy of the log on the volume of this engine does not verify")]
+    Damaged,
+    /// The copy cannot be written now.
+    #[error("the copy of the log cannot be written: {0}")]
+    Unwritable(CommitError),
 }
 
 /// Channel on which the writer sends an answer.
@@ -61,6 +104,7 @@ impl WriterCommand {
             WriterCommand::Rotate(reply) => reply.span(),
             WriterCommand::RotateKey(reply) => reply.span(),
             WriterCommand::Anchor(_, reply) => reply.span(),
+            WriterCommand::Follow(received) => received.reply.span(),
         }
     }
 }
@@ -158,6 +202,8 @@ pub enum CommitError {
     KeysUnknown,
     #[error("the engine is stopping")]
     Stopping,
+    #[error("this engine follows another one and writes no events of its own")]
+    Following,
 }
 
 /// A durable group of events for the projection to apply.

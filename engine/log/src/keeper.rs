@@ -294,7 +294,7 @@ impl Keeper {
         let unknown = sealed.iter().filter(|segment| !self.known.contains_key(&segment.first_seq));
         let todo: Vec<Segment> = unknown.take(AUDIT_AT_ONCE).copied().collect();
         if todo.is_empty() {
-            if !self.complete {
+            if !self.complete && self.handles.context.published.is_explained() {
                 self.conclude(head, segments);
             }
             return false;

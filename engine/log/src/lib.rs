@@ -14,6 +14,8 @@
 //!   writes the engine's own events.
 //! - Reading: [`reader`] reads durable events; [`stored_lines`] reads whole lines of a segment, for an archive;
 //!   [`tail`] caches the newest events in memory.
+//! - Following: [`lines_following`] is what an engine tells those that follow it; [`follower`] continues a copy with
+//!   that, in place of the writer, [`copy_open`] opens the copy, and [`copy_mark`] says that it is one.
 //! - Proofs: [`tree`] is the Merkle tree; [`attestation`] signs checkpoints with the keys of [`keyring`] and verifies
 //!   the log against anchors.
 //! - Background work: [`keeper`] runs it; [`mod@audit`] reads segments back; [`scrubs`] are requests to read all of
@@ -29,16 +31,20 @@ mod clock;
 mod commit;
 mod contents;
 mod context;
+mod copy_mark;
+mod copy_open;
 mod engine_events;
 mod erasure_marker;
 mod erasure_request;
 mod erasures;
+mod follower;
 mod frame_file;
 mod group;
 mod handles;
 mod inspect;
 mod keeper;
 mod keyring;
+mod lines_following;
 mod local_checkpoint;
 mod log_scan;
 mod metrics;
@@ -67,17 +73,20 @@ pub use attestation::Attestation;
 pub use audit::{Task, audit};
 pub use clock::Clock;
 pub use commit::{
-    Answer, AppliedKeys, Caller, Commit, CommitError, DurableGroup, Erase, Key, KeyRotated, Receipt, Rotated,
-    WriterCommand,
+    Answer, AppliedKeys, Caller, Commit, CommitError, DurableGroup, Erase, FollowError, Followed, Key,
+    KeyRotated, Receipt, Received, Rotated, WriterCommand,
 };
 pub use context::LogContext;
+pub use copy_mark::is_copy;
 pub use erasure_marker::is_marked;
 pub use erasures::{ErasedFiles, ErasedSegment, Erasures};
+pub use follower::Follower;
 pub use handles::LogHandles;
 pub use inspect::{
     SegmentView, list_segments, stored_checkpoint, stored_envelope, stored_inclusion, write_lines,
 };
 pub use keeper::Keeper;
+pub use lines_following::FollowingLines;
 pub use metrics::LogMetrics;
 pub use offline::{Offline, OfflineError};
 pub use open::{LogDirectory, OpenError};

@@ -82,9 +82,8 @@ fn fit(storage: &dyn Storage, claim: &Checkpoint, segments: &[Segment]) -> io::R
         return Err(unfit("its segment is shorter"));
     }
     let line = line_before(&*file, position.offset)?;
-    if end_of(&line) != Some((claim.size, position.hash)) {
-        return Err(unfit("another line ends there"));
-    }
+    let link = end_of(&line).filter(|link| (link.seq, link.hash) == (claim.size, position.hash));
+    let link = link.ok_or(unfit("another line ends there"))?;
     let stored = Stored::load(storage, claim.size)?;
     if stored.frontier.root() != claim.root {
         return Err(unfit("the stored tree has another root"));
@@ -92,7 +91,6 @@ fn fit(storage: &dyn Storage, claim: &Checkpoint, segments: &[Segment]) -> io::R
     let follows = joints(storage, &segments[..place])?;
     let (header, header_hash) = header_of(storage, segments[place])?;
     follows.check(&header).map_err(invalid)?;
-    let link = Link::durable(claim.size, position.hash);
     let begin = ScanStart::Inside { header, header_hash, link, offset: position.offset };
     Ok(Resume { stored, place, begin, follows })
 }
@@ -132,12 +130,13 @@ pub(super) fn last_line(storage: &dyn Storage, segment: Segment) -> io::Result<V
     }
 }
 
-/// The event number and hash at the end of `line`, if the line is a header or the last event of a batch.
-fn end_of(line: &[u8]) -> Option<(u64, Hash)> {
+/// End of the chain after `line`, if the line is a header or the last event of a batch. The next line may be of the
+/// same write: a copy of a log can end between two batches that were written together.
+fn end_of(line: &[u8]) -> Option<Link> {
     let line = line.strip_suffix(b"\n")?;
     match EventLine::decode(line) {
-        Ok(event) => event.envelope.ends_batch().then_some((event.envelope.seq, event.hash)),
-        Err(_) => Header::decode(line).ok().map(|(header, hash)| (header.prev_seq, hash)),
+        Ok(event) => Some(Link::after(&event.envelope, event.hash)).filter(Link::ends_batch),
+        Err(_) => Header::decode(line).ok().map(|(header, hash)| Link::after_header(&header, hash)),
     }
 }
 

@@ -110,6 +110,36 @@ impl LogScan {
     }
 }
 
+/// A copy that was read to its end.
+pub(super) struct OpenedCopy {
+    pub(super) active: Active,
+    pub(super) header_hash: Hash,
+    /// Hash of the last event, or of the header if there is none.
+    pub(super) head_hash: Hash,
+    pub(super) segments: Vec<Segment>,
+    pub(super) torn_bytes: u64,
+    /// Number of the last verified event; 0 unless the complete copy was read.
+    pub(super) verified_through: u64,
+}
+
+impl LogScan {
+    /// Cuts torn bytes of a copy, and opens its last segment. Writes no line: those of a copy come from elsewhere.
+    /// `None` if the copy is empty. A last seal without a header after it was cut off before.
+    pub(super) fn finish_copy(self, context: &LogContext) -> Result<Option<OpenedCopy>, OpenFailure> {
+        let LogScan { segments, last, from_start, .. } = self;
+        let (Some(segment), Some(scan)) = (segments.last().copied(), last) else { return Ok(None) };
+        let torn_bytes = torn_bytes::cut(&*context.storage, segment, scan.valid_len)?;
+        let (Some((header, header_hash)), Some(link)) = (scan.header, scan.head) else {
+            return Err(io::Error::other("the last segment has no header").into());
+        };
+        let active = Active::resume(&*context.storage, header, scan.valid_len, link)?;
+        let seq = active.link.seq;
+        let head_hash = event_hash(context, &segments, seq, active.len)?.unwrap_or(active.link.hash);
+        let verified_through = if from_start { seq } else { 0 };
+        Ok(Some(OpenedCopy { active, header_hash, head_hash, segments, torn_bytes, verified_through }))
+    }
+}
+
 /// Returns the epoch of this process: `epoch` if the process already has one (it is not 0), otherwise `found` + 1,
 /// where `found` is the epoch of the last header. The process writes its epoch into every segment header, so a new
 /// epoch first appears at the start of a segment. The epoch distinguishes two writers of one log: when a volume is

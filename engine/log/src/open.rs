@@ -11,6 +11,7 @@ use engine_core::wire::{IntegrityFault, IntegrityFaultKind};
 use thiserror::Error;
 
 use super::active_segment::{Active, Durable};
+use super::copy_mark::is_copy;
 use super::handles::LogHandles;
 use super::keyring::Keyring;
 use super::local_checkpoint;
@@ -69,6 +70,9 @@ pub(super) fn open(
     epoch: u64,
 ) -> Result<Opened, OpenFailure> {
     let storage = &*handles.context.storage;
+    if is_copy(storage)? {
+        return Err(io::Error::other("the log is a copy of the log of another engine").into());
+    }
     if let Some(durable) = durable {
         truncate_to_durable(storage, durable)?;
     }
@@ -139,7 +143,7 @@ fn lost(segment: Segment, seq: u64, message: &str) -> OpenFailure {
     OpenFailure::Corrupt(Box::new(DamagedLog { fault, readable: None }))
 }
 
-fn gone(size: u64) -> OpenFailure {
+pub(super) fn gone(size: u64) -> OpenFailure {
     let message = format!(
         "there is no log, although its checkpoint records {size} events: restore the volume from a backup"
     );

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use engine_core::digest::Hash;
 use engine_core::wire::{Anchor, IntegrityFault, IntegrityHealth};
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::segment::{Form, Segment};
 use crate::storage::Space;
@@ -53,11 +54,17 @@ struct State {
     corrupt: Option<IntegrityFault>,
     /// The log contradicts its anchor or its local checkpoint. Stays until an operator decides.
     contradicted: Option<IntegrityFault>,
+    /// Number of the event from which on the log explains all payloads that are missing before it.
+    explained_from: u64,
 }
 
 /// Published state. The writer and the keeper update it; all threads read it.
 #[derive(Debug, Clone)]
-pub struct Published(Arc<Mutex<State>>);
+pub struct Published {
+    state: Arc<Mutex<State>>,
+    /// Tells those who wait that the log has more lines.
+    grown: Arc<watch::Sender<()>>,
+}
 
 impl Default for Published {
     fn default() -> Published {
@@ -79,13 +86,31 @@ impl Published {
             anchor: None,
             corrupt: None,
             contradicted: None,
+            explained_from: 0,
         };
-        Published(Arc::new(Mutex::new(state)))
+        Published { state: Arc::new(Mutex::new(state)), grown: Arc::new(watch::Sender::new(())) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No code that can panic runs under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notifies whenever the log has more lines.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.grown.subscribe()
+    }
+
+    /// Whether every payload that is missing must be explained by an event of the log. In a copy of another log it is
+    /// not, until the copy has the events that were in that log when it gave the lines.
+    pub(super) fn is_explained(&self) -> bool {
+        let state = self.state();
+        state.head.as_ref().is_some_and(|head| head.seq >= state.explained_from)
+    }
+
+    /// Records that the event which explains a missing payload may have any number up to `seq`.
+    pub(super) fn set_explained_from(&self, seq: u64) {
+        self.state().explained_from = seq;
     }
 
     /// The durable end. `None` until the log has been opened.
@@ -159,6 +184,8 @@ impl Published {
         let mut state = self.state();
         state.head = Some(head);
         state.segments = segments.into();
+        drop(state);
+        self.grown.send_replace(());
     }
 
     /// Records that events became durable.
@@ -166,6 +193,7 @@ impl Published {
         if let Some(head) = &mut self.state().head {
             (head.seq, head.hash, head.line, head.len) = (seq, hash, hash, len);
         }
+        self.grown.send_replace(());
     }
 
     /// Records that the log continues in a new segment.
@@ -175,6 +203,8 @@ impl Published {
         if let Some(head) = &mut state.head {
             (head.line, head.len) = (line, len);
         }
+        drop(state);
+        self.grown.send_replace(());
     }
 
     /// Records that a sealed segment is now compressed.

@@ -13,7 +13,7 @@ use crate::storage::Storage;
 
 /// Number of attempts to open a segment. The keeper may compress the segment, which happens once, between listing and
 /// opening it.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
 
 /// Reads segments through its own file descriptors, never past the durable end.
 #[derive(Debug, Clone)]

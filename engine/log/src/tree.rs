@@ -123,6 +123,11 @@ impl Tree {
         self.state().frontier.size()
     }
 
+    /// The right edge of the tree, which can be extended without changing the tree.
+    pub(super) fn frontier(&self) -> Frontier {
+        self.state().frontier.clone()
+    }
+
     /// Size and root of the tree of all events.
     pub fn head(&self) -> (u64, Hash) {
         let state = self.state();

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 
 use super::active_segment::{Active, Durable};
 use super::commit::{
-    AppliedKeys, Commit, CommitError, DurableGroup, Erase, Key, Receipt, Reply, Rotated, WriterCommand,
+    AppliedKeys, Commit, CommitError, DurableGroup, Erase, FollowError, Key, Receipt, Received, Reply,
+    Rotated, WriterCommand,
 };
 use super::group::Group;
 use super::handles::LogHandles;
@@ -211,6 +212,10 @@ impl Writer {
                     reply.send(self.begin_erasure(drafts, through, key));
                 }
                 WriterCommand::Anchor(given, reply) => reply.send(self.verify_against_anchor(given)),
+                // Lines of another engine would be a second writer.
+                WriterCommand::Follow(Received { reply, .. }) => {
+                    reply.send(Err(FollowError::Unwritable(CommitError::Failing)));
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use engine_core::access::{ApiKey, Caller, CallerKind, KEY_RANDOM_BYTES, KeyRing,
 use engine_core::configuration::{Access, AccessCertificate};
 use engine_core::digest::Hash;
 use engine_core::issuer::TokenFault;
-use engine_core::wire::ErrorCode;
+use engine_core::wire::{ErrorCode, LINES_PATH};
 use engine_log::Clock;
 use engine_log::storage::Storage;
 use engine_projection::ClientAddress;
@@ -55,12 +55,25 @@ enum AdminToken {
     Unreadable,
 }
 
+impl AdminToken {
+    /// Whether this is the token.
+    fn is(self, token: Option<&str>) -> bool {
+        let AdminToken::Hashes(hash, previous) = self else { return false };
+        token.map(key_hash).is_some_and(|sent| {
+            // Both are compared, so that the time does not tell which one it was.
+            hash.is_same(&sent) | previous.is_some_and(|previous| previous.is_same(&sent))
+        })
+    }
+}
+
 /// What is in force. Replaced as a whole.
 #[derive(Debug)]
 struct InForce {
     configuration: Access,
     ring: KeyRing,
     admin: AdminToken,
+    /// The token of engines that follow this one.
+    reader: AdminToken,
     attempts: Attempts,
     faults: Vec<String>,
 }
@@ -95,6 +108,7 @@ impl AccessControl {
         let in_force = InForce {
             ring: KeyRing::default(),
             admin: AdminToken::None,
+            reader: AdminToken::None,
             attempts: Attempts::new(configuration.failed_attempts_per_minute()),
             faults: Vec::new(),
             configuration,
@@ -158,22 +172,8 @@ impl AccessControl {
             records.extend(found);
             faults.extend(wrong);
         }
-        let read = |path: &String| files::hash_in(Path::new(path), self.exposed);
-        let admin = match configuration.admin_token_file.as_ref().map(read) {
-            None => AdminToken::None,
-            Some(Ok((hash, exposed))) => {
-                let exposed = exposed.map(|fault| format!("access.adminTokenFile is used, although {fault}"));
-                faults.extend(exposed);
-                let previous = configuration.admin_token_file.as_ref().map(|path| format!("{path}.previous"));
-                let (previous, fault) = files::optional_hash(previous.as_deref(), self.exposed);
-                faults.extend(fault);
-                AdminToken::Hashes(hash, previous)
-            }
-            Some(Err(fault)) => {
-                faults.push(format!("access.adminTokenFile cannot be read: {fault}"));
-                AdminToken::Unreadable
-            }
-        };
+        let admin = self.token_of("adminTokenFile", configuration.admin_token_file.as_ref(), &mut faults);
+        let reader = self.token_of("readerTokenFile", configuration.reader_token_file.as_ref(), &mut faults);
         let stored = self.stored();
         records.extend(stored.all().iter().map(StoredKey::record));
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
@@ -182,7 +182,26 @@ impl AccessControl {
         }
         // The configuration may have been replaced meanwhile; then its files are read once more.
         if in_force.configuration == configuration {
-            (in_force.ring, in_force.admin, in_force.faults) = (KeyRing::new(records), admin, faults);
+            (in_force.ring, in_force.faults) = (KeyRing::new(records), faults);
+            (in_force.admin, in_force.reader) = (admin, reader);
+        }
+    }
+
+    /// Reads a token of the admin port from the file that a key of the configuration names.
+    fn token_of(&self, key: &str, path: Option<&String>, faults: &mut Vec<String>) -> AdminToken {
+        let Some(path) = path else { return AdminToken::None };
+        match files::hash_in(Path::new(path), self.exposed) {
+            Ok((hash, exposed)) => {
+                faults.extend(exposed.map(|fault| format!("access.{key} is used, although {fault}")));
+                let (previous, fault) =
+                    files::optional_hash(Some(format!("{path}.previous").as_str()), self.exposed);
+                faults.extend(fault);
+                AdminToken::Hashes(hash, previous)
+            }
+            Err(fault) => {
+                faults.push(format!("access.{key} cannot be read: {fault}"));
+                AdminToken::Unreadable
+            }
         }
     }
 
@@ -320,21 +339,25 @@ impl AccessControl {
         Refusal::new(ErrorCode::Unauthenticated, rule).hint(hint)
     }
 
-    /// Checks a request to the admin port.
+    /// Checks a request to a path of the admin port.
     ///
     /// # Errors
-    /// The port demands a token, and the request has none or another one.
-    pub(crate) fn check_admin(&self, token: Option<&str>) -> Result<(), Refusal> {
+    /// The path demands a token, and the request has none or another one, or nobody may use it.
+    pub(crate) fn check_admin(&self, path: &str, token: Option<&str>) -> Result<(), Refusal> {
         let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
-        let is_right = match in_force.admin {
-            AdminToken::None => true,
-            AdminToken::Unreadable => false,
-            AdminToken::Hashes(hash, previous) => token.map(key_hash).is_some_and(|sent| {
-                // Both are compared, so that the time does not tell which one it was.
-                hash.is_same(&sent) | previous.is_some_and(|previous| previous.is_same(&sent))
-            }),
+        let (is_accepted, demanded) = match (path, in_force.reader) {
+            // Who administers an engine need not read what is remembered. Where everybody may read, nothing is hidden.
+            (LINES_PATH, AdminToken::None) if !in_force.configuration.anonymous() => {
+                return Err(Refusal::new(ErrorCode::Forbidden, "no engine may follow this one").hint(
+                    "name a file with a token for it as access.readerTokenFile; docs/guide/readers.md",
+                ));
+            }
+            (LINES_PATH, AdminToken::Hashes(..) | AdminToken::Unreadable) => {
+                (in_force.reader.is(token), "access.readerTokenFile")
+            }
+            _ => (in_force.admin == AdminToken::None || in_force.admin.is(token), "access.adminTokenFile"),
         };
-        if is_right {
+        if is_accepted {
             return Ok(());
         }
         let reason = if token.is_some() { "unknown_key" } else { "no_credentials" };
@@ -348,7 +371,7 @@ impl AccessControl {
         }
         self.accounts.records.denied(&Outcome { caller: "", scope: None, project: "", reason });
         Err(Refusal::new(ErrorCode::Unauthenticated, "the admin port demands a token, and this is not it")
-            .hint("send the header Authorization: Bearer and the token of access.adminTokenFile"))
+            .hint(format!("send the header Authorization: Bearer and the token of {demanded}")))
     }
 }
 

@@ -13,7 +13,7 @@ use engine_core::anchor::check_form;
 use engine_core::configuration::shown_variable;
 use engine_core::request::{Refused, parse};
 use engine_core::wire::{
-    CheckpointAnswer, ErrorCode, GivenAnchor, Health, MetricsReport, ModelsHealth, ProjectionHealth,
+    CheckpointAnswer, ErrorCode, GivenAnchor, MetricsReport, ModelsHealth, ProjectionHealth, RoleHealth,
 };
 use http_body_util::{BodyExt, Limited};
 
@@ -82,8 +82,8 @@ fn is_verbose(query: Option<String>) -> bool {
 }
 
 /// Responds with the health report.
-pub(super) async fn health(State(engine): State<Arc<Engine>>) -> Json<Health> {
-    Json(engine.health())
+pub(super) async fn health(State(engine): State<Arc<Engine>>) -> Json<RoleHealth> {
+    Json(engine.role_health())
 }
 
 /// Responds with the embedding model and the number of memories that have vectors.

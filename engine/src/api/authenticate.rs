@@ -133,7 +133,7 @@ pub(super) async fn check_admin(
         let (scheme, token) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
     });
-    match control.check_admin(token) {
+    match control.check_admin(request.uri().path(), token) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
             let mut response = refusal.into_response();

@@ -5,7 +5,8 @@
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`], [`admin`] and [`status_page`].
 //!
 //! Callers: [`public`] keeps out those from outside of the cluster while the engine has no ticket, [`authenticate`]
-//! recognises them, and [`tokens`] makes keys for them. [`upkeep`] is asked for on schedules.
+//! recognises them, and [`tokens`] makes keys for them. [`upkeep`] is asked for on schedules. [`forward`] sends writes
+//! to the engine that owns the log, and [`following`] gives its lines to those that follow it.
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
 //! use, [`identify`] gives them identifiers, [`callers`] keeps web pages of other sites away from the admin port, and
@@ -26,7 +27,9 @@ mod callers;
 mod connection_timeouts;
 mod entries;
 mod events;
+mod following;
 mod forget;
+mod forward;
 mod graph;
 mod identify;
 mod items;
@@ -134,6 +137,7 @@ pub(crate) fn routes(
         .route(authenticate::METADATA_OF_MCP, get(authenticate::metadata_of_mcp))
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
+        .layer(middleware::from_fn_with_state(api.clone(), forward::forward))
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn_with_state(api.clone(), authenticate::authenticate))
         .layer(middleware::from_fn_with_state(buckets, rate::bound))
@@ -178,10 +182,12 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/upkeep", get(upkeep::report))
         .route("/upkeep", post(upkeep::start))
         .route("/ticket", put(public::deliver))
+        .route("/log/lines", get(following::lines))
         .route("/rotate", post(admin::rotate))
         .route("/rotate-key", post(admin::rotate_key))
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&engine), following::owner_only))
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn_with_state(control, authenticate::check_admin))
         .layer(middleware::from_fn_with_state(access, callers::check))

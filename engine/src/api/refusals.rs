@@ -10,11 +10,12 @@ use crate::refusal::Refusal;
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after_s();
+        let (code, retry_after) = (self.code(), self.retry_after_s());
         let mut response = (status, Json(self.into_body())).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        response.extensions_mut().insert(code);
         response
     }
 }

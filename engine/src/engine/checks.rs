@@ -17,6 +17,9 @@ const MODE_UNREADABLE: &str = "mode_unreadable: mode/mode.json cannot be read, a
 
 const SHUTDOWN: Check = Check { name: "shutdown", fault: shutdown };
 
+/// Holds on an engine that follows none.
+const FOLLOWING: Check = Check { name: "following", fault: following };
+
 /// What has to hold for requests to be served. An engine on a full volume is ready, because it still serves reads.
 ///
 /// A projection that is still being built some time after the log was opened no longer keeps writes away: they are
@@ -24,8 +27,12 @@ const SHUTDOWN: Check = Check { name: "shutdown", fault: shutdown };
 ///
 /// An engine that was told to stop still serves for a while. It is not ready all the same, so that no new requests are
 /// sent to it.
-pub(crate) const READINESS: &[Check] =
-    &[SHUTDOWN, Check { name: "log", fault: log }, Check { name: "projection", fault: projection_in_time }];
+pub(crate) const READINESS: &[Check] = &[
+    SHUTDOWN,
+    Check { name: "log", fault: log },
+    Check { name: "projection", fault: projection_in_time },
+    FOLLOWING,
+];
 
 /// What has to hold for memories to be read.
 pub(crate) const READS: &[Check] = &[
@@ -33,6 +40,7 @@ pub(crate) const READS: &[Check] = &[
     Check { name: "log", fault: log },
     Check { name: "projection", fault: projection },
     Check { name: "mode", fault: mode_reads },
+    FOLLOWING,
 ];
 
 /// What has to hold for events to be acknowledged.
@@ -52,6 +60,11 @@ pub(crate) const LIVENESS: &[Check] = &[
 
 fn shutdown(engine: &Engine) -> Option<&'static str> {
     engine.is_stopping().then_some("the engine was told to stop")
+}
+
+fn following(engine: &Engine) -> Option<&'static str> {
+    let following = engine.following()?;
+    following.unready(engine.projection.applied_seq())
 }
 
 fn log(engine: &Engine) -> Option<&'static str> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use engine_core::wire::{
     ConfigurationFile, DegradedReason, EngineStatus, Health, LogHealth, ModeHealth, ProjectionHealth,
-    ProjectionState, StorageHealth, StorageReason, TlsHealth,
+    ProjectionState, Role, RoleHealth, StorageHealth, StorageReason, TlsHealth,
 };
 use engine_log::WriteState;
 use engine_retrieval::embeddings::EmbeddingStatus;
@@ -40,6 +40,14 @@ impl Engine {
         Some(self.opened.get_or_init(Instant::now).elapsed())
     }
 
+    /// The health report with the role of the engine.
+    pub(crate) fn role_health(&self) -> RoleHealth {
+        let applied = self.projection.applied_seq();
+        let following = self.following().map(|following| following.health(applied));
+        let role = if following.is_some() { Role::Reader } else { Role::Writer };
+        RoleHealth { health: self.health(), role, following }
+    }
+
     /// The health report.
     pub(crate) fn health(&self) -> Health {
         let storage = self.storage_health();
@@ -62,7 +70,12 @@ impl Engine {
                 seq: head.as_ref().map_or(0, |head| head.seq),
                 hash: head.map(|head| head.hash.to_string()).unwrap_or_default(),
                 recovered_torn_bytes: self.published.torn_bytes(),
-                checkpoint: self.log_handles.attestation.recent(&self.log_handles.context),
+                // The key of a copy is not that of the log: it signs only what the next start reads.
+                checkpoint: self
+                    .following()
+                    .is_none()
+                    .then(|| self.log_handles.attestation.recent(&self.log_handles.context))
+                    .flatten(),
                 integrity: self.published.integrity(),
             },
             projection,
@@ -117,6 +130,10 @@ impl Engine {
             ProjectionState::Failed => Some(DegradedReason::ProjectionFailed),
         };
         let is_bad = matches!(file, ConfigurationFile::Invalid | ConfigurationFile::Unreadable);
+        let following = self.following();
+        let is_broken = following.is_some_and(|following| following.is_broken());
+        let is_behind =
+            following.is_some_and(|following| following.unready(self.projection.applied_seq()).is_some());
         let mut ports = tls.into_iter().flat_map(|tls| [&tls.api, &tls.admin]).flatten();
         let others = [
             (
@@ -130,6 +147,8 @@ impl Engine {
             (self.is_key_exposed(), DegradedReason::SecretFileExposed),
             (mode.effective != mode.wanted, DegradedReason::ModeForced),
             (mode.unreadable, DegradedReason::ModeUnreadable),
+            (is_broken, DegradedReason::ChainBroken),
+            (is_behind && !is_broken, DegradedReason::CopyBehind),
         ];
         let others = others.into_iter().filter_map(|(found, reason)| found.then_some(reason));
         log.into_iter().chain(projection).chain(others).collect()
@@ -217,6 +236,9 @@ impl Engine {
         self.metrics.health.storage_available.set(gauge(health.storage.available_bytes));
         self.metrics.health.storage_capacity.set(gauge(health.storage.capacity_bytes));
         self.modes.set_gauges();
+        if let Some(following) = self.following() {
+            following.set_gauges(self.projection.applied_seq());
+        }
         if let Some(gate) = self.public_gate() {
             gate.set_gauges();
         }

@@ -13,15 +13,15 @@ mod threads;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine_archive::ArchiveHandle;
 use engine_core::event::Draft;
 use engine_core::policy::{Policy, PseudonymKey, has_token};
 use engine_core::wire::{CheckpointView, GivenAnchor, IntegrityHealth, RestoredLog};
 use engine_log::{
-    Answer, Caller, Commit, CommitError, Erase, Key, KeyRotated, LogDirectory, LogHandles, LogReader,
-    Published, Receipt, Rotated, WriterCommand,
+    Answer, Caller, Commit, CommitError, Erase, FollowError, Followed, FollowingLines, Key, KeyRotated,
+    LogDirectory, LogHandles, LogReader, Published, Receipt, Received, Rotated, WriterCommand,
 };
 use engine_projection::{ProjectionShared, TraceFiles};
 use engine_retrieval::embeddings::Embeddings;
@@ -34,6 +34,7 @@ use crate::access::Issuers;
 use crate::cache::AnswerCache;
 use crate::certificates::Certificates;
 use crate::config::{ConfigurationState, LiveSettings};
+use crate::following::Following;
 use crate::forget_listeners::Listeners;
 use crate::metrics::{CountedEvent, Metrics};
 use crate::modes::Modes;
@@ -49,6 +50,9 @@ pub(crate) use settings::Settings;
 
 /// Maximum total size of the requests that wait for the writer, bytes. A single request may be larger.
 const QUEUE_BYTES_MAX: u64 = 64 << 20;
+
+/// Time between two looks at whether the projection of a following engine has applied what was forgotten.
+const APPLIED_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A running engine.
 #[derive(Debug)]
@@ -82,6 +86,8 @@ pub(crate) struct Engine {
     issuers: OnceLock<Arc<Issuers>>,
     /// The gate of the public port, if there is one.
     public_gate: OnceLock<Arc<PublicGate>>,
+    /// How this engine follows another one; none if it owns its log.
+    following: Option<Arc<Following>>,
     /// The archive, if one is configured.
     archive: OnceLock<ArchiveHandle>,
     /// From what the log was restored, if it was.
@@ -268,6 +274,35 @@ impl Engine {
     /// Returns a signed checkpoint for the head of the log; `None` until the log is open.
     pub(crate) fn head_checkpoint(&self) -> Option<CheckpointView> {
         self.log_handles.attestation.head(&self.log_handles.context)
+    }
+
+    /// How this engine follows another one; none if it owns its log.
+    pub(crate) fn following(&self) -> Option<&Arc<Following>> {
+        self.following.as_ref()
+    }
+
+    /// Continues the copy of the log with an answer of the engine that is followed.
+    ///
+    /// # Errors
+    /// The chain is broken, or the copy cannot be written now.
+    pub(crate) async fn follow(&self, answer: FollowingLines) -> Result<Followed, FollowError> {
+        let FollowingLines { log_id, head_seq, has_line, lines } = answer;
+        let (reply, followed) = Caller::channel();
+        let received = Received { log_id, head_seq, has_end: has_line, lines, reply };
+        self.threads.send(WriterCommand::Follow(received)).map_err(FollowError::Unwritable)?;
+        let followed = followed.await;
+        followed.unwrap_or(Err(FollowError::Unwritable(CommitError::Stopping)))
+    }
+
+    /// Drops every copy in memory of what was forgotten by event `seq`, as soon as the projection has applied it.
+    pub(crate) async fn drop_forgotten(&self, seq: u64, ids: &[String]) {
+        self.threads.wake_keeper();
+        // A projection that is being built is waited for as long as it takes: its rows are copies too.
+        while self.projection.applied_seq() < seq && !self.is_stopping() {
+            tokio::time::sleep(APPLIED_INTERVAL).await;
+        }
+        self.forgotten.notify(ids);
+        self.metrics.forgotten.inc_by(ids.len() as u64);
     }
 
     /// The archive, if one is configured.

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::certificates::Certificates;
 use crate::config::{ConfigurationState, Embedding, LiveSettings};
+use crate::following::{FollowSettings, FollowSetupError};
 use crate::modes::InitialMode;
 
 /// The settings an engine starts with.
@@ -25,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) verify_interval: Option<Duration>,
     /// Anchor against which the log is verified before the first write.
     pub(crate) anchor: Option<GivenAnchor>,
+    /// The engine to follow; none on an engine that owns its log.
+    pub(crate) follow: Option<FollowSettings>,
     /// The policy, which is applied to everything that is written.
     pub(crate) policy: Arc<Policy>,
     /// The embedding model.
@@ -54,4 +57,16 @@ pub(crate) enum StartError {
     Service(#[from] ClientError),
     #[error("the configured model cannot be used: {0}")]
     Model(#[from] BadModel),
+    #[error("the data directory cannot be read: {0}")]
+    Volume(#[from] std::io::Error),
+    #[error(
+        "the data directory has a copy of the log of another engine: start with --follow, or use another directory"
+    )]
+    IsCopy,
+    #[error(
+        "the data directory has a log of its own, which is not a copy: an engine with --follow needs an empty one"
+    )]
+    IsNoCopy,
+    #[error("the engine that is to be followed cannot be reached in this way: {0}")]
+    Follow(#[from] FollowSetupError),
 }

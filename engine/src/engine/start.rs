@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use engine_core::wire::RestoredLog;
+use engine_log::storage::Storage;
 use engine_log::{
-    AppliedKeys, Clock, Keeper, LogContext, LogDirectory, LogHandles, LogReader, OpenError, Writer,
+    AppliedKeys, Clock, Follower, Keeper, LogContext, LogDirectory, LogHandles, LogReader, OpenError, Writer,
+    is_copy, list,
 };
 use engine_projection::{ProjectionShared, Projector, Setting, TraceFiles};
 use engine_retrieval::embeddings::{self, EmbeddingDependencies, Embeddings};
@@ -17,9 +19,10 @@ use jiff::Timestamp;
 
 use super::Engine;
 use super::settings::{Settings, StartError};
-use super::threads::{self, Threads};
+use super::threads::{self, LogThread, Threads};
 use crate::cache::AnswerCache;
 use crate::config::Embedding;
+use crate::following::Following;
 use crate::forget_listeners::Listeners;
 use crate::memory_limit;
 use crate::metrics::Metrics;
@@ -44,6 +47,7 @@ impl Engine {
     /// The directory is in use or cannot be read, a model cannot be used, or a thread cannot be started.
     pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, StartError> {
         let directory = LogDirectory::lock(data)?;
+        check_role(&*directory.storage(), settings.follow.is_some())?;
         let metrics = Arc::new(metrics);
         let context =
             LogContext::new(directory.storage(), Arc::clone(&metrics.log), Clock::System, settings.rotation);
@@ -56,6 +60,16 @@ impl Engine {
             metrics.mode.clone(),
         ));
         let observer = Arc::clone(&modes) as Arc<dyn CallObserver>;
+        let follow = settings.follow.clone();
+        let following = follow
+            .map(|follow| {
+                Following::start(follow, Arc::clone(&log_handles.context.storage), metrics.following.clone())
+            })
+            .transpose()?
+            .map(Arc::new);
+        if following.is_some() {
+            modes.keep_to_itself();
+        }
         let search = Search::start(data, &log_handles, &projection, (&metrics, &observer), &settings)?;
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
         let (log, threads) =
@@ -69,7 +83,9 @@ impl Engine {
             pseudonyms: Pseudonyms::start(
                 Arc::clone(&log_handles.context.storage),
                 log_handles.context.clock.clone(),
+                following.is_none(),
             ),
+            following,
             live: RwLock::new(settings.live),
             configuration: settings.configuration,
             certificates: settings.certificates,
@@ -100,6 +116,17 @@ impl Engine {
     }
 }
 
+/// Refuses to follow with a log that was written here, and to write to a copy: each would make two histories of one
+/// log.
+fn check_role(storage: &dyn Storage, follows: bool) -> Result<(), StartError> {
+    let (is_copy, has_log) = (is_copy(storage)?, !list(storage)?.segments.is_empty());
+    match (follows, is_copy) {
+        (false, true) => Err(StartError::IsCopy),
+        (true, false) if has_log => Err(StartError::IsNoCopy),
+        _ => Ok(()),
+    }
+}
+
 /// From what the log was restored. A file that cannot be read says nothing, and keeps no engine from starting.
 fn restored(data: &Path) -> Option<RestoredLog> {
     engine_archive::marker::read(data).unwrap_or_else(|fault| {
@@ -120,7 +147,12 @@ fn start_threads(
     let log = LogReader::new(Arc::clone(&handles.context.storage), published.clone());
     let (applying, to_apply) = threads::applying();
     let keys = Arc::clone(projection) as Arc<dyn AppliedKeys>;
-    let writer = Writer::new(handles.clone(), keys, applying, settings.anchor.clone());
+    let thread = match settings.follow {
+        Some(_) => LogThread::Follower(Follower::new(handles.clone(), keys, applying)),
+        None => {
+            LogThread::Writer(Box::new(Writer::new(handles.clone(), keys, applying, settings.anchor.clone())))
+        }
+    };
     let keeper = Keeper::new(handles.clone(), settings.verify_interval);
     let projector = Projector::new(Setting {
         directory: engine_projection::directory(data),
@@ -130,7 +162,7 @@ fn start_threads(
         metrics: Arc::clone(&metrics.projection),
         scrub_interval: settings.verify_interval.unwrap_or(SCRUB_INTERVAL),
     });
-    Ok((log, Threads::start(writer, keeper, projector, to_apply)?))
+    Ok((log, Threads::start(thread, keeper, projector, to_apply)?))
 }
 
 /// What searches need in addition to the projection.

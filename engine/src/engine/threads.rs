@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use engine_log::{CommitError, DurableGroup, Keeper, Writer, WriterCommand};
+use engine_log::{CommitError, DurableGroup, Follower, Keeper, Writer, WriterCommand};
 use engine_projection::Projector;
 
 /// Maximum number of requests in the queue of the writer. If the disk syncs in a millisecond, the writer processes all
@@ -22,6 +22,24 @@ pub(super) struct Threads {
     keeper: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
 }
 
+/// The thread that owns the log.
+#[derive(Debug)]
+pub(super) enum LogThread {
+    /// It writes events.
+    Writer(Box<Writer>),
+    /// It continues a copy.
+    Follower(Follower),
+}
+
+impl LogThread {
+    fn run(self, queue: &Receiver<WriterCommand>) {
+        match self {
+            LogThread::Writer(writer) => writer.run(queue),
+            LogThread::Follower(follower) => follower.run(queue),
+        }
+    }
+}
+
 /// The channel from the writer to the projection.
 pub(super) fn applying() -> (SyncSender<DurableGroup>, Receiver<DurableGroup>) {
     mpsc::sync_channel(APPLYING_MAX)
@@ -33,7 +51,7 @@ impl Threads {
     /// # Errors
     /// The operating system refuses to start a thread.
     pub(super) fn start(
-        writer: Writer,
+        log: LogThread,
         keeper: Keeper,
         projector: Projector,
         to_apply: Receiver<DurableGroup>,
@@ -41,7 +59,7 @@ impl Threads {
         let (queue, queued) = mpsc::sync_channel(QUEUE_MAX);
         let (wake_keeper, woken) = mpsc::sync_channel(1);
         let workers = vec![
-            spawn("log", move || writer.run(&queued))?,
+            spawn("log", move || log.run(&queued))?,
             spawn("projection", move || projector.run(&to_apply))?,
         ];
         let keeper = spawn("keeper", move || keeper.run(&woken))?;

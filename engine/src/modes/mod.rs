@@ -68,6 +68,8 @@ pub(crate) struct Modes {
     /// Whether the file could not be read yet. Until then, or until a mode is set, reads are off and the file is left
     /// alone: it may hold reads off.
     unread: AtomicBool,
+    /// Whether the log is of another engine, so that no transition is recorded.
+    is_local: AtomicBool,
     /// Wakes the driver.
     changed: Notify,
 }
@@ -159,8 +161,15 @@ impl Modes {
             write_failed: AtomicBool::new(false),
             initial,
             unread: AtomicBool::new(found == ModeFileState::Unreadable),
+            is_local: AtomicBool::new(false),
             changed: Notify::new(),
         }
+    }
+
+    /// Makes the mode that of this process alone: nothing of it is compared with the log or recorded there.
+    pub(crate) fn keep_to_itself(&self) {
+        self.is_local.store(true, Ordering::Release);
+        self.state().at_start = None;
     }
 
     /// Logs that the mode somebody named for this start is not used, because the volume has one.
@@ -264,6 +273,9 @@ impl Modes {
             let transition = recorder::transition(&record, &state.guard);
             self.note(state, transition, record.cause);
             self.metrics.count(&record);
+            if self.is_local.load(Ordering::Acquire) {
+                return effects;
+            }
             if state.waiting.len() >= RECORDS_WAITING_MAX {
                 state.waiting.pop_front();
                 self.metrics.records_lost.inc();

@@ -23,8 +23,8 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
     });
     let reads =
         ["/", "/livez", "/readyz", "/health", "/health/models", "/metrics", "/metrics/json", "/config/env"];
-    let reads =
-        reads.into_iter().chain(["/embedding", "/checkpoint", "/mode", "/tokens", "/backups", "/upkeep"]);
+    let more = ["/embedding", "/checkpoint", "/log/lines", "/mode", "/tokens", "/backups", "/upkeep"];
+    let reads = reads.into_iter().chain(more);
     let mut routes: Vec<_> = reads.map(|path| ("GET", path, String::new())).collect();
     routes.extend(
         ["/rebuild", "/rotate", "/rotate-key", "/mode/clear", "/mode/reset"]

@@ -19,7 +19,7 @@ fn forget(engine: &Running, headers: &str, body: &Value) -> Answer {
 }
 
 /// Returns the files under the data directory that contain this text. Compressed files are decompressed first.
-fn holding(data: &Path, text: &str) -> Vec<String> {
+pub(crate) fn holding(data: &Path, text: &str) -> Vec<String> {
     fn walk(dir: &Path, text: &[u8], found: &mut Vec<String>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
@@ -47,7 +47,7 @@ fn place<'a>(answer: &'a Value, name: &str) -> &'a Value {
     places.iter().find(|place| place["place"] == name).unwrap_or_else(|| panic!("{name} is not in {answer}"))
 }
 
-fn compressed(data: &Path) -> usize {
+pub(crate) fn compressed(data: &Path) -> usize {
     let names = fs::read_dir(data.join("log")).unwrap().map(|entry| entry.unwrap().path());
     names.filter(|path| path.extension().is_some_and(|extension| extension == "zst")).count()
 }

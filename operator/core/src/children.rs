@@ -62,8 +62,14 @@ pub struct Children {
     pub public_service: Child,
     /// The way in through an ingress controller.
     pub ingress: Child,
-    /// The StatefulSet of the writer. It is written last, because its pod needs the other objects.
+    /// The StatefulSet of the writer. It comes after the objects that its pod needs.
     pub stateful_set: Child,
+    /// The Service under which readers answer.
+    pub readers_service: Child,
+    /// The NetworkPolicy of the readers.
+    pub readers_policy: Child,
+    /// The StatefulSet of the readers. It comes last: a reader needs a writer.
+    pub readers: Child,
 }
 
 /// The table, in the order of the writes.
@@ -128,7 +134,30 @@ pub static CHILDREN: Children = Children {
         name: str::to_owned,
         plan: Planned::Always(|valid| value(&build::stateful_set(valid))),
     },
+    readers_service: Child {
+        kind: ChildKind::Service,
+        name: names::readers,
+        plan: Planned::When(has_readers, |valid| value(&build::readers_service(valid))),
+    },
+    readers_policy: Child {
+        kind: ChildKind::NetworkPolicy,
+        name: names::readers,
+        plan: Planned::When(
+            |valid| valid.network_policy && has_readers(valid),
+            |valid| value(&build::readers_policy(valid)),
+        ),
+    },
+    readers: Child {
+        kind: ChildKind::StatefulSet,
+        name: names::readers,
+        plan: Planned::When(has_readers, |valid| value(&build::readers(valid))),
+    },
 };
+
+/// Whether the spec wants readers.
+fn has_readers(valid: &Valid) -> bool {
+    valid.readers > 0
+}
 
 /// The rights that the operator needs on one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,7 +240,7 @@ pub fn unwatched_keys(engine: &str) -> Vec<ChildKey> {
 impl Children {
     /// The rows in the order of the writes. If a row is missing here, this does not compile.
     #[must_use]
-    pub fn rows(&self) -> [&Child; 12] {
+    pub fn rows(&self) -> [&Child; 15] {
         let Self {
             claim,
             anchor,
@@ -225,6 +254,9 @@ impl Children {
             public_service,
             ingress,
             stateful_set,
+            readers_service,
+            readers_policy,
+            readers,
         } = self;
         [
             claim,
@@ -239,6 +271,9 @@ impl Children {
             public_service,
             ingress,
             stateful_set,
+            readers_service,
+            readers_policy,
+            readers,
         ]
     }
 

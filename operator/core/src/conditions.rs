@@ -46,11 +46,13 @@ pub enum ConditionType {
     RetentionHealthy,
     /// What is done on a schedule is done, and in time.
     UpkeepHealthy,
+    /// The readers follow the log and answer.
+    ReadersReady,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -70,6 +72,7 @@ impl ConditionType {
         Self::Restored,
         Self::RetentionHealthy,
         Self::UpkeepHealthy,
+        Self::ReadersReady,
     ];
 
     /// Spelling in the status.
@@ -95,6 +98,7 @@ impl ConditionType {
             Self::Restored => "Restored",
             Self::RetentionHealthy => "RetentionHealthy",
             Self::UpkeepHealthy => "UpkeepHealthy",
+            Self::ReadersReady => "ReadersReady",
         }
     }
 }
@@ -425,6 +429,12 @@ pub enum Reason {
     ApplyFailed,
     /// A retention plan is being carried out.
     ApplyPending,
+    /// The spec wants no readers, or the engine hibernates.
+    NoReaders,
+    /// Every reader follows the log and answers.
+    ReadersServing,
+    /// A reader starts, catches up, or has stopped answering.
+    ReadersNotReady,
 }
 
 impl Reason {

@@ -333,6 +333,20 @@ pub fn selector(engine: &str) -> BTreeMap<String, String> {
     ])
 }
 
+/// Name of the objects of the readers.
+#[must_use]
+pub fn readers(engine: &str) -> String {
+    format!("{engine}-readers")
+}
+
+/// Labels that select the readers of one engine. The Services of the writer do not select them.
+#[must_use]
+pub fn reader_selector(engine: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(engine);
+    labels.insert("app.kubernetes.io/name".to_owned(), "memory-reader".to_owned());
+    labels
+}
+
 /// Labels of every object of one engine.
 #[must_use]
 pub fn labels(engine: &str) -> BTreeMap<String, String> {

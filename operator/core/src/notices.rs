@@ -17,13 +17,14 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 17] = [
+const WATCHED: [(ConditionType, &str); 18] = [
     (ConditionType::AccessReady, "True"),
     (ConditionType::BackupHealthy, "True"),
     (ConditionType::ConfigurationApplied, "True"),
     (ConditionType::Exposed, "True"),
     (ConditionType::Fenced, EACH_IS_SAID),
     (ConditionType::LogIntegrity, "True"),
+    (ConditionType::ReadersReady, "True"),
     (ConditionType::ReadsEnabled, "True"),
     (ConditionType::Ready, "True"),
     (ConditionType::Restored, "True"),
@@ -41,7 +42,8 @@ const WATCHED: [(ConditionType, &str); 17] = [
 const EACH_IS_SAID: &str = "";
 
 /// Reasons that say that the spec wants nothing of this kind.
-const WANTS_NONE: [Reason; 7] = [
+const WANTS_NONE: [Reason; 8] = [
+    Reason::NoReaders,
     Reason::TlsDisabled,
     Reason::NotPublic,
     Reason::NotFenced,
@@ -111,7 +113,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 21] = [
+    const EXPECTED: [&str; 22] = [
         "Applying",
         "CertificatePending",
         "ModePending",
@@ -130,6 +132,8 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "BackupNotVerified",
         "NotRestored",
         "PlanAwaitsApproval",
+        // A reader starts, or is replaced.
+        "ReadersNotReady",
         "RestorePending",
         "Resizing",
         // The function `accepted` returns the event for this reason.
@@ -152,6 +156,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::Restored
         | ConditionType::RetentionHealthy
         | ConditionType::UpkeepHealthy
+        | ConditionType::ReadersReady
         | ConditionType::AccessReady
         | ConditionType::SecretsValid => condition.status != "True",
     };

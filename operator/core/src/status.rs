@@ -14,6 +14,7 @@ mod lookup;
 mod outcome;
 mod pod;
 mod projection;
+mod readers;
 mod reads;
 mod ready;
 mod reconciling;
@@ -73,6 +74,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         projection: projection_status(observed, log.as_ref()),
         log,
         storage: storage_status(observed).or(before.storage),
+        readers: readers::readers_status(observed, outcome.essentials()),
         tls: tls::tls_status(observed),
         secrets: secrets::secret_statuses(observed, outcome.essentials()),
         fence: lifecycle::fence_status(&facts),

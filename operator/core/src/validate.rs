@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use crds::{
     Affinity, Embedding, Guard, ImagePullPolicy, Integrity, Limits, Mcp, MemoryEngine, MemoryEngineSpec,
-    NetworkPolicyMode, PodSecurity, Policy, Quantity, Rerank, Resources, Retention, Rotation, Saving,
-    ServiceMetadata, Toleration, TopologySpread,
+    NetworkPolicyMode, PodSecurity, Policy, Quantity, READERS_MAX, Rerank, Resources, Retention, Rotation,
+    Saving, ServiceMetadata, Toleration, TopologySpread,
 };
 
 use engine_core::configuration::{self, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
@@ -59,6 +59,8 @@ pub struct Valid {
     pub image_pull_secrets: Vec<String>,
     /// The parts that are used even if the spec is invalid.
     pub essentials: Essentials,
+    /// Number of readers.
+    pub readers: i32,
     /// Class of the volume; `None` for the cluster's default, an empty name for no class.
     pub class_name: Option<String>,
     /// CPU and memory of the engine's container.
@@ -145,11 +147,14 @@ impl Valid {
     /// Whether requests without a key are served.
     #[must_use]
     pub fn is_anonymous_allowed(&self) -> bool {
-        let is_production = self.deployment_mode == crds::DeploymentMode::Production;
-        match self.access.as_ref().and_then(|access| access.anonymous) {
-            Some(anonymous) => anonymous == crds::Anonymous::Allowed,
-            None => !is_production,
-        }
+        is_anonymous_allowed(self.deployment_mode, self.access.as_ref())
+    }
+}
+
+fn is_anonymous_allowed(mode: crds::DeploymentMode, access: Option<&crds::Access>) -> bool {
+    match access.and_then(|access| access.anonymous) {
+        Some(anonymous) => anonymous == crds::Anonymous::Allowed,
+        None => mode != crds::DeploymentMode::Production,
     }
 }
 
@@ -171,8 +176,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     let writer = &spec.writer;
     let image = spec.image.clone().or_else(|| settings.engine_image.clone());
     faults.extend(image.is_none().then_some(Fault::NoImage));
-    check_size(&writer.storage.size, &mut faults);
-    check_resources(&writer.resources, &mut faults);
+    check_pods(spec, &mut faults);
     check_numbers(spec, &mut faults);
     check_integrity(&spec.integrity, &mut faults);
     let max_segment_bytes = check_rotation(&spec.rotation, &mut faults);
@@ -194,6 +198,7 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         image_pull_policy: spec.image_pull_policy,
         image_pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
         essentials: Essentials::of(engine),
+        readers: spec.readers.replicas,
         class_name: writer.storage.class_name.clone(),
         resources: writer.resources.clone(),
         drain_seconds: i64::from(writer.drain_seconds),
@@ -250,6 +255,17 @@ fn is_usable_name(name: &str) -> bool {
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.ends_with(|last: char| last.is_ascii_lowercase() || last.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+fn check_pods(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
+    check_size(&spec.writer.storage.size, faults);
+    check_resources(&spec.writer.resources, faults);
+    check_range("spec.readers.replicas", spec.readers.replicas.into(), (0, READERS_MAX.into()), faults);
+    let access = spec.access.as_ref();
+    let has_token = access.is_some_and(|access| access.reader_token_secret_ref.is_some());
+    if spec.readers.replicas > 0 && !has_token && !is_anonymous_allowed(spec.deployment_mode, access) {
+        faults.push(Fault::Access(AccessFault::NoReaderToken));
+    }
 }
 
 fn check_size(size: &Quantity, faults: &mut Vec<Fault>) {

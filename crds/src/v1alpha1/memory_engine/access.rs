@@ -62,6 +62,12 @@ pub struct Access {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_token_secret_ref: Option<KeyReference>,
 
+    /// The token with which readers ask the writer for lines of its log: a key that `memory-engine token generate` has
+    /// printed. It opens every memory and nothing else. Needed with `readers.replicas` unless everybody may read
+    /// anyway (`anonymous`). Defaults to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader_token_secret_ref: Option<KeyReference>,
+
     /// Requests of one key in one project. Defaults to no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<AccessRateLimit>,

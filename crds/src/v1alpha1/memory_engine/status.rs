@@ -10,14 +10,15 @@ use super::{
     integrity::LogStatus,
     lifecycle::{DeletionStatus, FenceStatus, HibernationStatus, UpdateStatus},
     mode::EngineMode,
+    readers::ReadersStatus,
     secrets::SecretStatus,
     tls::TlsStatus,
     upkeep::{RetentionStatus, UpkeepStatus},
 };
 
-/// Maximum number of references to Secrets: two of each key of a client, the administrator's token, two
-/// services, and two stores with two credentials and a key each.
-const SECRETS_MAX: usize = 2 * ACCESS_KEYS_MAX + 9;
+/// Maximum number of references to Secrets: two of each key of a client, the tokens of the administrator and of readers,
+/// two services, and two stores with two credentials and a key each.
+const SECRETS_MAX: usize = 2 * ACCESS_KEYS_MAX + 10;
 
 /// Observed state of the engine. Written only by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +58,10 @@ pub struct MemoryEngineStatus {
     /// State of the log's volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageStatus>,
+
+    /// The pods that answer reads beside the writer. Absent without `spec.readers.replicas`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readers: Option<ReadersStatus>,
 
     /// Certificates of the ports. Absent without `spec.tls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,6 +40,10 @@ section! {
         /// file with the token that the admin port demands: [access](access.md#the-admin-port)
         "adminTokenFile" admin_token_file: String, since "0.1.0"
             => Key::text().absent("the admin port demands no token").live();
+        /// file with the token of engines that follow this one, which opens the lines of the log at the admin port and
+        /// nothing else: [readers](readers.md#credentials)
+        "readerTokenFile" reader_token_file: String, since "0.1.0"
+            => Key::text().absent("no engine may follow, unless everybody may read").live();
         /// requests per second of one key in one project
         "requestsPerSecond" requests_per_second: u32, since "0.1.0"
             => Key::integer(1, RATE_MAX).absent("no limit").live();
@@ -65,6 +69,9 @@ fn check(access: &Access, faults: &mut Vec<String>) {
     }
     if access.admin_token_file.as_deref() == Some("") {
         faults.push("access.adminTokenFile must be the path of a file".into());
+    }
+    if access.reader_token_file.as_deref() == Some("") {
+        faults.push("access.readerTokenFile must be the path of a file".into());
     }
     let keys = access.keys.as_deref().unwrap_or_default();
     if keys.len() > ACCESS_KEYS_MAX {

@@ -125,11 +125,16 @@ pub fn masked_url(text: &str) -> String {
 }
 
 /// Variables that an engine reads besides those of keys: its flags, and the settings of libraries.
-const OTHER_VARIABLES: [&str; 11] = [
+const OTHER_VARIABLES: [&str; 16] = [
     "MEMORY_ENGINE_ADMIN_LISTEN",
     "MEMORY_ENGINE_ANCHOR",
     "MEMORY_ENGINE_CONFIG",
     "MEMORY_ENGINE_DATA",
+    "MEMORY_ENGINE_FOLLOW",
+    "MEMORY_ENGINE_FOLLOW_LAG_MAX",
+    "MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY",
+    "MEMORY_ENGINE_FOLLOW_TOKEN_FILE",
+    "MEMORY_ENGINE_FORWARD",
     "MEMORY_ENGINE_LISTEN",
     "MEMORY_ENGINE_MODE",
     "OTEL_EXPORTER_OTLP_HEADERS",

@@ -103,6 +103,11 @@ pub const ACCESS_OUTCOMES: &[&str] = &[
     "unknown_token_key",
 ];
 pub const TICKET_OUTCOMES: &[&str] = &["accepted", "refused", "withdrawn"];
+/// What can be wrong when a log is followed. The last five break the chain.
+pub const FOLLOWING_FAULT_WORDS: &[&str] =
+    &["cut", "refused", "unreachable", "unwritable", "damaged", "forked", "line", "other_log", "rolled_back"];
+/// How forwarded requests end.
+pub const FORWARDED_OUTCOMES: &[&str] = &["answered", "refused", "unreachable"];
 const ISSUER_OUTCOMES: &[&str] = &["failed", "received"];
 const ACCESSES: &[&str] = &["read", "write"];
 const PROBE_OUTCOMES: &[&str] = &["passed", "failed"];
@@ -263,6 +268,20 @@ crate::metric_table! {
         "Steps of the archive that failed and are repeated.";
     ARCHIVE_FORGOTTEN_SEQ: "memory_archive_forgotten_seq", GAUGE, Count, [],
         "Number of the last event up to which everything that was forgotten is removed from the archive too.";
+    FOLLOWING_CONNECTED: "memory_following_connected", GAUGE, Flag, [],
+        "1 while the engine that is followed answers; 0 on an engine that follows none.";
+    FOLLOWING_LAG_EVENTS: "memory_following_lag_events", GAUGE, Count, [],
+        "Events of the log that is followed which reads do not see yet.";
+    FOLLOWING_LAG_SECONDS: "memory_following_lag_seconds", GAUGE, Seconds, [],
+        "Age of the state that reads of a following engine see; -1 before it has caught up once, and on an engine that follows none.";
+    FOLLOWING_BROKEN: "memory_following_chain_broken", GAUGE, Flag, [],
+        "1 if the log that is followed is not the one of the copy, or does not verify. Reads are refused.";
+    FOLLOWING_LINES: "memory_following_lines_total", COUNTER, Count, [],
+        "Lines of the log that is followed which were verified and appended to the copy.";
+    FOLLOWING_FAULTS: "memory_following_faults_total", COUNTER, Count, [Label::of("fault", FOLLOWING_FAULT_WORDS)],
+        "Answers of the engine that is followed which were not used, and what broke the chain.";
+    FOLLOWING_FORWARDED: "memory_following_forwarded_total", COUNTER, Count, [Label::of("outcome", FORWARDED_OUTCOMES)],
+        "Requests that were forwarded to the engine that is followed.";
     TRACE_SPANS: "memory_trace_spans_total", COUNTER, Count, [Label::of("outcome", SPAN_OUTCOMES)],
         "Recorded spans that were sent to the collector, or dropped.";
 }

@@ -143,6 +143,10 @@ fn explained(reason: DegradedReason) -> &'static str {
             "The file mode/mode.json cannot be read, so that reads are refused. Set a mode with `memory-engine mode want`, \
              or repair or remove the file."
         }
+        DegradedReason::ChainBroken => {
+            "The log that is followed is not the one of the copy, or does not verify; reads are refused."
+        }
+        DegradedReason::CopyBehind => "The copy is too far behind the log that is followed.",
         DegradedReason::Unknown => "Something else does not work.",
     }
 }

@@ -131,6 +131,10 @@ pub enum DegradedReason {
     ModeForced,
     /// The file with the mode cannot be read; reads are off until it can be, a mode is set, or it is removed.
     ModeUnreadable,
+    /// The log that this engine follows is not the one that it has a copy of, or does not verify; reads are refused.
+    ChainBroken,
+    /// The copy has not caught up with the log that this engine follows, or is further behind than it may be.
+    CopyBehind,
     /// A reason of a later version.
     #[serde(other)]
     Unknown,

@@ -11,6 +11,7 @@ mod checkout;
 mod diagnostics;
 mod document;
 mod feedback;
+mod following;
 mod forget;
 mod graph;
 mod health;
@@ -47,6 +48,10 @@ pub use diagnostics::{
 };
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
 pub use feedback::{FeedbackSummary, GiveFeedback};
+pub use following::{
+    ChainFault, FORWARDED_HEADER, FollowState, FollowingHealth, HAS_LINE_HEADER, HEAD_SEQ_HEADER,
+    LINES_BYTES, LINES_PATH, LINES_WAIT_MS_MAX, LOG_ID_HEADER, Role, RoleHealth,
+};
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
 pub use graph::{
     AddObservations, AddedObservations, CreateEntities, CreateRelations, EndEntities, EndObservations,

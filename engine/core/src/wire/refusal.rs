@@ -124,6 +124,11 @@ error_codes! {
     ProjectionBehind = "PROJECTION_BEHIND", 503;
     /// The keys of the issuer of the token have not arrived yet; retry after `Retry-After` seconds.
     IssuerUnavailable = "ISSUER_UNAVAILABLE", 503;
+    /// This engine forwards writes to the engine that it follows, which does not answer; retry after `Retry-After`
+    /// seconds with the same `Idempotency-Key`.
+    WriterUnreachable = "WRITER_UNREACHABLE", 503;
+    /// The log that this engine follows is not the one that it has a copy of, or does not verify. Nothing is read.
+    ChainBroken = "CHAIN_BROKEN", 503;
     /// The engine may not be reached from outside of its cluster now; retry after `Retry-After` seconds.
     NotExposed = "NOT_EXPOSED", 503;
     /// The search exceeded its time limit.

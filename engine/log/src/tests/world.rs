@@ -29,7 +29,7 @@ use crate::{keyring, local_checkpoint, segment};
 
 /// A projection that has applied every event and has no idempotency keys. The writer recognises repeated requests only
 /// with the keys in its own memory.
-struct NoKeys;
+pub(super) struct NoKeys;
 
 impl AppliedKeys for NoKeys {
     fn applied_seq(&self) -> u64 {

@@ -259,10 +259,6 @@ pub fn http_client_trusting(
     timeout: Duration,
     authorities: Option<RootCertStore>,
 ) -> Result<HttpClient, ClientError> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(timeout));
     let builder = match (url.scheme_str(), authorities) {
         (Some("https"), None) => HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
@@ -275,11 +271,30 @@ pub fn http_client_trusting(
                 .with_no_client_auth(),
         ),
     };
-    Ok(legacy::Client::builder(TokioExecutor::new())
+    Ok(pooled(builder.https_or_http().enable_http1().wrap_connector(tcp(timeout))))
+}
+
+/// Makes a client as [`http_client`], with this configuration of TLS, for example one that presents a certificate.
+#[must_use]
+pub fn http_client_presenting(tls: ClientConfig, timeout: Duration) -> HttpClient {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+    pooled(builder.wrap_connector(tcp(timeout)))
+}
+
+fn tcp(timeout: Duration) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(timeout));
+    tcp
+}
+
+fn pooled(connector: HttpsConnector<HttpConnector>) -> HttpClient {
+    legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_MAX)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-        .build(builder.https_or_http().enable_http1().wrap_connector(tcp)))
+        .build(connector)
 }
 
 /// Connections to one service. They belong to the runtime that sends the requests.

@@ -27,7 +27,8 @@ use service::secret_file::Exposed;
 
 pub use backoff::wait_before;
 pub use client::{
-    Client, ClientError, HttpClient, Provider, ProviderReport, http_client, http_client_trusting,
+    Client, ClientError, HttpClient, Provider, ProviderReport, http_client, http_client_presenting,
+    http_client_trusting,
 };
 pub use embed::{Batch, embed};
 pub use failure::Failure;

@@ -88,7 +88,8 @@ pub(super) const BODY: &[ErrorCode] =
     &[ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType, ErrorCode::Overloaded];
 /// Errors of operations that write. The policy may block the text; the mode may
 /// not allow writes; the log may be full, failing, corrupt or stopping;
-/// the idempotency key may belong to another request, or it may not be possible yet to look it up.
+/// the idempotency key may belong to another request, or it may not be possible yet to look it up. An engine that
+/// follows another one may not reach it.
 pub(super) const WRITE: &[ErrorCode] = &[
     ErrorCode::WritesOff,
     ErrorCode::PolicyBlocked,
@@ -100,6 +101,7 @@ pub(super) const WRITE: &[ErrorCode] = &[
     ErrorCode::StorageFailure,
     ErrorCode::LogCorrupt,
     ErrorCode::ProjectionUnavailable,
+    ErrorCode::WriterUnreachable,
 ];
 /// Errors of operations that read the projection.
 pub(super) const READ: &[ErrorCode] = &[
@@ -108,9 +110,16 @@ pub(super) const READ: &[ErrorCode] = &[
     ErrorCode::ProjectionUnavailable,
     ErrorCode::ProjectionBehind,
     ErrorCode::QueryTimeout,
+    ErrorCode::ChainBroken,
+    ErrorCode::WriterUnreachable,
 ];
 /// The error of operations that return what is remembered, while the mode does not allow reads.
 pub(super) const REMEMBERS: &[ErrorCode] = &[ErrorCode::ReadsOff];
 /// Errors of operations that read the log.
-pub(super) const LOG: &[ErrorCode] =
-    &[ErrorCode::LogCorrupt, ErrorCode::StorageFailure, ErrorCode::PseudonymKeyLost];
+pub(super) const LOG: &[ErrorCode] = &[
+    ErrorCode::LogCorrupt,
+    ErrorCode::StorageFailure,
+    ErrorCode::PseudonymKeyLost,
+    ErrorCode::ChainBroken,
+    ErrorCode::WriterUnreachable,
+];

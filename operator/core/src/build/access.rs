@@ -18,8 +18,9 @@ use crate::{
 const VOLUME: &str = "access";
 /// Where the pod mounts it.
 const DIRECTORY: &str = "/etc/memory-engine/access";
-/// Directory of the administrator's token in the volume. No client can have this name.
+/// Directories of the administrator's token and of that of readers in the volume. No client can have these names.
 const ADMINISTRATOR: &str = "admin_token";
+const READER: &str = "reader_token";
 /// Names of the files, whatever the entries of the Secrets are called.
 const TOKEN_FILE: &str = "token";
 const PREVIOUS_FILE: &str = "token.previous";
@@ -130,6 +131,11 @@ pub(super) fn admin_token_path() -> String {
     format!("{DIRECTORY}/{}", path_in_volume(ADMINISTRATOR, Purpose::Administrator))
 }
 
+/// Path of the file with the token of readers in the pod.
+pub(super) fn reader_token_path() -> String {
+    format!("{DIRECTORY}/{}", path_in_volume(READER, Purpose::Reader))
+}
+
 /// The volume with all keys; none if the spec names no key. Each entry is a source of its own, because only the
 /// previous keys may be missing: for any other, the kubelet waits and names it in an event.
 pub(super) fn volume(valid: &Valid) -> Option<Volume> {
@@ -151,7 +157,8 @@ pub(super) fn volume(valid: &Valid) -> Option<Volume> {
 
 /// The file of an entry; for the administrator's token that the operator makes also the one that a rotation replaces.
 fn sources(entry: &Reference, is_rotated: bool) -> Vec<VolumeProjection> {
-    let directory = entry.client.as_deref().unwrap_or(ADMINISTRATOR);
+    let of_no_client = if entry.purpose == Purpose::Reader { READER } else { ADMINISTRATOR };
+    let directory = entry.client.as_deref().unwrap_or(of_no_client);
     let is_previous = entry.purpose == Purpose::PreviousClient;
     let present = source(&entry.secret, &entry.key, path_in_volume(directory, entry.purpose), is_previous);
     // Of a token that the operator does not make, the entry beside it may be anything, and is not examined.

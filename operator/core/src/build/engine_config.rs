@@ -12,7 +12,7 @@ use engine_core::{
     digest::Hash,
 };
 
-use super::access::{admin_token_path, client_authority_path, key_paths};
+use super::access::{admin_token_path, client_authority_path, key_paths, reader_token_path};
 use super::access_issuer::{access_certificate, access_issuer, scope};
 use super::backup;
 use super::external_service::{embedding_key_path, embedding_service, rerank_key_path};
@@ -223,6 +223,7 @@ fn access(valid: &Valid) -> Access {
         certificates,
         client_authority_secret_ref: _,
         admin_token_secret_ref,
+        reader_token_secret_ref,
         rate_limit,
         max_age_days: _,
     } = valid.access.clone().unwrap_or_default();
@@ -234,6 +235,7 @@ fn access(valid: &Valid) -> Access {
         issuers: listed(issuers.iter().map(access_issuer).collect()),
         certificates: listed(certificates.iter().map(access_certificate).collect()),
         admin_token_file: admin_token_secret_ref.map(|_| admin_token_path()),
+        reader_token_file: reader_token_secret_ref.map(|_| reader_token_path()),
         requests_per_second: checked(rate.requests_per_second),
         burst: checked(rate.burst),
         ..Access::default()

@@ -40,10 +40,36 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
 
 /// Who may connect to which port. With a ticket, clients from outside come through a port of their own.
 fn ingress(valid: &Valid) -> Vec<NetworkPolicyIngressRule> {
-    let admin = rule(ADMIN_PORT, vec![operator_pods(&valid.operator_namespace)]);
+    let readers = (valid.readers > 0).then(|| pods(names::reader_selector(&valid.name)));
+    let admins = [operator_pods(&valid.operator_namespace)].into_iter().chain(readers).collect();
+    let admin = rule(ADMIN_PORT, admins);
     match valid.essentials.ticket {
         None => vec![rule(API_PORT, clients(valid)), admin],
         Some(_) => vec![rule(API_PORT, inside(valid)), admin, rule(TICKET_PORT, clients(valid))],
+    }
+}
+
+/// Who may connect to readers, and to what they may: clients of the namespace and those that the spec names, the
+/// operator, and of the writer its log and its API.
+pub(super) fn readers_policy_spec(valid: &Valid) -> NetworkPolicySpec {
+    let writer = [port_of(ADMIN_PORT, "TCP"), port_of(API_PORT, "TCP")];
+    let writer = NetworkPolicyEgressRule {
+        to: Some(vec![pods(names::selector(&valid.name))]),
+        ports: Some(writer.to_vec()),
+    };
+    let mut services = egress(valid);
+    if services.is_empty() {
+        services.push(dns());
+    }
+    services.push(writer);
+    NetworkPolicySpec {
+        pod_selector: Some(labelled(names::reader_selector(&valid.name))),
+        policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+        ingress: Some(vec![
+            rule(API_PORT, inside(valid)),
+            rule(ADMIN_PORT, vec![operator_pods(&valid.operator_namespace)]),
+        ]),
+        egress: Some(services),
     }
 }
 
@@ -72,10 +98,13 @@ fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
     if ports.is_empty() {
         return Vec::new();
     }
-    let dns = ["UDP", "TCP"].into_iter().flat_map(|protocol| DNS_PORTS.map(|port| port_of(port, protocol)));
     let services = ports.into_iter().map(|port| port_of(port, "TCP"));
-    let rule = |ports| NetworkPolicyEgressRule { to: None, ports: Some(ports) };
-    vec![rule(dns.collect()), rule(services.collect())]
+    vec![dns(), NetworkPolicyEgressRule { to: None, ports: Some(services.collect()) }]
+}
+
+fn dns() -> NetworkPolicyEgressRule {
+    let ports = ["UDP", "TCP"].into_iter().flat_map(|protocol| DNS_PORTS.map(|port| port_of(port, protocol)));
+    NetworkPolicyEgressRule { to: None, ports: Some(ports.collect()) }
 }
 
 /// Ports of the servers with the keys of issuers. Policies apply to the port of an endpoint, not to that of its
@@ -120,6 +149,10 @@ fn inside(valid: &Valid) -> Vec<NetworkPolicyPeer> {
         ip_block: None,
     });
     std::iter::once(own).chain(others).collect()
+}
+
+fn pods(labels: BTreeMap<String, String>) -> NetworkPolicyPeer {
+    NetworkPolicyPeer { pod_selector: Some(labelled(labels)), ..NetworkPolicyPeer::default() }
 }
 
 fn operator_pods(namespace: &str) -> NetworkPolicyPeer {

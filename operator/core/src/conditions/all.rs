@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 161] = [
+    pub const ALL: [Self; 164] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -166,5 +166,8 @@ impl Reason {
         Self::PlanAwaitsApproval,
         Self::ApplyFailed,
         Self::ApplyPending,
+        Self::NoReaders,
+        Self::ReadersServing,
+        Self::ReadersNotReady,
     ];
 }

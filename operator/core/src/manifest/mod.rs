@@ -4,6 +4,8 @@
 mod report;
 mod schema;
 
+use std::sync::LazyLock;
+
 use crds::{API_VERSION, MemoryEngine};
 use serde_json::Value;
 
@@ -57,6 +59,9 @@ pub struct Place {
     /// First line of the document, from 1.
     pub line: usize,
 }
+
+/// The definition of the kind. It is the same for every manifest, and making it takes longer than judging one.
+static DEFINITION: LazyLock<Value> = LazyLock::new(crds::memory_engine_crd);
 
 /// Judges every MemoryEngine in the text of a file. Other objects are skipped.
 ///
@@ -125,8 +130,7 @@ fn findings(value: &Value, settings: &Settings) -> Vec<ManifestFinding> {
         let text = format!("apiVersion is {}: write {API_VERSION}", value["apiVersion"]);
         return vec![error("Schema", text)];
     }
-    let definition = crds::memory_engine_crd();
-    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let schema = &DEFINITION["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     let wrong = schema::faults("spec", &value["spec"], schema);
     if !wrong.is_empty() {
         let texts =

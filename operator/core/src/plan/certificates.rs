@@ -56,7 +56,7 @@ pub(super) fn plan_secrets(observed: &Observed, valid: &Valid, plan: &mut Plan) 
                 ..Default::default()
             }),
             key,
-            names: wanted_names(&valid.name, &valid.namespace, &valid.essentials.public_hosts),
+            names: wanted_names(&valid.name, &valid.namespace, &valid.essentials),
             lifetime,
             because,
         }));
@@ -98,8 +98,9 @@ fn served(observed: &Observed) -> Option<&PortCertificate> {
 /// What has to be issued for an engine.
 pub(crate) fn decision(observed: &Observed, view: &TlsView, name: &str, namespace: &str) -> Decision {
     let engine = &observed.engine;
+    let essentials = Essentials::of(engine);
     let wanted = Wanted {
-        names: wanted_names(name, namespace, &Essentials::of(engine).public_hosts),
+        names: wanted_names(name, namespace, &essentials),
         authority_not_before: rotate_before(engine, observed.now),
         jitter_per_mille: jitter(engine.metadata.uid.as_deref().unwrap_or_default()),
     };
@@ -116,9 +117,9 @@ fn rotate_before(engine: &crds::MemoryEngine, now: Timestamp) -> Option<Timestam
 }
 
 /// Names under which clients reach the engine: those of its Services, and those outside of the cluster.
-fn wanted_names(name: &str, namespace: &str, public_hosts: &[String]) -> Vec<String> {
-    let mut wanted = service_names(name, namespace);
-    wanted.extend_from_slice(public_hosts);
+fn wanted_names(name: &str, namespace: &str, essentials: &Essentials) -> Vec<String> {
+    let mut wanted = service_names(name, namespace, essentials.readers > 0);
+    wanted.extend_from_slice(&essentials.public_hosts);
     wanted
 }
 

@@ -106,7 +106,7 @@ pub fn examine(
             continue;
         }
         let seen = value.as_ref().ok().and_then(|text| ages?.first_seen(text.as_bytes()));
-        let is_aged = matches!(reference.purpose, Purpose::Client | Purpose::Administrator);
+        let is_aged = matches!(reference.purpose, Purpose::Client | Purpose::Administrator | Purpose::Reader);
         let limit = max_age_days.filter(|_| is_aged);
         let replace_before = replace_before(reference, seen, limit);
         let result = value.clone().and_then(|text| {
@@ -173,7 +173,8 @@ fn bad_text(reference: &Reference, text: &str) -> Option<SecretFault> {
         return Some(SecretFault::Malformed);
     }
     if hash_in(text).is_some() {
-        return (reference.purpose == Purpose::Administrator).then_some(SecretFault::HashOfToken);
+        let is_presented = matches!(reference.purpose, Purpose::Administrator | Purpose::Reader);
+        return is_presented.then_some(SecretFault::HashOfToken);
     }
     let weak = weakness(text).map(|weakness| match weakness {
         Weakness::Short => SecretFault::TooShort,

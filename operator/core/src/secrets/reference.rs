@@ -21,6 +21,8 @@ pub enum Purpose {
     PreviousClient,
     /// The token of the administration port.
     Administrator,
+    /// The token with which readers ask for the log.
+    Reader,
     /// The key of a service outside of the engine, which that service has chosen.
     Service,
     /// The account of a service outside of the engine, as a JSON document.
@@ -88,7 +90,9 @@ pub fn entries(access: &Access) -> Vec<Reference> {
     });
     let token = access.admin_token_secret_ref.as_ref();
     let token = token.map(|token| Reference::of("access.adminTokenSecretRef", token, Purpose::Administrator));
-    keys.chain(token).collect()
+    let reader = access.reader_token_secret_ref.as_ref();
+    let reader = reader.map(|token| Reference::of("access.readerTokenSecretRef", token, Purpose::Reader));
+    keys.chain(token).chain(reader).collect()
 }
 
 /// Every reference of a spec whose entry the engine reads, in the order of the status.

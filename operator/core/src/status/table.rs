@@ -7,13 +7,13 @@ use super::{
     facts::Facts,
     given, integrity, lifecycle,
     projection::{self, is_failed},
-    reads, ready, reconciling, report, secrets, stalled, tls, upkeep, upkeep_health, volume,
+    readers, reads, ready, reconciling, report, secrets, stalled, tls, upkeep, upkeep_health, volume,
 };
 use crate::conditions::{
     ConditionType::{
         self, AccessReady, BackupHealthy, ConfigurationApplied, Exposed, Fenced, LogIntegrity,
-        ProjectionReady, ReadsEnabled, Ready, Reconciling, Restored, RetentionHealthy, SecretsValid, Stalled,
-        StorageReady, Suspended, TLSReady, UpdatePending, UpkeepHealthy,
+        ProjectionReady, ReadersReady, ReadsEnabled, Ready, Reconciling, Restored, RetentionHealthy,
+        SecretsValid, Stalled, StorageReady, Suspended, TLSReady, UpdatePending, UpkeepHealthy,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -90,7 +90,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 19] = [
+pub(super) const TABLE: [Row; 20] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -351,6 +351,13 @@ pub(super) const TABLE: [Row; 19] = [
             Decides(&[UpkeepFailed], upkeep_health::failed),
             Decides(&[UpkeepOverdue], upkeep_health::overdue),
             Decides(&[UpkeepOnSchedule], upkeep_health::on_schedule),
+        ],
+    },
+    Row {
+        kind: ReadersReady,
+        rules: &[
+            Decides(&[NoReaders], readers::none),
+            Decides(&[ReadersServing, ReadersNotReady], readers::reported),
         ],
     },
     Row {

@@ -68,6 +68,12 @@ pub enum AccessFault {
     /// A part of the client with this index is not valid.
     #[error("certificates[{0}].{1} {2}")]
     Certificate(usize, &'static str, String),
+    /// Readers have no token, and not everybody may read.
+    #[error(
+        "readerTokenSecretRef is missing: readers ask the writer for every memory, and not everybody may read. Name a \
+         Secret with a key that `memory-engine token generate` has printed"
+    )]
+    NoReaderToken,
     /// The burst has no rate.
     #[error("rateLimit.burst has no effect without rateLimit.requestsPerSecond: add it, or remove the burst")]
     Burst,

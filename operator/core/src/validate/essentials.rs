@@ -34,6 +34,8 @@ pub struct Essentials {
     pub access_mode: AccessMode,
     /// The wanted mode of the engine. A fence, a hibernation and a last backup leave no writes of it.
     pub mode: Mode,
+    /// Number of readers that are wanted.
+    pub readers: i32,
     /// Whether nothing of the engine is changed.
     pub suspend: bool,
     /// Whether the engine has no pod.
@@ -90,6 +92,7 @@ impl Essentials {
                 true => wanted(spec.mode).intersect(Mode::ReadOnly),
                 false => wanted(spec.mode),
             },
+            readers: spec.readers.replicas,
             suspend: spec.suspend,
             hibernate: spec.hibernate,
             fence: spec.fence.clone(),

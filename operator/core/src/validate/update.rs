@@ -14,7 +14,7 @@ const WINDOW_MINUTES: (i64, i64) = (5, 1440);
 
 /// Parts of the spec that never change the pod: a running engine takes them over, or they concern other objects. A
 /// change of them must not take a waiting update along.
-const WITHOUT_THE_POD: [&str; 22] = [
+const WITHOUT_THE_POD: [&str; 23] = [
     "/mode",
     "/suspend",
     "/hibernate",
@@ -22,6 +22,7 @@ const WITHOUT_THE_POD: [&str; 22] = [
     "/update",
     "/deletionPolicy",
     "/service",
+    "/readers",
     "/writer/storage",
     "/integrity/acceptRollback",
     "/integrity/anchorIntervalSeconds",

@@ -182,7 +182,9 @@ fn every_child_is_another_object_and_is_wanted_removed_or_has_its_own_rules() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), rows);
-    let valid = valid(&observed(engine()));
+    let mut engine = engine();
+    engine.spec.readers.replicas = 1;
+    let valid = valid(&observed(engine));
     let wanted: Vec<_> = CHILDREN
         .wanted(&valid)
         .into_iter()

@@ -38,6 +38,12 @@ pub(crate) fn access() -> Access {
     }
 }
 
+/// The same with the token of readers.
+pub(crate) fn with_reader_token(access: Access) -> Access {
+    let token = KeyReference { name: "readers".into(), key: "token".into() };
+    Access { reader_token_secret_ref: Some(token), ..access }
+}
+
 fn with(access: Access) -> MemoryEngineSpec {
     MemoryEngineSpec { access: Some(access), ..MemoryEngineSpec::default() }
 }
@@ -49,7 +55,7 @@ fn pod(access: Access) -> Value {
 /// One directory, which the kubelet can replace as a whole. No key is a variable, an argument or part of a path.
 #[test]
 fn keys_of_clients_are_files_that_only_the_engine_reads() {
-    let pod = pod(access());
+    let pod = pod(with_reader_token(access()));
     let entry = |secret: &str, key: &str, path: &str| json!({"secret": {"name": secret, "items": [{"key": key, "path": path}]}});
     let optional = |mut source: Value| {
         source["secret"]["optional"] = json!(true);
@@ -61,6 +67,7 @@ fn keys_of_clients_are_files_that_only_the_engine_reads() {
         entry("agent-b-key", "token", "agent-b/token"),
         optional(entry("agent-b-key", "token.previous", "agent-b/token.previous")),
         entry("admin", "value", "admin_token/token"),
+        entry("readers", "token", "reader_token/token"),
     ]}});
     assert_eq!(pod["volumes"][3], expected);
     let mount = json!({"name": "access", "mountPath": "/etc/memory-engine/access", "readOnly": true});
@@ -81,7 +88,7 @@ fn a_section_without_keys_mounts_nothing_and_restarts_nobody() {
 #[test]
 fn the_engine_reads_which_client_may_do_what() {
     let mut engine = engine();
-    engine.spec = with(access());
+    engine.spec = with(with_reader_token(access()));
     let text = engine_config(&valid(&observed(engine)));
     let config: Value = serde_yaml::from_str(&text).unwrap();
     let files = |client: &str| {
@@ -97,6 +104,7 @@ fn the_engine_reads_which_client_may_do_what() {
             },
         ],
         "adminTokenFile": "/etc/memory-engine/access/admin_token/token",
+        "readerTokenFile": "/etc/memory-engine/access/reader_token/token",
         "requestsPerSecond": 10,
         "burst": 20,
     });
@@ -104,7 +112,7 @@ fn the_engine_reads_which_client_may_do_what() {
     let (read, not_applied) = configuration::read(&config, Author::Person).unwrap();
     assert_eq!(not_applied, []);
     assert_eq!(serde_json::to_value(&read.access).unwrap(), expected, "reading loses nothing");
-    let mounted: Vec<String> = pod(access())["volumes"][3]["projected"]["sources"]
+    let mounted: Vec<String> = pod(with_reader_token(access()))["volumes"][3]["projected"]["sources"]
         .as_array()
         .unwrap()
         .iter()
@@ -112,7 +120,9 @@ fn the_engine_reads_which_client_may_do_what() {
             format!("/etc/memory-engine/access/{}", source["secret"]["items"][0]["path"].as_str().unwrap())
         })
         .collect();
-    let named = read.access.keys().into_iter().flat_map(|key| key.files).chain(read.access.admin_token_file);
+    let tokens = [read.access.admin_token_file.clone(), read.access.reader_token_file.clone()];
+    let keys = read.access.keys().into_iter().flat_map(|key| key.files);
+    let named = keys.chain(tokens.into_iter().flatten());
     assert_eq!(named.collect::<Vec<_>>(), mounted, "every file is mounted, and every mounted one is named");
 }
 

@@ -25,6 +25,7 @@ mod pods;
 mod progress;
 mod projections;
 mod properties;
+mod readers;
 mod references;
 mod restores;
 mod retention;

@@ -14,7 +14,6 @@ use crds::{
 use operator_core::{
     anchor::expected::expected_history,
     backup::BackupView,
-    build::stateful_set,
     children::CHILDREN,
     names::{ChildKey, ChildKind},
     plan::{Write, plan},
@@ -26,7 +25,7 @@ use operator_core::{
 use serde_json::{Value, json};
 
 use crate::backups::backup;
-use crate::client_keys::access;
+use crate::client_keys::{access, with_reader_token};
 use crate::configurations::full;
 use crate::world::{engine, observed, settings};
 
@@ -40,7 +39,7 @@ fn pinned(image: &str) -> Option<String> {
 fn specs() -> [(&'static str, MemoryEngineSpec); 3] {
     let rotation = TokenRotation { schedule: "@monthly".into(), time_zone: "Etc/UTC".into(), suspend: false };
     let rotation = Some(Secrets { rotation: Some(rotation) });
-    let mut keys = access();
+    let mut keys = with_reader_token(access());
     keys.admin_token_secret_ref = None;
     let mut rich = MemoryEngineSpec {
         access: Some(keys),
@@ -49,6 +48,7 @@ fn specs() -> [(&'static str, MemoryEngineSpec); 3] {
         backup: Some(backup()),
         ..full()
     };
+    rich.readers.replicas = 2;
     // The Jobs of every task differ in names and times only.
     rich.rotation.schedule = Some("@monthly".into());
     let mut open = MemoryEngineSpec::default();
@@ -91,9 +91,9 @@ fn objects(name: &str, spec: MemoryEngineSpec) -> Vec<(ChildKey, Value)> {
     objects
         .extend(CHILDREN.exposed(&valid).into_iter().filter_map(|(key, object)| object.map(|it| (key, it))));
     // A plan waits with it for the certificate.
-    let set = ChildKey { kind: ChildKind::StatefulSet, name: name.into() };
-    objects.retain(|(key, _)| *key != set);
-    objects.push((set, json!(stateful_set(&valid))));
+    objects.retain(|(key, _)| key.kind != ChildKind::StatefulSet);
+    let sets = CHILDREN.wanted(&valid).into_iter().filter(|(key, _)| key.kind == ChildKind::StatefulSet);
+    objects.extend(sets);
     objects
 }
 

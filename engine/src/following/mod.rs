@@ -1,0 +1,179 @@
+//! An engine that follows another one: it has a verified copy of that engine's log, serves reads from it, and forwards
+//! writes. [`writer`] is the client of that engine, [`task`] asks it for lines, and [`chain_file`] keeps on the volume
+//! that the chain is broken. [`settings`] says which engine is followed.
+
+mod chain_file;
+mod settings;
+mod task;
+mod writer;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use engine_core::following::freshness::Freshness;
+use engine_core::wire::{ChainFault, ErrorCode, FollowState, FollowingHealth};
+use engine_log::storage::Storage;
+use jiff::Timestamp;
+
+use crate::metrics::FollowingMetrics;
+use crate::refusal::Refusal;
+use writer::Writer;
+
+pub(crate) use settings::{FollowSettings, LAG_MAX_SECONDS_DEFAULT};
+pub(crate) use task::follow;
+pub(crate) use writer::{FollowSetupError, NotForwarded};
+
+/// How this engine follows another one.
+#[derive(Debug)]
+pub(crate) struct Following {
+    writer: Writer,
+    admin: String,
+    lag_max: Duration,
+    started: Instant,
+    storage: Arc<dyn Storage>,
+    state: Mutex<State>,
+    metrics: FollowingMetrics,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    freshness: Freshness,
+    follows: FollowState,
+    /// Why the last request failed.
+    fault: Option<String>,
+    broken: Option<ChainFault>,
+}
+
+impl Following {
+    /// Prepares to follow an engine. If the chain was broken before, it still is.
+    ///
+    /// # Errors
+    /// The URLs or the files cannot be used.
+    pub(crate) fn start(
+        settings: FollowSettings,
+        storage: Arc<dyn Storage>,
+        metrics: FollowingMetrics,
+    ) -> Result<Following, FollowSetupError> {
+        let broken = chain_file::read(&*storage)?;
+        let mut state = State::default();
+        if let Some(broken) = broken {
+            let ChainFault { reason, message, at } = &broken;
+            let what = "the chain is broken: nothing is read from this copy, and it is not continued";
+            tracing::error!(reason, message, %at, "{what}");
+            (state.follows, state.broken) = (FollowState::Broken, Some(broken));
+        }
+        Ok(Following {
+            admin: settings.admin.to_string(),
+            lag_max: settings.lag_max,
+            writer: Writer::new(settings)?,
+            started: Instant::now(),
+            storage,
+            state: Mutex::new(state),
+            metrics,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code panics half-way through a change while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client of the engine that is followed.
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Refuses a read while the chain is broken.
+    ///
+    /// # Errors
+    /// It is broken.
+    pub(crate) fn admit_read(&self) -> Result<(), Refusal> {
+        let Some(broken) = self.state().broken.clone() else { return Ok(()) };
+        Err(Refusal::new(ErrorCode::ChainBroken, format!("the chain is broken: {}", broken.message))
+            .hint("read from another engine; docs/guide/readers.md says what to do about this one"))
+    }
+
+    /// Why reads must not be sent here; none if they may be.
+    pub(crate) fn unready(&self, applied: u64) -> Option<&'static str> {
+        let mut state = self.state();
+        state.freshness.applied(applied);
+        match state.freshness.lag(self.started.elapsed()) {
+            _ if state.broken.is_some() => Some("the chain is broken: nothing is read from this copy"),
+            None => Some("the copy has not caught up with the engine that is followed yet"),
+            Some(lag) if lag > self.lag_max => {
+                Some("the copy is further behind the engine that is followed than --follow-lag-max")
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// What the health report says. `applied` is the last event that reads see.
+    pub(crate) fn health(&self, applied: u64) -> FollowingHealth {
+        let mut state = self.state();
+        state.freshness.applied(applied);
+        FollowingHealth {
+            state: state.follows,
+            writer: self.admin.clone(),
+            head_seq: state.freshness.head_seq(),
+            lag_events: state.freshness.lag_events(applied),
+            lag_seconds: state.freshness.lag(self.started.elapsed()).map(|lag| lag.as_secs()),
+            lag_max_seconds: self.lag_max.as_secs(),
+            fault: state.fault.clone(),
+            broken: state.broken.clone(),
+        }
+    }
+
+    /// Sets the gauges to the current state.
+    pub(crate) fn set_gauges(&self, applied: u64) {
+        let health = self.health(applied);
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.metrics.connected.set(i64::from(health.state == FollowState::Connected));
+        self.metrics.lag_events.set(gauge(health.lag_events));
+        self.metrics.lag_seconds.set(health.lag_seconds.map_or(-1, gauge));
+        self.metrics.broken.set(i64::from(health.broken.is_some()));
+    }
+
+    /// Whether the chain is broken, so that nothing is read.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.state().broken.is_some()
+    }
+
+    /// Notes an answer to a request that was sent at `sent`, of which everything was used.
+    fn answered(&self, sent: Instant, head_seq: u64, lines: u64) {
+        self.metrics.lines.inc_by(lines);
+        let mut state = self.state();
+        state.freshness.answered(sent.duration_since(self.started), head_seq);
+        if state.follows != FollowState::Connected {
+            tracing::info!(writer = self.admin, head_seq, "the engine that is followed answers");
+        }
+        (state.follows, state.fault) = (FollowState::Connected, None);
+    }
+
+    /// Notes that an answer was not used. It is asked for again.
+    fn failed(&self, label: &'static str, fault: String) {
+        self.metrics.faults.with_label_values(&[label]).inc();
+        let mut state = self.state();
+        if state.fault.as_ref() != Some(&fault) {
+            tracing::warn!(label, fault, "the engine that is followed gave no lines: it is asked again");
+        }
+        (state.follows, state.fault) = (FollowState::Unreachable, Some(fault));
+    }
+
+    /// Stops reads for good. The file comes after the state: reads must stop even if the volume fails.
+    fn break_chain(&self, reason: &'static str, message: String) {
+        tracing::error!(
+            reason,
+            message,
+            "the chain is broken: reads are refused, and the copy is not continued"
+        );
+        self.metrics.faults.with_label_values(&[reason]).inc();
+        let broken = ChainFault { reason: reason.to_owned(), message, at: Timestamp::now() };
+        {
+            let mut state = self.state();
+            (state.follows, state.broken) = (FollowState::Broken, Some(broken.clone()));
+        }
+        if let Err(fault) = chain_file::write(&*self.storage, &broken) {
+            tracing::error!(%fault, "that the chain is broken could not be written to the volume");
+        }
+    }
+}

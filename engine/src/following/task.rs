@@ -1,0 +1,80 @@
+//! The task that asks the engine that is followed for the lines after the end of the copy, again and again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine_core::digest::Hash;
+use engine_log::{FollowError, WriteState};
+
+use super::Following;
+use crate::engine::Engine;
+
+/// Pause after the first failure, and the longest one. The pause doubles with each failure.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Time between two looks at whether the copy is open.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Follows until the chain is broken or the process ends.
+pub(crate) async fn follow(engine: Arc<Engine>, following: Arc<Following>) {
+    let mut pause = PAUSE_MIN;
+    while !following.is_broken() {
+        if engine.published.store() == WriteState::Opening {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        } else if step(&engine, &following).await {
+            pause = PAUSE_MIN;
+        } else {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+/// Asks once, and continues the copy with the answer. Returns whether that worked.
+async fn step(engine: &Arc<Engine>, following: &Following) -> bool {
+    if let Some(fault) = engine.published.fault() {
+        following.break_chain("damaged", fault.message);
+        return false;
+    }
+    if matches!(engine.published.store(), WriteState::Full | WriteState::Failing) {
+        following.failed("unwritable", "the volume of this engine fails or is full".to_owned());
+        return false;
+    }
+    let end = engine.published.head().map_or((0, Hash::ZERO), |head| (head.seq, head.line));
+    let sent = Instant::now();
+    let answer = match following.writer.lines_after(end).await {
+        Ok(answer) => answer,
+        Err((label, fault)) => {
+            following.failed(label, fault);
+            return false;
+        }
+    };
+    let head_seq = answer.head_seq;
+    match engine.follow(answer).await {
+        Ok(followed) if followed.is_cut => {
+            following.failed("cut", "the answer stops within a line or a batch".to_owned());
+            false
+        }
+        Ok(followed) => {
+            following.answered(sent, head_seq, followed.lines);
+            following.state().freshness.applied(engine.projection.applied_seq());
+            if let Some((seq, ids)) = followed.forgotten {
+                let engine = Arc::clone(engine);
+                tokio::spawn(async move { engine.drop_forgotten(seq, &ids).await });
+            }
+            true
+        }
+        Err(FollowError::Broken(broken)) => {
+            following.break_chain(broken.label(), broken.to_string());
+            false
+        }
+        Err(fault @ FollowError::Damaged) => {
+            following.break_chain("damaged", fault.to_string());
+            false
+        }
+        Err(fault @ FollowError::Unwritable(_)) => {
+            following.failed("unwritable", fault.to_string());
+            false
+        }
+    }
+}

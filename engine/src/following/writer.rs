@@ -1,0 +1,218 @@
+//! The client of the engine that is followed: it reads lines from its admin port, and forwards writes to its API.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use engine_core::digest::Hash;
+use engine_core::wire::{HAS_LINE_HEADER, HEAD_SEQ_HEADER, LINES_PATH, LOG_ID_HEADER};
+use engine_log::FollowingLines;
+use engine_retrieval::providers::{
+    ClientError, HttpClient, http_client, http_client_presenting, http_client_trusting,
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::Uri;
+use hyper::body::{Bytes, Incoming};
+use service::secret_file::Exposed;
+use service::tls::{Identity, TlsError, client_config};
+use thiserror::Error;
+
+use super::settings::FollowSettings;
+use crate::token_command::{bearer, read_token};
+
+/// How long a request for lines may wait for the next one, milliseconds. An idle log is confirmed this often, so that
+/// the age of the state is known to the second.
+const WAIT_MS: u64 = 1_000;
+/// Timeout of a request for lines, with their transfer.
+const LINES_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time until a connection is open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest answer with lines, bytes: more than the largest batch of a log can have.
+const LINES_BYTES_MAX: usize = 128 << 20;
+/// Age of a client from which on its certificate and token are read again. A failure makes a new client too.
+const CLIENT_AGE_MAX: Duration = Duration::from_secs(60);
+/// Timeout of a forwarded request. It is shorter than that of the request here, so that a caller is told what happened.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Why an engine cannot be followed in the way that was asked for.
+#[derive(Debug, Error)]
+pub(crate) enum FollowSetupError {
+    #[error("{0} is not the URL of a port, such as https://notes:8081")]
+    Url(Uri),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{0:#}")]
+    Token(anyhow::Error),
+    #[error("the volume cannot be read: {0}")]
+    Volume(#[from] io::Error),
+}
+
+/// A response to a forwarded request.
+pub(crate) type Forwarded = hyper::Response<Incoming>;
+
+/// Why a request was not answered by the engine that is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotForwarded {
+    /// There is no address for writes.
+    NoAddress,
+    /// Nothing was sent.
+    Unreachable(String),
+    /// It is not known whether it was carried out.
+    Unanswered(String),
+}
+
+/// A client with the certificate and the token that were read when it was made.
+#[derive(Debug, Clone)]
+struct Client {
+    http: HttpClient,
+    authorization: Option<HeaderValue>,
+    made: Instant,
+}
+
+/// The engine that is followed.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    settings: FollowSettings,
+    client: Mutex<Option<Client>>,
+    /// Presents no certificate: the caller of a forwarded request is not this engine.
+    forwarding: Option<HttpClient>,
+}
+
+impl Writer {
+    pub(super) fn new(settings: FollowSettings) -> Result<Writer, FollowSetupError> {
+        for url in [Some(&settings.admin), settings.api.as_ref()].into_iter().flatten() {
+            let is_port = matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some();
+            if !is_port || !matches!(url.path(), "" | "/") || url.query().is_some() {
+                return Err(FollowSetupError::Url(url.clone()));
+            }
+        }
+        let client = made(&settings)?;
+        let authorities = match &settings.tls_directory {
+            Some(directory) => Some(Identity::read(directory, Exposed::Reported)?.authorities),
+            None => None,
+        };
+        let forwarding = settings.api.as_ref().map(|url| match authorities {
+            Some(authorities) => http_client_trusting(url, CONNECT_TIMEOUT, Some(authorities)),
+            None => http_client(url, CONNECT_TIMEOUT),
+        });
+        let forwarding = forwarding.transpose()?;
+        Ok(Writer { settings, client: Mutex::new(Some(client)), forwarding })
+    }
+
+    /// Asks for the lines after the last line of the copy: the number of its last event, and the hash of the line.
+    ///
+    /// # Errors
+    /// A label for metrics, and what is wrong.
+    pub(super) async fn lines_after(
+        &self,
+        (seq, line): (u64, Hash),
+    ) -> Result<FollowingLines, (&'static str, String)> {
+        let client = self.client().map_err(|fault| ("unreachable", fault.to_string()))?;
+        let asked = tokio::time::timeout(LINES_TIMEOUT, self.exchange(&client, seq, line)).await;
+        let answer =
+            asked.unwrap_or_else(|_| Err(("unreachable", format!("no answer in {LINES_TIMEOUT:?}"))));
+        if answer.is_err() {
+            *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        answer
+    }
+
+    /// The client, made anew if it is old or has failed.
+    fn client(&self) -> Result<Client, FollowSetupError> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = client.as_ref().filter(|client| client.made.elapsed() < CLIENT_AGE_MAX) {
+            return Ok(client.clone());
+        }
+        Ok(client.insert(made(&self.settings)?).clone())
+    }
+
+    async fn exchange(
+        &self,
+        client: &Client,
+        seq: u64,
+        line: Hash,
+    ) -> Result<FollowingLines, (&'static str, String)> {
+        let query = format!("{LINES_PATH}?after={seq}&line={line}&wait_ms={WAIT_MS}");
+        let mut request = Request::get(at(&self.settings.admin, &query))
+            .body(Full::new(Bytes::new()))
+            .map_err(|fault| ("unreachable", fault.to_string()))?;
+        if let Some(authorization) = &client.authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+        }
+        let unreachable = |fault: &hyper_util::client::legacy::Error| ("unreachable", cause(fault));
+        let response = client.http.request(request).await.map_err(|fault| unreachable(&fault))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, LINES_BYTES_MAX).collect().await;
+        let body = body.map_err(|fault| ("cut", format!("the answer ended early: {fault}")))?.to_bytes();
+        if head.status != StatusCode::OK {
+            let text: String = String::from_utf8_lossy(&body).chars().take(300).collect();
+            return Err(("refused", format!("the engine that is followed answers {}: {text}", head.status)));
+        }
+        read(&head.headers, body).ok_or(("refused", "the answer is not that of an engine".to_owned()))
+    }
+
+    /// Sends a request to the API of the engine that is followed.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub(crate) async fn forward(
+        &self,
+        (method, path_and_query): (Method, &str),
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Forwarded, NotForwarded> {
+        let (Some(client), Some(api)) = (&self.forwarding, &self.settings.api) else {
+            return Err(NotForwarded::NoAddress);
+        };
+        let mut request = Request::new(Full::new(body));
+        (*request.method_mut(), *request.uri_mut()) = (method, at(api, path_and_query));
+        *request.headers_mut() = headers;
+        match tokio::time::timeout(FORWARD_TIMEOUT, client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(fault)) if fault.is_connect() => Err(NotForwarded::Unreachable(cause(&fault))),
+            Ok(Err(fault)) => Err(NotForwarded::Unanswered(cause(&fault))),
+            Err(_) => Err(NotForwarded::Unanswered(format!("no answer in {FORWARD_TIMEOUT:?}"))),
+        }
+    }
+}
+
+fn made(settings: &FollowSettings) -> Result<Client, FollowSetupError> {
+    let http = match &settings.tls_directory {
+        Some(directory) => http_client_presenting((*client_config(directory)?).clone(), CONNECT_TIMEOUT),
+        None => http_client(&settings.admin, CONNECT_TIMEOUT)?,
+    };
+    let token = settings.token_file.as_deref().map(|path| bearer(&read_token(path)?)).transpose();
+    let authorization = token.map_err(FollowSetupError::Token)?;
+    Ok(Client { http, authorization, made: Instant::now() })
+}
+
+/// The URL of a path at a port. The URL of the port was checked, and a path with a query that a client sent is valid.
+fn at(port: &Uri, path_and_query: &str) -> Uri {
+    let mut parts = port.clone().into_parts();
+    parts.path_and_query = path_and_query.parse().ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| port.clone())
+}
+
+/// The innermost cause of a failed exchange: the error itself only says that there was one.
+fn cause(fault: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = fault;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// What the answer to a request for lines says.
+fn read(headers: &HeaderMap, lines: Bytes) -> Option<FollowingLines> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let has_line = match text(HAS_LINE_HEADER)? {
+        "true" => true,
+        "false" => false,
+        _ => return None,
+    };
+    let (log_id, head_seq) = (text(LOG_ID_HEADER)?.to_owned(), text(HEAD_SEQ_HEADER)?.parse().ok()?);
+    Some(FollowingLines { log_id, head_seq, has_line, lines: lines.into() })
+}

@@ -1,0 +1,131 @@
+//! A reader whose writer demands a certificate, a token and keys.
+
+use std::ffi::OsStr;
+use std::fs;
+
+use rcgen::{ExtendedKeyUsagePurpose, SanType};
+use tempfile::TempDir;
+
+use crate::access::{Guarded, bearer, key, write_secret};
+use crate::pki::{Authority, SERVER, mount, params};
+use crate::process::{Answer, Client, Running, eventually};
+use crate::tls;
+
+/// A writer with TLS on both ports, which demands tokens and keys, and what a reader needs to follow it.
+struct Closed {
+    writer: Running,
+    authority: Authority,
+    files: TempDir,
+    _data: TempDir,
+}
+
+impl Closed {
+    fn start() -> Closed {
+        let authority = Authority::new("first");
+        let (files, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut server = params("localhost", ExtendedKeyUsagePurpose::ServerAuth);
+        server.subject_alt_names.push(SanType::DnsName(SERVER.try_into().unwrap()));
+        for (directory, leaf) in [("writer", authority.issue(&server)), ("reader", authority.client())] {
+            fs::create_dir(files.path().join(directory)).unwrap();
+            mount(&files.path().join(directory), &leaf, Some(&authority.pem()));
+        }
+        let path = |name: &str| files.path().join(name).display().to_string();
+        for name in ["admin", "reader", "agent"] {
+            write_secret(&files.path().join(format!("{name}.token")), key(name).secret_text());
+        }
+        let scopes = "scopes: [read, write], projects: ['*']";
+        let agent = path("agent.token");
+        let keys = format!(
+            "access:\n  anonymous: false\n  keys:\n  - {{name: agent, files: ['{agent}'], {scopes}}}\n"
+        );
+        fs::write(files.path().join("reader.yaml"), &keys).unwrap();
+        let tokens = format!(
+            "  adminTokenFile: {}\n  readerTokenFile: {}\n",
+            path("admin.token"),
+            path("reader.token")
+        );
+        fs::write(files.path().join("writer.yaml"), keys + &tokens).unwrap();
+        let api = format!("tls.apiDirectory={}", path("writer"));
+        let admin = format!("tls.adminDirectory={}", path("writer"));
+        let config = path("writer.yaml");
+        let arguments = ["--config", &config, "--set", &api, "--set", &admin].map(OsStr::new);
+        let writer = Running::spawn_with(data.path(), &arguments);
+        Closed { writer, authority, files, _data: data }
+    }
+
+    /// Status of the answer to a request to the admin port with the token of this name.
+    fn asked(&self, path: &str, token: &str) -> u16 {
+        let known = self.authority.client_config(Some(&self.authority.client()));
+        let headers = bearer(token);
+        tls::connect(self.writer.admin, &known).request("GET", path, &headers, "").unwrap().status
+    }
+
+    /// Starts a reader, with these arguments left out together with their values.
+    fn reader(&self, left_out: &[&str]) -> (Running, TempDir) {
+        let path = |name: &str| self.files.path().join(name).display().to_string();
+        let at = |port: u16| format!("https://localhost:{port}");
+        let arguments = [
+            ("--config", path("reader.yaml")),
+            ("--follow", at(self.writer.admin.port())),
+            ("--forward", at(self.writer.api.port())),
+            ("--follow-tls-directory", path("reader")),
+            ("--follow-token-file", path("reader.token")),
+        ];
+        let kept = arguments.iter().filter(|(name, _)| !left_out.contains(name));
+        let kept: Vec<&OsStr> =
+            kept.flat_map(|(name, value)| [OsStr::new(name), OsStr::new(value)]).collect();
+        let data = tempfile::tempdir().unwrap();
+        (Running::spawn_with(data.path(), &kept), data)
+    }
+}
+
+#[test]
+fn the_token_of_a_reader_opens_the_lines_of_the_log_and_nothing_else() {
+    let closed = Closed::start();
+    eventually("the log is open", || closed.asked("/log/lines", "reader") == 200);
+    let others = ["admin", "agent"].map(|token| closed.asked("/log/lines", token));
+    assert_eq!(others, [401, 401], "who administers an engine need not read what is remembered");
+    for path in ["/health", "/tokens", "/checkpoint", "/log/lines/", "/mode"] {
+        assert_eq!(closed.asked(path, "reader"), 401, "{path}");
+    }
+    assert_eq!(closed.asked("/health", "admin"), 200);
+}
+
+/// The admin port has never shown what is remembered.
+#[test]
+fn an_engine_with_keys_gives_lines_only_to_a_token_that_was_made_for_that() {
+    let guarded = Guarded::start("");
+    let refused = guarded.engine.admin("/log/lines");
+    assert_eq!((refused.status, refused.code().as_str()), (403, "FORBIDDEN"), "{refused:?}");
+    assert_eq!(guarded.engine.admin("/health").status, 200);
+}
+
+#[test]
+fn a_reader_follows_and_forwards_over_mutual_tls_with_the_keys_of_the_callers() {
+    let closed = Closed::start();
+    let (reader, _data) = closed.reader(&[]);
+    eventually("ready", || reader.admin("/readyz").status == 200);
+    let ask = |method: &str, path: &str, headers: &str, body: &str| -> Answer {
+        Client::connect(reader.api).unwrap().request(method, path, headers, body).unwrap()
+    };
+    let body = r#"{"content":"The kettle is blue"}"#;
+    assert_eq!(ask("POST", "/v1/memories", "", body).code(), "UNAUTHENTICATED");
+    assert_eq!(ask("POST", "/v1/memories", &bearer("another"), body).code(), "UNAUTHENTICATED");
+    let saved = ask("POST", "/v1/memories", &bearer("agent"), body);
+    assert_eq!(saved.status, 201, "{saved:?}");
+    let search = format!("/v1/search?q=kettle&min_seq={}", saved.json()["seq"]);
+    assert_eq!(ask("GET", &search, &bearer("agent"), "").json()["total"], 1);
+    assert_eq!(ask("GET", &search, "", "").code(), "UNAUTHENTICATED");
+}
+
+#[test]
+fn without_the_token_or_the_certificate_a_reader_gets_no_lines() {
+    let closed = Closed::start();
+    eventually("the log is open", || closed.asked("/log/lines", "reader") == 200);
+    for left_out in ["--follow-token-file", "--follow-tls-directory"] {
+        let (reader, _data) = closed.reader(&[left_out]);
+        eventually("it was refused", || reader.health()["following"]["state"] == "unreachable");
+        assert_eq!(reader.admin("/readyz").status, 503, "{left_out}");
+        assert_eq!(reader.health()["log"]["id"], "", "{left_out}");
+    }
+}
