@@ -16,8 +16,8 @@ use super::{
     upkeep::{RetentionStatus, UpkeepStatus},
 };
 
-/// Maximum number of references to Secrets: two of each key of a client, the tokens of the administrator and of readers,
-/// two services, and two stores with two credentials and a key each.
+/// Maximum number of references to Secrets: two of each key of a client, the tokens of the administrator and of
+/// readers, two services, and two stores with two credentials and a key each.
 const SECRETS_MAX: usize = 2 * ACCESS_KEYS_MAX + 10;
 
 /// Observed state of the engine. Written only by the operator.

@@ -2,8 +2,8 @@
 //! background.
 //!
 //! [`external_model`] is the interface for searches and reports, [`store`] the vector file, and [`worker`] the
-//! background thread that fills the file, while [`room`] finds space for it. While too few memories have a vector, or the external model cannot be
-//! reached, searches use the built-in model.
+//! background thread that fills the file, while [`room`] finds space for it. While too few memories have a vector, or
+//! the external model cannot be reached, searches use the built-in model.
 
 mod error;
 mod external_model;

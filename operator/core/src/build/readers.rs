@@ -121,8 +121,8 @@ fn variables(valid: &Valid, container: &Container) -> Vec<EnvVar> {
     let headless = names::headless_service(&valid.name);
     let address = |service: &str, port| format!("{scheme}://{service}.{}.svc:{port}", valid.namespace);
     let follow = variable("MEMORY_ENGINE_FOLLOW", address(&headless, ADMIN_PORT));
-    // Only a writer that is ready takes writes, so that the Service is asked, and not the pod. A reader verifies it with
-    // the authorities of the administration port, which did not sign a given certificate: then it refuses writes.
+    // Only a writer that is ready takes writes, so that the Service is asked, and not the pod. A reader verifies it
+    // with the authorities of the administration port, which did not sign a given certificate: then it refuses writes.
     let forward = variable("MEMORY_ENGINE_FORWARD", address(&valid.name, API_PORT));
     let forward = valid.essentials.given_certificate.is_none().then_some(forward);
     let certificate = variable("MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY", TLS_PATH.to_owned());
