@@ -24,8 +24,8 @@ pub struct FollowingLines {
 }
 
 impl LogReader {
-    /// Returns the lines after a line that is either the event `seq`, or the header after it. `line` is its hash.
-    /// With 0 and [`Hash::ZERO`], returns the first lines of the log. At most `bytes` bytes of events, but always a whole
+    /// Returns the lines after a line that is either the event `seq`, or the header after it. `line` is its hash. With
+    /// 0 and [`Hash::ZERO`], returns the first lines of the log. At most `bytes` bytes of events, but always a whole
     /// batch if there is one. `None` until the log is open.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! On an engine that follows another one: reads are answered here, and everything that writes is forwarded to the
-//! engine that owns the log. The table of operations decides, so that a new operation that is not a read is never carried out
-//! here.
+//! engine that owns the log. The table of operations decides, so that a new operation that is not a read is never
+//! carried out here.
 
 use std::time::Duration;
 
