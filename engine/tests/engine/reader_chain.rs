@@ -41,8 +41,9 @@ fn assert_broken(data: &Path, reader: Running, reason: &str, admin: &str) {
         assert!(reader.admin("/metrics").body.contains("memory_following_chain_broken{engine=\"\"} 1"));
     };
     check(&reader);
-    let said = reader.said();
-    assert!(said.contains("the chain is broken") && said.contains(reason), "{said}");
+    eventually("it is said", || {
+        reader.said().contains("the chain is broken") && reader.said().contains(reason)
+    });
     assert!(reader.terminate().success());
     let before = lines(data);
     let reader = reader_of(data, admin, admin, &[]);
