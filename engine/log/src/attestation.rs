@@ -25,6 +25,8 @@ pub struct Attestation(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     keyring: Option<Keyring>,
+    /// Size of the log, in events, from which on every larger checkpoint is signed with the previous key too.
+    previous_since: u64,
     newest: Option<(Instant, CheckpointView)>,
     /// The last anchor received, including one received before the log was open.
     given: Option<GivenAnchor>,
@@ -53,6 +55,7 @@ impl Attestation {
         let keyring = Keyring::of_log(&*context.storage, loaded, log_id, &context.clock)?;
         let mut state = self.state();
         state.keyring = Some(keyring);
+        state.previous_since = context.tree.head().0;
         state.newest = None;
         Ok(())
     }
@@ -96,13 +99,17 @@ impl Attestation {
         let root = context.tree.root_at(head.seq)?;
         let position = Position { first_seq: segment.first_seq, offset: head.len, hash: head.line };
         let mut state = self.state();
+        // Without an anchor nobody outside of the volume has to learn a new key.
+        let is_kept_outside = state.given.is_some();
         let Some(keyring) = &mut state.keyring else { return Ok(None) };
         if keyring.current.verifier().name() != origin(&head.log_id) {
             return Ok(None);
         }
         let Some(view) = sign(keyring, head.seq, root, Some(position)) else { return Ok(None) };
         local_checkpoint::write(&*context.storage, &view.note)?;
-        keyring.retire_previous(&*context.storage)?;
+        if !is_kept_outside {
+            keyring.retire_previous(&*context.storage)?;
+        }
         state.newest = None;
         state.signed_size = state.signed_size.max(head.seq);
         Ok(Some(head.seq))
@@ -141,6 +148,7 @@ impl Attestation {
     pub(super) fn promote_key(&self, context: &LogContext) -> io::Result<()> {
         let mut state = self.state();
         state.newest = None;
+        state.previous_since = context.tree.head().0;
         state.keyring.as_mut().map_or(Ok(()), |keyring| keyring.promote(&*context.storage))
     }
 }
@@ -184,6 +192,8 @@ impl Attestation {
             tracing::info!(?given, ?taken, "the log was verified against an anchor");
             if let Taken::Extends(acceptance) = taken {
                 accepted = acceptance;
+                let since = state.previous_since;
+                state.keyring.iter_mut().for_each(|keyring| learned(given, since, keyring, context));
             }
         }
         // If a rollback was accepted, the local checkpoint may contain events that the log has lost, so it is not
@@ -210,6 +220,17 @@ impl Attestation {
 
     pub(super) fn acceptance_recorded(&self) {
         self.state().acceptance = None;
+    }
+}
+
+/// Removes the previous key once the anchor comes from a checkpoint that both keys signed: whoever recorded it knows the
+/// new key then. Until that, only the previous key shows them that the new one is this log's.
+fn learned(given: &GivenAnchor, previous_since: u64, keyring: &mut Keyring, context: &LogContext) {
+    let GivenAnchor::Known { anchor, .. } = given else { return };
+    if anchor.size > previous_since
+        && let Err(fault) = keyring.retire_previous(&*context.storage)
+    {
+        tracing::warn!(%fault, "the previous key was not removed; it is tried again with the next anchor");
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `checkpoint.key` | the current signing key |
 //! | `checkpoint.key.next` | the next key; the log may not record it yet; the next start completes the rotation |
-//! | `checkpoint.key.previous` | the previous key; signs one more checkpoint together with the current key |
+//! | `checkpoint.key.previous` | the previous key; signs too until whoever keeps an anchor knows the new key |
 //! | `checkpoint.key.unusable` | a file found at `checkpoint.key` that is not a key of this log |
 
 use std::io;
@@ -28,7 +28,7 @@ const KEY_BYTES_MAX: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Keyring {
     pub(super) current: SignerKey,
-    /// Also signs the next checkpoint.
+    /// Also signs checkpoints.
     pub(super) previous: Option<SignerKey>,
     /// Becomes the current key once the log records the rotation.
     pub(super) next: Option<SignerKey>,
@@ -101,14 +101,14 @@ impl Keyring {
 
     fn write_promotion(&self, storage: &dyn Storage) -> io::Result<()> {
         storage.reached(FailPoint::NextKeyRecorded)?;
-        // Store the old key under its new name before replacing it, because it must sign one more checkpoint.
+        // Store the old key under its new name before replacing it, because it still has to sign.
         write(storage, PREVIOUS, &self.current)?;
         storage.rename(&path(NEXT), &path(KEY))?;
         storage.sync_directory(DIRECTORY)?;
         storage.reached(FailPoint::NextKeyNamed)
     }
 
-    /// Deletes the previous key, after it has signed a checkpoint together with the current key.
+    /// Deletes the previous key. It has to have signed a checkpoint together with the current key.
     pub(super) fn retire_previous(&mut self, storage: &dyn Storage) -> io::Result<()> {
         if self.previous.is_some() {
             ignore_missing(storage.remove(&path(PREVIOUS)))?;
@@ -117,7 +117,7 @@ impl Keyring {
         Ok(())
     }
 
-    /// Keys that sign the next checkpoint.
+    /// Keys that sign checkpoints.
     pub(super) fn signers(&self) -> Vec<&SignerKey> {
         [Some(&self.current), self.previous.as_ref()].into_iter().flatten().collect()
     }

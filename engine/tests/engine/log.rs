@@ -204,6 +204,47 @@ fn a_new_key_is_signed_for_by_the_old_one() {
     assert_eq!(code, Some(0), "{said}");
 }
 
+/// Whoever keeps an anchor learns the new key, however many events follow, and whether the engine starts again meanwhile.
+/// Only then the old key stops signing.
+#[test]
+fn the_old_key_signs_until_the_keeper_of_the_anchor_knows_the_new_one() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Running::start(data.path());
+    let head = |engine: &Running| ask(engine, "GET", "/checkpoint", "").json()["checkpoint"].clone();
+    let record = |engine: &Running| {
+        let view = head(engine);
+        let anchor =
+            json!({"origin": view["origin"], "size": view["size"], "root": view["root"], "rollbacks": 0});
+        let given = json!({"state": "known", "anchor": anchor}).to_string();
+        assert_eq!(ask(engine, "POST", "/anchor", &given).status, 200);
+        given
+    };
+    engine.save("one");
+    let given = record(&engine);
+    let rotated = ask(&engine, "POST", "/rotate-key", "").json();
+    let keys = ["old", "new"].map(|which| VerifierKey::parse(rotated[which].as_str().unwrap()).unwrap());
+    let signatures = |engine: &Running| {
+        let note = head(engine)["note"].as_str().unwrap().to_owned();
+        Checkpoint::open(note.as_bytes(), &keys).unwrap().1.len()
+    };
+    assert_eq!(signatures(&engine), 2);
+    engine.save("two");
+    assert_eq!(signatures(&engine), 2, "the anchor is older than the new key");
+    assert!(engine.terminate().success());
+    let file = data.path().join("anchor.json");
+    fs::write(&file, given).unwrap();
+    let engine = Running::spawn_with(
+        data.path(),
+        &["--mode".as_ref(), "read-write".as_ref(), "--anchor".as_ref(), file.as_os_str()],
+    );
+    eventually("the log is open", || engine.get("/v1/log/head").status == 200);
+    engine.save("three");
+    assert_eq!(signatures(&engine), 2, "the anchor is still older");
+    record(&engine);
+    engine.save("four");
+    assert_eq!(signatures(&engine), 1);
+}
+
 /// The payload is in no file of the log, and the chain verifies.
 #[test]
 fn what_is_erased_is_gone_and_the_chain_verifies() {
