@@ -223,8 +223,8 @@ impl Attestation {
     }
 }
 
-/// Removes the previous key once the anchor comes from a checkpoint that both keys signed: whoever recorded it knows the
-/// new key then. Until that, only the previous key shows them that the new one is this log's.
+/// Removes the previous key once the anchor comes from a checkpoint that both keys signed: whoever recorded it knows
+/// the new key then. Until that, only the previous key shows them that the new one is this log's.
 fn learned(given: &GivenAnchor, previous_since: u64, keyring: &mut Keyring, context: &LogContext) {
     let GivenAnchor::Known { anchor, .. } = given else { return };
     if anchor.size > previous_since

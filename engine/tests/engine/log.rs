@@ -204,8 +204,8 @@ fn a_new_key_is_signed_for_by_the_old_one() {
     assert_eq!(code, Some(0), "{said}");
 }
 
-/// Whoever keeps an anchor learns the new key, however many events follow, and whether the engine starts again meanwhile.
-/// Only then the old key stops signing.
+/// Whoever keeps an anchor learns the new key, however many events follow, and also if the engine starts again
+/// meanwhile. Only then the old key stops signing.
 #[test]
 fn the_old_key_signs_until_the_keeper_of_the_anchor_knows_the_new_one() {
     let data = tempfile::tempdir().unwrap();
