@@ -16,7 +16,7 @@ fn each_check_has_a_line_and_a_failed_one_its_reason() {
         let answer = engine.admin(path);
         assert_eq!(
             (answer.status, answer.body.as_str()),
-            (200, "[+]shutdown ok\n[+]log ok\n[+]projection ok\nreadyz check passed\n")
+            (200, "[+]shutdown ok\n[+]log ok\n[+]projection ok\n[+]following ok\nreadyz check passed\n")
         );
     }
     assert_eq!(engine.admin("/readyz").body, "ok\n");

@@ -21,9 +21,9 @@ use super::memories::{found, save};
 const BUCKET: &str = "away";
 /// Texts that are archived before the store goes away.
 const BEFORE: u64 = 100;
-/// How much more memory an engine may need than the one without an archive, KiB. A piece of the log is in memory while
-/// it is stored, and nothing is queued.
-const MORE_MEMORY_KIB_MAX: u64 = 64 << 10;
+/// How much more memory an engine may need than the one without an archive, KiB: ten times the largest piece. One piece
+/// of the log is in memory in several forms while it is made, and nothing is queued.
+const MORE_MEMORY_KIB_MAX: u64 = 10 * (16 << 10);
 /// Longest time without an acknowledgement.
 const GAP_MAX: Duration = Duration::from_secs(5);
 /// Time to catch up, beside a tenth of the time without the store. The next attempt comes within a minute.
