@@ -123,7 +123,10 @@ fn an_engine_does_not_start_without_the_certificate_that_it_should_have() {
             mount(directory.path(), &Leaf { certificate: "x".into(), key: "y".into() }, None);
         }
         let set = format!("tls.apiDirectory={}", directory.path().display());
-        let output = binary().args(["serve", "--set", &set, "--data"]).arg(data.path()).output().unwrap();
+        // Ports that nobody has.
+        let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        let serve = ["serve", "--set", &set, "--data"];
+        let output = binary().args(serve).arg(data.path()).args(ports).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("tls.apiDirectory") && said.contains(part), "{said}");
