@@ -58,7 +58,7 @@ pub use retention::{Retention, prune};
 pub use settings::{ArchiveSettings, SettingsError, open};
 pub use ship::Archive;
 pub use status::ArchiveStatus;
-pub use store::Store;
+pub use store::{Store, with_jitter};
 pub use store_error::StoreError;
 pub use task::{ArchiveHandle, start};
 

@@ -342,7 +342,7 @@ async fn wait(attempt: u32) {
 }
 
 /// The delay and up to as much again.
-pub(crate) fn with_jitter(delay: Duration) -> Duration {
+pub fn with_jitter(delay: Duration) -> Duration {
     let mut random = [0; 2];
     // Without random bytes the delay has no jitter.
     let _filled = getrandom::fill(&mut random);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine_archive::with_jitter;
 use engine_core::digest::Hash;
 use engine_log::{FollowError, WriteState};
 
@@ -24,7 +25,8 @@ pub(crate) async fn follow(engine: Arc<Engine>, following: Arc<Following>) {
         } else if step(&engine, &following).await {
             pause = PAUSE_MIN;
         } else {
-            tokio::time::sleep(pause).await;
+            // Half of it is random, so that readers do not ask a writer that has returned at the same moment.
+            tokio::time::sleep(with_jitter(pause / 2)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
