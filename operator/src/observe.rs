@@ -136,13 +136,15 @@ async fn checkpoints(
     CheckpointReport::Answered(answers)
 }
 
-/// Whether a child may exist that the cache does not have. Most engines have no TLS and no exposure, and need no
-/// request for its objects.
+/// Whether a child may exist that the cache does not have. Most engines have no TLS, no exposure and no readers, and
+/// need no request for their objects.
 fn may_exist(observed: &Observed, key: &ChildKey, essentials: &Essentials) -> bool {
     let name = observed.engine.metadata.name.as_deref().unwrap_or_default();
     let [authorities, public_service, ingress] =
         [&CHILDREN.authorities, &CHILDREN.public_service, &CHILDREN.ingress].map(|child| child.key(name));
+    let readers = [&CHILDREN.readers_service, &CHILDREN.readers_policy, &CHILDREN.readers];
     match key {
+        key if readers.iter().any(|child| *key == child.key(name)) => essentials.readers > 0,
         key if *key == authorities => essentials.tls,
         key if [public_service, ingress].contains(key) => exposure::is_public(observed, essentials),
         _ => true,

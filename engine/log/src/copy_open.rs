@@ -10,7 +10,7 @@ use super::handles::LogHandles;
 use super::keyring::Keyring;
 use super::local_checkpoint;
 use super::log_scan::{LogScan, OpenedCopy};
-use super::open::gone;
+use super::open::{gone, lost};
 use super::open_outcome::OpenFailure;
 use super::segment::{self, DIRECTORY, Form, Segment};
 use crate::storage::{Access, Storage};
@@ -26,6 +26,11 @@ pub(super) fn open(handles: &LogHandles) -> Result<Option<OpenedCopy>, OpenFailu
     let segments = segment::list(storage)?.segments;
     let keyring = Keyring::load(storage)?;
     let claim = local_checkpoint::read(storage, keyring.as_ref())?;
+    if let Some(last) = segments.last().filter(|last| last.form == Form::Compressed) {
+        // A segment is compressed only when the next one is there.
+        let seq = claim.as_ref().map_or(last.first_seq, |claim| claim.size);
+        return Err(lost(*last, seq, "the segment after the last compressed one is gone"));
+    }
     let resume = claim.as_ref().and_then(|claim| local_checkpoint::resume(storage, claim, &segments));
     let scan = LogScan::through(&handles.context, &segments, resume)?;
     let Some(opened) = scan.finish_copy(&handles.context)? else {

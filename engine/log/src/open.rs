@@ -129,7 +129,7 @@ fn is_other(durable: Durable, active: &Active) -> bool {
     was.seq != is.seq || (durable.first_seq == active.first_seq() && was.hash != is.hash)
 }
 
-fn lost(segment: Segment, seq: u64, message: &str) -> OpenFailure {
+pub(super) fn lost(segment: Segment, seq: u64, message: &str) -> OpenFailure {
     let fault = IntegrityFault {
         kind: IntegrityFaultKind::Truncated,
         message: format!(

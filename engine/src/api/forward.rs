@@ -24,7 +24,7 @@ use super::body::admit;
 use super::identify::REQUEST_ID;
 use super::state::Api;
 use crate::access::Session;
-use crate::following::{Following, NotForwarded};
+use crate::following::{Following, Forwarded, NotForwarded};
 use crate::refusal::Refusal;
 
 /// Headers that belong to one connection, RFC 9110, and those that a client makes for itself.
@@ -195,6 +195,8 @@ impl Forwarding<'_> {
 
     /// Forwards a request that may write. Then waits for a limited time until reads here see what it wrote.
     async fn write(&self, received: &Received) -> Result<Response, Refusal> {
+        // Whoever reads here must not continue a history that this engine has found to be another one.
+        self.following.admit_read()?;
         let is_read = received.head.method.is_safe();
         if !is_read {
             self.api.engine.modes.admit_write()?;
@@ -221,9 +223,22 @@ impl Forwarding<'_> {
     /// Sends a request to the engine that is followed.
     async fn send(&self, received: &Received) -> Result<Response, Refusal> {
         let Received { head, body, .. } = received;
+        if head.headers.contains_key(FORWARDED_HEADER) {
+            return Err(Refusal::new(
+                ErrorCode::WriterUnreachable,
+                "a request was forwarded to an engine that follows another one",
+            )
+            .hint("nothing was done; --forward has to name the engine that owns the log"));
+        }
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let headers = forwarded_headers(&head.headers);
         let sent = self.following.writer().forward((head.method.clone(), path), headers, body.clone()).await;
+        let sent = sent.and_then(|response| match is_of_an_owner(&response) {
+            true => Ok(response),
+            false => Err(NotForwarded::Unanswered(
+                "the answer is not that of an engine that owns a log".to_owned(),
+            )),
+        });
         let outcome = match &sent {
             Ok(response) if response.status().is_success() => "answered",
             Ok(_) => "refused",
@@ -231,19 +246,33 @@ impl Forwarding<'_> {
         };
         self.api.engine.metrics.following.forwarded.with_label_values(&[outcome]).inc();
         let mut response = sent.map_err(not_forwarded)?.map(|body| Body::new(body.map_err(axum::Error::new)));
-        for name in &OF_ONE_CONNECTION {
-            response.headers_mut().remove(name);
-        }
+        remove_those_of_one_connection(response.headers_mut());
         Ok(response)
+    }
+}
+
+/// Whether an engine that owns a log has answered: it names the end of its log with each success, and redirects nobody.
+fn is_of_an_owner(response: &Forwarded) -> bool {
+    let status = response.status();
+    let is_failure = status.is_client_error() || status.is_server_error();
+    is_failure || status.is_success() && response.headers().contains_key(HEAD_SEQ_HEADER)
+}
+
+/// Removes the headers that belong to one connection: those that always do, and those that `Connection` names.
+fn remove_those_of_one_connection(headers: &mut HeaderMap) {
+    let named = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named: Vec<HeaderName> =
+        named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect();
+    for name in OF_ONE_CONNECTION.iter().chain(&named) {
+        headers.remove(name);
     }
 }
 
 /// The headers of a request without those of its connection, and with the identifiers under which it is logged here.
 fn forwarded_headers(received: &HeaderMap) -> HeaderMap {
     let mut headers = received.clone();
-    for name in OF_ONE_CONNECTION.iter().chain([&header::HOST]) {
-        headers.remove(name);
-    }
+    remove_those_of_one_connection(&mut headers);
+    headers.remove(header::HOST);
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
@@ -283,6 +312,23 @@ fn not_forwarded(why: NotForwarded) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_of_one_connection_are_not_passed_on() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-One"),
+            ("x-one", "1"),
+            ("te", "trailers"),
+            ("host", "a"),
+            ("x-two", "2"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let passed = forwarded_headers(&headers);
+        let names: Vec<&str> = passed.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-two", FORWARDED_HEADER]);
+    }
 
     #[test]
     fn only_reads_are_answered_from_a_copy() {

@@ -64,6 +64,10 @@ fn shutdown(engine: &Engine) -> Option<&'static str> {
 
 fn following(engine: &Engine) -> Option<&'static str> {
     let following = engine.following()?;
+    // What is forgotten stays in a copy that cannot be written, and nothing new gets into it.
+    if matches!(engine.published.store(), WriteState::Full | WriteState::Failing) {
+        return Some("the copy cannot be continued: the volume of this engine is full or fails");
+    }
     following.unready(engine.projection.applied_seq())
 }
 

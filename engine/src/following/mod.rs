@@ -21,7 +21,7 @@ use writer::Writer;
 
 pub(crate) use settings::{FollowSettings, LAG_MAX_SECONDS_DEFAULT};
 pub(crate) use task::follow;
-pub(crate) use writer::{FollowSetupError, NotForwarded};
+pub(crate) use writer::{FollowSetupError, Forwarded, NotForwarded};
 
 /// How this engine follows another one.
 #[derive(Debug)]

@@ -40,6 +40,8 @@ const FORWARD_TIMEOUT: Duration = Duration::from_secs(25);
 pub(crate) enum FollowSetupError {
     #[error("{0} is not the URL of a port, such as https://notes:8081")]
     Url(Uri),
+    #[error("the URL of an engine has a user name in it: put the token into --follow-token-file")]
+    UserName,
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -84,6 +86,9 @@ pub(crate) struct Writer {
 impl Writer {
     pub(super) fn new(settings: FollowSettings) -> Result<Writer, FollowSetupError> {
         for url in [Some(&settings.admin), settings.api.as_ref()].into_iter().flatten() {
+            if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+                return Err(FollowSetupError::UserName);
+            }
             let is_port = matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some();
             if !is_port || !matches!(url.path(), "" | "/") || url.query().is_some() {
                 return Err(FollowSetupError::Url(url.clone()));

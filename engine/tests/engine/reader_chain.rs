@@ -36,6 +36,8 @@ fn assert_broken(data: &Path, reader: Running, reason: &str, admin: &str) {
             "arguments": {"q": "fact"}}});
         let headers = "content-type: application/json\r\naccept: application/json, text/event-stream\r\n";
         assert_eq!(reader.post("/mcp", headers, &tool.to_string()).status, 503);
+        let written = reader.save("a fact of another history");
+        assert_eq!((written.status, written.code().as_str()), (503, "CHAIN_BROKEN"), "{written:?}");
         let ready = reader.admin("/readyz?verbose");
         assert!(ready.status == 503 && ready.body.contains("the chain is broken"), "{ready:?}");
         assert!(reader.admin("/metrics").body.contains("memory_following_chain_broken{engine=\"\"} 1"));
@@ -184,12 +186,35 @@ fn a_reader_that_is_too_far_behind_is_not_ready_and_says_so() {
     assert_eq!(reader.save("The kettle is blue").status, 201);
 }
 
+/// The copy ends with a compressed segment only if what followed it is gone.
+#[test]
+fn a_copy_that_lost_its_last_segment_is_damaged() {
+    let (writer, _data) = with_events();
+    let copy = tempfile::tempdir().unwrap();
+    let start = || reader_of(copy.path(), &url(writer.admin), &url(writer.api), &[]);
+    let reader = start();
+    caught_up(&writer, &reader);
+    assert_eq!(writer.admin_post("/rotate", "").status, 200);
+    assert_eq!(writer.save("a last fact").status, 201);
+    let files = || -> Vec<_> {
+        let all = fs::read_dir(copy.path().join("log")).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.to_string_lossy().contains(".jsonl")).collect()
+    };
+    let is_raw = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "jsonl");
+    eventually("a segment is compressed", || files().len() == 2 && files().iter().any(|path| !is_raw(path)));
+    caught_up(&writer, &reader);
+    assert!(reader.terminate().success());
+    files().iter().filter(|path| is_raw(path)).for_each(|path| fs::remove_file(path).unwrap());
+    assert_broken(copy.path(), start(), "damaged", &url(writer.admin));
+}
+
 #[test]
 fn a_reader_needs_the_url_of_a_port() {
     for (arguments, said) in [
         (["--follow", "notes:8081"], "is not the URL of a port"),
         (["--follow", "http://notes:8081/x"], "is not the URL of a port"),
         (["--forward", "http://notes:8080"], "--follow"),
+        (["--follow", "http://somebody:a-word@notes:8081"], "--follow-token-file"),
     ] {
         let data = tempfile::tempdir().unwrap();
         let output = crate::process::binary()

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -326,4 +327,36 @@ fn without_an_address_for_writes_they_are_refused() {
     let refused = reader.save("The kettle is blue");
     assert_eq!((refused.status, refused.code().as_str()), (503, "WRITES_OFF"), "{refused:?}");
     assert_eq!(writer.health()["log"]["seq"], 0);
+}
+
+/// What is not an engine that owns a log has carried out nothing, whatever it answers.
+#[test]
+fn a_write_is_forwarded_only_to_an_engine_that_owns_a_log() {
+    let pair = Pair::start();
+    let to = |api: &str| {
+        let data = tempfile::tempdir().unwrap();
+        let reader = reader_of(data.path(), &url(pair.writer.admin), api, &[]);
+        eventually("the reader is ready", || reader.admin("/readyz").status == 200);
+        let answer = reader.save("The kettle is blue");
+        assert_eq!((answer.status, answer.code().as_str()), (503, "WRITER_UNREACHABLE"), "{api}: {answer:?}");
+        let metrics = reader.admin("/metrics").body;
+        let forwarded = metrics.lines().filter(|line| line.starts_with("memory_following_forwarded_total{"));
+        let counts: Vec<&str> = forwarded.filter_map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(counts.iter().filter(|count| **count != "0").collect::<Vec<_>>(), [&"1"], "once");
+        assert!(reader.terminate().success());
+    };
+    // Another reader, which would forward it again.
+    to(&url(pair.reader.api));
+    // A server that says yes to everything.
+    let service = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = service.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in service.incoming().flatten() {
+            // A failure is that of the client, which then has no answer.
+            let _read = stream.read(&mut [0; 4096]);
+            let _written = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+        }
+    });
+    to(&url(address));
+    assert_eq!(pair.writer.total("q=kettle"), 0);
 }
