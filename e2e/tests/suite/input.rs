@@ -243,6 +243,7 @@ async fn defaults_are_filled_in_by_the_api_server() {
                 "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
                 "drainSeconds": 20,
             },
+            "readers": {"replicas": 0},
             "exposure": {"networkPolicy": "Managed"},
             "logging": {"level": "info"},
             "integrity": {"anchorIntervalSeconds": 10, "verifyIntervalSeconds": 86400},
