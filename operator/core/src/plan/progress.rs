@@ -34,10 +34,10 @@ impl Failure {
         details.is_some_and(|details| details.causes.iter().any(|one| one.reason == "NamespaceTerminating"))
     }
 
-    /// Whether the object is gone, or not in the state that the write expected.
+    /// Whether the object is gone.
     #[must_use]
-    pub fn is_gone_or_changed(&self) -> bool {
-        matches!(self.code(), Some(404 | 409))
+    pub fn is_gone(&self) -> bool {
+        self.code() == Some(404)
     }
 
     fn code(&self) -> Option<u16> {
@@ -129,8 +129,9 @@ impl Progress {
         let key = write.key();
         let after = match answer {
             Ok(after) => after,
-            // The deletion came too late. This is no problem: the next reconcile observes the object and decides again.
-            Err(failure) if matches!(write, Write::Delete { .. }) && failure.is_gone_or_changed() => None,
+            // Somebody else was faster. An object that was only changed is still there: it is tried again, because nobody
+            // watches objects of every kind.
+            Err(failure) if matches!(write, Write::Delete { .. }) && failure.is_gone() => None,
             Err(failure) if failure.namespace_is_ending() => return Err(NamespaceEnding),
             Err(failure) => {
                 self.done.problem.get_or_insert(failure.problem(key));
