@@ -129,8 +129,8 @@ impl Progress {
         let key = write.key();
         let after = match answer {
             Ok(after) => after,
-            // Somebody else was faster. An object that was only changed is still there: it is tried again, because nobody
-            // watches objects of every kind.
+            // Somebody else was faster. An object that was only changed is still there: it is tried again, because
+            // nobody watches objects of every kind.
             Err(failure) if matches!(write, Write::Delete { .. }) && failure.is_gone() => None,
             Err(failure) if failure.namespace_is_ending() => return Err(NamespaceEnding),
             Err(failure) => {
