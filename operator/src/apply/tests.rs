@@ -147,7 +147,7 @@ fn anchored() -> MemoryEngineStatus {
 enum Expected {
     Failed,
     Refused,
-    /// The deletion failed because the object is already gone or has changed: this is no problem.
+    /// The deletion failed because the object is already gone: this is no problem.
     NoProblem,
 }
 
