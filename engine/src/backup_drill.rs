@@ -26,6 +26,9 @@ use crate::refusal::Refusal;
 const PROJECT: &str = "restore-drill";
 const TEXT: &str = "A drill of a restore saves this sentence, then searches for it and reads it back.";
 const WORDS: &str = "sentence of the drill";
+/// Longest time until a projection applies the event that was saved. One that was just built from a million events
+/// reads its files back first, for seconds.
+const APPLIED_MAX: Duration = Duration::from_secs(60);
 /// Results of the search. The restored log may have a project of this name too.
 const RESULTS: u32 = 50;
 /// Memories before the one that was saved in the timeline.
@@ -161,7 +164,7 @@ fn projection(engine: &Engine, restored: &Restored, started: Instant) -> anyhow:
 
 async fn steps(engine: &Arc<Engine>) -> anyhow::Result<Steps> {
     let mut steps = Steps::default();
-    let done = take(&Operations::new(Arc::clone(engine), Session::local()), &mut steps).await;
+    let done = take(engine, &Operations::new(Arc::clone(engine), Session::local()), &mut steps).await;
     steps.error = done.err().as_ref().map(found).transpose()?;
     Ok(steps)
 }
@@ -178,11 +181,21 @@ fn found(refusal: &Refusal) -> anyhow::Result<String> {
     Ok(message.to_owned())
 }
 
-async fn take(operations: &Operations, steps: &mut Steps) -> Result<(), Refusal> {
+/// Waits until reads see an event. A client does not wait as long, but the verdict is about the backup.
+async fn applied(engine: &Engine, seq: u64) {
+    let begun = Instant::now();
+    // If the time is not enough, the reads say how far the projection is.
+    while engine.projection.applied_seq() < seq && begun.elapsed() < APPLIED_MAX {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn take(engine: &Engine, operations: &Operations, steps: &mut Steps) -> Result<(), Refusal> {
     let memory = json!({"content": TEXT, "project": PROJECT, "actor": PROJECT});
     let memory: SaveMemory = serde_json::from_value(memory).expect("it has the form of a memory");
     let Saved { id, seq, .. } = operations.save(memory, None).await?.answer;
     steps.saved = true;
+    applied(engine, seq).await;
     let project = || Some(PROJECT.to_owned());
     let search = Search {
         words: WORDS.to_owned(),
