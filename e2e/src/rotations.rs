@@ -22,6 +22,8 @@ pub enum Rotated {
     ClientAuthority,
     /// The token of the administration port that the operator makes.
     AdminToken,
+    /// The token with which readers ask for the log.
+    ReaderToken,
     /// The key with which an engine calls a service.
     ServiceKey,
     /// The certificate that the operator issues.
@@ -34,11 +36,12 @@ pub enum Rotated {
 
 impl Rotated {
     /// Each of them, with the first cell of its row.
-    const ROWS: [(&str, Rotated); 8] = [
+    const ROWS: [(&str, Rotated); 9] = [
         ("key of a client", Rotated::ClientKey),
         ("key of an issuer", Rotated::IssuerKeys),
         ("authority of clients with certificates", Rotated::ClientAuthority),
         ("token of the administration port", Rotated::AdminToken),
+        ("token of readers", Rotated::ReaderToken),
         ("key of a service outside", Rotated::ServiceKey),
         ("certificate of an engine", Rotated::Certificate),
         ("authority of an engine", Rotated::Authority),

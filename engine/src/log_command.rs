@@ -56,7 +56,7 @@ enum LogCommand {
     },
     /// Seal the current segment and start a new one
     Rotate(AdminArgs),
-    /// Sign checkpoints with a new key from now on, and with both until the keeper of the anchor knows the new one
+    /// Sign checkpoints with a new key from now on, and with both until an anchor shows that its keeper knows that
     RotateKey(AdminArgs),
     /// Forget payloads for good, in the log and in the projection, which is rebuilt; the engine must not be running
     ///

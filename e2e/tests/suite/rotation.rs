@@ -152,6 +152,7 @@ async fn everything_that_is_rotated(world: &World) -> Result<Value> {
         world.api::<Secret>().patch(name, &params, &Patch::Apply(&secret)).await
     };
     secret("agent-a-key", "token", &new_key()?).await?;
+    secret("memory-readers", "token", &new_key()?).await?;
     secret("models", "api-key", "the-key-before").await?;
     secret("memory-clients", "ca.crt", &authority("clients before")?).await?;
     let no_keys = json!({
@@ -164,7 +165,9 @@ async fn everything_that_is_rotated(world: &World) -> Result<Value> {
         "url": "https://models.example.org/v1/rerank", "model": "small",
         "keySecretRef": {"name": "models", "key": "api-key"},
     });
+    spec["readers"] = json!({"replicas": 1});
     spec["access"] = json!({
+        "readerTokenSecretRef": {"name": "memory-readers", "key": "token"},
         "keys": [{
             "name": "agent-a", "secretRef": {"name": "agent-a-key"}, "scopes": ["Read", "Write"], "projects": ["p"],
         }],
@@ -199,6 +202,7 @@ async fn present(world: &World, what: Rotated) -> Result<String> {
         Rotated::IssuerKeys => access.context("AccessReady")?,
         Rotated::ClientAuthority => entry(world, "memory-clients", "ca.crt").await?,
         Rotated::AdminToken => entry(world, TOKEN, "token").await?,
+        Rotated::ReaderToken => entry(world, "memory-readers", "token").await?,
         Rotated::ServiceKey => entry(world, "models", "api-key").await?,
         Rotated::Certificate => {
             status.tls.and_then(|tls| tls.served_serial).context("a certificate that is served")?
@@ -235,6 +239,7 @@ async fn the_commands_of_the_security_model_rotate_what_they_say() {
         world.apply("notes", everything_that_is_rotated(world).await?).await?;
         world.ready("notes").await?;
         world.condition("notes", "AccessReady", "False", "IssuerWithoutKeys").await?;
+        world.condition("notes", "ReadersReady", "True", "ReadersServing").await?;
         let pod = world.pod_uid("notes").await?;
         world.shell_pod("client").await?;
         save_one(world).await?;
@@ -267,6 +272,7 @@ async fn the_commands_of_the_security_model_rotate_what_they_say() {
                 Rotated::ServiceKey => Some("the-key-from-now-on"),
                 Rotated::ClientKey
                 | Rotated::AdminToken
+                | Rotated::ReaderToken
                 | Rotated::Certificate
                 | Rotated::Authority
                 | Rotated::LogKey => None,
@@ -278,9 +284,31 @@ async fn the_commands_of_the_security_model_rotate_what_they_say() {
         world.condition("notes", "SecretsValid", "True", "SecretsUsable").await?;
         world.condition("notes", "LogIntegrity", "True", "Anchored").await?;
         ensure!(world.pod_uid("notes").await? == pod, "nothing restarts");
-        Ok(())
+        readers_follow_again(world).await
     })
     .await;
+}
+
+/// A reader that runs knows the new token, the new certificates and the new authority: what is saved now is read from
+/// it, and what it is given is saved.
+async fn readers_follow_again(world: &World) -> Result<()> {
+    let key = entry(world, "agent-a-key", "token").await?;
+    let key = key.trim();
+    until("a reader forwards and follows", 2 * DELIVERY_LIMIT, async || {
+        let ask = |path: &str, body: &str| {
+            let head = format!("curl -sSk --max-time 30 -H 'authorization: Bearer {key}' {body}");
+            format!("{head} 'https://notes-readers:8080{path}' 2>&1 || true")
+        };
+        let body = r#"-H 'content-type: application/json' -d '{"content": "the teapot is green"}'"#;
+        let saved = world.shell("client", "shell", &ask("/v1/memories", body)).await?;
+        let saved: Value = serde_json::from_str(&saved).with_context(|| saved.clone())?;
+        let path = format!("/v1/search?q=teapot&min_seq={}", saved["seq"].as_u64().context("no number")?);
+        let found = world.shell("client", "shell", &ask(&path, "")).await?;
+        ensure!(found.contains("the teapot is green"), "{found}");
+        Ok(Some(()))
+    })
+    .await?;
+    world.condition("notes", "ReadersReady", "True", "ReadersServing").await.map(|_| ())
 }
 
 /// The commands that replace the token of the administration port do, and restart nothing.

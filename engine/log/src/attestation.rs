@@ -193,7 +193,7 @@ impl Attestation {
             if let Taken::Extends(acceptance) = taken {
                 accepted = acceptance;
                 let since = state.previous_since;
-                state.keyring.iter_mut().for_each(|keyring| learned(given, since, keyring, context));
+                state.keyring.iter_mut().for_each(|keyring| retire_if_known(given, since, keyring, context));
             }
         }
         // If a rollback was accepted, the local checkpoint may contain events that the log has lost, so it is not
@@ -225,7 +225,7 @@ impl Attestation {
 
 /// Removes the previous key once the anchor comes from a checkpoint that both keys signed: whoever recorded it knows
 /// the new key then. Until that, only the previous key shows them that the new one is this log's.
-fn learned(given: &GivenAnchor, previous_since: u64, keyring: &mut Keyring, context: &LogContext) {
+fn retire_if_known(given: &GivenAnchor, previous_since: u64, keyring: &mut Keyring, context: &LogContext) {
     let GivenAnchor::Known { anchor, .. } = given else { return };
     if anchor.size > previous_since
         && let Err(fault) = keyring.retire_previous(&*context.storage)

@@ -30,7 +30,8 @@ const LINES_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer with lines, bytes: more than the largest batch of a log can have.
 const LINES_BYTES_MAX: usize = 128 << 20;
-/// Age of a client from which on its certificate and token are read again. A failure makes a new client too.
+/// Age of a client from which on its certificate, token and authorities are read again. A failure makes a new client
+/// too.
 const CLIENT_AGE_MAX: Duration = Duration::from_secs(60);
 /// Timeout of a forwarded request. It is shorter than that of the request here, so that a caller is told what happened.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(25);
@@ -79,8 +80,15 @@ struct Client {
 pub(crate) struct Writer {
     settings: FollowSettings,
     client: Mutex<Option<Client>>,
-    /// Presents no certificate: the caller of a forwarded request is not this engine.
-    forwarding: Option<HttpClient>,
+    forwarding: Mutex<Option<Forwarding>>,
+}
+
+/// A client for forwarded requests, with the authorities that were read when it was made. It presents no certificate:
+/// the caller of a forwarded request is not this engine.
+#[derive(Debug, Clone)]
+struct Forwarding {
+    http: HttpClient,
+    made: Instant,
 }
 
 impl Writer {
@@ -95,16 +103,8 @@ impl Writer {
             }
         }
         let client = made(&settings)?;
-        let authorities = match &settings.tls_directory {
-            Some(directory) => Some(Identity::read(directory, Exposed::Reported)?.authorities),
-            None => None,
-        };
-        let forwarding = settings.api.as_ref().map(|url| match authorities {
-            Some(authorities) => http_client_trusting(url, CONNECT_TIMEOUT, Some(authorities)),
-            None => http_client(url, CONNECT_TIMEOUT),
-        });
-        let forwarding = forwarding.transpose()?;
-        Ok(Writer { settings, client: Mutex::new(Some(client)), forwarding })
+        let forwarding = settings.api.as_ref().map(|api| made_to_forward(&settings, api)).transpose()?;
+        Ok(Writer { settings, client: Mutex::new(Some(client)), forwarding: Mutex::new(forwarding) })
     }
 
     /// Asks for the lines after the last line of the copy: the number of its last event, and the hash of the line.
@@ -169,19 +169,42 @@ impl Writer {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Forwarded, NotForwarded> {
-        let (Some(client), Some(api)) = (&self.forwarding, &self.settings.api) else {
-            return Err(NotForwarded::NoAddress);
-        };
+        let Some(api) = &self.settings.api else { return Err(NotForwarded::NoAddress) };
+        let client = self.forwarding(api).map_err(|fault| NotForwarded::Unreachable(fault.to_string()))?;
         let mut request = Request::new(Full::new(body));
         (*request.method_mut(), *request.uri_mut()) = (method, at(api, path_and_query));
         *request.headers_mut() = headers;
-        match tokio::time::timeout(FORWARD_TIMEOUT, client.request(request)).await {
+        let answer = match tokio::time::timeout(FORWARD_TIMEOUT, client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(fault)) if fault.is_connect() => Err(NotForwarded::Unreachable(cause(&fault))),
             Ok(Err(fault)) => Err(NotForwarded::Unanswered(cause(&fault))),
             Err(_) => Err(NotForwarded::Unanswered(format!("no answer in {FORWARD_TIMEOUT:?}"))),
+        };
+        if answer.is_err() {
+            *self.forwarding.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
+        answer
     }
+
+    /// The client for forwarded requests, made anew if it is old or has failed: its authorities may have been replaced.
+    fn forwarding(&self, api: &Uri) -> Result<HttpClient, FollowSetupError> {
+        let mut forwarding = self.forwarding.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = forwarding.as_ref().filter(|known| known.made.elapsed() < CLIENT_AGE_MAX) {
+            return Ok(known.http.clone());
+        }
+        Ok(forwarding.insert(made_to_forward(&self.settings, api)?).http.clone())
+    }
+}
+
+fn made_to_forward(settings: &FollowSettings, api: &Uri) -> Result<Forwarding, FollowSetupError> {
+    let http = match &settings.tls_directory {
+        Some(directory) => {
+            let authorities = Identity::read(directory, Exposed::Reported)?.authorities;
+            http_client_trusting(api, CONNECT_TIMEOUT, Some(authorities))?
+        }
+        None => http_client(api, CONNECT_TIMEOUT)?,
+    };
+    Ok(Forwarding { http, made: Instant::now() })
 }
 
 fn made(settings: &FollowSettings) -> Result<Client, FollowSetupError> {

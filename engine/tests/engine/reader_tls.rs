@@ -7,7 +7,7 @@ use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use tempfile::TempDir;
 
 use crate::access::{Guarded, bearer, key, write_secret};
-use crate::pki::{Authority, SERVER, mount, params};
+use crate::pki::{Authority, Leaf, SERVER, mount, params};
 use crate::process::{Answer, Client, Running, eventually};
 use crate::tls;
 
@@ -19,13 +19,18 @@ struct Closed {
     _data: TempDir,
 }
 
+/// A certificate of the ports under the names by which tests reach them.
+fn for_the_ports(authority: &Authority) -> Leaf {
+    let mut server = params("localhost", ExtendedKeyUsagePurpose::ServerAuth);
+    server.subject_alt_names.push(SanType::DnsName(SERVER.try_into().unwrap()));
+    authority.issue(&server)
+}
+
 impl Closed {
     fn start() -> Closed {
         let authority = Authority::new("first");
         let (files, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut server = params("localhost", ExtendedKeyUsagePurpose::ServerAuth);
-        server.subject_alt_names.push(SanType::DnsName(SERVER.try_into().unwrap()));
-        for (directory, leaf) in [("writer", authority.issue(&server)), ("reader", authority.client())] {
+        for (directory, leaf) in [("writer", for_the_ports(&authority)), ("reader", authority.client())] {
             fs::create_dir(files.path().join(directory)).unwrap();
             mount(&files.path().join(directory), &leaf, Some(&authority.pem()));
         }
@@ -116,6 +121,31 @@ fn a_reader_follows_and_forwards_over_mutual_tls_with_the_keys_of_the_callers() 
     let search = format!("/v1/search?q=kettle&min_seq={}", saved.json()["seq"]);
     assert_eq!(ask("GET", &search, &bearer("agent"), "").json()["total"], 1);
     assert_eq!(ask("GET", &search, "", "").code(), "UNAUTHENTICATED");
+}
+
+/// The authority of the writer is replaced while a reader runs: it follows and forwards without a restart.
+#[test]
+fn a_new_authority_of_the_writer_is_known_to_a_reader_that_runs() {
+    let closed = Closed::start();
+    let (reader, _data) = closed.reader(&[]);
+    eventually("ready", || reader.admin("/readyz").status == 200);
+    let second = Authority::new("second");
+    let both = closed.authority.pem() + &second.pem();
+    mount(&closed.files.path().join("reader"), &second.client(), Some(&both));
+    mount(&closed.files.path().join("writer"), &for_the_ports(&second), Some(&both));
+    eventually("the new certificate is served", || {
+        let only_new = second.client_config(Some(&second.client()));
+        tls::ask(closed.writer.admin, &only_new, "/livez").is_ok()
+    });
+    let body = r#"{"content":"The kettle is blue"}"#;
+    let save =
+        || Client::connect(reader.api).unwrap().request("POST", "/v1/memories", &bearer("agent"), body);
+    eventually("a write is forwarded", || save().unwrap().status == 201);
+    eventually("it is followed", || {
+        let found =
+            Client::connect(reader.api).unwrap().request("GET", "/v1/search?q=kettle", &bearer("agent"), "");
+        found.unwrap().json()["total"] == 1
+    });
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub const READERS_MAX: i32 = 32;
 #[serde(rename_all = "camelCase")]
 pub struct Readers {
     /// Number of readers, at most 32. `kubectl scale` and a HorizontalPodAutoscaler change it through the scale
-    /// subresource; leave it out of a manifest that they should not be set back by.
+    /// subresource: with them, leave it out of the manifest that a pipeline applies.
     #[serde(default)]
     #[schemars(range(min = 0, max = READERS_MAX))]
     pub replicas: i32,

@@ -80,7 +80,7 @@ impl Away {
         let away = status(&engine)?;
         gateway.come_back()?;
         let caught_up = self.catch_up(&engine)?;
-        let breaches = seen.breaches(caught_up, &away);
+        let breaches = seen.breaches(&away);
         self.check_restores(&archive, seen.acknowledged).map(|missing| {
             self.print(&seen, caught_up, away["lag_events"].as_u64());
             breaches.into_iter().chain(missing).collect()
@@ -166,7 +166,7 @@ impl Away {
 
 impl Seen {
     /// What was not as promised.
-    fn breaches(&self, caught_up: Duration, away: &serde_json::Value) -> Vec<String> {
+    fn breaches(&self, away: &serde_json::Value) -> Vec<String> {
         let mut breaches = self.refused.clone();
         let behind = away["lag_events"].as_u64().unwrap_or_default();
         if behind == 0 || away["state"] == "archiving" {
@@ -177,9 +177,6 @@ impl Seen {
         }
         if self.memory[0] > self.memory[1] + MORE_MEMORY_KIB_MAX {
             breaches.push(format!("{:?} KiB of memory with and without an archive", self.memory));
-        }
-        if caught_up.is_zero() {
-            breaches.push("nothing had to be caught up".to_owned());
         }
         breaches
     }

@@ -68,8 +68,8 @@ pub(super) fn reported(facts: &Facts<'_>) -> Option<Verdict> {
         Truth::False,
         Reason::ReadersNotReady,
         format!(
-            "{ready} of {wanted} readers answer, {updated} of them as the spec requires: see the pods of the \
-             StatefulSet {pods}. The writer answers meanwhile"
+            "{ready} of {wanted} readers answer, and {updated} are as the spec requires: see the pods of the StatefulSet \
+             {pods}. The writer answers meanwhile"
         ),
     )
 }
