@@ -104,7 +104,8 @@ fn an_archive_in_azure_is_taken_verified_forgotten_pruned_and_restored() {
     let check = azure.backup(&["forget-check"]);
     assert_eq!((&check["forgotten"], &check["left"]), (&json!(1), &json!(0)), "{check}");
     let pruned = azure.backup(&["prune", "--keep-last", "1", "--keep-days", "0"]);
-    assert_eq!(pruned["backups"][0], first["name"], "{pruned}");
+    // The archive itself may have taken its first one before that.
+    assert!(pruned["backups"].as_array().unwrap().contains(&first["name"]), "{pruned}");
     let to = azure.at("restored").display().to_string();
     let restored = azure.backup(&["restore", "--to", &to]);
     assert!(restored["events"].as_u64() >= head["seq"].as_u64(), "{restored} {head}");
