@@ -35,6 +35,7 @@ use crate::{
     error::{CallError, Error, call},
     hold::hold,
     observe::target,
+    rollout::deliver,
     rotation::rotate_write,
     secrets::remember_write,
     tls::{IssueError, copy_write, issued, material},
@@ -226,6 +227,7 @@ async fn carry_out(observed: &mut Observed, call: &Call, context: &Context) {
         Call::TakeBackup(wanted) => take_backup(observed, wanted, context).await,
         Call::Upkeep(start) => start_upkeep(observed, start, context).await,
         Call::DeliverTicket(ticket) => deliver_ticket(observed, ticket, context).await,
+        Call::GrantCanary(grant) => deliver(observed, grant, context).await,
         Call::PushHold(hold) => {
             let declared = DeclareHold { hold: hold.clone() };
             let answer =

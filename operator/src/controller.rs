@@ -38,6 +38,7 @@ use crate::{
     metrics::{Counted, Metrics},
     observe::observe,
     options::Options,
+    rollout::{Taken, take_turn},
     tombstone::bury,
     write_status::{merge_status, write_status},
 };
@@ -50,6 +51,8 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Maximum number of queued engines whose children changed. When the queue is full, the watches are not polled.
 const TOUCHED_MAX: usize = 1024;
 
+/// Time until an engine is looked at again whose resource has just changed.
+const STALE_LOOK: Duration = Duration::from_millis(200);
 /// Time between two looks at an engine that takes a backup, or has to be answered about upkeep.
 const BACKUP_LOOK: Duration = Duration::from_secs(2);
 
@@ -206,7 +209,7 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Recon
     context.keep_last(&engine);
     let checked = validate::validate(&engine, &context.settings);
     let essentials = Essentials::of(&engine);
-    let (observed, expected) = observe(engine, &essentials, context).await;
+    let (mut observed, expected) = Box::pin(observe(engine, &essentials, context)).await;
     let valid = match checked {
         Ok(valid) => valid,
         Err(faults) => {
@@ -219,11 +222,15 @@ async fn reconcile(engine: Arc<MemoryEngine>, context: &Context) -> Result<Recon
             return Ok(ReconcileResult { action: Action::requeue(wait), problem: None });
         }
     };
+    let Some(Taken { valid, look }) = Box::pin(take_turn(&mut observed, valid, context)).await? else {
+        return Ok(ReconcileResult { action: Action::requeue(STALE_LOOK), problem: None });
+    };
     let plan = plan_all(&observed, &expected, &valid);
     let (observed, done) = apply(observed, &plan, context).await?;
     let retry = retry(&observed, done.problem.as_ref(), context);
     let outcome = status::Outcome::Applied { valid: &valid, plan: &plan, done: &done };
     let usual = report(&observed, &expected, &outcome, context).await?;
+    let usual = look.map_or(usual, |look| look.min(usual));
     let wait = retry.map_or(usual, |retry| retry.min(usual));
     Ok(ReconcileResult { action: Action::requeue(wait), problem: done.problem })
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use engine_core::{
     trace_context::{REQUEST_ID_HEADER, TRACEPARENT_HEADER},
     wire::{
-        BackupTaken, CheckpointAnswer, DeclareHold, DeliverTicket, GivenAnchor, Health, IntegrityHealth,
-        ModeHealth, ModeReport, StartUpkeep, TakeBackup, TicketHealth, UpkeepRun, WantMode,
+        BackupTaken, CanaryGrant, CanaryReport, CheckpointAnswer, DeclareHold, DeliverTicket, GivenAnchor,
+        Health, IntegrityHealth, ModeHealth, ModeReport, StartUpkeep, TakeBackup, TicketHealth, UpkeepRun,
+        WantMode,
     },
 };
 use http_body_util::{BodyExt, Full, Limited};
@@ -184,6 +185,34 @@ impl EngineClient {
             .header("content-type", "application/json")
             .body(Full::from(serde_json::to_vec(ticket)?))?;
         Ok(report::ticket(self.exchange(target, request, &[StatusCode::OK]).await?)?)
+    }
+
+    /// Requests what the engine reports about a canary.
+    ///
+    /// # Errors
+    /// The engine does not respond in time, or its version knows no canaries.
+    pub(crate) async fn canary(&self, target: &Target) -> Result<CanaryReport, ReportError> {
+        let request = Request::get(self.address(target, "/canary")).body(Full::default())?;
+        self.exchange(target, request, &[StatusCode::OK]).await
+    }
+
+    /// Tells the engine about the canary; `None` for that there is none.
+    ///
+    /// # Errors
+    /// The engine does not respond in time, or refuses the grant.
+    pub(crate) async fn grant_canary(
+        &self,
+        target: &Target,
+        grant: Option<&CanaryGrant>,
+    ) -> Result<CanaryReport, ReportError> {
+        let address = self.address(target, "/canary");
+        let request = match grant {
+            Some(grant) => Request::put(address)
+                .header("content-type", "application/json")
+                .body(Full::from(serde_json::to_vec(grant)?))?,
+            None => Request::delete(address).body(Full::default())?,
+        };
+        self.exchange(target, request, &[StatusCode::OK]).await
     }
 
     async fn put_mode(&self, target: &Target, path: &str, body: Vec<u8>) -> Result<ModeHealth, ReportError> {

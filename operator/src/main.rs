@@ -35,6 +35,7 @@ mod observe;
 mod options;
 mod read_child;
 mod refusals;
+mod rollout;
 mod rotation;
 mod secrets;
 mod tls;

@@ -33,7 +33,7 @@ use crate::{
     exposure,
     read_child::child,
     refusals::pod_refusal,
-    rotation,
+    rollout, rotation,
     secrets::referenced,
     tls::{authorities, delivered, judged, material},
     upkeep,
@@ -82,6 +82,7 @@ pub(crate) async fn observe(
         let report = report(context, &identity(observed.engine.as_ref()), pod.as_ref()).await;
         observed.instances.insert(role, Instance { pod, report, ..Instance::default() });
     }
+    rollout::observe(context, &mut observed, essentials).await;
     rotation::note_acceptance(context, &mut observed);
     backup::keep_relevant(&mut observed, essentials);
     exposure::observe(context, &mut observed, essentials, silent).await;
@@ -143,8 +144,13 @@ fn may_exist(observed: &Observed, key: &ChildKey, essentials: &Essentials) -> bo
     let [authorities, public_service, ingress] =
         [&CHILDREN.authorities, &CHILDREN.public_service, &CHILDREN.ingress].map(|child| child.key(name));
     let readers = [&CHILDREN.readers_service, &CHILDREN.readers_policy, &CHILDREN.readers];
+    let canary =
+        [&CHILDREN.canary_service, &CHILDREN.canary_policy, &CHILDREN.canary_config, &CHILDREN.canary];
+    let readers_config = CHILDREN.readers_config.key(name);
     match key {
         key if readers.iter().any(|child| *key == child.key(name)) => essentials.readers > 0,
+        key if *key == readers_config => essentials.readers > 0 && essentials.rollout,
+        key if canary.iter().any(|child| *key == child.key(name)) => essentials.rollout,
         key if *key == authorities => essentials.tls,
         key if [public_service, ingress].contains(key) => exposure::is_public(observed, essentials),
         _ => true,

@@ -85,7 +85,7 @@ pub(crate) async fn merge_status(
 
 /// Publishes the events for the changes of the status. A failure is only logged, because the status already has the
 /// information.
-async fn publish(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Context) {
+pub(crate) async fn publish(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Context) {
     for notice in notices(engine.status.as_ref(), status) {
         let event = Event {
             type_: if notice.warning { EventType::Warning } else { EventType::Normal },

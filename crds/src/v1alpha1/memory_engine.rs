@@ -23,6 +23,7 @@ mod policy;
 mod readers;
 mod rerank;
 mod retention;
+mod rollout;
 mod rules;
 mod saving;
 mod scheduling;
@@ -64,6 +65,10 @@ pub use policy::{Identifiers, Policy, PolicyException};
 pub use readers::{READERS_MAX, Readers, ReadersStatus};
 pub use rerank::Rerank;
 pub use retention::Retention;
+pub use rollout::{
+    CANARY_STEPS_MAX, DECISIONS_MAX, GATES_MAX, PAIR_INTERVAL_MILLIS, Rollout, RolloutDecision, RolloutGate,
+    RolloutGateStatus, RolloutPhase, RolloutStatus, RolloutStep, STEP_SECONDS_MAX,
+};
 pub use saving::{SameText, Saving};
 pub use scheduling::{
     Affinity, LabelOperator, LabelRequirement, LabelSelector, NodeAffinity, NodeInclusion, NodeOperator,
@@ -183,6 +188,10 @@ pub struct MemoryEngineSpec {
     /// Pods that answer reads beside the writer. Defaults to none.
     #[serde(default)]
     pub readers: Readers,
+
+    /// How a new revision is introduced, `{}` for the defaults. Defaults to at once, without a comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
 
     /// Which clients can reach the engine.
     #[serde(default)]

@@ -31,15 +31,20 @@ impl Drop for Provider {
     }
 }
 
+/// An address of this machine that no other test uses: while the provider is away, nobody else must answer there.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.79.1:0").unwrap().local_addr().unwrap()
 }
 
 impl Provider {
     fn start(address: SocketAddr) -> Provider {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc/issuer.mjs");
         let mut command = Command::new(tool("oidc/node"));
-        command.arg(script).arg(tool("oidc/node_modules")).arg(address.port().to_string());
+        command
+            .arg(script)
+            .arg(tool("oidc/node_modules"))
+            .arg(address.ip().to_string())
+            .arg(address.port().to_string());
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -1,11 +1,11 @@
 // A certified OpenID provider on this machine, with keys of its own for each start:
-// node issuer.mjs NODE_MODULES PORT. Client credentials give a signed token for one resource (RFC 8707).
+// node issuer.mjs NODE_MODULES ADDRESS PORT. Client credentials give a signed token for one resource (RFC 8707).
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { pathToFileURL } from "node:url";
 
-const [modules, port] = process.argv.slice(2);
+const [modules, address, port] = process.argv.slice(2);
 const { Provider } = await import(pathToFileURL(`${modules}/oidc-provider/lib/index.js`));
-const issuer = `http://127.0.0.1:${port}`;
+const issuer = `http://${address}:${port}`;
 const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const key = { ...privateKey.export({ format: "jwk" }), kid: randomUUID(), use: "sig", alg: "ES256" };
 const scope = "memory:read memory:write";
@@ -40,4 +40,4 @@ const provider = new Provider(issuer, {
   },
   extraTokenClaims: (_context, token) => (token.clientId === "none" ? {} : { projects: [token.clientId] }),
 });
-provider.listen(Number(port), "127.0.0.1", () => console.log(issuer));
+provider.listen(Number(port), address, () => console.log(issuer));

@@ -68,8 +68,18 @@ pub struct Children {
     pub readers_service: Child,
     /// The NetworkPolicy of the readers.
     pub readers_policy: Child,
-    /// The StatefulSet of the readers. It comes last: a reader needs a writer.
+    /// The ConfigMap with the configuration of readers that may run another revision than the writer.
+    pub readers_config: Child,
+    /// The StatefulSet of the readers. It comes after that of the writer, which a reader needs.
     pub readers: Child,
+    /// The Service that gives the canary its DNS name.
+    pub canary_service: Child,
+    /// The NetworkPolicy of the canary.
+    pub canary_policy: Child,
+    /// The ConfigMap with the configuration of the canary.
+    pub canary_config: Child,
+    /// The StatefulSet of the canary.
+    pub canary: Child,
 }
 
 /// The table, in the order of the writes.
@@ -147,16 +157,52 @@ pub static CHILDREN: Children = Children {
             |valid| value(&build::readers_policy(valid)),
         ),
     },
+    readers_config: Child {
+        kind: ChildKind::ConfigMap,
+        name: names::readers,
+        plan: Planned::When(
+            |valid| has_readers(valid) && valid.rolled.is_some(),
+            |valid| value(&build::readers_config(valid)),
+        ),
+    },
     readers: Child {
         kind: ChildKind::StatefulSet,
         name: names::readers,
         plan: Planned::When(has_readers, |valid| value(&build::readers(valid))),
+    },
+    canary_service: Child {
+        kind: ChildKind::Service,
+        name: names::canary,
+        plan: Planned::When(has_canary, |valid| value(&build::canary_service(valid))),
+    },
+    canary_policy: Child {
+        kind: ChildKind::NetworkPolicy,
+        name: names::canary,
+        plan: Planned::When(
+            |valid| valid.network_policy && has_canary(valid),
+            |valid| value(&build::canary_policy(valid)),
+        ),
+    },
+    canary_config: Child {
+        kind: ChildKind::ConfigMap,
+        name: names::canary,
+        plan: Planned::When(has_canary, |valid| value(&build::canary_config(valid))),
+    },
+    canary: Child {
+        kind: ChildKind::StatefulSet,
+        name: names::canary,
+        plan: Planned::When(has_canary, |valid| value(&build::canary(valid))),
     },
 };
 
 /// Whether the spec wants readers.
 fn has_readers(valid: &Valid) -> bool {
     valid.readers > 0
+}
+
+/// Whether a canary has to run.
+fn has_canary(valid: &Valid) -> bool {
+    valid.rolled.as_ref().is_some_and(|rolled| rolled.canary.is_some())
 }
 
 /// The rights that the operator needs on one resource.
@@ -240,7 +286,7 @@ pub fn unwatched_keys(engine: &str) -> Vec<ChildKey> {
 impl Children {
     /// The rows in the order of the writes. If a row is missing here, this does not compile.
     #[must_use]
-    pub fn rows(&self) -> [&Child; 15] {
+    pub fn rows(&self) -> [&Child; 20] {
         let Self {
             claim,
             anchor,
@@ -256,7 +302,12 @@ impl Children {
             stateful_set,
             readers_service,
             readers_policy,
+            readers_config,
             readers,
+            canary_service,
+            canary_policy,
+            canary_config,
+            canary,
         } = self;
         [
             claim,
@@ -273,7 +324,12 @@ impl Children {
             stateful_set,
             readers_service,
             readers_policy,
+            readers_config,
             readers,
+            canary_service,
+            canary_policy,
+            canary_config,
+            canary,
         ]
     }
 

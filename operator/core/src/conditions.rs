@@ -48,11 +48,13 @@ pub enum ConditionType {
     UpkeepHealthy,
     /// The readers follow the log and answer.
     ReadersReady,
+    /// Everything runs the revision that the spec asks for.
+    RolledOut,
 }
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -73,6 +75,7 @@ impl ConditionType {
         Self::RetentionHealthy,
         Self::UpkeepHealthy,
         Self::ReadersReady,
+        Self::RolledOut,
     ];
 
     /// Spelling in the status.
@@ -99,6 +102,7 @@ impl ConditionType {
             Self::RetentionHealthy => "RetentionHealthy",
             Self::UpkeepHealthy => "UpkeepHealthy",
             Self::ReadersReady => "ReadersReady",
+            Self::RolledOut => "RolledOut",
         }
     }
 }
@@ -435,6 +439,16 @@ pub enum Reason {
     ReadersServing,
     /// A reader starts, catches up, or has stopped answering.
     ReadersNotReady,
+    /// The spec has no rollout: a new revision takes effect at once.
+    NoRollout,
+    /// Everything runs the revision that the spec asks for.
+    RevisionServing,
+    /// A new revision is being introduced.
+    RolloutProgressing,
+    /// The revision that the spec asks for has failed, and everything runs the stable one.
+    RolledBack,
+    /// It is not known how far the rollout is.
+    RolloutStateMissing,
 }
 
 impl Reason {

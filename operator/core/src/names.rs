@@ -30,6 +30,10 @@ pub const APPROVE_RETENTION_ANNOTATION: &str = "memoryengine.io/approve-retentio
 pub const DELETION_REASON_ANNOTATION: &str = "memoryengine.io/deletion-reason";
 /// Annotation of the StatefulSet: the pod template as the operator applied it, and from which spec.
 pub const RENDERED_ANNOTATION: &str = "memoryengine.io/rendered";
+/// Annotation of a MemoryEngine: what somebody wants of a rollout.
+pub const ROLLOUT_ANNOTATION: &str = "memoryengine.io/rollout";
+/// Annotation of a StatefulSet: the revision that it runs, in JSON, and those that it may be changed to.
+pub const REVISION_ANNOTATION: &str = "memoryengine.io/revision";
 /// Annotation of a MemoryEngine: a time, RFC 3339. An authority that is older is replaced.
 pub const ROTATE_AUTHORITY_ANNOTATION: &str = "memoryengine.io/rotate-authority";
 /// Annotation of a pod: which certificate it should have. A change of it makes the kubelet deliver the files of the
@@ -344,6 +348,20 @@ pub fn readers(engine: &str) -> String {
 pub fn reader_selector(engine: &str) -> BTreeMap<String, String> {
     let mut labels = selector(engine);
     labels.insert("app.kubernetes.io/name".to_owned(), "memory-reader".to_owned());
+    labels
+}
+
+/// Name of the objects of the canary.
+#[must_use]
+pub fn canary(engine: &str) -> String {
+    format!("{engine}-canary")
+}
+
+/// Labels that select the canary of one engine. No Service for clients selects it.
+#[must_use]
+pub fn canary_selector(engine: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(engine);
+    labels.insert("app.kubernetes.io/name".to_owned(), "memory-canary".to_owned());
     labels
 }
 

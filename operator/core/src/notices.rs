@@ -1,6 +1,6 @@
 //! Derives Kubernetes events from the changes between two statuses.
 
-use crds::MemoryEngineStatus;
+use crds::{MemoryEngineStatus, RolloutPhase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::conditions::{ConditionType, Reason};
@@ -79,6 +79,7 @@ pub fn notices(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) 
         }
     }
     notices.extend(accepted(before, after));
+    notices.extend(decided(before, after));
     notices
 }
 
@@ -91,6 +92,21 @@ fn is_end_of_force(old: Option<&Condition>, new: &Condition) -> bool {
         Reason::DependencySlow,
     ];
     new.status == "True" && old.is_some_and(|old| FORCED.iter().any(|reason| old.reason == reason.as_str()))
+}
+
+/// The events for the decisions about a rollout, with their evidence.
+fn decided(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> Vec<Notice> {
+    let decisions = |status: &MemoryEngineStatus| {
+        status.rollout.as_ref().map(|rollout| rollout.decisions.clone()).unwrap_or_default()
+    };
+    let known = before.map(decisions).unwrap_or_default();
+    let new = decisions(after).into_iter().filter(|decision| !known.contains(decision));
+    new.map(|decision| Notice {
+        warning: decision.to == RolloutPhase::RolledBack,
+        reason: format!("Rollout{:?}", decision.to),
+        message: format!("revision {}: {}", decision.revision, decision.because),
+    })
+    .collect()
 }
 
 /// The event for an accepted rollback. It is independent of the conditions.
@@ -113,7 +129,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 22] = [
+    const EXPECTED: [&str; 23] = [
         "Applying",
         "CertificatePending",
         "ModePending",
@@ -134,6 +150,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "PlanAwaitsApproval",
         // A reader starts, or is replaced.
         "ReadersNotReady",
+        "RolloutProgressing",
         "RestorePending",
         "Resizing",
         // The function `accepted` returns the event for this reason.
@@ -157,6 +174,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::RetentionHealthy
         | ConditionType::UpkeepHealthy
         | ConditionType::ReadersReady
+        | ConditionType::RolledOut
         | ConditionType::AccessReady
         | ConditionType::SecretsValid => condition.status != "True",
     };

@@ -15,6 +15,7 @@ use crate::{
     names::{ChildKey, ChildKind},
     pod::PodView,
     role::Role,
+    rollout::RolloutView,
     rotation::RotationView,
     secrets::SecretsView,
     tls::{GivenView, TlsView},
@@ -60,6 +61,8 @@ pub struct Observed {
     pub publish_refusal: Option<String>,
     /// Why a ticket, or its withdrawal, did not reach the engine in this reconcile.
     pub ticket_refusal: Option<String>,
+    /// The rollout; `None` without one.
+    pub rollout: Option<RolloutView>,
     /// What a request through the front door has shown.
     pub front_door: FrontDoor,
     /// The gateway that the spec names.
@@ -168,6 +171,7 @@ impl Observed {
             mode_refusal: None,
             publish_refusal: None,
             ticket_refusal: None,
+            rollout: None,
             front_door: FrontDoor::NotAsked,
             gateway: GatewayView::NotQueried,
             now,

@@ -115,6 +115,8 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     hold_creations(observed, &mut plan);
     plan.steps
         .extend(anchor::push_anchor(observed, expected).map(|given| Step::Call(Call::PushAnchor(given))));
+    let grants = valid.rolled.iter().flat_map(|rolled| rolled.grants.clone());
+    plan.steps.extend(grants.map(|grant| Step::Call(Call::GrantCanary(grant))));
     plan
 }
 

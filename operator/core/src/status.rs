@@ -19,6 +19,7 @@ mod reads;
 mod ready;
 mod reconciling;
 mod report;
+mod rolled_out;
 mod secrets;
 mod stalled;
 mod table;
@@ -75,6 +76,7 @@ pub fn status(observed: &Observed, expected: &ExpectedHistory, outcome: &Outcome
         log,
         storage: storage_status(observed).or(before.storage),
         readers: readers::readers_status(observed, outcome.essentials()),
+        rollout: rolled_out::rollout_status(observed, outcome),
         tls: tls::tls_status(observed),
         secrets: secrets::secret_statuses(observed, outcome.essentials()),
         fence: lifecycle::fence_status(&facts),

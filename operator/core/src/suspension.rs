@@ -24,7 +24,7 @@ fn described(step: &Step) -> Option<String> {
     Some(match step {
         // A ticket follows the label of the pod, of which it is said.
         Step::Write(Write::Record { .. })
-        | Step::Call(Call::PushAnchor(_) | Call::DeliverTicket(_))
+        | Step::Call(Call::PushAnchor(_) | Call::DeliverTicket(_) | Call::GrantCanary(_))
         | Step::Remember(_)
         | Step::Record(_) => return None,
         Step::Write(write) => format!("{} {}: {}", write.verb(), write.key(), write.because()),

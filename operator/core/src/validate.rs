@@ -20,10 +20,12 @@ pub use access_fault::AccessFault;
 pub use backup::{BackupTimes, ValidBackup};
 pub use essentials::Essentials;
 pub use fault::Fault;
+pub use rollout::ValidRollout;
 pub use rotation::{RotationTimes, ValidRotation};
 pub use update::{UpdateWhen, ValidUpdate};
 pub use upkeep::{RetentionTerms, UpkeepTimes, ValidUpkeep};
 
+use crate::rollout::Rolled;
 use crate::settings::Settings;
 use crate::tls::{CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MIN};
 
@@ -38,6 +40,7 @@ mod guard;
 mod mcp;
 mod pod;
 mod policy;
+mod rollout;
 mod rotation;
 mod update;
 mod upkeep;
@@ -61,6 +64,10 @@ pub struct Valid {
     pub essentials: Essentials,
     /// Number of readers.
     pub readers: i32,
+    /// How a new revision is introduced; `None` for at once.
+    pub rollout: Option<ValidRollout>,
+    /// The revisions of the workloads. A spec alone never says so.
+    pub rolled: Option<Rolled>,
     /// Class of the volume; `None` for the cluster's default, an empty name for no class.
     pub class_name: Option<String>,
     /// CPU and memory of the engine's container.
@@ -172,8 +179,7 @@ const SEGMENT_BYTES: std::ops::RangeInclusive<u128> = SEGMENT_BYTES_MIN as u128.
 pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec<Fault>> {
     let mut faults = Vec::new();
     let name = check_name(engine, &mut faults);
-    let spec = &engine.spec;
-    let writer = &spec.writer;
+    let (spec, writer) = (&engine.spec, &engine.spec.writer);
     let image = spec.image.clone().or_else(|| settings.engine_image.clone());
     faults.extend(image.is_none().then_some(Fault::NoImage));
     check_pods(spec, &mut faults);
@@ -186,11 +192,11 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
     let rotation = rotation::check_rotation(&name, spec, settings, &mut faults);
     let (backup, bootstrap) = backup::check(&name, spec, settings, &mut faults);
     let upkeep = upkeep::check(spec, settings, &mut faults);
-    let update = update::check(engine, &mut faults);
+    let (update, rollout) = (update::check(engine, &mut faults), rollout::check(spec, &mut faults));
     pod::check_shape(spec, &mut faults);
-    let access = rotation::access(&name, spec);
     let (Some(image), true) = (image, faults.is_empty()) else { return Err(faults) };
     Ok(Valid {
+        access: rotation::access(&name, spec),
         name,
         namespace: engine.metadata.namespace.clone().unwrap_or_default(),
         uid: engine.metadata.uid.clone().unwrap_or_default(),
@@ -199,6 +205,8 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         image_pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
         essentials: Essentials::of(engine),
         readers: spec.readers.replicas,
+        rollout,
+        rolled: None,
         class_name: writer.storage.class_name.clone(),
         resources: writer.resources.clone(),
         drain_seconds: i64::from(writer.drain_seconds),
@@ -230,7 +238,6 @@ pub fn validate(engine: &MemoryEngine, settings: &Settings) -> Result<Valid, Vec
         public: spec.exposure.public.clone(),
         is_published: false,
         allow_from: spec.exposure.allow_from.clone(),
-        access,
         rotation,
         backup,
         upkeep,
@@ -263,7 +270,8 @@ fn check_pods(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     check_range("spec.readers.replicas", spec.readers.replicas.into(), (0, READERS_MAX.into()), faults);
     let access = spec.access.as_ref();
     let has_token = access.is_some_and(|access| access.reader_token_secret_ref.is_some());
-    if spec.readers.replicas > 0 && !has_token && !is_anonymous_allowed(spec.deployment_mode, access) {
+    let has_followers = spec.readers.replicas > 0 || spec.rollout.is_some();
+    if has_followers && !has_token && !is_anonymous_allowed(spec.deployment_mode, access) {
         faults.push(Fault::Access(AccessFault::NoReaderToken));
     }
 }

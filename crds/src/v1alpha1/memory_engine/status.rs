@@ -11,6 +11,7 @@ use super::{
     lifecycle::{DeletionStatus, FenceStatus, HibernationStatus, UpdateStatus},
     mode::EngineMode,
     readers::ReadersStatus,
+    rollout::RolloutStatus,
     secrets::SecretStatus,
     tls::TlsStatus,
     upkeep::{RetentionStatus, UpkeepStatus},
@@ -62,6 +63,10 @@ pub struct MemoryEngineStatus {
     /// The pods that answer reads beside the writer. Absent without `spec.readers.replicas`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readers: Option<ReadersStatus>,
+
+    /// How far the rollout of a revision is. Absent without `spec.rollout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
 
     /// Certificates of the ports. Absent without `spec.tls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@
 mod adapter;
 mod archive;
 mod batch;
+mod canary;
 mod checkout;
 mod diagnostics;
 mod document;
@@ -41,6 +42,7 @@ pub use archive::{
     ArchiveHealth, ArchiveState, BACKUP_REQUEST_BYTES_MAX, BackupTaken, Pruned, RestoredLog, TakeBackup,
 };
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
+pub use canary::{CanaryGrant, CanaryReads, CanaryReport};
 pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, RepeatedItem, Verdict};
 pub use diagnostics::{
     BreakerState, CacheReport, Durations, MetricsReport, ModelHealth, ModelRole, ModelState, ModelsHealth,

@@ -17,7 +17,7 @@ pub fn certificate_order(valid: &Valid) -> Value {
     let issuer = &cert_manager.issuer_ref;
     let seconds = tls.certificate_lifetime_seconds.map_or(CERTIFICATE_SECONDS_MAX, i64::from);
     let key = names::certificate_order(&valid.name);
-    let mut dns_names = service_names(&valid.name, &valid.namespace, valid.readers > 0);
+    let mut dns_names = service_names(&valid.name, &valid.namespace, &valid.essentials);
     dns_names.extend(valid.essentials.public_hosts.clone());
     let mut order = json!({
         "metadata": value(&owned(valid, key.name.clone())),

@@ -44,7 +44,10 @@ pub use headless_service::headless_service;
 pub use ingress::ingress;
 pub use network_policy::network_policy;
 pub use public_service::public_service;
-pub use readers::{readers, readers_policy, readers_service};
+pub use readers::{
+    canary, canary_config, canary_policy, canary_service, readers, readers_config, readers_policy,
+    readers_service,
+};
 pub(crate) use rotation::rotation;
 pub use scheduled_job::ScheduledJob;
 pub use service::service;

@@ -16,7 +16,7 @@ use super::{
     owned,
 };
 use crate::{
-    names::{self, ADMIN_PORT, API_PORT, TICKET_PORT},
+    names::{self, ADMIN_PORT, API_PORT, PROBE_PORT, TICKET_PORT},
     validate::Valid,
 };
 
@@ -33,7 +33,7 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
             ingress: Some(ingress(valid)),
             // An empty list instead of none: the operator then owns the field, and a rule that someone adds counts as
             // drift.
-            egress: Some(egress(valid)),
+            egress: Some(writer_egress(valid)),
         }),
     }
 }
@@ -41,11 +41,50 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
 /// Who may connect to which port. With a ticket, clients from outside come through a port of their own.
 fn ingress(valid: &Valid) -> Vec<NetworkPolicyIngressRule> {
     let readers = (valid.readers > 0).then(|| pods(names::reader_selector(&valid.name)));
-    let admins = [operator_pods(&valid.operator_namespace)].into_iter().chain(readers).collect();
+    let canary = has_canary(valid).then(|| pods(names::canary_selector(&valid.name)));
+    let followers = readers.into_iter().chain(canary);
+    let admins = [operator_pods(&valid.operator_namespace)].into_iter().chain(followers).collect();
     let admin = rule(ADMIN_PORT, admins);
     match valid.essentials.ticket {
         None => vec![rule(API_PORT, clients(valid)), admin],
         Some(_) => vec![rule(API_PORT, inside(valid)), admin, rule(TICKET_PORT, clients(valid))],
+    }
+}
+
+fn has_canary(valid: &Valid) -> bool {
+    valid.rolled.as_ref().is_some_and(|rolled| rolled.canary.is_some())
+}
+
+/// The port of the pods that says whether they are ready.
+fn probed_port(valid: &Valid) -> u16 {
+    if valid.tls.is_some() { PROBE_PORT } else { ADMIN_PORT }
+}
+
+/// The way from a pod that answers clients to the canary, while there is one.
+fn to_canary(valid: &Valid) -> Option<NetworkPolicyEgressRule> {
+    has_canary(valid).then(|| NetworkPolicyEgressRule {
+        to: Some(vec![pods(names::canary_selector(&valid.name))]),
+        ports: Some(vec![port_of(API_PORT, "TCP"), port_of(probed_port(valid), "TCP")]),
+    })
+}
+
+/// Who may connect to the canary, and to what it may: what a reader may, but no client may connect to it.
+pub(super) fn canary_policy_spec(valid: &Valid) -> NetworkPolicySpec {
+    let serving = [names::selector(&valid.name), names::reader_selector(&valid.name)].map(pods).to_vec();
+    let operator = operator_pods(&valid.operator_namespace);
+    let ingress = match probed_port(valid) {
+        ADMIN_PORT => vec![
+            rule(API_PORT, serving.clone()),
+            rule(ADMIN_PORT, [operator].into_iter().chain(serving).collect()),
+        ],
+        probed => {
+            vec![rule(API_PORT, serving.clone()), rule(probed, serving), rule(ADMIN_PORT, vec![operator])]
+        }
+    };
+    NetworkPolicySpec {
+        pod_selector: Some(labelled(names::canary_selector(&valid.name))),
+        ingress: Some(ingress),
+        ..readers_policy_spec(valid)
     }
 }
 
@@ -62,6 +101,7 @@ pub(super) fn readers_policy_spec(valid: &Valid) -> NetworkPolicySpec {
         services.push(dns());
     }
     services.push(writer);
+    services.extend(to_canary(valid));
     NetworkPolicySpec {
         pod_selector: Some(labelled(names::reader_selector(&valid.name))),
         policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
@@ -100,6 +140,16 @@ fn egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
     }
     let services = ports.into_iter().map(|port| port_of(port, "TCP"));
     vec![dns(), NetworkPolicyEgressRule { to: None, ports: Some(services.collect()) }]
+}
+
+/// What the writer may connect to: the services, and the canary while there is one.
+fn writer_egress(valid: &Valid) -> Vec<NetworkPolicyEgressRule> {
+    let mut allowed = egress(valid);
+    if has_canary(valid) && allowed.is_empty() {
+        allowed.push(dns());
+    }
+    allowed.extend(to_canary(valid));
+    allowed
 }
 
 fn dns() -> NetworkPolicyEgressRule {

@@ -1,12 +1,12 @@
-//! The objects of readers: pods that follow the writer's log and answer reads.
+//! The objects of pods that follow the writer's log: the readers, and the canary of a rollout.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
         core::v1::{
-            Container, EnvVar, EphemeralVolumeSource, PersistentVolumeClaimSpec,
+            ConfigMap, Container, EnvVar, EphemeralVolumeSource, PersistentVolumeClaimSpec,
             PersistentVolumeClaimTemplate, PodSpec, Service, ServiceSpec, Volume, VolumeResourceRequirements,
         },
         networking::v1::NetworkPolicy,
@@ -18,14 +18,15 @@ use k8s_openapi::{
 };
 
 use super::{
-    TLS_PATH, access, backup, bootstrap,
-    network_policy::readers_policy_spec,
+    TLS_PATH, access, backup, bootstrap, config_map,
+    network_policy::{canary_policy_spec, readers_policy_spec},
     owned,
     service::{IP_FAMILY_POLICY, port},
-    stateful_set::stateful_set,
+    stateful_set::{stateful_set, with_revision},
 };
 use crate::{
     names::{self, ADMIN_PORT, API_PORT, TICKET_PORT_NAME},
+    rollout::Running,
     validate::Valid,
 };
 
@@ -33,51 +34,169 @@ use crate::{
 /// log is a copy, which begins empty.
 const ANCHOR_VOLUME: &str = "anchor";
 const DATA_VOLUME: &str = "data";
+/// Volume with the configuration.
+const CONFIG_VOLUME: &str = "config";
+
+/// Pods that follow the writer's log.
+struct Followers {
+    /// Name of their objects.
+    name: String,
+    /// Labels that select them.
+    labels: BTreeMap<String, String>,
+    replicas: i32,
+    /// The ConfigMap with their configuration.
+    config: String,
+    /// What they run, if a rollout decides about it.
+    running: Option<Running>,
+    /// Their spec.
+    valid: Valid,
+}
+
+impl Followers {
+    fn readers(valid: &Valid) -> Self {
+        let running = valid.rolled.as_ref().map(|rolled| rolled.readers.clone());
+        Self {
+            name: names::readers(&valid.name),
+            labels: names::reader_selector(&valid.name),
+            replicas: valid.readers,
+            // Readers of a rollout may run another revision than the writer, and need a configuration of their own.
+            config: running
+                .as_ref()
+                .map_or_else(|| names::config_map(&valid.name), |_| names::readers(&valid.name)),
+            valid: running.as_ref().map_or_else(|| valid.clone(), |running| running.runs.applied_to(valid)),
+            running,
+        }
+    }
+
+    fn canary(valid: &Valid) -> Self {
+        let running = valid.rolled.as_ref().and_then(|rolled| rolled.canary.clone());
+        let mut of_canary =
+            running.as_ref().map_or_else(|| valid.clone(), |running| running.runs.applied_to(valid));
+        // No client reaches it but the engine's other pods, which know the operator's authority.
+        of_canary.essentials.given_certificate = None;
+        Self {
+            name: names::canary(&valid.name),
+            labels: names::canary_selector(&valid.name),
+            replicas: 1,
+            config: names::canary(&valid.name),
+            running,
+            valid: of_canary,
+        }
+    }
+
+    fn stateful_set(&self) -> StatefulSet {
+        let valid = &self.valid;
+        let mut set = stateful_set(valid);
+        set.metadata = with_revision(owned(valid, self.name.clone()), self.running.as_ref());
+        let Some(spec) = set.spec.as_mut() else { return set };
+        spec.replicas = Some(if valid.is_stopped { 0 } else { self.replicas });
+        spec.service_name = Some(self.name.clone());
+        spec.selector = self.selector();
+        let metadata = spec.template.metadata.get_or_insert_default();
+        metadata.labels.get_or_insert_default().extend(self.labels.clone());
+        if let Some(pod) = spec.template.spec.as_mut() {
+            self.follow(pod);
+        }
+        set
+    }
+
+    fn selector(&self) -> LabelSelector {
+        LabelSelector { match_labels: Some(self.labels.clone()), match_expressions: None }
+    }
+
+    /// Makes a reader of the pod of a writer.
+    fn follow(&self, pod: &mut PodSpec) {
+        pod.init_containers = None;
+        let unneeded = unneeded(&self.valid);
+        let volumes = pod.volumes.take().unwrap_or_default();
+        let kept = volumes.into_iter().filter(|volume| !unneeded.contains(&volume.name));
+        pod.volumes = Some(kept.map(|volume| self.volume(volume)).collect());
+        for container in &mut pod.containers {
+            container.volume_mounts.get_or_insert_default().retain(|mount| !unneeded.contains(&mount.name));
+            let ports = container.ports.get_or_insert_default();
+            ports.retain(|port| port.name.as_deref() != Some(TICKET_PORT_NAME));
+            container.env = Some(variables(&self.valid, container));
+        }
+        if self.valid.topology_spread.is_empty() {
+            for rule in pod.topology_spread_constraints.iter_mut().flatten() {
+                rule.label_selector = Some(self.selector());
+            }
+        }
+    }
+
+    /// The volume of a follower that stands for one of the writer.
+    fn volume(&self, mut volume: Volume) -> Volume {
+        if volume.name == DATA_VOLUME {
+            return data_volume(&self.valid);
+        }
+        if let Some(config) = volume.config_map.as_mut().filter(|_| volume.name == CONFIG_VOLUME) {
+            config.name.clone_from(&self.config);
+        }
+        volume
+    }
+
+    fn config_map(&self) -> ConfigMap {
+        ConfigMap { metadata: owned(&self.valid, self.config.clone()), ..config_map(&self.valid) }
+    }
+
+    fn service(&self) -> Service {
+        Service {
+            metadata: owned(&self.valid, self.name.clone()),
+            spec: Some(ServiceSpec {
+                selector: Some(self.labels.clone()),
+                ports: Some(vec![port("http", API_PORT)]),
+                type_: Some("ClusterIP".to_owned()),
+                ip_family_policy: Some(IP_FAMILY_POLICY.to_owned()),
+                ..ServiceSpec::default()
+            }),
+            status: None,
+        }
+    }
+}
 
 /// The StatefulSet of the readers: the pod of the writer, with a disk that ends with the pod, and without what only a
 /// writer needs.
 #[must_use]
 pub fn readers(valid: &Valid) -> StatefulSet {
-    let mut set = stateful_set(valid);
-    set.metadata = owned(valid, names::readers(&valid.name));
-    let Some(spec) = set.spec.as_mut() else { return set };
-    spec.replicas = Some(if valid.is_stopped { 0 } else { valid.readers });
-    spec.service_name = Some(names::readers(&valid.name));
-    spec.selector = selector(valid);
-    let metadata = spec.template.metadata.get_or_insert_default();
-    metadata.labels.get_or_insert_default().extend(names::reader_selector(&valid.name));
-    if let Some(pod) = spec.template.spec.as_mut() {
-        follow(valid, pod);
-    }
-    set
+    Followers::readers(valid).stateful_set()
 }
 
-fn selector(valid: &Valid) -> LabelSelector {
-    LabelSelector { match_labels: Some(names::reader_selector(&valid.name)), match_expressions: None }
+/// The configuration of readers that may run another revision than the writer.
+#[must_use]
+pub fn readers_config(valid: &Valid) -> ConfigMap {
+    Followers::readers(valid).config_map()
 }
 
-/// Makes a reader of the pod of a writer.
-fn follow(valid: &Valid, pod: &mut PodSpec) {
-    pod.init_containers = None;
-    let unneeded = unneeded(valid);
-    let volumes = pod.volumes.take().unwrap_or_default();
-    let kept = volumes.into_iter().filter(|volume| !unneeded.contains(&volume.name));
-    pod.volumes = Some(
-        kept.map(|volume| match volume.name == DATA_VOLUME {
-            true => data_volume(valid),
-            false => volume,
-        })
-        .collect(),
-    );
-    for container in &mut pod.containers {
-        container.volume_mounts.get_or_insert_default().retain(|mount| !unneeded.contains(&mount.name));
-        container.ports.get_or_insert_default().retain(|port| port.name.as_deref() != Some(TICKET_PORT_NAME));
-        container.env = Some(variables(valid, container));
+/// The StatefulSet of the canary: a reader of another revision.
+#[must_use]
+pub fn canary(valid: &Valid) -> StatefulSet {
+    Followers::canary(valid).stateful_set()
+}
+
+/// The configuration of the canary.
+#[must_use]
+pub fn canary_config(valid: &Valid) -> ConfigMap {
+    Followers::canary(valid).config_map()
+}
+
+/// The Service that gives the canary its DNS name. It leads to the pod before it is ready: those that ask it measure
+/// that themselves.
+#[must_use]
+pub fn canary_service(valid: &Valid) -> Service {
+    let mut service = Followers::canary(valid).service();
+    if let Some(spec) = &mut service.spec {
+        spec.cluster_ip = Some("None".to_owned());
+        spec.publish_not_ready_addresses = Some(true);
     }
-    if valid.topology_spread.is_empty() {
-        for rule in pod.topology_spread_constraints.iter_mut().flatten() {
-            rule.label_selector = Some(selector(valid));
-        }
+    service
+}
+
+/// A NetworkPolicy for the canary: only the engine's other pods ask it.
+#[must_use]
+pub fn canary_policy(valid: &Valid) -> NetworkPolicy {
+    NetworkPolicy {
+        metadata: owned(valid, names::canary(&valid.name)),
+        spec: Some(canary_policy_spec(&Followers::canary(valid).valid)),
     }
 }
 
@@ -136,17 +255,7 @@ fn variables(valid: &Valid, container: &Container) -> Vec<EnvVar> {
 /// The Service under which readers answer.
 #[must_use]
 pub fn readers_service(valid: &Valid) -> Service {
-    Service {
-        metadata: owned(valid, names::readers(&valid.name)),
-        spec: Some(ServiceSpec {
-            selector: Some(names::reader_selector(&valid.name)),
-            ports: Some(vec![port("http", API_PORT)]),
-            type_: Some("ClusterIP".to_owned()),
-            ip_family_policy: Some(IP_FAMILY_POLICY.to_owned()),
-            ..ServiceSpec::default()
-        }),
-        status: None,
-    }
+    Followers::readers(valid).service()
 }
 
 /// A NetworkPolicy for the readers: what the writer may, and connections to the writer.

@@ -27,8 +27,9 @@ use super::{
 use crate::{
     names::{
         self, ADMIN_PORT, ANCHOR_FILE, API_PORT, CONFIG_HASH_ANNOTATION, ENGINE_CONTAINER, PROBE_PORT,
-        PROBE_PORT_NAME, TICKET_PORT, TICKET_PORT_NAME,
+        PROBE_PORT_NAME, REVISION_ANNOTATION, TICKET_PORT, TICKET_PORT_NAME,
     },
+    rollout::Running,
     validate::Valid,
 };
 
@@ -47,8 +48,9 @@ const REVISIONS_KEPT: i32 = 3;
 /// ready before it replaces the pod, so that a wrong image could never be corrected.
 #[must_use]
 pub fn stateful_set(valid: &Valid) -> StatefulSet {
+    let running = valid.rolled.as_ref().map(|rolled| &rolled.writer);
     StatefulSet {
-        metadata: owned(valid, valid.name.clone()),
+        metadata: with_revision(owned(valid, valid.name.clone()), running),
         spec: Some(StatefulSetSpec {
             replicas: Some(i32::from(!valid.is_stopped)),
             service_name: Some(names::headless_service(&valid.name)),
@@ -67,6 +69,15 @@ pub fn stateful_set(valid: &Valid) -> StatefulSet {
         }),
         status: None,
     }
+}
+
+/// Adds what a workload runs to its metadata.
+pub(super) fn with_revision(mut metadata: ObjectMeta, running: Option<&Running>) -> ObjectMeta {
+    if let Some(running) = running {
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.insert(REVISION_ANNOTATION.to_owned(), running.text());
+    }
+    metadata
 }
 
 fn pod_template(valid: &Valid) -> PodTemplateSpec {

@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 164] = [
+    pub const ALL: [Self; 169] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -169,5 +169,10 @@ impl Reason {
         Self::NoReaders,
         Self::ReadersServing,
         Self::ReadersNotReady,
+        Self::NoRollout,
+        Self::RevisionServing,
+        Self::RolloutProgressing,
+        Self::RolledBack,
+        Self::RolloutStateMissing,
     ];
 }

@@ -118,7 +118,7 @@ fn rotate_before(engine: &crds::MemoryEngine, now: Timestamp) -> Option<Timestam
 
 /// Names under which clients reach the engine: those of its Services, and those outside of the cluster.
 fn wanted_names(name: &str, namespace: &str, essentials: &Essentials) -> Vec<String> {
-    let mut wanted = service_names(name, namespace, essentials.readers > 0);
+    let mut wanted = service_names(name, namespace, essentials);
     wanted.extend_from_slice(&essentials.public_hosts);
     wanted
 }

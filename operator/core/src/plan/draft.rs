@@ -73,7 +73,8 @@ impl Plan {
                 | Call::PushHold(_)
                 | Call::TakeBackup(_)
                 | Call::Upkeep(_)
-                | Call::DeliverTicket(_),
+                | Call::DeliverTicket(_)
+                | Call::GrantCanary(_),
             ) => None,
         })
     }

@@ -11,6 +11,7 @@ use crate::{
     backup::RecordBackup,
     names::{ChildKey, ChildKind},
     retry::Bound,
+    rollout::PodGrant,
     rotation::Change,
     tls::Issuance,
 };
@@ -166,6 +167,8 @@ pub enum Call {
     /// Delivers the ticket for clients outside of the cluster, or takes it back. The response replaces the ticket in
     /// the report of this reconcile.
     DeliverTicket(Ticket),
+    /// Tells a pod that answers clients about the canary, or that there is none.
+    GrantCanary(PodGrant),
 }
 
 /// A verdict for the engine. Its lifetime is an option of the operator, and is added when it is sent.

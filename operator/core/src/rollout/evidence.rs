@@ -199,6 +199,12 @@ impl Evidence {
         Absorbed::Added
     }
 
+    /// Counts a check that the operator itself makes.
+    pub fn note(&mut self, metric: Metric, is_bad: bool, now_s: i64) {
+        self.total.add(metric, is_bad, false);
+        *self.read_at_s.entry(metric) = Some(now_s);
+    }
+
     /// The counts of a gate.
     #[must_use]
     pub fn figures(&self, metric: Metric, now_s: i64) -> Figures {

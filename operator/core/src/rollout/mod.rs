@@ -15,9 +15,11 @@
 //!   [`engine_core::rollout`], which has the metrics with their margins, and the weight as these processes see it;
 //! * `gate` gives the verdict, `outlook` says what is missing for one;
 //! * `ladder` lists the steps; `settings`, `input` and `state` are what `step` takes, `decision` is what it gives, and
-//!   `record` remembers it.
+//!   `record` remembers it;
+//! * `revision` is what is judged, `request` what a person asks for, `view` what is observed, `turn` puts all of it
+//!   together once in a reconcile, and `report` is what the status says.
 //!
-//! Nothing here acts: the operator does not use it yet.
+//! Nothing here acts.
 
 mod decision;
 mod evidence;
@@ -26,9 +28,14 @@ mod input;
 mod ladder;
 mod outlook;
 mod record;
+mod report;
+mod request;
+mod revision;
 mod settings;
 mod state;
 mod step;
+mod turn;
+mod view;
 mod wealth;
 
 pub use engine_core::rollout::{
@@ -45,7 +52,12 @@ pub use input::{Command, Drills, Input, PodView, Pods, Verb, first_command};
 pub use ladder::Step;
 pub use outlook::{Outlook, outlook};
 pub use record::{RECORDS_MAX, Record};
+pub use report::{gate_of, phase};
+pub use request::requested;
+pub use revision::{Revision, Running};
 pub use settings::{CanaryStep, Settings};
 pub use state::{FAILED_MAX, Hold, State, Status, Trial};
 pub use step::step;
+pub use turn::{PodGrant, Rolled, Turn, turn};
+pub use view::{Reporting, RolloutView};
 pub use wealth::{fail_wealth, one_sample_fail_wealth, one_sample_pass_wealth, pass_wealth};

@@ -1,5 +1,6 @@
 //! Where a rollout is.
 
+use engine_core::rollout::metric::Metric;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -169,6 +170,29 @@ impl State {
             Some(trial) => trial.evidence.absorb(reading, now_s),
             None => Absorbed::OtherRevision,
         }
+    }
+
+    /// Counts a check that the operator itself makes, of a gate that one event fails.
+    pub fn note(&mut self, metric: Metric, is_bad: bool, now_s: i64) {
+        if let Some(trial) = &mut self.trial {
+            trial.evidence.note(metric, is_bad, now_s);
+        }
+    }
+
+    /// When the last step was taken, seconds since the epoch.
+    #[must_use]
+    pub fn seen_at_s(&self) -> Option<i64> {
+        self.trial.as_ref().map(|trial| trial.seen_at_s)
+    }
+
+    /// Whether both are at the same step and remember the same: what differs is what time and pods have added.
+    #[must_use]
+    pub fn is_same_but_for_time(&self, other: &Self) -> bool {
+        let known = |state: &Self| (state.stable.clone(), state.hold.clone(), state.done_commands.clone());
+        self.step == other.step
+            && known(self) == known(other)
+            && (&self.failed, &self.records) == (&other.failed, &other.records)
+            && self.revision() == other.revision()
     }
 
     /// How long the step still has to be watched, seconds.

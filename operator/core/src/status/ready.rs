@@ -18,8 +18,11 @@ pub(super) fn is_stalled_without_serving(facts: &Facts<'_>) -> bool {
     !facts.is_serving() && is_stalled(facts)
 }
 
+/// An engine that was rolled back serves as the stable revision does.
 pub(super) fn is_stalled(facts: &Facts<'_>) -> bool {
-    facts.is(ConditionType::Stalled, Truth::True)
+    let stalled = facts.verdict(ConditionType::Stalled);
+    let of_rollout = [Reason::RolledBack, Reason::RolloutStateMissing];
+    stalled.truth == Truth::True && !of_rollout.contains(&stalled.reason)
 }
 
 pub(super) fn not_ready(facts: &Facts<'_>) -> Option<Verdict> {

@@ -7,13 +7,14 @@ use super::{
     facts::Facts,
     given, integrity, lifecycle,
     projection::{self, is_failed},
-    readers, reads, ready, reconciling, report, secrets, stalled, tls, upkeep, upkeep_health, volume,
+    readers, reads, ready, reconciling, report, rolled_out, secrets, stalled, tls, upkeep, upkeep_health,
+    volume,
 };
 use crate::conditions::{
     ConditionType::{
         self, AccessReady, BackupHealthy, ConfigurationApplied, Exposed, Fenced, LogIntegrity,
         ProjectionReady, ReadersReady, ReadsEnabled, Ready, Reconciling, Restored, RetentionHealthy,
-        SecretsValid, Stalled, StorageReady, Suspended, TLSReady, UpdatePending, UpkeepHealthy,
+        RolledOut, SecretsValid, Stalled, StorageReady, Suspended, TLSReady, UpdatePending, UpkeepHealthy,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -90,7 +91,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 20] = [
+pub(super) const TABLE: [Row; 21] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -361,6 +362,16 @@ pub(super) const TABLE: [Row; 20] = [
         ],
     },
     Row {
+        kind: RolledOut,
+        rules: &[
+            Decides(&[NoRollout], rolled_out::none),
+            Decides(
+                &[RevisionServing, RolloutProgressing, RolledBack, RolloutStateMissing],
+                rolled_out::reported,
+            ),
+        ],
+    },
+    Row {
         kind: Stalled,
         rules: &[
             Decides(&[InvalidSpec], stalled::invalid),
@@ -379,6 +390,7 @@ pub(super) const TABLE: [Row; 20] = [
             ),
             Decides(&[PodRefused], stalled::no_pod_is_made),
             Decides(&[ChangeSuspended], lifecycle::change_suspended),
+            Follows(Truth::True, RolledOut, Reasons::These(&[RolledBack, RolloutStateMissing]), always),
             Decides(&[NoObstacle], stalled::no_obstacle),
         ],
     },

@@ -36,6 +36,8 @@ pub struct Essentials {
     pub mode: Mode,
     /// Number of readers that are wanted.
     pub readers: i32,
+    /// Whether new revisions are introduced step by step, so that there may be a canary.
+    pub rollout: bool,
     /// Whether nothing of the engine is changed.
     pub suspend: bool,
     /// Whether the engine has no pod.
@@ -93,6 +95,7 @@ impl Essentials {
                 false => wanted(spec.mode),
             },
             readers: spec.readers.replicas,
+            rollout: spec.rollout.is_some(),
             suspend: spec.suspend,
             hibernate: spec.hibernate,
             fence: spec.fence.clone(),

@@ -14,7 +14,7 @@ const WINDOW_MINUTES: (i64, i64) = (5, 1440);
 
 /// Parts of the spec that never change the pod: a running engine takes them over, or they concern other objects. A
 /// change of them must not take a waiting update along.
-const WITHOUT_THE_POD: [&str; 23] = [
+const WITHOUT_THE_POD: [&str; 24] = [
     "/mode",
     "/suspend",
     "/hibernate",
@@ -23,6 +23,7 @@ const WITHOUT_THE_POD: [&str; 23] = [
     "/deletionPolicy",
     "/service",
     "/readers",
+    "/rollout",
     "/writer/storage",
     "/integrity/acceptRollback",
     "/integrity/anchorIntervalSeconds",

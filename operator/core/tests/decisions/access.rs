@@ -4,11 +4,12 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crds::{Secrets, TokenRotation};
+use crds::{RolloutStatus, Secrets, TokenRotation};
 use operator_core::{
     children::{CHILDREN, Children},
     names::ChildKind,
     plan::Write,
+    rollout::{Revision, Rolled, Running},
     rotation::RotationView,
 };
 use serde_json::{Value, json};
@@ -184,7 +185,11 @@ fn every_child_is_another_object_and_is_wanted_removed_or_has_its_own_rules() {
     assert_eq!(keys.len(), rows);
     let mut engine = engine();
     engine.spec.readers.replicas = 1;
-    let valid = valid(&observed(engine));
+    let mut valid = valid(&observed(engine));
+    let running = Running { runs: Revision::of(&valid), knows: Vec::new() };
+    let (writer, readers, canary) = (running.clone(), running.clone(), Some(running));
+    valid.rolled =
+        Some(Rolled { writer, readers, canary, grants: Vec::new(), status: RolloutStatus::default() });
     let wanted: Vec<_> = CHILDREN
         .wanted(&valid)
         .into_iter()

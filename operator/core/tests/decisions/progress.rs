@@ -195,6 +195,7 @@ fn carried_out(plan: &Plan, progress: &mut Progress, fails: ChildKind) -> Vec<St
             Step::Call(Call::TakeBackup(_)) => done.push("backup".into()),
             Step::Call(Call::Upkeep(_)) => done.push("upkeep".into()),
             Step::Call(Call::DeliverTicket(_)) => done.push("ticket".into()),
+            Step::Call(Call::GrantCanary(_)) => done.push("canary".into()),
         }
     }
     done

@@ -1,0 +1,82 @@
+//! Validates `spec.rollout`.
+
+use std::collections::BTreeSet;
+
+use crds::{
+    CANARY_STEPS_MAX, MemoryEngineSpec, PAIR_INTERVAL_MILLIS, RolloutGate, RolloutStep, STEP_SECONDS_MAX,
+};
+
+use super::{check_range, fault::Fault};
+use crate::rollout::{CanaryStep, Metric, Settings, gate_of};
+
+/// Longest time between two looks at a rollout that moves, seconds.
+const LOOK_SECONDS_MAX: i64 = 10;
+/// Looks within the shortest step.
+const LOOKS_OF_A_STEP: i64 = 10;
+
+/// How a new revision is introduced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidRollout {
+    /// The steps and the gates.
+    pub ladder: Settings,
+    /// Shortest time between two pairs, milliseconds.
+    pub pair_interval_ms: u32,
+    /// Time between two looks at a rollout that moves, seconds.
+    pub look_s: i64,
+}
+
+pub(super) fn check(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) -> Option<ValidRollout> {
+    let rollout = spec.rollout.as_ref()?;
+    let usual = Settings::default();
+    let mut seconds = |field: &'static str, given: Option<i32>, usual: u64| {
+        let Some(given) = given else { return usual };
+        check_range(field, given.into(), (0, STEP_SECONDS_MAX.into()), faults);
+        u64::from(given.unsigned_abs())
+    };
+    let dark_launch_s =
+        seconds("spec.rollout.darkLaunchSeconds", rollout.dark_launch_seconds, usual.dark_launch_s);
+    let shadow_s = seconds("spec.rollout.shadowSeconds", rollout.shadow_seconds, usual.shadow_s);
+    let soaking_s = seconds("spec.rollout.soakingSeconds", rollout.soaking_seconds, usual.soaking_s);
+    let canary = match &rollout.canary {
+        Some(steps) => canary(steps, faults),
+        None => usual.canary,
+    };
+    let interval = rollout.pair_interval_millis.unwrap_or(PAIR_INTERVAL_MILLIS[1]);
+    let bounds = (PAIR_INTERVAL_MILLIS[0].into(), PAIR_INTERVAL_MILLIS[2].into());
+    check_range("spec.rollout.pairIntervalMillis", interval.into(), bounds, faults);
+    let ladder =
+        Settings { dark_launch_s, shadow_s, canary, soaking_s, gates: gates(rollout.gates.as_deref()) };
+    Some(ValidRollout { look_s: look_s(&ladder), ladder, pair_interval_ms: interval.unsigned_abs() })
+}
+
+fn canary(steps: &[RolloutStep], faults: &mut Vec<Fault>) -> Vec<CanaryStep> {
+    let number = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+    let most = i64::try_from(CANARY_STEPS_MAX).unwrap_or(i64::MAX);
+    check_range("spec.rollout.canary", number, (0, most), faults);
+    for step in steps {
+        check_range("spec.rollout.canary.weight", step.weight.into(), (1, 100), faults);
+        check_range("spec.rollout.canary.seconds", step.seconds.into(), (0, STEP_SECONDS_MAX.into()), faults);
+    }
+    let step = |step: &RolloutStep| CanaryStep {
+        weight: u8::try_from(step.weight).unwrap_or(100),
+        soak_s: u64::from(step.seconds.unsigned_abs()),
+    };
+    steps.iter().map(step).collect()
+}
+
+/// The gates in force. Without a list, those that are measured.
+fn gates(named: Option<&[RolloutGate]>) -> BTreeSet<Metric> {
+    let is_in_force = |metric: &Metric| match (gate_of(*metric), named) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(gate), Some(named)) => named.contains(&gate),
+    };
+    Metric::ALL.into_iter().filter(is_in_force).collect()
+}
+
+/// A step is looked at several times before it ends.
+fn look_s(ladder: &Settings) -> i64 {
+    let steps = [ladder.dark_launch_s, ladder.shadow_s, ladder.soaking_s].into_iter();
+    let shortest = steps.chain(ladder.canary.iter().map(|step| step.soak_s)).min().unwrap_or_default();
+    (i64::try_from(shortest).unwrap_or(i64::MAX) / LOOKS_OF_A_STEP).clamp(1, LOOK_SECONDS_MAX)
+}

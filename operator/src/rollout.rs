@@ -1,0 +1,141 @@
+//! What a rollout reads and writes: the reports of pods about the canary, the grants, and its state in the status.
+
+use std::sync::Arc;
+
+use crds::{MemoryEngine, MemoryEngineStatus, RolloutStatus};
+use engine_core::wire::CanaryReport;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use operator_core::{
+    names::{self, FIELD_MANAGER},
+    observed::Observed,
+    pod::PodView,
+    rollout::{PodGrant, Reporting, RolloutView, Turn, turn},
+    validate::{Essentials, Valid},
+};
+use serde_json::json;
+
+use crate::{
+    context::{Context, identity},
+    engine_client::ReportError,
+    error::{Error, call},
+    observe::target,
+    write_status::publish,
+};
+
+/// Reads what the pods report about the canary. An engine without a rollout is not asked, unless it has just lost one.
+pub(crate) async fn observe(context: &Context, observed: &mut Observed, essentials: &Essentials) {
+    let had_rollout = observed.engine.status.as_ref().is_some_and(|status| status.rollout.is_some());
+    if !essentials.rollout && !had_rollout {
+        return;
+    }
+    let name = observed.engine.metadata.name.clone().unwrap_or_default();
+    let mut view = RolloutView::default();
+    let readers = (0..essentials.readers).map(|number| format!("{}-{number}", names::readers(&name)));
+    for pod in [format!("{name}-0")].into_iter().chain(readers) {
+        view.serving.extend(reporting(context, observed, &pod).await);
+    }
+    view.canary = reporting(context, observed, &format!("{}-0", names::canary(&name))).await;
+    observed.rollout = Some(view);
+}
+
+/// A pod with its report; `None` if there is none that could answer.
+async fn reporting(context: &Context, observed: &Observed, pod: &str) -> Option<Reporting> {
+    let namespace = observed.engine.metadata.namespace.as_deref().unwrap_or_default();
+    let pod = PodView::of(&*context.cache.pod(namespace, pod)?);
+    if !pod.running || pod.deleting || pod.ip.is_none() {
+        return None;
+    }
+    let engine = identity(observed.engine.as_ref());
+    let report = match target(context, &engine, Some(&pod)) {
+        Ok(target) => context.engines.canary(&target).await,
+        Err(error) => Err(error),
+    };
+    let report = report.map(Box::new).map_err(|error| error.to_string());
+    Some(Reporting { pod, report })
+}
+
+/// Takes the turn of a rollout: a weight that has to fall does so at once, and the state is written before anything
+/// else is done. `None` if another version of the resource was written meanwhile: the next reconcile decides again.
+///
+/// # Errors
+/// The API server did not accept the write, or another operator may be leading.
+pub(crate) async fn take_turn(
+    observed: &mut Observed,
+    valid: Valid,
+    context: &Context,
+) -> Result<Option<Taken>, Error> {
+    if observed.engine.metadata.deletion_timestamp.is_some() {
+        return Ok(Some(Taken { valid, look: None }));
+    }
+    let Some(Turn { valid, revoked, is_changed, is_moving }) = turn(observed, &valid) else {
+        return Ok(Some(Taken { valid, look: None }));
+    };
+    context.may_write()?;
+    for grant in &revoked {
+        deliver(observed, grant, context).await;
+    }
+    if is_changed && let Some(rolled) = &valid.rolled {
+        let Some(written) = write_state(&observed.engine, &rolled.status, context).await? else {
+            return Ok(None);
+        };
+        observed.engine = written;
+    }
+    let look = valid.rollout.as_ref().filter(|_| is_moving).map(|rollout| rollout.look_s.unsigned_abs());
+    Ok(Some(Taken { valid, look: look.map(std::time::Duration::from_secs) }))
+}
+
+/// What a turn leaves to do.
+pub(crate) struct Taken {
+    /// The spec, with what was decided about the workloads.
+    pub(crate) valid: Valid,
+    /// When to look again, while the rollout moves.
+    pub(crate) look: Option<std::time::Duration>,
+}
+
+/// Writes the state under the version that was read. `None` if there is a newer version.
+async fn write_state(
+    engine: &Arc<MemoryEngine>,
+    rollout: &RolloutStatus,
+    context: &Context,
+) -> Result<Option<Arc<MemoryEngine>>, Error> {
+    let before = engine.status.clone().unwrap_or_default();
+    let status = MemoryEngineStatus { rollout: Some(rollout.clone()), ..before };
+    let namespace = engine.metadata.namespace.as_deref().unwrap_or_default();
+    let name = engine.metadata.name.as_deref().unwrap_or_default();
+    let api: Api<MemoryEngine> = Api::namespaced(context.client.clone(), namespace);
+    let patch = json!({
+        "apiVersion": crds::API_VERSION,
+        "kind": "MemoryEngine",
+        "metadata": {"uid": engine.metadata.uid, "resourceVersion": engine.metadata.resource_version},
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    match call(api.patch_status(name, &params, &Patch::Apply(&patch))).await {
+        Err(error) if error.api().is_some_and(|status| matches!(status.code, 404 | 409)) => Ok(None),
+        Err(error) => Err(Error::Status(error)),
+        Ok(written) => {
+            context.metrics.status_writes.inc();
+            context.engine_seen(written.clone());
+            publish(engine, &status, context).await;
+            Ok(Some(Arc::new(written)))
+        }
+    }
+}
+
+/// Tells a pod about the canary. If this fails, its grant ends by itself.
+pub(crate) async fn deliver(observed: &Observed, grant: &PodGrant, context: &Context) {
+    let engine = identity(observed.engine.as_ref());
+    let serving = observed.rollout.iter().flat_map(|view| &view.serving);
+    let Some(reporting) = serving.into_iter().find(|one| one.pod.name == grant.pod) else { return };
+    let answer: Result<CanaryReport, ReportError> = match target(context, &engine, Some(&reporting.pod)) {
+        Ok(target) => context.engines.grant_canary(&target, grant.grant.as_ref()).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = answer {
+        context.metrics.report_failures.inc();
+        tracing::warn!(engine, pod = grant.pod, %error, "the pod was not told about the canary");
+    }
+}
