@@ -34,6 +34,7 @@ mod rollout_gates;
 mod rollout_ladder;
 mod rollout_steps;
 mod rollout_table;
+mod rollout_turns;
 mod rotations;
 mod secrets;
 mod spec;
