@@ -20,6 +20,7 @@
 //!   a tool, [`parts`] splits large tool results, and [`rpc`] recovers the id of an unreadable request.
 //! * Observation: [`trace_context`] parses the identifiers that connect the log lines and traces of one request, and
 //!   [`status_page`] shows the state of an engine to people.
+//! * Rollouts: [`rollout`] counts pairs of answers of two revisions.
 //! * Trust: [`certificate`] reads what a certificate says.
 //! * Import: [`zaxy`] and [`peers`] read the stores of other products.
 
@@ -65,6 +66,7 @@ pub mod recovery;
 pub mod request;
 pub mod retention;
 pub mod retrieval;
+pub mod rollout;
 pub mod row;
 pub mod rpc;
 pub mod status_page;

@@ -1,12 +1,12 @@
 //! What one step of the ladder decides.
 
+use engine_core::rollout::metric::Metric;
 use serde::{Deserialize, Serialize};
 
 use super::{
     gate::NoData,
     input::{Command, Verb},
     ladder::Step,
-    metric::Metric,
 };
 
 /// Longest name of who asked, characters.

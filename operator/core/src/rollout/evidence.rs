@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::{
+use engine_core::rollout::{
     counts::{Counts, Quality, Tally},
     metric::{Metric, PerMetric},
 };
+use serde::{Deserialize, Serialize};
 
 /// Pods that may report about one revision. A revision that outlives more of them gets no further evidence, and holds.
 pub const PODS_MAX: usize = 16;

@@ -1,11 +1,13 @@
 //! The verdict of each gate.
 
+use engine_core::rollout::{
+    counts::Counts,
+    metric::{FAILING_GATES, Metric, Rule},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    counts::Counts,
     evidence::{Evidence, Figures},
-    metric::{FAILING_GATES, Metric, Rule},
     wealth::{fail_wealth, one_sample_fail_wealth, one_sample_pass_wealth, pass_wealth},
 };
 

@@ -11,41 +11,39 @@
 //! `docs/decisions/0040-paired-reads-and-gates-that-hold-at-every-look.md` says why.
 //!
 //! Files:
-//! * `metric` lists what is judged and with which margins, `counts` has the three integers;
-//! * `pairing` makes counts of pairs in the process that answers reads, `evidence` adds up what these processes report;
+//! * `evidence` adds up what the processes that answer reads report. They make counts of pairs with
+//!   [`engine_core::rollout`], which has the metrics with their margins, and the weight as these processes see it;
 //! * `gate` gives the verdict, `outlook` says what is missing for one;
 //! * `ladder` lists the steps; `settings`, `input` and `state` are what `step` takes, `decision` is what it gives, and
-//!   `record` remembers it;
-//! * `grant` is the weight as the answering process sees it.
+//!   `record` remembers it.
 //!
 //! Nothing here acts: the operator does not use it yet.
 
-mod counts;
 mod decision;
 mod evidence;
 mod gate;
-mod grant;
 mod input;
 mod ladder;
-mod metric;
 mod outlook;
-mod pairing;
 mod record;
 mod settings;
 mod state;
 mod step;
 mod wealth;
 
-pub use counts::{Counts, Quality, Tally};
+pub use engine_core::rollout::{
+    counts::{Counts, Quality, Tally},
+    grant::{Grant, LEASE_S},
+    metric::{FAILING_GATES, Metric, PerMetric, Rule},
+    pairing::{Answer, Ended, Pair, Pairing, Taken},
+};
+
 pub use decision::{Breach, Cause, Decision, Outcome, Reads, Refusal, Wait};
 pub use evidence::{Absorbed, Evidence, Figures, PODS_MAX, RawReading, RawSample, Reading, STALE_S_MAX};
 pub use gate::{Context, Judgement, NoData, Verdict, Verdicts, judge, judge_all};
-pub use grant::{Grant, LEASE_S};
 pub use input::{Command, Drills, Input, PodView, Pods, Verb, first_command};
 pub use ladder::Step;
-pub use metric::{FAILING_GATES, Metric, PerMetric, Rule};
 pub use outlook::{Outlook, outlook};
-pub use pairing::{Answer, Ended, Pair, Pairing, Taken};
 pub use record::{RECORDS_MAX, Record};
 pub use settings::{CanaryStep, Settings};
 pub use state::{FAILED_MAX, Hold, State, Status, Trial};

@@ -1,9 +1,10 @@
 //! What is missing for a gate to pass.
 
+use engine_core::rollout::metric::Metric;
+
 use super::{
     evidence::Figures,
     gate::{PAIRS_MIN, pass_bound, pass_log, real},
-    metric::Metric,
 };
 
 /// Pairs beyond which no outlook is given: at one a second this is most of two weeks.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::metric::Metric;
+use engine_core::rollout::metric::Metric;
 
 const HOUR_S: u64 = 3_600;
 

@@ -1,11 +1,12 @@
 //! One step of the ladder: what was observed is reduced to one signal, and a table says what each step does with it.
 
+use engine_core::rollout::metric::Metric;
+
 use super::{
     decision::{Breach, Cause, Decision, Outcome, Reads, Refusal, Wait},
     gate::{Judgement, NoData, Verdict},
     input::{Command, Drills, Input, PodView, Verb, first_command},
     ladder::Step,
-    metric::Metric,
     settings::Settings,
     state::{Hold, State},
 };
