@@ -63,7 +63,7 @@ pub struct Pair {
     pub canary: Answer,
     /// What the stable revision did.
     pub stable: Answer,
-    /// How many of the first ten results are the same; `None` if one of them has no results.
+    /// How many of the first ten results are the same; `None` if neither has results.
     pub overlap: Option<u32>,
 }
 
@@ -122,6 +122,12 @@ impl Pairing {
         &self.tally
     }
 
+    /// Whether a pair of this question at this event cannot count any more.
+    #[must_use]
+    pub fn is_known(&self, seq: u64, query: u64) -> bool {
+        seq < self.floor || self.seen.contains(&(seq, query))
+    }
+
     /// Takes over whether the canary is ready. That it becomes ready for the first time is no gap.
     pub fn readiness(&mut self, is_ready: bool) {
         self.tally.quality.gaps += u64::from(self.is_ready && !is_ready);
@@ -142,7 +148,7 @@ impl Pairing {
     /// Counts a pair, or says why it does not count.
     pub fn take(&mut self, pair: &Pair) -> Taken {
         let seq = pair.stable.applied_seq;
-        if seq < self.floor || self.seen.contains(&(seq, pair.query)) {
+        if self.is_known(seq, pair.query) {
             return Taken::Duplicate;
         }
         let last_ms = self.last_ms;
