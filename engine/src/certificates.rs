@@ -1,6 +1,6 @@
 //! The certificates of both ports, which are read again while the engine runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub(crate) struct Certificates {
     pub(crate) api: Option<Arc<ServerTls>>,
     /// Of the admin port, whose clients present a certificate.
     pub(crate) admin: Option<Arc<ServerTls>>,
+    /// Directories of both, whose authorities vouch for other engines too.
+    pub(crate) directories: Vec<PathBuf>,
 }
 
 /// Whether clients of the memory API may present a certificate.
@@ -52,9 +54,11 @@ impl Certificates {
                 |directory: &String| ServerTls::open(Path::new(directory), clients, exposed).map(Arc::new);
             directory.as_ref().map(open).transpose()
         };
+        let directories = [&tls.api_directory, &tls.admin_directory];
         let certificates = Certificates {
             api: open(&tls.api_directory, clients_of_api(tls)).context("tls.apiDirectory")?,
             admin: open(&tls.admin_directory, Clients::Verified).context("tls.adminDirectory")?,
+            directories: directories.into_iter().flatten().map(PathBuf::from).collect(),
         };
         for (port, tls) in [("api", &certificates.api), ("admin", &certificates.admin)] {
             let Some((served, _)) = tls.as_ref().map(|tls| tls.served()) else { continue };

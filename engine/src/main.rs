@@ -27,6 +27,7 @@ mod backup_facts;
 mod backup_output;
 mod bench;
 mod cache;
+mod canary;
 mod causes;
 mod certificates;
 mod cli;

@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     pub(crate) issuer_keys: Family<IntGaugeVec>,
     pub(crate) ticket: TicketMetrics,
     pub(crate) following: FollowingMetrics,
+    pub(crate) rollout: RolloutMetrics,
     pub(crate) forgotten: IntCounter,
     pub(crate) graph_upserts: Family<IntCounterVec>,
     pub(crate) invalidations: Family<IntCounterVec>,
@@ -80,6 +81,7 @@ impl Metrics {
             issuer_keys: registry.gauges(table::ISSUER_KEYS)?,
             ticket: TicketMetrics::new(&registry)?,
             following: FollowingMetrics::new(&registry)?,
+            rollout: RolloutMetrics::new(&registry)?,
             forgotten: registry.counter(table::FORGOTTEN)?,
             graph_upserts: registry.counters(table::GRAPH_UPSERTS)?,
             invalidations: registry.counters(table::INVALIDATIONS)?,
@@ -110,6 +112,28 @@ impl Metrics {
     /// A metric cannot be written.
     pub(crate) fn encode(&self) -> Result<String, MetricsError> {
         self.registry.encode()
+    }
+}
+
+/// Comparing a canary with this engine.
+#[derive(Debug, Clone)]
+pub(crate) struct RolloutMetrics {
+    pub(crate) pairs: Family<IntCounterVec>,
+    pub(crate) excluded: Family<IntCounterVec>,
+    pub(crate) reads: Family<IntCounterVec>,
+    pub(crate) weight: IntGauge,
+    pub(crate) breaker_open: IntGauge,
+}
+
+impl RolloutMetrics {
+    fn new(registry: &Registry) -> Result<RolloutMetrics, MetricsError> {
+        Ok(RolloutMetrics {
+            pairs: registry.counters(table::ROLLOUT_PAIRS)?,
+            excluded: registry.counters(table::ROLLOUT_EXCLUDED)?,
+            reads: registry.counters(table::ROLLOUT_READS)?,
+            weight: registry.gauge(table::ROLLOUT_WEIGHT)?,
+            breaker_open: registry.gauge(table::ROLLOUT_BREAKER)?,
+        })
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use crate::access::AccessControl;
 use crate::api::{self, Buckets};
 use crate::backup_facts::{RunningEngine, described};
+use crate::canary::{OwnReads, compare_all, watch_readiness};
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Watch};
 use crate::engine::{Engine, Settings};
@@ -107,8 +108,8 @@ pub(crate) async fn serve(
     );
     report_not_applied(&config.not_applied);
     start_following(&engine);
+    start_comparing(&engine, &control);
     engine.modes.report_unused_mode();
-    tokio::spawn(look_at_pseudonym_key(Arc::clone(&engine)));
     tokio::spawn(Arc::clone(&certificates).follow());
     let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
     let buckets = Buckets::new(config.limits.rate());
@@ -138,16 +139,43 @@ pub(crate) async fn serve(
     stop(engine, guard, ports, config.drain).await
 }
 
+/// Starts the tasks that compare answers with those of a canary.
+fn start_comparing(engine: &Arc<Engine>, control: &Arc<AccessControl>) {
+    let routes = api::own_reads(Arc::clone(engine), Arc::clone(control));
+    let own = OwnReads { routes, control: Arc::clone(control) };
+    tokio::spawn(compare_with_canary(Arc::clone(engine), own));
+}
+
+/// Compares a canary with this engine, whenever there is one. Both tasks last as long as the process, so an end is a
+/// mistake.
+async fn compare_with_canary(engine: Arc<Engine>, own: OwnReads) {
+    let mut readiness = tokio::spawn(watch_readiness(Arc::clone(&engine)));
+    let mut comparison = tokio::spawn(compare_all(Arc::clone(&engine), own));
+    let ended = tokio::select! {
+        ended = &mut readiness => ended,
+        ended = &mut comparison => ended,
+    };
+    readiness.abort();
+    comparison.abort();
+    tracing::error!(
+        ?ended,
+        "comparing canaries has ended: no canary is asked until this engine starts again"
+    );
+    engine.canary.give_up();
+}
+
 fn policy_of(config: &Config) -> anyhow::Result<Arc<Policy>> {
     let policy = Policy::new(&config.policy);
     policy.map(Arc::new).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))
 }
 
-/// Starts the task that continues the copy, on an engine that follows another one.
+/// Starts the task that continues the copy, on an engine that follows another one, and on others that which looks at
+/// their key.
 fn start_following(engine: &Arc<Engine>) {
-    if let Some(following) = engine.following() {
-        tokio::spawn(follow(Arc::clone(engine), Arc::clone(following)));
-    }
+    match engine.following() {
+        Some(following) => tokio::spawn(follow(Arc::clone(engine), Arc::clone(following))),
+        None => tokio::spawn(look_at_pseudonym_key(Arc::clone(engine))),
+    };
 }
 
 /// An archive, the time between two of its steps, and which of its backups stay.
@@ -271,9 +299,6 @@ const KEY_CHECKS_MAX: u32 = 3600;
 
 /// Checks the pseudonym key after a start, to detect a lost key before a client uses a name that needs it.
 async fn look_at_pseudonym_key(engine: Arc<Engine>) {
-    if engine.following().is_some() {
-        return;
-    }
     for _ in 0..KEY_CHECKS_MAX {
         match engine.pseudonym_key().await {
             Err(KeyFault::Unknown) => tokio::time::sleep(KEY_LOOK_INTERVAL).await,

@@ -14,6 +14,7 @@
 //!   [`items`], [`item_search`] and [`item_changes`] for items; [`mod@graph`] and [`graph_batches`] for the graph;
 //!   [`catalog_rows`] for the retrieval's catalogs; [`text_ranking`] and [`top_matches`] rank; [`retention`] finds
 //!   candidates for removal.
+//! - Comparing: [`mod@known_item`] finds memories to ask for.
 //! - Forgetting: [`forget_targets`] selects memories, [`forgetting`] removes their rows, [`trace_files`] searches for
 //!   remaining copies.
 //! - [`metrics`] counts.
@@ -34,6 +35,7 @@ mod graph_batches;
 mod item_changes;
 mod item_search;
 mod items;
+mod known_item;
 mod memory_view;
 mod metrics;
 mod project_versions;
@@ -74,6 +76,7 @@ pub use graph_batches::{ended_in, entities_in, observations_in, relations_in};
 pub use item_changes::{item_changes_after, item_projects, items_after, items_having_any, refreshes_after};
 pub use item_search::{Filtered, ItemSearch, Items};
 pub use items::{ItemFile, ItemPlace, files, item, item_versions, namespaces, standing_items, timed};
+pub use known_item::{KnownItem, known_item};
 pub use metrics::ProjectionMetrics;
 pub use projector::{Projector, Setting};
 pub use retention::candidates;

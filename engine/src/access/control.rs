@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use engine_core::access::{ApiKey, Caller, CallerKind, KEY_RANDOM_BYTES, KeyRing, Unaccepted, key_hash};
+use axum::http::{HeaderMap, HeaderValue, header};
+use engine_core::access::{
+    ApiKey, Caller, CallerKind, KEY_RANDOM_BYTES, KeyRing, Projects, Scope, Unaccepted, key_hash,
+};
 use engine_core::configuration::{Access, AccessCertificate};
 use engine_core::digest::Hash;
 use engine_core::issuer::TokenFault;
@@ -27,6 +30,7 @@ use super::stored::{StoredKey, StoredKeys};
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use crate::token_command::{bearer, read_token};
 
 /// Time between two looks at the files with keys. A volume of a Secret replaces a symbolic link.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -249,6 +253,41 @@ impl AccessControl {
         }
         let caller = found.map_err(|why| self.unrecognised(credentials, why))?;
         Ok(Session::of(caller, Some(Arc::clone(&self.accounts))))
+    }
+
+    /// Recognises another engine that compares answers, by the token of readers. That token opens every line of the log
+    /// already, so that whoever has it may read everything; it opens nothing that writes.
+    pub(crate) fn recognise_comparison(&self, authorization: &HeaderValue) -> Option<Session> {
+        let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        let is_known =
+            scheme.eq_ignore_ascii_case("bearer") && in_force.reader.is(Some(token.trim_matches(' ')));
+        // No key can have this name, which has a space.
+        let caller = || Caller {
+            name: "comparing engine".to_owned(),
+            kind: CallerKind::Key,
+            scopes: vec![Scope::Read],
+            projects: Projects::All,
+        };
+        is_known.then(|| Session::of(Arc::new(caller()), Some(Arc::clone(&self.accounts))))
+    }
+
+    /// What this engine presents when it asks a canary questions of its own: nothing where everybody may read,
+    /// otherwise the token of readers, which the canary has too.
+    ///
+    /// # Errors
+    /// There is no such token.
+    pub(crate) fn own_headers(&self) -> Result<HeaderMap, String> {
+        let configuration = self.configuration();
+        let mut headers = HeaderMap::new();
+        if configuration.anonymous() {
+            return Ok(headers);
+        }
+        let path = configuration.reader_token_file.as_deref();
+        let path = path.ok_or("callers need keys, and access.readerTokenFile is not configured")?;
+        let token = read_token(Path::new(path)).and_then(|token| bearer(&token));
+        headers.insert(header::AUTHORIZATION, token.map_err(|fault| format!("{fault:#}"))?);
+        Ok(headers)
     }
 
     pub(super) fn caller_of(

@@ -24,6 +24,8 @@ pub(crate) struct Session {
     own: Arc<OnceCell<Option<Caller>>>,
     /// The scope that the request lacked, for the header of the answer.
     missing: Arc<OnceLock<Scope>>,
+    /// Whether the request repeats a question to compare the answers of two revisions.
+    is_compared: bool,
 }
 
 impl Session {
@@ -33,12 +35,29 @@ impl Session {
     }
 
     pub(super) fn of(caller: Arc<Caller>, accounts: Option<Arc<Accounts>>) -> Session {
-        Session { caller, accounts, settled: Arc::default(), own: Arc::default(), missing: Arc::default() }
+        Session {
+            caller,
+            accounts,
+            settled: Arc::default(),
+            own: Arc::default(),
+            missing: Arc::default(),
+            is_compared: false,
+        }
     }
 
     /// The same caller in another request of the same message, which is limited and recorded on its own.
     pub(crate) fn next_request(&self) -> Session {
         Session { settled: Arc::default(), ..self.clone() }
+    }
+
+    /// The same caller in a repetition of its request, whose answer is compared. Nothing is answered from a cache then.
+    pub(crate) fn compared(&self) -> Session {
+        Session { is_compared: true, ..self.clone() }
+    }
+
+    /// Whether the request repeats a question to compare the answers of two revisions.
+    pub(crate) fn is_compared(&self) -> bool {
+        self.is_compared
     }
 
     pub(crate) fn caller(&self) -> &Caller {

@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine_core::access::Scope;
 use engine_core::configuration::Mcp;
+use engine_core::wire::{CANARY_COMPARES, CANARY_HEADER};
 use serde_json::{Value, json};
 
 use super::body::discard_small;
+use super::canary::COMPARED;
+use super::public::PortGate;
 use super::server::PeerCertificate;
 use super::state::Api;
-use crate::access::{AccessControl, Credentials};
+use crate::access::{AccessControl, Credentials, Session};
 
 /// Path of the description of a protected resource, RFC 9728. The path of the resource may follow.
 pub(super) const METADATA: &str = "/.well-known/oauth-protected-resource";
@@ -38,7 +41,12 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
     let values: Vec<HeaderValue> = values.collect();
     let PeerCertificate(certificate) = request.extensions().get().cloned().unwrap_or_default();
     let credentials = Credentials::of(values.iter().map(HeaderValue::as_bytes), certificate);
-    let session = match api.control.recognise(&credentials).await {
+    let compares = comparing_engine(&api, &request);
+    let recognised = match compares {
+        Some(session) => Ok(session),
+        None => api.control.recognise(&credentials).await,
+    };
+    let session = match recognised {
         Ok(session) => session,
         Err(refusal) => {
             let error = if matches!(credentials, Credentials::None) { "" } else { "error=\"invalid_token\"" };
@@ -61,6 +69,17 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
         challenge(&mut response, &["error=\"insufficient_scope\"".to_owned(), scope, metadata]);
     }
     response
+}
+
+/// Another engine that compares answers, if the request is a comparison with the token of readers. Not through the
+/// public port: no engine asks through it.
+fn comparing_engine(api: &Api, request: &Request) -> Option<Session> {
+    let PortGate(gate) = request.extensions().get().cloned().unwrap_or_default();
+    let is_marked = request.headers().get(CANARY_HEADER).is_some_and(|mark| mark == CANARY_COMPARES);
+    // The token opens what the comparing engine asks, and no other request.
+    let is_comparison = is_marked && request.method() == Method::GET && request.uri().path() == COMPARED;
+    let authorization = request.headers().get(header::AUTHORIZATION)?;
+    if is_comparison && gate.is_none() { api.control.recognise_comparison(authorization) } else { None }
 }
 
 /// Adds what a client needs in order to authorise. Only to answers that say so by their status.

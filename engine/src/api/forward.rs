@@ -259,7 +259,7 @@ fn is_of_an_owner(response: &Forwarded) -> bool {
 }
 
 /// Removes the headers that belong to one connection: those that always do, and those that `Connection` names.
-fn remove_those_of_one_connection(headers: &mut HeaderMap) {
+pub(super) fn remove_those_of_one_connection(headers: &mut HeaderMap) {
     let named = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named: Vec<HeaderName> =
         named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect();
@@ -268,8 +268,15 @@ fn remove_those_of_one_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// The headers of a request without those of its connection, and with the identifiers under which it is logged here.
+/// The headers of a request that is forwarded to the engine that is followed.
 fn forwarded_headers(received: &HeaderMap) -> HeaderMap {
+    let mut headers = passed_on(received);
+    headers.insert(FORWARDED_HEADER, HeaderValue::from_static("1"));
+    headers
+}
+
+/// The headers of a request without those of its connection, and with the identifiers under which it is logged here.
+pub(super) fn passed_on(received: &HeaderMap) -> HeaderMap {
     let mut headers = received.clone();
     remove_those_of_one_connection(&mut headers);
     headers.remove(header::HOST);
@@ -278,7 +285,6 @@ fn forwarded_headers(received: &HeaderMap) -> HeaderMap {
             headers.insert(name, value);
         }
     };
-    set(HeaderName::from_static(FORWARDED_HEADER), "1");
     if let Some(ids) = RequestIds::current() {
         set(REQUEST_ID, ids.request());
     }

@@ -6,7 +6,8 @@
 //!
 //! Callers: [`public`] keeps out those from outside of the cluster while the engine has no ticket, [`authenticate`]
 //! recognises them, and [`tokens`] makes keys for them. [`upkeep`] is asked for on schedules. [`forward`] sends writes
-//! to the engine that owns the log, and [`following`] gives its lines to those that follow it.
+//! to the engine that owns the log, and [`following`] gives its lines to those that follow it. [`canary`] compares answers
+//! with those of another revision.
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
 //! use, [`identify`] gives them identifiers, [`callers`] keeps web pages of other sites away from the admin port, and
@@ -24,6 +25,7 @@ mod blocking;
 mod body;
 mod body_budget;
 mod callers;
+mod canary;
 mod connection_timeouts;
 mod entries;
 mod events;
@@ -57,7 +59,7 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use axum::{Extension, Router};
 use engine_core::wire::ErrorCode;
 
@@ -138,6 +140,7 @@ pub(crate) fn routes(
         .fallback(refusals::not_found)
         .method_not_allowed_fallback(refusals::method_not_allowed)
         .layer(middleware::from_fn_with_state(api.clone(), forward::forward))
+        .layer(middleware::from_fn_with_state(api.clone(), canary::compare))
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn_with_state(api.clone(), authenticate::authenticate))
         .layer(middleware::from_fn_with_state(buckets, rate::bound))
@@ -145,6 +148,12 @@ pub(crate) fn routes(
         .layer(middleware::from_fn_with_state(api.clone(), count))
         .layer(middleware::from_fn_with_state(Arc::clone(&api.engine), identify::identify))
         .with_state(api)
+}
+
+/// Routes of the questions that the engine asks itself, with the caller that the request brings along.
+pub(crate) fn own_reads(engine: Arc<Engine>, control: Arc<AccessControl>) -> Router {
+    let api = Api { engine, control, bodies: Arc::new(BodyBudget::new()) };
+    Router::new().route("/v1/search", get(memories::search)).with_state(api)
 }
 
 /// Routes of the admin port. It answers only to the hosts of `access`, and to addresses.
@@ -183,6 +192,9 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/upkeep", post(upkeep::start))
         .route("/ticket", put(public::deliver))
         .route("/log/lines", get(following::lines))
+        .route("/canary", get(canary::report))
+        .route("/canary", put(canary::grant))
+        .route("/canary", delete(canary::end))
         .route("/rotate", post(admin::rotate))
         .route("/rotate-key", post(admin::rotate_key))
         .fallback(refusals::not_found)

@@ -236,6 +236,7 @@ impl Engine {
         self.metrics.health.storage_available.set(gauge(health.storage.available_bytes));
         self.metrics.health.storage_capacity.set(gauge(health.storage.capacity_bytes));
         self.modes.set_gauges();
+        self.canary.set_gauges();
         if let Some(following) = self.following() {
             following.set_gauges(self.projection.applied_seq());
         }

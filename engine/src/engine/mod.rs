@@ -11,6 +11,7 @@ mod start;
 mod status_facts;
 mod threads;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ use tracing::Instrument;
 
 use crate::access::Issuers;
 use crate::cache::AnswerCache;
+use crate::canary::Canary;
 use crate::certificates::Certificates;
 use crate::config::{ConfigurationState, LiveSettings};
 use crate::following::Following;
@@ -88,6 +90,8 @@ pub(crate) struct Engine {
     public_gate: OnceLock<Arc<PublicGate>>,
     /// How this engine follows another one; none if it owns its log.
     following: Option<Arc<Following>>,
+    /// Another revision whose answers are compared with those of this one, if there is one.
+    pub(crate) canary: Canary,
     /// The archive, if one is configured.
     archive: OnceLock<ArchiveHandle>,
     /// From what the log was restored, if it was.
@@ -333,6 +337,11 @@ impl Engine {
     /// Whether the API is served with TLS.
     pub(crate) fn has_api_tls(&self) -> bool {
         self.certificates.api.is_some()
+    }
+
+    /// The directories with the certificates of the ports.
+    pub(crate) fn certificate_directories(&self) -> &[PathBuf] {
+        &self.certificates.directories
     }
 
     /// Whether the process was told to stop.

@@ -21,6 +21,7 @@ use super::Engine;
 use super::settings::{Settings, StartError};
 use super::threads::{self, LogThread, Threads};
 use crate::cache::AnswerCache;
+use crate::canary::Canary;
 use crate::config::Embedding;
 use crate::following::Following;
 use crate::forget_listeners::Listeners;
@@ -86,6 +87,7 @@ impl Engine {
                 following.is_none(),
             ),
             following,
+            canary: Canary::new(metrics.rollout.clone()),
             live: RwLock::new(settings.live),
             configuration: settings.configuration,
             certificates: settings.certificates,

@@ -23,7 +23,8 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
     });
     let reads =
         ["/", "/livez", "/readyz", "/health", "/health/models", "/metrics", "/metrics/json", "/config/env"];
-    let more = ["/embedding", "/checkpoint", "/log/lines", "/mode", "/tokens", "/backups", "/upkeep"];
+    let more =
+        ["/embedding", "/checkpoint", "/log/lines", "/mode", "/tokens", "/backups", "/upkeep", "/canary"];
     let reads = reads.into_iter().chain(more);
     let mut routes: Vec<_> = reads.map(|path| ("GET", path, String::new())).collect();
     routes.extend(
@@ -37,6 +38,8 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
         ("PUT", "/mode/wanted", wanted.to_string()),
         ("PUT", "/mode/declared", json!({"hold": null}).to_string()),
         ("PUT", "/ticket", ticket().to_string()),
+        ("PUT", "/canary", canary().to_string()),
+        ("DELETE", "/canary", String::new()),
         (
             "POST",
             "/mode/want",
@@ -54,6 +57,13 @@ fn ticket() -> Value {
     json!({
         "challenge": "c", "told_by": {"uid": "u", "generation": 1}, "log_id": "l", "is_open": true, "ttl_seconds": 60,
         "on_expiry": "close", "checks": ["access"],
+    })
+}
+
+fn canary() -> Value {
+    json!({
+        "revision": "r", "pod": "p", "api": "http://127.0.0.1:1", "readyz": "http://127.0.0.1:1/readyz",
+        "reads": "off", "weight": 0, "floor": false,
     })
 }
 
@@ -239,6 +249,7 @@ fn the_reference_page_lists_every_field_of_a_body() {
         ("PUT /mode/wanted", json!(WantMode { mode: Mode::ReadWrite, told_by })),
         ("PUT /mode/declared", json!(DeclareHold { hold: Some(hold) })),
         ("PUT /ticket", ticket()),
+        ("PUT /canary", canary()),
         ("POST /anchor", json!(GivenAnchor::Known { anchor, accepted: Some(accepted) })),
     ] {
         let documented: BTreeSet<String> = rows("Bodies")

@@ -14,6 +14,7 @@ mod azure;
 mod backup;
 mod bench;
 mod callers;
+mod canary;
 mod client_certificates;
 mod clients;
 mod collector;

@@ -2,6 +2,7 @@
 
 use super::{Label, MetricKind};
 use crate::guard::{Automatic, Dependency, Reason};
+use crate::rollout::metric::METRIC_WORDS;
 
 /// Upper bounds of latency buckets, seconds: from a tenth of a millisecond (a cached read) to ten seconds, after which
 /// clients give up.
@@ -108,6 +109,12 @@ pub const FOLLOWING_FAULT_WORDS: &[&str] =
     &["cut", "refused", "unreachable", "unwritable", "damaged", "forked", "line", "other_log", "rolled_back"];
 /// How forwarded requests end.
 pub const FORWARDED_OUTCOMES: &[&str] = &["answered", "refused", "unreachable"];
+/// Which answer of a pair was bad.
+pub const PAIR_OUTCOMES: &[&str] = &["canary_only", "stable_only", "both_or_none"];
+/// Why a pair was not counted.
+pub const EXCLUDED_REASONS: &[&str] = &["duplicate", "incomparable", "not_ready", "too_close"];
+/// What answers a read while there is a canary: `fallback` is this engine after the canary has failed.
+pub const ANSWERING: &[&str] = &["canary", "fallback", "stable"];
 const ISSUER_OUTCOMES: &[&str] = &["failed", "received"];
 const ACCESSES: &[&str] = &["read", "write"];
 const PROBE_OUTCOMES: &[&str] = &["passed", "failed"];
@@ -282,6 +289,17 @@ crate::metric_table! {
         "Answers of the engine that is followed which were not used, and what broke the chain.";
     FOLLOWING_FORWARDED: "memory_following_forwarded_total", COUNTER, Count, [Label::of("outcome", FORWARDED_OUTCOMES)],
         "Requests that were forwarded to the engine that is followed.";
+    ROLLOUT_PAIRS: "memory_rollout_pairs_total", COUNTER, Count,
+        [Label::of("metric", METRIC_WORDS), Label::of("outcome", PAIR_OUTCOMES)],
+        "Answers of a canary and of this engine to the same question, by which of the two were bad.";
+    ROLLOUT_EXCLUDED: "memory_rollout_excluded_total", COUNTER, Count, [Label::of("reason", EXCLUDED_REASONS)],
+        "Pairs of answers that were not counted.";
+    ROLLOUT_READS: "memory_rollout_reads_total", COUNTER, Count, [Label::of("answered_by", ANSWERING)],
+        "Reads that a canary could have answered, by what answered them.";
+    ROLLOUT_WEIGHT: "memory_rollout_weight", GAUGE, Count, [],
+        "Share of the sessions that a canary answers now, percent.";
+    ROLLOUT_BREAKER: "memory_rollout_breaker_open", GAUGE, Flag, [],
+        "1 while a canary answers nobody because it failed too often.";
     TRACE_SPANS: "memory_trace_spans_total", COUNTER, Count, [Label::of("outcome", SPAN_OUTCOMES)],
         "Recorded spans that were sent to the collector, or dropped.";
 }

@@ -123,6 +123,12 @@ impl Metric {
         }
     }
 
+    /// Its name, as it is serialised.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        METRIC_WORDS[self as usize]
+    }
+
     const fn can_fail_by_wealth(self) -> bool {
         match self.rule() {
             Rule::Paired { can_fail, .. } => can_fail,
@@ -141,6 +147,25 @@ impl Metric {
         }
     }
 }
+
+/// Names of the metrics, in their order.
+pub const METRIC_WORDS: &[&str; 15] = &[
+    "error",
+    "timeout",
+    "fallback",
+    "degraded",
+    "aboveMedian",
+    "aboveP95",
+    "overLimit",
+    "cacheMiss",
+    "knownItemMissed",
+    "disagreement",
+    "digest",
+    "chain",
+    "redaction",
+    "downgrade",
+    "readiness",
+];
 
 /// Something for each gate that has it. A map whose keys are few.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,6 +234,13 @@ mod tests {
         sorted.sort_unstable();
         assert_eq!(sorted, Metric::ALL, "each once, in the order of the type");
         assert!(Metric::ALL.iter().enumerate().all(|(at, metric)| *metric as usize == at));
+    }
+
+    #[test]
+    fn a_metric_is_serialised_as_its_word() {
+        for metric in Metric::ALL {
+            assert_eq!(serde_json::to_value(metric).unwrap(), metric.word());
+        }
     }
 
     #[test]

@@ -6,9 +6,12 @@
 //!
 //! * [`metric`] lists what is judged and with which margins, and [`counts`] has the three integers of each;
 //! * [`pairing`] makes counts of pairs;
-//! * [`grant`] is the share of the sessions that the new revision answers.
+//! * [`known_item`] makes questions with known answers;
+//! * [`grant`] is the share of the sessions that the new revision answers, and [`breaker`] takes it away.
 
+pub mod breaker;
 pub mod counts;
 pub mod grant;
+pub mod known_item;
 pub mod metric;
 pub mod pairing;

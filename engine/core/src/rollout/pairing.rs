@@ -9,7 +9,7 @@ use super::{
 
 /// Shortest time between two pairs. A burst is one incident: with a pair of each read, eight bad seconds at a high rate
 /// would roll back a good revision.
-const SPACING_MS: i64 = 1_000;
+pub const SPACING_MS: i64 = 1_000;
 /// Pairs that are remembered, so that none counts twice. Each has 16 bytes.
 const SEEN_MAX: usize = 65_536;
 /// Answers of the stable after which its usual times are fixed. They stay fixed: with limits that move, a canary that
@@ -63,7 +63,7 @@ pub struct Pair {
     pub canary: Answer,
     /// What the stable revision did.
     pub stable: Answer,
-    /// How many of the first ten results are the same; `None` if one of them has no results.
+    /// How many of the first ten results are the same; `None` if neither has results.
     pub overlap: Option<u32>,
 }
 
@@ -74,7 +74,7 @@ pub enum Taken {
     Counted,
     /// The question has counted at this event, or may have: no more are remembered.
     Duplicate,
-    /// It came less than a second after the last one, or the clock went back.
+    /// It came too soon after the last one, or the clock went back.
     TooClose,
     /// The canary is not ready: left out.
     NotReady,
@@ -89,6 +89,8 @@ pub struct Pairing {
     seen: BTreeSet<(u64, u64)>,
     /// The first event whose pairs count.
     floor: u64,
+    /// Shortest time between two pairs, milliseconds.
+    spacing_ms: i64,
     last_ms: Option<i64>,
     is_ready: bool,
     baseline: Vec<f64>,
@@ -108,6 +110,7 @@ impl Pairing {
         Self {
             seen: BTreeSet::new(),
             floor,
+            spacing_ms: SPACING_MS,
             last_ms: None,
             is_ready: false,
             baseline: Vec::new(),
@@ -116,10 +119,21 @@ impl Pairing {
         }
     }
 
+    /// Sets the shortest time between two pairs.
+    pub fn space(&mut self, milliseconds: u32) {
+        self.spacing_ms = milliseconds.into();
+    }
+
     /// What was counted.
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Whether a pair of this question at this event cannot count any more.
+    #[must_use]
+    pub fn is_known(&self, seq: u64, query: u64) -> bool {
+        seq < self.floor || self.seen.contains(&(seq, query))
     }
 
     /// Takes over whether the canary is ready. That it becomes ready for the first time is no gap.
@@ -142,11 +156,11 @@ impl Pairing {
     /// Counts a pair, or says why it does not count.
     pub fn take(&mut self, pair: &Pair) -> Taken {
         let seq = pair.stable.applied_seq;
-        if seq < self.floor || self.seen.contains(&(seq, pair.query)) {
+        if self.is_known(seq, pair.query) {
             return Taken::Duplicate;
         }
         let last_ms = self.last_ms;
-        if last_ms.is_some_and(|last| pair.at_ms.saturating_sub(last) < SPACING_MS) {
+        if last_ms.is_some_and(|last| pair.at_ms.saturating_sub(last) < self.spacing_ms) {
             // A clock that went back costs one pair. Waiting until it has caught up could cost a year.
             self.last_ms = last_ms.map(|last| last.min(pair.at_ms));
             return Taken::TooClose;

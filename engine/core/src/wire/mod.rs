@@ -42,7 +42,11 @@ pub use archive::{
     ArchiveHealth, ArchiveState, BACKUP_REQUEST_BYTES_MAX, BackupTaken, Pruned, RestoredLog, TakeBackup,
 };
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
-pub use canary::{CanaryGrant, CanaryReads, CanaryReport};
+pub use canary::{
+    ANSWERED_HEADER, CANARY_ANSWERS, CANARY_COMPARES, CANARY_HEADER, CANARY_NAME_BYTES_MAX, CANARY_PATH,
+    CANARY_URL_BYTES_MAX, CanaryGrant, CanaryLatency, CanaryReads, CanaryReport, REVISION_HEADER,
+    WAITED_HEADER,
+};
 pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, RepeatedItem, Verdict};
 pub use diagnostics::{
     BreakerState, CacheReport, Durations, MetricsReport, ModelHealth, ModelRole, ModelState, ModelsHealth,
