@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 E2E := cargo run --locked --package e2e --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-secure rehearsal drill test check lint lint-files doc fmt generate images cluster-up cluster-down clean-cluster
+.PHONY: help setup demo demo-secure demo-canary rehearsal drill test check lint lint-files doc fmt generate images cluster-up cluster-down clean-cluster
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -23,6 +23,10 @@ demo: ## Set up a cluster, install the operator, save memories, kill the pod, fi
 demo-secure: ## An engine in production: exposed through an ingress controller, keys, a rotation, a withdrawal
 	@.ci/setup demo-secure
 	@$(E2E) demo-secure
+
+demo-canary: ## Two rollouts: a bad revision is judged and rolled back, a good one becomes the stable one
+	@.ci/setup demo
+	@$(E2E) demo-canary
 
 rehearsal: ## A disaster: a namespace is deleted under load, and an engine begins with what is in an object store
 	@.ci/setup demo

@@ -4,6 +4,7 @@
 //! per machine), certificates, network, node. Its files lie in [`paths`], never in the checkout.
 
 pub mod archived;
+pub mod canary_demo;
 pub mod cert_manager;
 pub mod checkov;
 pub mod cluster;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::steps::Steps;
-use e2e::{cluster, demo, faults, figures, images, object_store, rehearsal, secure_demo, tools};
+use e2e::{canary_demo, cluster, demo, faults, figures, images, object_store, rehearsal, secure_demo, tools};
 
 /// The local cluster, its tools and its images; fault campaigns; measurements.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ enum What {
     Demo,
     /// Demonstrate an engine in production: TLS, keys, an ingress controller, a rotation and a withdrawal
     DemoSecure,
+    /// Demonstrate two rollouts: a bad revision is judged and rolled back, a good one becomes the stable one
+    DemoCanary,
     /// Rehearse a disaster: a namespace is deleted under load, and an engine begins with what is in an object store
     Rehearsal,
     /// Inject faults into an engine, and verify its log against what its clients were promised
@@ -112,6 +114,7 @@ fn run(what: What) -> Result<ExitCode> {
             What::Rehearsal => rehearsal::run(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Faults { what } => faults::run(what, &steps).await,
             What::Demo => demo::run(&steps).await.map(|()| ExitCode::SUCCESS),
+            What::DemoCanary => canary_demo::run(&steps).await.map(|()| ExitCode::SUCCESS),
             What::DemoSecure => secure_demo::run(&steps).await.map(|()| ExitCode::SUCCESS),
             What::Bench { what: Bench::Deploy { rounds } } => {
                 figures::run(rounds.into(), &steps).await.map(|()| ExitCode::SUCCESS)
