@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod expected;
+mod rollouts;
 
 use expected::{Conditions, afterwards, cause, while_failing};
 
