@@ -68,6 +68,8 @@ pub(crate) struct Plan {
     /// Share of the sessions that it answers, percent.
     pub(crate) weight: u8,
     is_ready: bool,
+    /// Whether it answers nobody because it failed too often.
+    is_open: bool,
 }
 
 /// Both halves of a pair, before it is counted.
@@ -174,6 +176,7 @@ impl Canary {
             revision: trial.grant.revision.clone(),
             weight: trial.weight(now_s),
             is_ready: trial.is_ready == Some(true),
+            is_open: trial.breaker.is_open(),
         })
     }
 

@@ -386,3 +386,32 @@ fn without_that_token_it_says_that_it_asks_none() {
     assert!(report["probes_fault"].as_str().unwrap().contains("readerTokenFile"), "{report}");
     assert_eq!(report["tally"]["counts"]["knownItemMissed"]["pairs"], 0);
 }
+
+/// Stops a reader, changes what its projection says of its rows, and starts it again.
+fn with_another_digest(reader: Running, data: &std::path::Path, writer: &Running) -> Running {
+    assert!(reader.terminate().success());
+    let files = fs::read_dir(data.join("projection")).unwrap().map(|entry| entry.unwrap().path());
+    let database =
+        files.filter(|path| path.extension().is_some_and(|end| end == "sqlite" || end == "db")).max();
+    let connection = rusqlite::Connection::open(database.unwrap()).unwrap();
+    let changed = "UPDATE applied SET digest = zeroblob(length(digest))";
+    assert_eq!(connection.execute(changed, []).unwrap(), 1);
+    drop(connection);
+    reader_of(data, &url(writer.admin), &url(writer.api), &[])
+}
+
+#[test]
+fn a_reader_compares_its_digest_with_that_of_the_writer() {
+    let Both { stable, canary, _data } = Both::start(&[]);
+    eventually("two checks", || counts(&report(&canary), "digest").2 >= 2);
+    let good = report(&canary);
+    assert_eq!((&good["revision"], &good["fault"]), (&json!(null), &json!(null)), "{good}");
+    for metric in ["digest", "chain", "downgrade"] {
+        assert_eq!(counts(&good, metric).0, 0, "{good}");
+    }
+    let canary = with_another_digest(canary, _data[1].path(), &stable);
+    // The first difference could be a moment between two engines; the second one counts.
+    eventually("a difference that lasts", || counts(&report(&canary), "digest").0 >= 1);
+    let bad = report(&canary);
+    assert_eq!((counts(&bad, "chain").0, counts(&bad, "downgrade").0), (0, 0), "{bad}");
+}
