@@ -67,10 +67,10 @@ pub async fn show(cluster: &Cluster, namespace: &str, steps: &Steps) -> Result<(
     let client = Client::start(memories);
     steps.say("4/5  a bad revision: its model server is not there. Nobody gets one of its answers");
     let http = json!({"url": "http://127.0.0.1:9/v1", "model": "nobody", "dimension": 64});
-    place.ask_for(&json!({"provider": "Http", "http": http})).await?;
+    place.ask_for(&json!({"provider": "http", "http": http})).await?;
     place.watch(RolloutPhase::RolledBack).await?;
     steps.say("5/5  a good revision goes through every step");
-    place.ask_for(&json!({"provider": "Builtin"})).await?;
+    place.ask_for(&json!({"provider": "builtin"})).await?;
     place.watch(RolloutPhase::Stable).await?;
     let (answered, failed) = client.stop().await?;
     steps.say(&format!(

@@ -33,6 +33,7 @@ mod certificates;
 mod cli;
 mod config;
 mod config_command;
+mod digests;
 mod doctor;
 mod engine;
 mod following;

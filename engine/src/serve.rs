@@ -23,8 +23,9 @@ use crate::backup_facts::{RunningEngine, described};
 use crate::canary::{OwnReads, compare_all, watch_readiness};
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Watch};
+use crate::digests;
 use crate::engine::{Engine, Settings};
-use crate::following::{FollowSettings, follow};
+use crate::following::{FollowSettings, check_itself, follow};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::modes::{self, InitialMode};
@@ -169,13 +170,16 @@ fn policy_of(config: &Config) -> anyhow::Result<Arc<Policy>> {
     policy.map(Arc::new).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))
 }
 
-/// Starts the task that continues the copy, on an engine that follows another one, and on others that which looks at
-/// their key.
+/// Starts the tasks that continue the copy and check this engine, on one that follows another one, and on others that
+/// which looks at their key.
 fn start_following(engine: &Arc<Engine>) {
-    match engine.following() {
-        Some(following) => tokio::spawn(follow(Arc::clone(engine), Arc::clone(following))),
-        None => tokio::spawn(look_at_pseudonym_key(Arc::clone(engine))),
+    tokio::spawn(digests::note_all(Arc::clone(engine)));
+    let Some(following) = engine.following() else {
+        tokio::spawn(look_at_pseudonym_key(Arc::clone(engine)));
+        return;
     };
+    tokio::spawn(follow(Arc::clone(engine), Arc::clone(following)));
+    tokio::spawn(check_itself(Arc::clone(engine), Arc::clone(following)));
 }
 
 /// An archive, the time between two of its steps, and which of its backups stay.

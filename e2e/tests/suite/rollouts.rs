@@ -174,7 +174,7 @@ async fn a_good_revision_becomes_the_stable_one_and_no_client_notices() {
         let began = Instant::now();
         with_clients(world, async |world| {
             let mut other = spec;
-            other["embedding"] = json!({"provider": "Builtin"});
+            other["embedding"] = json!({"provider": "builtin"});
             world.apply("notes", other).await?;
             for step in [
                 RolloutPhase::DarkLaunch,
@@ -212,7 +212,7 @@ async fn a_bad_revision_is_rolled_back_by_itself_and_the_status_says_so() {
         with_clients(world, async |world| {
             let mut bad = spec.clone();
             let http = json!({"url": "http://127.0.0.1:9/v1", "model": "nobody", "dimension": 64});
-            bad["embedding"] = json!({"provider": "Http", "http": http});
+            bad["embedding"] = json!({"provider": "http", "http": http});
             world.apply("notes", bad).await?;
             let rolled_back = phase(world, RolloutPhase::RolledBack, STEP_LIMIT).await?;
             println!("{}", rolled_back.message);
@@ -242,7 +242,7 @@ async fn a_bad_revision_is_rolled_back_by_itself_and_the_status_says_so() {
         world.ready("notes").await?;
         // Another revision starts at once, and a person can end it.
         let mut other = spec;
-        other["embedding"] = json!({"provider": "Off"});
+        other["embedding"] = json!({"provider": "none"});
         let began = Instant::now();
         world.apply("notes", other).await?;
         phase(world, RolloutPhase::DarkLaunch, SOON).await?;

@@ -34,9 +34,13 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Header of the session of clients of the Model Context Protocol.
 const MCP_SESSION: &str = "mcp-session-id";
 
-/// Responds with what was granted and counted.
+/// Responds with what was granted and counted. An engine that follows another one and has no canary says what it has
+/// found out about itself.
 pub(super) async fn report(State(engine): State<Arc<Engine>>) -> Json<CanaryReport> {
-    Json(engine.canary.report())
+    let report = engine.canary.report();
+    let own =
+        engine.following().filter(|_| report.revision.is_none()).map(|following| following.own_report());
+    Json(own.unwrap_or(report))
 }
 
 /// Takes over a grant.

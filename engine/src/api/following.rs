@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -11,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use engine_core::digest::Hash;
 use engine_core::request::Refused;
 use engine_core::wire::{
-    ErrorCode, HAS_LINE_HEADER, HEAD_SEQ_HEADER, LINES_BYTES, LINES_WAIT_MS_MAX, LOG_ID_HEADER,
+    ErrorCode, HAS_LINE_HEADER, HEAD_SEQ_HEADER, LINES_BYTES, LINES_WAIT_MS_MAX, LOG_ID_HEADER, RecentDigests,
 };
 use engine_log::FollowingLines;
 use service::in_span;
@@ -49,6 +50,11 @@ pub(super) async fn lines(
             return Ok(answer(read(&engine, end).await?));
         }
     }
+}
+
+/// Responds with the newest digests of the projection.
+pub(super) async fn digests(State(engine): State<Arc<Engine>>) -> Json<RecentDigests> {
+    Json(crate::digests::recent(&engine).await)
 }
 
 async fn read(engine: &Arc<Engine>, (seq, line): (u64, Hash)) -> Result<FollowingLines, Refusal> {

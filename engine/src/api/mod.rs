@@ -6,8 +6,8 @@
 //!
 //! Callers: [`public`] keeps out those from outside of the cluster while the engine has no ticket, [`authenticate`]
 //! recognises them, and [`tokens`] makes keys for them. [`upkeep`] is asked for on schedules. [`forward`] sends writes
-//! to the engine that owns the log, and [`following`] gives its lines to those that follow it. [`canary`] compares answers
-//! with those of another revision.
+//! to the engine that owns the log, and [`following`] gives its lines to those that follow it. [`canary`] compares
+//! answers with those of another revision.
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
 //! use, [`identify`] gives them identifiers, [`callers`] keeps web pages of other sites away from the admin port, and
@@ -192,6 +192,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/upkeep", post(upkeep::start))
         .route("/ticket", put(public::deliver))
         .route("/log/lines", get(following::lines))
+        .route("/log/digest", get(following::digests))
         .route("/canary", get(canary::report))
         .route("/canary", put(canary::grant))
         .route("/canary", delete(canary::end))

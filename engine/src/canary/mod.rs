@@ -73,6 +73,8 @@ pub(crate) struct Plan {
     is_ready: bool,
     /// Time between two pairs.
     spacing: Duration,
+    /// Whether it answers nobody because it failed too often.
+    is_open: bool,
 }
 
 /// Both halves of a pair, before it is counted.
@@ -181,6 +183,7 @@ impl Canary {
             weight: trial.weight(now_s),
             is_ready: trial.is_ready == Some(true),
             spacing: Duration::from_millis(trial.grant.pair_interval_ms.into()) + CLOCKS_DIFFER,
+            is_open: trial.breaker.is_open(),
         })
     }
 

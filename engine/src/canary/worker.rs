@@ -99,10 +99,11 @@ impl Worker {
         &self.engine.canary
     }
 
-    /// Whether a pair of this question cannot count any more.
+    /// Whether asking this question is of no use, because a pair of it cannot count any more. While the breaker is
+    /// open it is asked all the same: good pairs close the breaker.
     fn has_counted(&self, plan: &Plan, question: &Question) -> bool {
         let seq = self.engine.projection.applied_seq();
-        question.ended.is_none() && self.canary().is_known(plan, seq, question.hash())
+        !plan.is_open && question.ended.is_none() && self.canary().is_known(plan, seq, question.hash())
     }
 
     /// Asks both and counts the pair.

@@ -36,6 +36,7 @@ use crate::cache::AnswerCache;
 use crate::canary::Canary;
 use crate::certificates::Certificates;
 use crate::config::{ConfigurationState, LiveSettings};
+use crate::digests::Digests;
 use crate::following::Following;
 use crate::forget_listeners::Listeners;
 use crate::metrics::{CountedEvent, Metrics};
@@ -92,6 +93,8 @@ pub(crate) struct Engine {
     following: Option<Arc<Following>>,
     /// Another revision whose answers are compared with those of this one, if there is one.
     pub(crate) canary: Canary,
+    /// The newest digests of the projection.
+    pub(crate) digests: Digests,
     /// The archive, if one is configured.
     archive: OnceLock<ArchiveHandle>,
     /// From what the log was restored, if it was.

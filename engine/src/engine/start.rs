@@ -23,6 +23,7 @@ use super::threads::{self, LogThread, Threads};
 use crate::cache::AnswerCache;
 use crate::canary::Canary;
 use crate::config::Embedding;
+use crate::digests::Digests;
 use crate::following::Following;
 use crate::forget_listeners::Listeners;
 use crate::memory_limit;
@@ -88,6 +89,7 @@ impl Engine {
             ),
             following,
             canary: Canary::new(metrics.rollout.clone()),
+            digests: Digests::default(),
             live: RwLock::new(settings.live),
             configuration: settings.configuration,
             certificates: settings.certificates,

@@ -1,8 +1,10 @@
 //! An engine that follows another one: it has a verified copy of that engine's log, serves reads from it, and forwards
 //! writes. [`writer`] is the client of that engine, [`task`] asks it for lines, and [`chain_file`] keeps on the volume
-//! that the chain is broken. [`settings`] says which engine is followed.
+//! that the chain is broken. [`self_checks`] compares this engine with the other one. [`settings`] says
+//! which engine is followed.
 
 mod chain_file;
+mod self_checks;
 mod settings;
 mod task;
 mod writer;
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine_core::following::freshness::Freshness;
+use engine_core::following::self_checks::SelfChecks;
 use engine_core::wire::{ChainFault, ErrorCode, FollowState, FollowingHealth};
 use engine_log::storage::Storage;
 use jiff::Timestamp;
@@ -19,6 +22,7 @@ use crate::metrics::FollowingMetrics;
 use crate::refusal::Refusal;
 use writer::Writer;
 
+pub(crate) use self_checks::check_itself;
 pub(crate) use settings::{FollowSettings, LAG_MAX_SECONDS_DEFAULT};
 pub(crate) use task::follow;
 pub(crate) use writer::{FollowSetupError, Forwarded, NotForwarded};
@@ -32,6 +36,7 @@ pub(crate) struct Following {
     started: Instant,
     storage: Arc<dyn Storage>,
     state: Mutex<State>,
+    checks: Mutex<SelfChecks>,
     metrics: FollowingMetrics,
 }
 
@@ -69,6 +74,7 @@ impl Following {
             started: Instant::now(),
             storage,
             state: Mutex::new(state),
+            checks: Mutex::default(),
             metrics,
         })
     }
@@ -76,6 +82,10 @@ impl Following {
     fn state(&self) -> MutexGuard<'_, State> {
         // No code panics half-way through a change while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn checks<T>(&self, use_them: impl FnOnce(&mut SelfChecks) -> T) -> T {
+        use_them(&mut self.checks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The client of the engine that is followed.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use engine_core::digest::Hash;
-use engine_core::wire::{HAS_LINE_HEADER, HEAD_SEQ_HEADER, LINES_PATH, LOG_ID_HEADER};
+use engine_core::wire::{
+    DIGEST_PATH, HAS_LINE_HEADER, HEAD_SEQ_HEADER, LINES_PATH, LOG_ID_HEADER, RecentDigests,
+};
 use engine_log::FollowingLines;
 use engine_retrieval::providers::{
     ClientError, HttpClient, http_client, http_client_presenting, http_client_trusting,
@@ -30,6 +32,9 @@ const LINES_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer with lines, bytes: more than the largest batch of a log can have.
 const LINES_BYTES_MAX: usize = 128 << 20;
+/// Timeout of a request for digests, and their largest size, bytes. They have about a hundred bytes each.
+const DIGESTS_TIMEOUT: Duration = Duration::from_secs(5);
+const DIGESTS_BYTES_MAX: usize = 256 << 10;
 /// Age of a client from which on its certificate, token and authorities are read again. A failure makes a new client
 /// too.
 const CLIENT_AGE_MAX: Duration = Duration::from_secs(60);
@@ -125,6 +130,19 @@ impl Writer {
         answer
     }
 
+    /// Asks for the newest digests of its projection.
+    ///
+    /// # Errors
+    /// There is no such answer. For people, without secrets.
+    pub(super) async fn digests(&self) -> Result<RecentDigests, String> {
+        let client = self.client().map_err(|fault| fault.to_string())?;
+        let asked = self.get(&client, DIGEST_PATH, DIGESTS_BYTES_MAX);
+        let answer = tokio::time::timeout(DIGESTS_TIMEOUT, asked).await;
+        let (_, body) =
+            answer.map_err(|_| format!("no answer in {DIGESTS_TIMEOUT:?}"))?.map_err(|(_, fault)| fault)?;
+        serde_json::from_slice(&body).map_err(|fault| format!("the digests cannot be read: {fault}"))
+    }
+
     /// The client, made anew if it is old or has failed.
     fn client(&self) -> Result<Client, FollowSetupError> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +159,18 @@ impl Writer {
         line: Hash,
     ) -> Result<FollowingLines, (&'static str, String)> {
         let query = format!("{LINES_PATH}?after={seq}&line={line}&wait_ms={WAIT_MS}");
-        let mut request = Request::get(at(&self.settings.admin, &query))
+        let (headers, body) = self.get(client, &query, LINES_BYTES_MAX).await?;
+        read(&headers, body).ok_or(("refused", "the answer is not that of an engine".to_owned()))
+    }
+
+    /// Asks the admin port.
+    async fn get(
+        &self,
+        client: &Client,
+        query: &str,
+        bytes_max: usize,
+    ) -> Result<(HeaderMap, Bytes), (&'static str, String)> {
+        let mut request = Request::get(at(&self.settings.admin, query))
             .body(Full::new(Bytes::new()))
             .map_err(|fault| ("unreachable", fault.to_string()))?;
         if let Some(authorization) = &client.authorization {
@@ -150,13 +179,13 @@ impl Writer {
         let unreachable = |fault: &hyper_util::client::legacy::Error| ("unreachable", cause(fault));
         let response = client.http.request(request).await.map_err(|fault| unreachable(&fault))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, LINES_BYTES_MAX).collect().await;
+        let body = Limited::new(body, bytes_max).collect().await;
         let body = body.map_err(|fault| ("cut", format!("the answer ended early: {fault}")))?.to_bytes();
         if head.status != StatusCode::OK {
             let text: String = String::from_utf8_lossy(&body).chars().take(300).collect();
             return Err(("refused", format!("the engine that is followed answers {}: {text}", head.status)));
         }
-        read(&head.headers, body).ok_or(("refused", "the answer is not that of an engine".to_owned()))
+        Ok((head.headers, body))
     }
 
     /// Sends a request to the API of the engine that is followed.

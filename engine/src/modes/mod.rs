@@ -225,6 +225,11 @@ impl Modes {
         self.view(&state, now)
     }
 
+    /// Whether the guard has turned reads off.
+    pub(crate) fn is_guarded(&self) -> bool {
+        !self.state().guard.automatic.allowed().reads()
+    }
+
     /// Whether the file with the mode cannot be read, and no mode was set since.
     pub(crate) fn is_unreadable(&self) -> bool {
         self.unread.load(Ordering::Acquire)

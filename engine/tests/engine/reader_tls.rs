@@ -159,3 +159,54 @@ fn without_the_token_or_the_certificate_a_reader_gets_no_lines() {
         assert_eq!(reader.health()["log"]["id"], "", "{left_out}");
     }
 }
+
+/// A canary with TLS and keys is asked with the authority of the engine's own certificates, and with the token of
+/// readers.
+#[test]
+fn a_canary_is_asked_over_tls() {
+    let closed = Closed::start();
+    let path = |name: &str| closed.files.path().join(name).display().to_string();
+    let config = fs::read_to_string(path("writer.yaml")).unwrap();
+    fs::write(path("canary.yaml"), config).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let at = |port: u16| format!("https://localhost:{port}");
+    let arguments = [
+        "--config",
+        &path("canary.yaml"),
+        "--set",
+        &format!("tls.apiDirectory={}", path("writer")),
+        "--follow",
+        &at(closed.writer.admin.port()),
+        "--follow-tls-directory",
+        &path("reader"),
+        "--follow-token-file",
+        &path("reader.token"),
+    ];
+    let canary = Running::spawn_with(data.path(), &arguments.map(OsStr::new));
+    let known = closed.authority.client_config(Some(&closed.authority.client()));
+    let asked = |address, method: &str, path: &str, headers: &str, body: &str| {
+        tls::connect(address, &known).request(method, path, headers, body).unwrap()
+    };
+    let (api, admin) = (closed.writer.api, closed.writer.admin);
+    let body = r#"{"content":"The kettle on the stove is blue"}"#;
+    assert_eq!(asked(api, "POST", "/v1/memories", &bearer("agent"), body).status, 201);
+    let of = |api: &str| {
+        serde_json::json!({
+            "revision": "two", "pod": "", "api": api, "readyz": format!("http://{}/readyz", canary.admin),
+            "reads": "shadow", "weight": 0, "floor": false,
+        })
+    };
+    let headers = format!("{}content-type: application/json\r\n", bearer("admin"));
+    let put = |api: &str| asked(admin, "PUT", "/canary", &headers, &of(api).to_string());
+    assert_eq!(put(&format!("http://{}", canary.api)).code(), "INVALID_ARGUMENT", "keys need TLS");
+    assert_eq!(put(&at(canary.api.port())).status, 200);
+    let mut report = serde_json::Value::Null;
+    eventually("a pair was counted", || {
+        report = asked(admin, "GET", "/canary", &bearer("admin"), "").json();
+        report["tally"]["counts"]["knownItemMissed"]["pairs"].as_u64() >= Some(1)
+    });
+    let bad = |metric: &str| report["tally"]["counts"][metric]["canaryOnly"].as_u64();
+    for metric in ["error", "fallback", "timeout", "knownItemMissed"] {
+        assert_eq!(bad(metric), Some(0), "{metric}: {report}");
+    }
+}

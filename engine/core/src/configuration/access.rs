@@ -40,8 +40,8 @@ section! {
         /// file with the token that the admin port demands: [access](access.md#the-admin-port)
         "adminTokenFile" admin_token_file: String, since "0.1.0"
             => Key::text().absent("the admin port demands no token").live();
-        /// file with the token of engines that follow this one, which opens the lines of the log at the admin port and
-        /// nothing else: [readers](readers.md#credentials)
+        /// file with the token of engines that follow this one, which opens the lines of the log at the admin port, and
+        /// the searches of a comparison: [readers](readers.md#credentials)
         "readerTokenFile" reader_token_file: String, since "0.1.0"
             => Key::text().absent("no engine may follow, unless everybody may read").live();
         /// requests per second of one key in one project

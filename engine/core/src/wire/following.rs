@@ -22,6 +22,31 @@ pub const LINES_BYTES: usize = 4 << 20;
 /// Longest time that a request for lines may wait for the next one, milliseconds.
 pub const LINES_WAIT_MS_MAX: u64 = 10_000;
 
+/// Path of the admin port that answers with the newest digests of the projection.
+pub const DIGEST_PATH: &str = "/log/digest";
+
+/// The newest digests of a projection. Two engines with one log have the same digest at the same event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentDigests {
+    /// Version of the projection. Those of different versions have different digests.
+    pub projection_version: u32,
+    /// Number of the last event that did more than add rows. Only digests from there on are compared.
+    pub altered_seq: u64,
+    /// Whether the guard of the engine has turned reads off.
+    pub is_guarded: bool,
+    /// The digests, oldest first.
+    pub digests: Vec<RecentDigest>,
+}
+
+/// The digest of all rows of a projection at an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentDigest {
+    /// Number of the event.
+    pub seq: u64,
+    /// The digest, hexadecimal digits.
+    pub digest: String,
+}
+
 /// The health report with the role of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleHealth {

@@ -55,8 +55,9 @@ pub use diagnostics::{
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use following::{
-    ChainFault, FORWARDED_HEADER, FollowState, FollowingHealth, HAS_LINE_HEADER, HEAD_SEQ_HEADER,
-    LINES_BYTES, LINES_PATH, LINES_WAIT_MS_MAX, LOG_ID_HEADER, Role, RoleHealth,
+    ChainFault, DIGEST_PATH, FORWARDED_HEADER, FollowState, FollowingHealth, HAS_LINE_HEADER,
+    HEAD_SEQ_HEADER, LINES_BYTES, LINES_PATH, LINES_WAIT_MS_MAX, LOG_ID_HEADER, RecentDigest, RecentDigests,
+    Role, RoleHealth,
 };
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
 pub use graph::{

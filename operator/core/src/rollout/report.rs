@@ -11,6 +11,7 @@ use super::{
     ladder::Step,
     outlook::outlook,
     record::Record,
+    settings::Settings,
     state::State,
 };
 
@@ -22,12 +23,15 @@ const TEXT_MAX: usize = 512;
 pub(super) fn rollout_status(
     state: &State,
     decision: &Decision,
-    verdicts: &Verdicts,
+    (settings, verdicts): (&Settings, &Verdicts),
     (wanted, fault): (&str, Option<&str>),
     now: Timestamp,
 ) -> RolloutStatus {
     let gates = match state.step().is_trial() {
-        true => verdicts.judgements.iter().filter_map(|one| gate_status(state, one, now)).collect(),
+        true => {
+            let in_force = verdicts.judgements.iter().filter(|one| settings.gates.contains(&one.metric));
+            in_force.filter_map(|one| gate_status(state, one, now)).collect()
+        }
         false => Vec::new(),
     };
     let said = described(state, decision, verdicts, wanted);

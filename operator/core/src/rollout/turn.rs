@@ -97,8 +97,13 @@ pub fn turn(observed: &Observed, valid: &Valid) -> Option<Turn> {
     let (state, decision) = step(state, &settings.ladder, &input);
     let (revoked, grants) = facts.grants(&decision);
     let is_moving = state.step().is_trial() || decision.update.is_some();
-    let status =
-        rollout_status(&state, &decision, &verdicts, (&wanted, asked.err().as_deref()), observed.now);
+    let status = rollout_status(
+        &state,
+        &decision,
+        (&settings.ladder, &verdicts),
+        (&wanted, asked.err().as_deref()),
+        observed.now,
+    );
     let stored = observed.engine.status.as_ref().and_then(|status| status.rollout.as_ref());
     // A write of the status causes another reconcile, which must not write again because a second has passed.
     let is_suspended = valid.essentials.suspend;
