@@ -23,6 +23,7 @@ use crate::causes::with_causes;
 use crate::config::{ConfigArgs, Sources, Watch};
 use crate::config_command::{self, ConfigCommandArgs};
 use crate::doctor;
+use crate::drill::{DrillArgs, run_drill};
 use crate::following::{FollowSettings, LAG_MAX_SECONDS_DEFAULT};
 use crate::import::{ImportArgs, import};
 use crate::log_command::{self, LogArgs, verify_log};
@@ -97,6 +98,11 @@ enum Command {
     Token(TokenArgs),
     /// Take, list, verify and restore backups
     Backup(BackupArgs),
+    /// Use a running engine as clients do, and check that it does what it has to do; nothing is left behind
+    ///
+    /// Exit code 0: every drill passed or was skipped. 1: one failed, and `checks` say why. 2: the command could not
+    /// run.
+    Drill(DrillArgs),
     /// Check, show and explain the configuration
     Config(ConfigCommandArgs),
 }
@@ -217,6 +223,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Token(args) => run_token(args).map(|()| ExitCode::SUCCESS),
         Command::Guard(args) => run_guard(&args).map(exit_code),
         Command::Backup(args) => run_backup_command(args),
+        Command::Drill(args) => run_drill_command(args),
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|fault| {
@@ -275,6 +282,11 @@ fn exit_code(ok: bool) -> ExitCode {
 fn run_backup_command(args: BackupArgs) -> anyhow::Result<ExitCode> {
     log_to_stderr(tracing::Level::WARN);
     run_backup(args).map(exit_code)
+}
+
+fn run_drill_command(args: DrillArgs) -> anyhow::Result<ExitCode> {
+    log_to_stderr(tracing::Level::WARN);
+    run_drill(args).map(exit_code)
 }
 
 fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {

@@ -166,6 +166,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/metrics/json", get(admin::metrics_json))
         .route("/config/env", get(admin::config_env))
         .route("/embedding", get(admin::embedding))
+        .route("/policy", get(admin::policy))
         .route("/rebuild", post(admin::rebuild))
         .route("/checkpoint", get(admin::checkpoint))
         .route("/anchor", post(admin::anchor))

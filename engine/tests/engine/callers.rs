@@ -23,7 +23,8 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
     });
     let reads =
         ["/", "/livez", "/readyz", "/health", "/health/models", "/metrics", "/metrics/json", "/config/env"];
-    let more = ["/embedding", "/checkpoint", "/log/lines", "/mode", "/tokens", "/backups", "/upkeep"];
+    let more =
+        ["/embedding", "/policy", "/checkpoint", "/log/lines", "/mode", "/tokens", "/backups", "/upkeep"];
     let reads = reads.into_iter().chain(more);
     let mut routes: Vec<_> = reads.map(|path| ("GET", path, String::new())).collect();
     routes.extend(

@@ -24,6 +24,7 @@ mod mode_summary;
 pub mod moment;
 mod object;
 pub mod patterns;
+mod policy;
 mod proof;
 mod refusal;
 mod retention;
@@ -81,6 +82,7 @@ pub use mode::{
     DeclareHold, DeclaredHold, ForceMode, GuardHealth, HoldView, InvalidateContexts, Invalidated, ModeHealth,
     ModeReport, PersonWantsMode, ReadsOff, Teller, Transition, WantMode,
 };
+pub use policy::PolicyReport;
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};
 pub use retention::{
