@@ -164,6 +164,11 @@ struct ServeArgs {
     /// Without it: write-only with --anchor, because then an operator will say what is wanted, otherwise read-write.
     #[arg(long, value_name = "MODE", value_enum, env = "MEMORY_ENGINE_MODE")]
     mode: Option<ModeWord>,
+    /// Let drills make this engine's calls of the embedding service fail, for at most 60 seconds at a time
+    ///
+    /// For an engine that clients do not depend on, such as a canary. See `memory-engine drill`.
+    #[arg(long, env = "MEMORY_ENGINE_ALLOW_DRILL_FAULTS")]
+    allow_drill_faults: bool,
     #[command(flatten)]
     follow: FollowArgs,
 }
@@ -238,8 +243,8 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     // engine that follows has the file of the one that it follows, and no anchor.
     let is_operators = args.anchor.is_some() || args.follow.follow.is_some();
     let author = if is_operators { Author::Operator } else { Author::Person };
-    let ServeArgs { data, sources, listen, admin_listen, probe_listen, public_listen, anchor, mode, follow } =
-        args;
+    let ServeArgs { data, sources, listen, admin_listen, probe_listen, public_listen, anchor, .. } = args;
+    let (mode, allow_drill_faults, follow) = (args.mode, args.allow_drill_faults, args.follow);
     let follow = follow.settings();
     let default = if anchor.is_some() { Mode::WriteOnly } else { Mode::ReadWrite };
     let mode = InitialMode { is_named: mode.is_some(), mode: mode.map_or(default, Mode::from) };
@@ -254,8 +259,17 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let watch = Watch::new(sources, &loaded);
     let data = data.data;
-    let places =
-        ServeOptions { data, listen, admin_listen, probe_listen, public_listen, anchor, mode, follow };
+    let places = ServeOptions {
+        data,
+        listen,
+        admin_listen,
+        probe_listen,
+        public_listen,
+        anchor,
+        mode,
+        allow_drill_faults,
+        follow,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, loaded, watch, metrics, set_level));
     // After the drain, no client waits for a read that is still running.

@@ -5,7 +5,7 @@
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`], [`admin`] and [`status_page`].
 //!
 //! Callers: [`public`] keeps out those from outside of the cluster while the engine has no ticket, [`authenticate`]
-//! recognises them, and [`tokens`] makes keys for them. [`upkeep`] is asked for on schedules. [`forward`] sends writes
+//! recognises them, and [`tokens`] makes keys for them. [`drill`] makes calls fail. [`upkeep`] is asked for on schedules. [`forward`] sends writes
 //! to the engine that owns the log, and [`following`] gives its lines to those that follow it.
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
@@ -25,6 +25,7 @@ mod body;
 mod body_budget;
 mod callers;
 mod connection_timeouts;
+mod drill;
 mod entries;
 mod events;
 mod following;
@@ -178,6 +179,8 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/mode/clear", post(mode::clear))
         .route("/mode/invalidate", post(mode::invalidate))
         .route("/mode/reset", post(mode::reset))
+        .route("/drill/fault", post(drill::inject))
+        .route("/drill/fault/end", post(drill::end))
         .route("/backups", get(backups::status))
         .route("/backups", post(backups::create))
         .route("/upkeep", get(upkeep::report))

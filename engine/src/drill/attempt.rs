@@ -25,6 +25,8 @@ pub(super) const SHOWN_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Options {
     /// Part of the name of the project.
     pub(super) run: String,
+    /// Whether a person or a Job has chosen it, so that an earlier run may have had the same.
+    pub(super) is_named: bool,
     /// Whether nothing may be written.
     pub(super) read_only: bool,
     /// Whether clients of the engine may be disturbed for seconds.
@@ -97,12 +99,13 @@ impl<'a> Attempt<'a> {
         Ok(self.options.disturb || health.json["drill_faults"]["allowed"] == true)
     }
 
-    /// Goes on if writing is allowed.
-    pub(super) async fn needs_writes(&self) -> Result<(), Stop> {
+    /// Goes on if writing is allowed. Forgets what an earlier run with the same id has left, because it was killed.
+    pub(super) async fn needs_writes(&mut self) -> Result<(), Stop> {
         if self.options.read_only {
             return Err(Stop::Skipped("writes", "--read-only".to_owned()));
         }
-        self.needs("writes", Mode::writes).await
+        self.needs("writes", Mode::writes).await?;
+        if self.options.is_named { self.forget().await.map(drop) } else { Ok(()) }
     }
 
     /// All metrics.
@@ -178,7 +181,9 @@ impl<'a> Attempt<'a> {
             self.is_held = false;
         }
         if self.has_saved {
-            self.forget().await?;
+            let forgotten = self.forget().await?;
+            self.checks.note("nothing_is_left", true, format!("{forgotten} memories were forgotten"));
+            self.has_saved = false;
         }
         Ok(())
     }
@@ -190,29 +195,19 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Forgets what an earlier run with the same id has left, because it was killed.
-    pub(super) async fn forget_earlier(&mut self) -> Result<(), Stop> {
-        self.has_saved = true;
-        self.forget().await
-    }
-
-    /// Forgets the project, until nothing of it is found.
-    pub(super) async fn forget(&mut self) -> Result<(), Stop> {
+    /// Forgets the project, until nothing of it is found. Returns the number of memories.
+    async fn forget(&self) -> Result<u64, Stop> {
         let request = json!({"project": self.project, "reason": "the end of a drill", "actor": ACTOR});
+        let mut forgotten = 0;
         loop {
             let answer = self.connection.write("/v1/forget", &request).await?;
             // A volume that is full or a writer that restarts may still carry it out.
             if answer.status != 503 {
                 let answer = answer.ok("nothing_is_left")?;
                 let left = self.left().await?;
+                forgotten += answer.json["memories"].as_u64().unwrap_or_default();
                 if left.is_empty() && answer.json["complete"] == true {
-                    self.checks.note(
-                        "nothing_is_left",
-                        true,
-                        format!("{} memories were forgotten", self.saved.len()),
-                    );
-                    self.has_saved = false;
-                    return Ok(());
+                    return Ok(forgotten);
                 }
             }
             sleep(LOOK).await;

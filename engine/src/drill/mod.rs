@@ -6,11 +6,12 @@
 //! verdict      checks and outcomes, and how they are shown
 //! samples      parses metrics
 //! planted      personal data and secrets that are planted
-//! write_path, mode, metrics, read_path   the drills
+//! write_path, mode, metrics, read_path, dependency   the drills
 //! ```
 
 mod attempt;
 mod connection;
+mod dependency;
 mod metrics;
 mod mode;
 mod planted;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use engine_core::digest::hex;
+use engine_core::wire::DrillFaultKind;
 use engine_log::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -75,13 +77,23 @@ enum DrillWord {
     Metrics,
     /// Search, read, list and build contexts: what was saved is there, citations name events, the cache answers
     ReadPath,
+    /// The embedding service seems to refuse the engine's credentials: reads go off, and come back after probes
+    AuthFailure,
+    /// The embedding service seems to fail several times in a row: reads go off, and come back after probes
+    ConsecutiveFailures,
     /// Every drill, one after the other
     All,
 }
 
 impl DrillWord {
-    const EACH: [DrillWord; 4] =
-        [DrillWord::WritePath, DrillWord::Mode, DrillWord::Metrics, DrillWord::ReadPath];
+    const EACH: [DrillWord; 6] = [
+        DrillWord::WritePath,
+        DrillWord::Mode,
+        DrillWord::Metrics,
+        DrillWord::ReadPath,
+        DrillWord::AuthFailure,
+        DrillWord::ConsecutiveFailures,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -89,6 +101,8 @@ impl DrillWord {
             DrillWord::Mode => "mode",
             DrillWord::Metrics => "metrics",
             DrillWord::ReadPath => "read-path",
+            DrillWord::AuthFailure => "auth-failure",
+            DrillWord::ConsecutiveFailures => "consecutive-failures",
             DrillWord::All => "all",
         }
     }
@@ -112,7 +126,7 @@ pub(crate) fn run_drill(args: DrillArgs) -> anyhow::Result<bool> {
     job.delay();
     let is_named = run.is_some();
     let run = run.unwrap_or_else(|| hex(&Clock::System.bytes::<8>()));
-    let options = Options { run, read_only, disturb, expect_policy };
+    let options = Options { run, is_named, read_only, disturb, expect_policy };
     let wanted = if drill == DrillWord::All { DrillWord::EACH.as_slice() } else { &[drill] };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let verdicts = runtime.block_on(async {
@@ -120,11 +134,11 @@ pub(crate) fn run_drill(args: DrillArgs) -> anyhow::Result<bool> {
         let mut verdicts = Vec::new();
         let mut is_told = false;
         for drill in wanted {
-            let limits = (Duration::from_secs(timeout), is_named && !read_only);
+            let limit = Duration::from_secs(timeout);
             let (verdict, stops) = if is_told {
                 (not_begun(*drill), true)
             } else {
-                carry_out(*drill, (&connection, &options), limits, &mut signals).await
+                carry_out(*drill, (&connection, &options), limit, &mut signals).await
             };
             is_told = stops;
             verdicts.push(verdict);
@@ -151,13 +165,13 @@ fn not_begun(drill: DrillWord) -> Verdict {
 async fn carry_out(
     drill: DrillWord,
     (connection, options): (&Connection, &Options),
-    (timeout, forgets_first): (Duration, bool),
+    timeout: Duration,
     (terminate, interrupt): &mut (Signal, Signal),
 ) -> (Verdict, bool) {
     let started = Instant::now();
     let mut attempt = Attempt::new(connection, options);
     let outcome = tokio::select! {
-        outcome = tokio::time::timeout(timeout, take(drill, &mut attempt, forgets_first)) => Some(outcome),
+        outcome = tokio::time::timeout(timeout, take(drill, &mut attempt)) => Some(outcome),
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
@@ -172,15 +186,14 @@ async fn carry_out(
     (Verdict::new(drill.as_str(), attempt.checks, started.elapsed()), is_told)
 }
 
-async fn take(drill: DrillWord, attempt: &mut Attempt<'_>, forgets_first: bool) -> Result<(), Stop> {
-    if forgets_first {
-        attempt.forget_earlier().await?;
-    }
+async fn take(drill: DrillWord, attempt: &mut Attempt<'_>) -> Result<(), Stop> {
     match drill {
         DrillWord::WritePath => attempt.write_path().await,
         DrillWord::Mode => attempt.mode_agrees().await,
         DrillWord::Metrics => attempt.metrics().await,
         DrillWord::ReadPath => attempt.read_path().await,
+        DrillWord::AuthFailure => attempt.dependency_fails(DrillFaultKind::Authentication).await,
+        DrillWord::ConsecutiveFailures => attempt.dependency_fails(DrillFaultKind::Failure).await,
         DrillWord::All => Ok(()),
     }
 }

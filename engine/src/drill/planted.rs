@@ -79,10 +79,11 @@ mod tests {
         let policy = Policy::default();
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
         for seed in 0..=255_u8 {
-            let random = std::array::from_fn(|at| seed.wrapping_mul(31).wrapping_add(37 * at as u8));
+            let random =
+                std::array::from_fn(|at| seed.wrapping_mul(31).wrapping_add(37_u8.wrapping_mul(at as u8)));
             for planted in personal(random, &names(&["email", "credit-card", "phone"])) {
                 let judged = policy.judge_text("content", &planted.sentence, Timestamp::UNIX_EPOCH).unwrap();
-                let stored = judged.value;
+                let stored = judged.changed.unwrap_or_default();
                 assert!(!stored.contains(&planted.text), "{stored}");
                 assert!(stored.contains(planted.placeholder), "{stored}");
             }

@@ -10,6 +10,7 @@ mod batch;
 mod checkout;
 mod diagnostics;
 mod document;
+mod drill;
 mod feedback;
 mod following;
 mod forget;
@@ -48,6 +49,7 @@ pub use diagnostics::{
     ServiceHealth, SystemReport,
 };
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
+pub use drill::{ActiveFault, DRILL_FAULT_SECONDS_MAX, DrillFaultKind, DrillFaultsHealth, InjectFault};
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use following::{
     ChainFault, FORWARDED_HEADER, FollowState, FollowingHealth, HAS_LINE_HEADER, HEAD_SEQ_HEADER,
