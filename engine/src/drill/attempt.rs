@@ -52,6 +52,8 @@ pub(super) struct Attempt<'a> {
     pub(super) is_held: bool,
     /// Whether a fault may be injected.
     pub(super) is_faulty: bool,
+    /// Where something was found when it was looked for last, after it had been forgotten.
+    left: Vec<&'static str>,
 }
 
 impl<'a> Attempt<'a> {
@@ -68,6 +70,7 @@ impl<'a> Attempt<'a> {
             has_saved: false,
             is_held: false,
             is_faulty: false,
+            left: Vec::new(),
         }
     }
 
@@ -167,7 +170,10 @@ impl<'a> Attempt<'a> {
         match done {
             Ok(Ok(())) => {}
             Ok(Err(stop)) => self.checks.stop(stop),
-            Err(_) => self.checks.note("undone", false, format!("not done within {UNDO_MAX:?}")),
+            Err(_) => {
+                let why = format!("not done within {UNDO_MAX:?}; something is left in: {:?}", self.left);
+                self.checks.note("undone", false, why);
+            }
         }
     }
 
@@ -196,7 +202,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Forgets the project, until nothing of it is found. Returns the number of memories.
-    async fn forget(&self) -> Result<u64, Stop> {
+    async fn forget(&mut self) -> Result<u64, Stop> {
         let request = json!({"project": self.project, "reason": "the end of a drill", "actor": ACTOR});
         let mut forgotten = 0;
         loop {
@@ -204,9 +210,9 @@ impl<'a> Attempt<'a> {
             // A volume that is full or a writer that restarts may still carry it out.
             if answer.status != 503 {
                 let answer = answer.ok("nothing_is_left")?;
-                let left = self.left().await?;
+                self.left = self.left().await?;
                 forgotten += answer.json["memories"].as_u64().unwrap_or_default();
-                if left.is_empty() && answer.json["complete"] == true {
+                if self.left.is_empty() && answer.json["complete"] == true {
                     return Ok(forgotten);
                 }
             }
@@ -247,6 +253,19 @@ impl<'a> Attempt<'a> {
             Some(items) => (!items.is_empty()).then_some(place),
             None => (answer.code() != "READS_OFF").then_some(place),
         };
-        Ok(asked.into_iter().filter_map(is_left).collect())
+        let mut left: Vec<_> = asked.into_iter().filter_map(is_left).collect();
+        left.extend(self.is_in_log().await?.then_some("log"));
+        Ok(left)
+    }
+
+    /// Whether the log still has the text of a memory. A reader removes it from its rows first.
+    async fn is_in_log(&self) -> Result<bool, Stop> {
+        let Some(first) = self.saved.first() else { return Ok(false) };
+        let path = format!("/v1/events?project={}&after={}&limit=100", self.project, first.seq - 1);
+        let page = self.connection.get(&path).await?;
+        let events = page.json["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+        // While reads are off, only the report of the forgetting says so.
+        Ok(page.code() != "READS_OFF"
+            && (!page.is_ok() || events.iter().any(|event| !event["payload"].is_null())))
     }
 }

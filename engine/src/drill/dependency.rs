@@ -1,5 +1,5 @@
-//! The drills `auth-failure` and `consecutive-failures`: the embedding service seems to fail, the guard turns reads off,
-//! probes, and turns them on again. The engine makes its own calls fail: nothing reaches the service.
+//! The drills `auth-failure` and `consecutive-failures`: the embedding service seems to fail, the guard turns reads
+//! off, probes, and turns them on again. The engine makes its own calls fail: nothing reaches the service.
 
 use engine_core::mode::Mode;
 use engine_core::wire::{DRILL_FAULT_SECONDS_MAX, DrillFaultKind, InjectFault, ModelRole, ModelsHealth};

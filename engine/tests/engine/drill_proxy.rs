@@ -3,7 +3,6 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Changes an answer: gets the request's method and target, its body and the answer's body.
@@ -12,7 +11,6 @@ type Change = dyn Fn(&str, &str, String) -> String + Send + Sync;
 /// The proxy. It speaks plain HTTP, one request for each connection.
 pub(crate) struct DefectProxy {
     pub(crate) address: SocketAddr,
-    requests: Arc<AtomicUsize>,
 }
 
 impl DefectProxy {
@@ -21,33 +19,22 @@ impl DefectProxy {
         change: impl Fn(&str, &str, String) -> String + Send + Sync + 'static,
     ) -> DefectProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = DefectProxy { address: listener.local_addr().unwrap(), requests: Arc::default() };
-        let (requests, change): (_, Arc<Change>) = (Arc::clone(&proxy.requests), Arc::new(change));
+        let proxy = DefectProxy { address: listener.local_addr().unwrap() };
+        let change: Arc<Change> = Arc::new(change);
         // The thread ends with the process of the test.
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (requests, change) = (Arc::clone(&requests), Arc::clone(&change));
+                let change = Arc::clone(&change);
                 // A client that has gone away is no failure of the proxy.
-                thread::spawn(move || pass(&stream, target, &*change, &requests).unwrap_or_default());
+                thread::spawn(move || pass(&stream, target, &*change).unwrap_or_default());
             }
         });
         proxy
     }
-
-    /// Number of requests so far.
-    pub(crate) fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
-    }
 }
 
-fn pass(
-    mut stream: &TcpStream,
-    target: SocketAddr,
-    change: &Change,
-    requests: &AtomicUsize,
-) -> io::Result<()> {
+fn pass(mut stream: &TcpStream, target: SocketAddr, change: &Change) -> io::Result<()> {
     let (head, body) = message(&mut BufReader::new(stream))?;
-    requests.fetch_add(1, Ordering::SeqCst);
     let mut engine = TcpStream::connect(target)?;
     let kept = head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("connection:"));
     let kept: String = kept.filter(|line| !line.is_empty()).map(|line| format!("{line}\r\n")).collect();
