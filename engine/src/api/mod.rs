@@ -5,9 +5,9 @@
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`], [`admin`] and [`status_page`].
 //!
 //! Callers: [`public`] keeps out those from outside of the cluster while the engine has no ticket, [`authenticate`]
-//! recognises them, and [`tokens`] makes keys for them. [`drill`] makes calls of a service fail. [`upkeep`] is asked for
-//! on schedules. [`forward`] sends writes to the engine that owns the log, and [`following`] gives its lines to those
-//! that follow it.
+//! recognises them, and [`tokens`] makes keys for them. [`drill`] makes calls of a service fail. [`upkeep`] is asked
+//! for on schedules. [`forward`] sends writes to the engine that owns the log, and [`following`] gives its lines to
+//! those that follow it.
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
 //! use, [`identify`] gives them identifiers, [`callers`] keeps web pages of other sites away from the admin port, and

@@ -262,8 +262,8 @@ fn an_engine_that_does_not_answer_fails_and_wrong_arguments_are_another_exit_cod
     }
 }
 
-/// Carries out a drill that reads the head of the log very slowly, after it has saved everything. Tells it to stop then,
-/// if it has no limit of time.
+/// Carries out a drill that reads the head of the log very slowly, after it has saved everything. Tells it to stop
+/// then, if it has no limit of time.
 fn interrupted(engine: &Running, run: &str, limit: &[&str], check: &str) {
     let slow = |request: &str, _: &str, answer: String| {
         if request.starts_with("GET /v1/log/head") {
