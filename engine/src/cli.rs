@@ -23,6 +23,7 @@ use crate::causes::with_causes;
 use crate::config::{ConfigArgs, Sources, Watch};
 use crate::config_command::{self, ConfigCommandArgs};
 use crate::doctor;
+use crate::drill::{DrillArgs, run_drill};
 use crate::following::{FollowSettings, LAG_MAX_SECONDS_DEFAULT};
 use crate::import::{ImportArgs, import};
 use crate::log_command::{self, LogArgs, verify_log};
@@ -97,6 +98,11 @@ enum Command {
     Token(TokenArgs),
     /// Take, list, verify and restore backups
     Backup(BackupArgs),
+    /// Use a running engine as clients do, and check that it does what it has to do; nothing is left behind
+    ///
+    /// Exit code 0: every drill passed or was skipped. 1: one failed, and `checks` say why. 2: the command could not
+    /// run.
+    Drill(DrillArgs),
     /// Check, show and explain the configuration
     Config(ConfigCommandArgs),
 }
@@ -158,6 +164,11 @@ struct ServeArgs {
     /// Without it: write-only with --anchor, because then an operator will say what is wanted, otherwise read-write.
     #[arg(long, value_name = "MODE", value_enum, env = "MEMORY_ENGINE_MODE")]
     mode: Option<ModeWord>,
+    /// Let drills make this engine's calls of the embedding service fail, for at most 60 seconds at a time
+    ///
+    /// For an engine that clients do not depend on, such as a canary. See `memory-engine drill`.
+    #[arg(long, env = "MEMORY_ENGINE_ALLOW_DRILL_FAULTS")]
+    allow_drill_faults: bool,
     #[command(flatten)]
     follow: FollowArgs,
 }
@@ -217,6 +228,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Token(args) => run_token(args).map(|()| ExitCode::SUCCESS),
         Command::Guard(args) => run_guard(&args).map(exit_code),
         Command::Backup(args) => run_backup_command(args),
+        Command::Drill(args) => run_drill_command(args),
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|fault| {
@@ -231,8 +243,8 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     // engine that follows has the file of the one that it follows, and no anchor.
     let is_operators = args.anchor.is_some() || args.follow.follow.is_some();
     let author = if is_operators { Author::Operator } else { Author::Person };
-    let ServeArgs { data, sources, listen, admin_listen, probe_listen, public_listen, anchor, mode, follow } =
-        args;
+    let ServeArgs { data, sources, listen, admin_listen, probe_listen, public_listen, anchor, .. } = args;
+    let (mode, allow_drill_faults, follow) = (args.mode, args.allow_drill_faults, args.follow);
     let follow = follow.settings();
     let default = if anchor.is_some() { Mode::WriteOnly } else { Mode::ReadWrite };
     let mode = InitialMode { is_named: mode.is_some(), mode: mode.map_or(default, Mode::from) };
@@ -247,8 +259,17 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let watch = Watch::new(sources, &loaded);
     let data = data.data;
-    let places =
-        ServeOptions { data, listen, admin_listen, probe_listen, public_listen, anchor, mode, follow };
+    let places = ServeOptions {
+        data,
+        listen,
+        admin_listen,
+        probe_listen,
+        public_listen,
+        anchor,
+        mode,
+        allow_drill_faults,
+        follow,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, loaded, watch, metrics, set_level));
     // After the drain, no client waits for a read that is still running.
@@ -275,6 +296,11 @@ fn exit_code(ok: bool) -> ExitCode {
 fn run_backup_command(args: BackupArgs) -> anyhow::Result<ExitCode> {
     log_to_stderr(tracing::Level::WARN);
     run_backup(args).map(exit_code)
+}
+
+fn run_drill_command(args: DrillArgs) -> anyhow::Result<ExitCode> {
+    log_to_stderr(tracing::Level::WARN);
+    run_drill(args).map(exit_code)
 }
 
 fn run_rebuild(data: &Path) -> anyhow::Result<ExitCode> {

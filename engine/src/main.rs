@@ -3,8 +3,8 @@
 //! map of the code.
 //!
 //! Commands: [`cli`] parses the command line; [`serve`], [`mcp`], [`log_command`], [`verify`], [`rebuild`], [`doctor`],
-//! [`import`], [`config_command`], [`mode_command`], [`token_command`], [`backup_command`] and [`mod@bench`] are the
-//! commands,
+//! [`import`], [`config_command`], [`mode_command`], [`token_command`], [`backup_command`], [`drill`] and [`mod@bench`]
+//! are the commands,
 //! [`admin_client`] asks a running engine; [`config`] reads the configuration.
 //!
 //! Requests: [`api`] (HTTP) and [`mcp`] call [`operations`], which use one [`engine`]; [`refusal`] converts faults to
@@ -35,6 +35,7 @@ mod config;
 mod config_command;
 mod digests;
 mod doctor;
+mod drill;
 mod engine;
 mod following;
 mod forget_listeners;

@@ -10,6 +10,7 @@ use engine_core::event::{
 use engine_core::guard::{Automatic, Guard, Now, Record};
 use engine_core::metrics::table;
 use engine_core::mode::Mode;
+use engine_core::wire::DrillFaultKind;
 use engine_log::LogMetrics;
 use engine_projection::ProjectionMetrics;
 use engine_retrieval::RetrievalMetrics;
@@ -299,6 +300,7 @@ pub(crate) struct ModeMetrics {
     wanted: Family<IntGaugeVec>,
     state: Family<IntGaugeVec>,
     held: Family<IntGaugeVec>,
+    drill_fault: Family<IntGaugeVec>,
     failures: Family<IntGaugeVec>,
     changes: Family<IntCounterVec>,
     downgrades: Family<IntCounterVec>,
@@ -314,6 +316,7 @@ impl ModeMetrics {
             wanted: registry.gauges(table::MODE_WANTED)?,
             state: registry.gauges(table::GUARD_STATE)?,
             held: registry.gauges(table::MODE_HELD)?,
+            drill_fault: registry.gauges(table::DRILL_FAULT)?,
             failures: registry.gauges(table::GUARD_CONSECUTIVE_FAILURES)?,
             changes: registry.counters(table::MODE_CHANGES)?,
             downgrades: registry.counters(table::READ_DOWNGRADES)?,
@@ -332,6 +335,13 @@ impl ModeMetrics {
             metrics.changes.with_label_values(&[mode.as_str()]);
         }
         Ok(metrics)
+    }
+
+    /// Sets the gauge of the fault that a drill has injected.
+    pub(crate) fn set_drill_fault(&self, fault: Option<DrillFaultKind>) {
+        for kind in DrillFaultKind::ALL {
+            self.drill_fault.with_label_values(&[kind.as_str()]).set(i64::from(fault == Some(kind)));
+        }
     }
 
     /// Sets the gauges to a state.

@@ -50,6 +50,8 @@ pub(crate) struct ServeOptions {
     pub(crate) anchor: Option<PathBuf>,
     /// The mode that is wanted on a volume that has none.
     pub(crate) mode: InitialMode,
+    /// Whether drills may inject faults.
+    pub(crate) allow_drill_faults: bool,
     /// The engine to follow; none on an engine that owns its log.
     pub(crate) follow: Option<FollowSettings>,
 }
@@ -110,7 +112,7 @@ pub(crate) async fn serve(
     report_not_applied(&config.not_applied);
     start_following(&engine);
     start_comparing(&engine, &control);
-    engine.modes.report_unused_mode();
+    start_modes(&engine, places.allow_drill_faults);
     tokio::spawn(Arc::clone(&certificates).follow());
     let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
     let buckets = Buckets::new(config.limits.rate());
@@ -168,6 +170,14 @@ async fn compare_with_canary(engine: Arc<Engine>, own: OwnReads) {
 fn policy_of(config: &Config) -> anyhow::Result<Arc<Policy>> {
     let policy = Policy::new(&config.policy);
     policy.map(Arc::new).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))
+}
+
+/// Reports what of the command line about modes is not used, and lets drills inject faults.
+fn start_modes(engine: &Engine, allow_drill_faults: bool) {
+    engine.modes.report_unused_mode();
+    if allow_drill_faults {
+        engine.modes.allow_drill_faults();
+    }
 }
 
 /// Starts the tasks that continue the copy and check this engine, on one that follows another one, and on others that

@@ -13,7 +13,8 @@ use engine_core::anchor::check_form;
 use engine_core::configuration::shown_variable;
 use engine_core::request::{Refused, parse};
 use engine_core::wire::{
-    CheckpointAnswer, ErrorCode, GivenAnchor, MetricsReport, ModelsHealth, ProjectionHealth, RoleHealth,
+    CheckpointAnswer, ErrorCode, GivenAnchor, MetricsReport, ModelsHealth, PolicyReport, ProjectionHealth,
+    RoleHealth,
 };
 use http_body_util::{BodyExt, Limited};
 
@@ -89,6 +90,11 @@ pub(super) async fn health(State(engine): State<Arc<Engine>>) -> Json<RoleHealth
 /// Responds with the embedding model and the number of memories that have vectors.
 pub(super) async fn embedding(State(engine): State<Arc<Engine>>) -> Json<EmbeddingStatus> {
     Json(engine.embedding_status())
+}
+
+/// Responds with what the policy forbids, by name.
+pub(super) async fn policy(State(engine): State<Arc<Engine>>) -> Json<PolicyReport> {
+    Json(engine.policy_report())
 }
 
 /// Responds with the models that the engine uses.

@@ -5,9 +5,9 @@
 //! [`graph`], [`adapters`] (clients of other products), [`mcp`], [`openapi`], [`admin`] and [`status_page`].
 //!
 //! Callers: [`public`] keeps out those from outside of the cluster while the engine has no ticket, [`authenticate`]
-//! recognises them, and [`tokens`] makes keys for them. [`upkeep`] is asked for on schedules. [`forward`] sends writes
-//! to the engine that owns the log, and [`following`] gives its lines to those that follow it. [`canary`] compares
-//! answers with those of another revision.
+//! recognises them, and [`tokens`] makes keys for them. [`drill`] makes calls of a service fail. [`upkeep`] is asked
+//! for on schedules. [`forward`] sends writes to the engine that owns the log, and [`following`] gives its lines to
+//! those that follow it. [`canary`] compares answers with those of another revision.
 //!
 //! Requests: [`parameters`] and [`body`] parse them, [`body_budget`] and [`blocking`] limit the resources that they
 //! use, [`identify`] gives them identifiers, [`callers`] keeps web pages of other sites away from the admin port, and
@@ -27,6 +27,7 @@ mod body_budget;
 mod callers;
 mod canary;
 mod connection_timeouts;
+mod drill;
 mod entries;
 mod events;
 mod following;
@@ -175,6 +176,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/metrics/json", get(admin::metrics_json))
         .route("/config/env", get(admin::config_env))
         .route("/embedding", get(admin::embedding))
+        .route("/policy", get(admin::policy))
         .route("/rebuild", post(admin::rebuild))
         .route("/checkpoint", get(admin::checkpoint))
         .route("/anchor", post(admin::anchor))
@@ -186,6 +188,8 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/mode/clear", post(mode::clear))
         .route("/mode/invalidate", post(mode::invalidate))
         .route("/mode/reset", post(mode::reset))
+        .route("/drill/fault", post(drill::inject))
+        .route("/drill/fault/end", post(drill::end))
         .route("/backups", get(backups::status))
         .route("/backups", post(backups::create))
         .route("/upkeep", get(upkeep::report))

@@ -81,7 +81,7 @@ pub(super) async fn reset(State(engine): State<Arc<Engine>>, body: Body) -> Answ
 }
 
 /// Refuses a body where none is read, because whoever sends one expects it to have an effect.
-async fn no_body(body: Body) -> Result<(), Refusal> {
+pub(super) async fn no_body(body: Body) -> Result<(), Refusal> {
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map(|body| body.to_bytes());
     match body {
         Ok(body) if body.is_empty() => Ok(()),

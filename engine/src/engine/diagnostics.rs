@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use engine_core::metrics::{Metric, table};
+use engine_core::policy::Finds;
 use engine_core::wire::{
-    BreakerState, CacheReport, Durations, MetricsReport, ModelHealth, ModelRole, ModelState, ServiceHealth,
-    SystemReport,
+    BreakerState, CacheReport, Durations, MetricsReport, ModelHealth, ModelRole, ModelState, PolicyReport,
+    ServiceHealth, SystemReport,
 };
 use engine_retrieval::providers::Provider;
 use service::{Percentiles, WINDOW};
@@ -28,6 +29,22 @@ impl Engine {
             service: None,
         };
         [Some(built_in), self.embedding_model(), self.rerank_model()].into_iter().flatten().collect()
+    }
+
+    /// What the policy forbids.
+    pub(crate) fn policy_report(&self) -> PolicyReport {
+        let policy = self.policy();
+        let mut report = PolicyReport { exceptions: policy.exceptions(), ..PolicyReport::default() };
+        for detector in policy.detectors() {
+            match detector.finds {
+                Finds::Secret => report.block.push(detector.name.to_owned()),
+                Finds::Personal(kind) => report.redact.push(kind.name()),
+            }
+        }
+        // Several detectors find the same kind.
+        report.redact.sort();
+        report.redact.dedup();
+        report
     }
 
     fn embedding_model(&self) -> Option<ModelHealth> {

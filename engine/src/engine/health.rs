@@ -45,7 +45,7 @@ impl Engine {
         let applied = self.projection.applied_seq();
         let following = self.following().map(|following| following.health(applied));
         let role = if following.is_some() { Role::Reader } else { Role::Writer };
-        RoleHealth { health: self.health(), role, following }
+        RoleHealth { health: self.health(), role, following, drill_faults: self.modes.drill_faults_health() }
     }
 
     /// The health report.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use engine_core::guard::{Dependency, Fault, Input, Outcome};
 use engine_projection::{Unreadable, is_damage};
-use engine_retrieval::providers::CallObserver;
+use engine_retrieval::providers::{CallObserver, Failure};
 use rusqlite::ErrorCode;
 
 use super::Modes;
@@ -19,6 +19,10 @@ impl CallObserver for Modes {
 
     fn ended(&self, dependency: Dependency, call: u64, outcome: Outcome) {
         self.step(&Input::Ended { dependency, call, outcome });
+    }
+
+    fn injected(&self, dependency: Dependency) -> Option<Failure> {
+        self.drill_failure(dependency)
     }
 }
 

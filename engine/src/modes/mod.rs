@@ -1,12 +1,14 @@
 //! The mode of this engine: the guard of `engine-core` with a clock, a file on the volume, and a recorder in the log.
 //!
 //! [`calls`] tells the guard how calls of dependencies end, [`commands`] are the requests that change the mode,
+//! [`drill_faults`] are those that a drill injects,
 //! [`mode_file`] keeps what survives a restart, [`at_start`] compares that with the log, [`probe`] asks every
 //! dependency, [`recorder`] writes transitions to the log, and [`driver`] is the task that runs all of this.
 
 mod at_start;
 mod calls;
 mod commands;
+mod drill_faults;
 mod driver;
 mod mode_file;
 mod probe;
@@ -70,6 +72,8 @@ pub(crate) struct Modes {
     unread: AtomicBool,
     /// Whether the log is of another engine, so that no transition is recorded.
     is_local: AtomicBool,
+    /// Faults that a drill injects.
+    drill_faults: drill_faults::DrillFaults,
     /// Wakes the driver.
     changed: Notify,
 }
@@ -162,6 +166,7 @@ impl Modes {
             initial,
             unread: AtomicBool::new(found == ModeFileState::Unreadable),
             is_local: AtomicBool::new(false),
+            drill_faults: drill_faults::DrillFaults::default(),
             changed: Notify::new(),
         }
     }
@@ -260,6 +265,7 @@ impl Modes {
         let now = self.now();
         let state = self.state();
         self.metrics.set(&state.guard, now);
+        self.set_drill_gauge();
     }
 
     /// Applies an input to the guard, records a transition, and starts what follows from it.
@@ -273,8 +279,10 @@ impl Modes {
     fn apply(&self, state: &mut State, input: &Input, now: Now, is_first_word: bool) -> Vec<Effect> {
         // Only a transition is recorded, and most steps are none, so the state before is cloned only if needed.
         let before = state.guard.clone();
-        let effects = state.guard.step(input, now, &self.settings);
-        if let Some(record) = Record::of(&before, input, now, &self.settings, &state.guard) {
+        let drilled = self.drill_faults.settings(&before, now, &self.settings);
+        let settings = drilled.as_ref().unwrap_or(&self.settings);
+        let effects = state.guard.step(input, now, settings);
+        if let Some(record) = Record::of(&before, input, now, settings, &state.guard) {
             let transition = recorder::transition(&record, &state.guard);
             self.note(state, transition, record.cause);
             self.metrics.count(&record);

@@ -7,8 +7,9 @@ use std::path::Path;
 use engine_core::access::Scope;
 use engine_core::mode::Mode;
 use engine_core::wire::{
-    AcceptedRollback, Anchor, ApprovedPlan, CreateToken, DeclareHold, DeclaredHold, ForceMode, GivenAnchor,
-    InvalidateContexts, PersonWantsMode, RevokeToken, StartUpkeep, TakeBackup, Teller, UpkeepTask, WantMode,
+    AcceptedRollback, Anchor, ApprovedPlan, CreateToken, DeclareHold, DeclaredHold, DrillFaultKind,
+    ForceMode, GivenAnchor, InjectFault, InvalidateContexts, PersonWantsMode, RevokeToken, StartUpkeep,
+    TakeBackup, Teller, UpkeepTask, WantMode,
 };
 use serde_json::{Value, json};
 
@@ -25,6 +26,7 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
         ["/", "/livez", "/readyz", "/health", "/health/models", "/metrics", "/metrics/json", "/config/env"];
     let more = [
         "/embedding",
+        "/policy",
         "/checkpoint",
         "/log/lines",
         "/mode",
@@ -37,13 +39,14 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
     let reads = reads.into_iter().chain(more);
     let mut routes: Vec<_> = reads.map(|path| ("GET", path, String::new())).collect();
     routes.extend(
-        ["/rebuild", "/rotate", "/rotate-key", "/mode/clear", "/mode/reset"]
+        ["/rebuild", "/rotate", "/rotate-key", "/mode/clear", "/mode/reset", "/drill/fault/end"]
             .map(|path| ("POST", path, String::new())),
     );
     routes.extend([
         ("POST", "/backups", "{}".to_owned()),
         ("POST", "/upkeep", json!({"task": "rotate_log", "request": "r"}).to_string()),
         ("POST", "/anchor", "{}".to_owned()),
+        ("POST", "/drill/fault", json!({"kind": "failure", "seconds": 1}).to_string()),
         ("PUT", "/mode/wanted", wanted.to_string()),
         ("PUT", "/mode/declared", json!({"hold": null}).to_string()),
         ("PUT", "/ticket", ticket().to_string()),
@@ -80,8 +83,10 @@ fn start(data: &Path) -> Running {
     let config = data.join("config.yaml");
     let text = "engine: {namespace: team-a, name: notes}\nmcp: {allowedHosts: [memory.example.org]}\n";
     std::fs::write(&config, text).unwrap();
-    let public: [&OsStr; 2] = ["--public-listen".as_ref(), "127.0.0.1:0".as_ref()];
-    let engine = Running::spawn_with(data, &["--config".as_ref(), config.as_os_str(), public[0], public[1]]);
+    let more: [&OsStr; 3] =
+        ["--public-listen".as_ref(), "127.0.0.1:0".as_ref(), "--allow-drill-faults".as_ref()];
+    let config: [&OsStr; 2] = ["--config".as_ref(), config.as_os_str()];
+    let engine = Running::spawn_with(data, &[config.as_slice(), &more].concat());
     eventually("ready", || engine.admin("/readyz").status == 200);
     engine
 }
@@ -251,6 +256,7 @@ fn the_reference_page_lists_every_field_of_a_body() {
         ("POST /mode/want", json!(wants)),
         ("POST /mode/force", json!(force)),
         ("POST /mode/invalidate", json!(InvalidateContexts { session: "s".to_owned() })),
+        ("POST /drill/fault", json!(InjectFault { kind: DrillFaultKind::Failure, seconds: 1 })),
         ("POST /backups", json!(TakeBackup { request: Some("r".to_owned()), keep: None })),
         ("POST /upkeep", json!(upkeep)),
         ("POST /tokens", json!(token)),

@@ -12,10 +12,10 @@ use crate::process::{Answer, Client, Running, eventually};
 use crate::tls;
 
 /// A writer with TLS on both ports, which demands tokens and keys, and what a reader needs to follow it.
-struct Closed {
-    writer: Running,
+pub(crate) struct Closed {
+    pub(crate) writer: Running,
     authority: Authority,
-    files: TempDir,
+    pub(crate) files: TempDir,
     _data: TempDir,
 }
 
@@ -27,7 +27,7 @@ fn for_the_ports(authority: &Authority) -> Leaf {
 }
 
 impl Closed {
-    fn start() -> Closed {
+    pub(crate) fn start() -> Closed {
         let authority = Authority::new("first");
         let (files, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for (directory, leaf) in [("writer", for_the_ports(&authority)), ("reader", authority.client())] {
@@ -59,7 +59,7 @@ impl Closed {
     }
 
     /// Status of the answer to a request to the admin port with the token of this name.
-    fn asked(&self, path: &str, token: &str) -> u16 {
+    pub(crate) fn asked(&self, path: &str, token: &str) -> u16 {
         let known = self.authority.client_config(Some(&self.authority.client()));
         let headers = bearer(token);
         tls::connect(self.writer.admin, &known).request("GET", path, &headers, "").unwrap().status

@@ -125,8 +125,9 @@ pub fn masked_url(text: &str) -> String {
 }
 
 /// Variables that an engine reads besides those of keys: its flags, and the settings of libraries.
-const OTHER_VARIABLES: [&str; 16] = [
+const OTHER_VARIABLES: [&str; 17] = [
     "MEMORY_ENGINE_ADMIN_LISTEN",
+    "MEMORY_ENGINE_ALLOW_DRILL_FAULTS",
     "MEMORY_ENGINE_ANCHOR",
     "MEMORY_ENGINE_CONFIG",
     "MEMORY_ENGINE_DATA",

@@ -116,6 +116,7 @@ pub const EXCLUDED_REASONS: &[&str] = &["duplicate", "incomparable", "not_ready"
 /// What answers a read while there is a canary: `fallback` is this engine after the canary has failed.
 pub const ANSWERING: &[&str] = &["canary", "fallback", "stable"];
 const ISSUER_OUTCOMES: &[&str] = &["failed", "received"];
+const DRILL_FAULTS: &[&str] = &["authentication", "failure"];
 const ACCESSES: &[&str] = &["read", "write"];
 const PROBE_OUTCOMES: &[&str] = &["passed", "failed"];
 
@@ -247,6 +248,8 @@ crate::metric_table! {
         "1 for the mode that is wanted, 0 for the others.";
     MODE_HELD: "memory_mode_held", GAUGE, Flag, [Label::of("source", HOLD_SOURCES)],
         "1 while a person holds the mode, at the engine or in the resource.";
+    DRILL_FAULT: "memory_drill_fault", GAUGE, Flag, [Label::of("kind", DRILL_FAULTS)],
+        "1 while calls of the embedding service end in this way because of a drill.";
     MODE_CHANGES: "memory_mode_changes_total", COUNTER, Count, [Label::of("to", MODES)],
         "Changes of the mode in effect.";
     MODE_REFUSED: "memory_mode_refused_total", COUNTER, Count, [Label::of("access", ACCESSES)],

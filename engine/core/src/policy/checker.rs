@@ -21,6 +21,7 @@ pub struct Policy {
     pub(super) descriptive_keys: Regex,
     pub(super) exceptions: Vec<Checked>,
     pub(super) identifiers: Identifiers,
+    detectors: Vec<&'static Detector>,
 }
 
 impl fmt::Debug for Policy {
@@ -52,11 +53,22 @@ impl Policy {
     ) -> Result<Policy, Vec<PolicyFault>> {
         let (chosen, exceptions) = settings.check()?;
         Ok(Policy {
+            detectors: chosen.clone(),
             compiled: compile(chosen),
             descriptive_keys: descriptive_keys(),
             exceptions,
             identifiers: settings.identifiers,
         })
+    }
+
+    /// The detectors whose matches it forbids.
+    pub fn detectors(&self) -> &[&'static Detector] {
+        &self.detectors
+    }
+
+    /// Number of texts that it lets through.
+    pub fn exceptions(&self) -> usize {
+        self.exceptions.len()
     }
 
     /// All matches in a text, in order and without overlaps. Overlapping matches are merged into one from their first

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::drill::DrillFaultsHealth;
 use super::health::Health;
 
 /// Path of the admin port that answers with lines of the log as they are stored. Parameters: `after`, the number of the
@@ -59,6 +60,9 @@ pub struct RoleHealth {
     /// How it follows another engine; absent if it follows none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub following: Option<FollowingHealth>,
+    /// Faults that drills inject; absent unless the engine was started for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_faults: Option<DrillFaultsHealth>,
 }
 
 /// What an engine is.

@@ -11,6 +11,7 @@ mod canary;
 mod checkout;
 mod diagnostics;
 mod document;
+mod drill;
 mod feedback;
 mod following;
 mod forget;
@@ -25,6 +26,7 @@ mod mode_summary;
 pub mod moment;
 mod object;
 pub mod patterns;
+mod policy;
 mod proof;
 mod refusal;
 mod retention;
@@ -53,6 +55,7 @@ pub use diagnostics::{
     ServiceHealth, SystemReport,
 };
 pub use document::{Document, IngestAnswer, IngestDocuments, IngestError, IngestStatus, Ingested};
+pub use drill::{ActiveFault, DRILL_FAULT_SECONDS_MAX, DrillFaultKind, DrillFaultsHealth, InjectFault};
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use following::{
     ChainFault, DIGEST_PATH, FORWARDED_HEADER, FollowState, FollowingHealth, HAS_LINE_HEADER,
@@ -88,6 +91,7 @@ pub use mode::{
     DeclareHold, DeclaredHold, ForceMode, GuardHealth, HoldView, InvalidateContexts, Invalidated, ModeHealth,
     ModeReport, PersonWantsMode, ReadsOff, Teller, Transition, WantMode,
 };
+pub use policy::PolicyReport;
 pub use proof::{ConsistencyAnswer, InclusionAnswer};
 pub use refusal::{ErrorBody, ErrorCode, ErrorDetail};
 pub use retention::{

@@ -369,6 +369,10 @@ impl Client {
     }
 
     async fn exchange(&self, body: Vec<u8>, bounds: Bounds) -> Result<Bytes, Failure> {
+        // Nothing reaches the service, which others use too.
+        if let Some(failure) = self.provider.observer.injected(self.provider.dependency) {
+            return Err(failure);
+        }
         let mut request = Request::post(&self.provider.service.url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")

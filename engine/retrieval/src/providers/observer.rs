@@ -17,6 +17,10 @@ pub trait CallObserver: Debug + Send + Sync {
     fn started(&self, dependency: Dependency) -> u64;
     /// A call ended.
     fn ended(&self, dependency: Dependency, call: u64, outcome: Outcome);
+    /// The failure with which a call ends without being sent; `None` unless a drill has injected one.
+    fn injected(&self, _: Dependency) -> Option<Failure> {
+        None
+    }
 }
 
 /// Nobody wants to know.
