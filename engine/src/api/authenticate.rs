@@ -13,10 +13,9 @@ use engine_core::wire::{CANARY_COMPARES, CANARY_HEADER};
 use serde_json::{Value, json};
 
 use super::body::discard_small;
-use super::canary::COMPARED;
 use super::public::PortGate;
 use super::server::PeerCertificate;
-use super::state::Api;
+use super::state::{Api, COMPARED};
 use crate::access::{AccessControl, Credentials, Session};
 
 /// Path of the description of a protected resource, RFC 9728. The path of the resource may follow.

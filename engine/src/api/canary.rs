@@ -21,14 +21,12 @@ use engine_core::wire::{
 
 use super::forward::{passed_on, remove_those_of_one_connection};
 use super::mode::read;
-use super::state::Api;
+use super::state::{Api, COMPARED};
 use crate::access::Session;
 use crate::canary::{Exchange, Here, Plan, Question, Unanswered, ended_by, with_min_seq, without_min_seq};
 use crate::engine::Engine;
 use crate::refusal::Refusal;
 
-/// The route whose answers are compared.
-pub(super) const COMPARED: &str = "/v1/search";
 /// Largest answer of a canary that is passed on to a client, bytes: more than the largest search.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Header of the session of clients of the Model Context Protocol.

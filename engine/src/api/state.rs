@@ -12,6 +12,9 @@ use crate::engine::Engine;
 use crate::operations::Operations;
 use crate::refusal::Refusal;
 
+/// The route whose answers are compared with those of a canary.
+pub(super) const COMPARED: &str = "/v1/search";
+
 /// The state that every handler receives. It has no operations: those belong to the caller of one request.
 #[derive(Debug, Clone)]
 pub(super) struct Api {

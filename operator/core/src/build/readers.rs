@@ -63,7 +63,9 @@ impl Followers {
             config: running
                 .as_ref()
                 .map_or_else(|| names::config_map(&valid.name), |_| names::readers(&valid.name)),
-            valid: running.as_ref().map_or_else(|| valid.clone(), |running| running.runs.applied_to(valid)),
+            valid: running
+                .as_ref()
+                .map_or_else(|| valid.clone(), |running| valid.with_revision(&running.runs)),
             running,
         }
     }
@@ -71,7 +73,7 @@ impl Followers {
     fn canary(valid: &Valid) -> Self {
         let running = valid.rolled.as_ref().and_then(|rolled| rolled.canary.clone());
         let mut of_canary =
-            running.as_ref().map_or_else(|| valid.clone(), |running| running.runs.applied_to(valid));
+            running.as_ref().map_or_else(|| valid.clone(), |running| valid.with_revision(&running.runs));
         // No client reaches it but the engine's other pods, which know the operator's authority.
         of_canary.essentials.given_certificate = None;
         Self {

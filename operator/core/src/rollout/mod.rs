@@ -17,7 +17,7 @@
 //! * `ladder` lists the steps; `settings`, `input` and `state` are what `step` takes, `decision` is what it gives, and
 //!   `record` remembers it;
 //! * `revision` is what is judged, `request` what a person asks for, `view` what is observed, `turn` puts all of it
-//!   together once in a reconcile, and `report` is what the status says.
+//!   together once in a reconcile, `rolled` is what it has decided, and `report` is what the status says.
 //!
 //! Nothing here acts.
 
@@ -31,6 +31,7 @@ mod record;
 mod report;
 mod request;
 mod revision;
+mod rolled;
 mod settings;
 mod state;
 mod step;
@@ -55,9 +56,10 @@ pub use record::{RECORDS_MAX, Record};
 pub use report::{gate_of, phase};
 pub use request::requested;
 pub use revision::{Revision, Running};
+pub use rolled::{PodGrant, Rolled};
 pub use settings::{CanaryStep, Settings};
 pub use state::{FAILED_MAX, Hold, State, Status, Trial};
 pub use step::step;
-pub use turn::{PodGrant, Rolled, Turn, turn};
+pub use turn::{Turn, turn};
 pub use view::{Reporting, RolloutView};
 pub use wealth::{fail_wealth, one_sample_fail_wealth, one_sample_pass_wealth, pass_wealth};

@@ -5,7 +5,7 @@ use engine_core::digest::Hash;
 use kube_core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
-use crate::{names::REVISION_ANNOTATION, validate::Valid};
+use crate::names::REVISION_ANNOTATION;
 
 /// Hexadecimal digits of the name of a revision.
 const NAME_DIGITS: usize = 12;
@@ -14,13 +14,17 @@ const NAME_DIGITS: usize = 12;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Revision {
-    image: String,
+    /// Image of the engine.
+    pub image: String,
+    /// The provider of vectors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    embedding: Option<Embedding>,
+    pub embedding: Option<Embedding>,
+    /// The service that reranks the best results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rerank: Option<Rerank>,
+    pub rerank: Option<Rerank>,
+    /// What may be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    policy: Option<Policy>,
+    pub policy: Option<Policy>,
 }
 
 /// What the annotation of a workload says: which revision it runs, and those that it may be changed to.
@@ -34,36 +38,11 @@ pub struct Running {
 }
 
 impl Revision {
-    /// The revision that a spec asks for.
-    #[must_use]
-    pub fn of(valid: &Valid) -> Self {
-        Self {
-            image: valid.image.clone(),
-            embedding: valid.embedding.clone(),
-            rerank: valid.rerank.clone(),
-            policy: valid.policy.clone(),
-        }
-    }
-
     /// Its name, which follows from its content.
     #[must_use]
     pub fn name(&self) -> String {
         let text = serde_json::to_string(self).expect("plain values are JSON");
         Hash::of(text.as_bytes()).to_string().chars().take(NAME_DIGITS).collect()
-    }
-
-    /// A spec with this revision, and everything else as it is. The identity of the spec that a pod is built from
-    /// contains the revision: a pod that takes another one does so because the spec was changed.
-    #[must_use]
-    pub fn applied_to(&self, valid: &Valid) -> Valid {
-        let mut applied = valid.clone();
-        applied.image.clone_from(&self.image);
-        applied.embedding.clone_from(&self.embedding);
-        applied.rerank.clone_from(&self.rerank);
-        applied.policy.clone_from(&self.policy);
-        applied.update.inputs =
-            Hash::of(format!("{} {}", valid.update.inputs, self.name()).as_bytes()).to_string();
-        applied
     }
 }
 

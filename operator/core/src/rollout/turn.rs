@@ -17,6 +17,7 @@ use super::{
     report::rollout_status,
     request::requested,
     revision::{Revision, Running},
+    rolled::{PodGrant, Rolled},
     state::{State, Status},
     step::step,
     view::{Reporting, RolloutView},
@@ -45,30 +46,6 @@ pub struct Turn {
     pub is_changed: bool,
     /// Whether the rollout moves, so that it has to be looked at soon.
     pub is_moving: bool,
-}
-
-/// What a pod is granted; `None` ends what it was granted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodGrant {
-    /// Name of the pod.
-    pub pod: String,
-    /// What it is granted.
-    pub grant: Option<CanaryGrant>,
-}
-
-/// What a turn has decided about an engine that introduces revisions step by step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rolled {
-    /// The revision of the writer.
-    pub writer: Running,
-    /// The revision of the readers.
-    pub readers: Running,
-    /// The revision of the canary; `None` without a canary.
-    pub canary: Option<Running>,
-    /// What the pods that answer are granted, after the state was written.
-    pub grants: Vec<PodGrant>,
-    /// What the status says, with the state, which is written under the version that was read.
-    pub status: RolloutStatus,
 }
 
 /// Takes one turn; `None` if the spec has no rollout.
@@ -117,7 +94,7 @@ pub fn turn(observed: &Observed, valid: &Valid) -> Option<Turn> {
     let is_changed = kept.is_none() && stored.map(|stored| &stored.state) != Some(&status.state);
     let status = kept.cloned().unwrap_or(status);
     let rolled = facts.rolled(&state, &decision, (grants, status));
-    let valid = Valid { rolled: Some(rolled.clone()), ..rolled.writer.runs.applied_to(valid) };
+    let valid = Valid { rolled: Some(rolled.clone()), ..valid.with_revision(&rolled.writer.runs) };
     Some(Turn { valid, revoked, is_changed, is_moving })
 }
 
@@ -136,7 +113,7 @@ struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     fn of(observed: &'a Observed, valid: &'a Valid, settings: &'a ValidRollout) -> Self {
-        let wanted = Revision::of(valid);
+        let wanted = valid.revision();
         let keys = [&CHILDREN.stateful_set, &CHILDREN.readers, &CHILDREN.canary];
         let [writer, readers, canary] = keys.map(|child| workload(observed, &child.key(&valid.name)));
         let mut known = vec![wanted.clone()];
@@ -281,7 +258,8 @@ impl<'a> Facts<'a> {
         let service = names::canary(&self.valid.name);
         Some(CanaryGrant {
             revision: revision.to_owned(),
-            pod: pod.uid.clone().unwrap_or_default(),
+            // Counters that begin anew with each pod of the canary could not be told from old ones.
+            pod: String::new(),
             api: format!("{scheme}://{service}.{}.svc:{API_PORT}", self.valid.namespace),
             readyz: format!("http://{host}:{probes}/readyz"),
             reads: match reads {

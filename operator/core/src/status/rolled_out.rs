@@ -21,6 +21,10 @@ pub(super) fn rollout_status(observed: &Observed, outcome: &Outcome<'_>) -> Opti
     }
 }
 
+/// Every reason of an engine with a rollout.
+pub(super) const REASONS: &[Reason] =
+    &[Reason::RevisionServing, Reason::RolloutProgressing, Reason::RolledBack, Reason::RolloutStateMissing];
+
 pub(super) fn none(facts: &Facts<'_>) -> Option<Verdict> {
     let has_rollout = facts.outcome.essentials().rollout;
     let message = "spec.rollout is absent: a new revision takes effect at once";

@@ -363,13 +363,7 @@ pub(super) const TABLE: [Row; 21] = [
     },
     Row {
         kind: RolledOut,
-        rules: &[
-            Decides(&[NoRollout], rolled_out::none),
-            Decides(
-                &[RevisionServing, RolloutProgressing, RolledBack, RolloutStateMissing],
-                rolled_out::reported,
-            ),
-        ],
+        rules: &[Decides(&[NoRollout], rolled_out::none), Decides(rolled_out::REASONS, rolled_out::reported)],
     },
     Row {
         kind: Stalled,

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crds::{
     CANARY_STEPS_MAX, MemoryEngineSpec, PAIR_INTERVAL_MILLIS, RolloutGate, RolloutStep, STEP_SECONDS_MAX,
 };
+use engine_core::digest::Hash;
 
-use super::{check_range, fault::Fault};
-use crate::rollout::{CanaryStep, Metric, Settings, gate_of};
+use super::{Valid, check_range, fault::Fault};
+use crate::rollout::{CanaryStep, Metric, Revision, Settings, gate_of};
 
 /// Longest time between two looks at a rollout that moves, seconds.
 const LOOK_SECONDS_MAX: i64 = 10;
@@ -23,6 +24,30 @@ pub struct ValidRollout {
     pub pair_interval_ms: u32,
     /// Time between two looks at a rollout that moves, seconds.
     pub look_s: i64,
+}
+
+impl Valid {
+    /// The revision that the spec asks for.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        Revision {
+            image: self.image.clone(),
+            embedding: self.embedding.clone(),
+            rerank: self.rerank.clone(),
+            policy: self.policy.clone(),
+        }
+    }
+
+    /// The spec with this revision, and everything else as it is. The identity of the spec that a pod is built from
+    /// contains the revision: a pod that takes another one does so because the spec was changed.
+    #[must_use]
+    pub fn with_revision(&self, revision: &Revision) -> Self {
+        let Revision { image, embedding, rerank, policy } = revision.clone();
+        let mut applied = Self { image, embedding, rerank, policy, ..self.clone() };
+        let inputs = format!("{} {}", self.update.inputs, revision.name());
+        applied.update.inputs = Hash::of(inputs.as_bytes()).to_string();
+        applied
+    }
 }
 
 pub(super) fn check(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) -> Option<ValidRollout> {

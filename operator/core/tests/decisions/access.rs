@@ -9,7 +9,7 @@ use operator_core::{
     children::{CHILDREN, Children},
     names::ChildKind,
     plan::Write,
-    rollout::{Revision, Rolled, Running},
+    rollout::{Rolled, Running},
     rotation::RotationView,
 };
 use serde_json::{Value, json};
@@ -186,7 +186,7 @@ fn every_child_is_another_object_and_is_wanted_removed_or_has_its_own_rules() {
     let mut engine = engine();
     engine.spec.readers.replicas = 1;
     let mut valid = valid(&observed(engine));
-    let running = Running { runs: Revision::of(&valid), knows: Vec::new() };
+    let running = Running { runs: valid.revision(), knows: Vec::new() };
     let (writer, readers, canary) = (running.clone(), running.clone(), Some(running));
     valid.rolled =
         Some(Rolled { writer, readers, canary, grants: Vec::new(), status: RolloutStatus::default() });
