@@ -34,10 +34,10 @@ use crate::{
     engine_client::{ReportError, Target},
     error::{CallError, Error, call},
     hold::hold,
-    observe::target,
     rollout::deliver,
     rotation::rotate_write,
     secrets::remember_write,
+    target::target,
     tls::{IssueError, copy_write, issued, material},
 };
 

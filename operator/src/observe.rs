@@ -28,13 +28,14 @@ use crate::{
     anchoring::AnchorSlot,
     backups,
     context::{Context, identity},
-    engine_client::{ReportError, Target},
+    engine_client::ReportError,
     error::{CallError, call},
     exposure,
     read_child::child,
     refusals::pod_refusal,
     rollout, rotation,
     secrets::referenced,
+    target::target,
     tls::{authorities, delivered, judged, material},
     upkeep,
 };
@@ -269,19 +270,6 @@ async fn given(
         Some(found) => judged(found, &servers, observed.now),
     });
     Some(view)
-}
-
-/// The engine in a pod. A pod that was started with TLS is never called without it.
-pub(crate) fn target(context: &Context, engine: &str, pod: Option<&PodView>) -> Result<Target, ReportError> {
-    let ip = pod.and_then(|pod| pod.ip.clone()).unwrap_or_default();
-    let has_tls = pod.is_some_and(|pod| pod.has_tls);
-    let token = context.admin_tokens.known(engine).filter(|token| token.may_be_sent(has_tls));
-    let tls = has_tls.then(|| context.tls_clients.known(engine));
-    match tls {
-        None => Ok(Target { ip, tls: None, token }),
-        Some(Some(client)) => Ok(Target { ip, tls: Some(client), token }),
-        Some(None) => Err(ReportError::NoCertificate),
-    }
 }
 
 async fn report(context: &Context, engine: &str, pod: Option<&PodView>) -> EngineReport {

@@ -21,7 +21,7 @@ use crate::{
     context::{Context, identity},
     engine_client::ReportError,
     error::{Error, call},
-    observe::target,
+    target::target,
     write_status::publish,
 };
 

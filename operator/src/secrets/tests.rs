@@ -194,7 +194,7 @@ async fn a_token_is_not_sent_without_tls_if_the_spec_wants_tls() {
     let pod = |has_tls| PodView { ip: Some("10.0.0.1".into()), has_tls, ..PodView::default() };
     for (wants_tls, is_sent) in [(false, true), (true, false)] {
         context.admin_tokens.keep("team/notes", ("uid", wants_tls), &KEY, None);
-        let target = crate::observe::target(&context, "team/notes", Some(&pod(false))).expect("a target");
+        let target = crate::target::target(&context, "team/notes", Some(&pod(false))).expect("a target");
         assert_eq!(target.token.is_some(), is_sent, "the spec wants TLS: {wants_tls}");
     }
 }

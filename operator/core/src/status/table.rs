@@ -61,16 +61,6 @@ impl Reasons {
 
 use Rule::{Decides, Follows};
 
-/// Reasons of `StorageReady` for which someone must act.
-const STORAGE_OBSTACLES: &[Reason] = &[
-    StorageClassMissing,
-    NoDefaultStorageClass,
-    ExpansionUnsupported,
-    VolumeLost,
-    ClaimBeingDeleted,
-    VolumeFull,
-];
-
 /// What can be wrong with a Secret.
 const SECRET_FAULTS: &[Reason] = &[
     SecretMissing,
@@ -371,7 +361,7 @@ pub(super) const TABLE: [Row; 21] = [
             Decides(&[InvalidSpec], stalled::invalid),
             Decides(&[NameConflict], stalled::name_conflict),
             Decides(&[ApplyRefused, Contested], stalled::not_applied),
-            Follows(Truth::True, StorageReady, Reasons::These(STORAGE_OBSTACLES), always),
+            Follows(Truth::True, StorageReady, Reasons::These(volume::OBSTACLES), always),
             Follows(Truth::True, TLSReady, Reasons::These(&[SecretsForbidden]), always),
             Follows(Truth::True, TLSReady, Reasons::These(GIVEN_FAULTS), given::hold_changes),
             Follows(Truth::True, SecretsValid, Reasons::Any, secrets::hold_changes),

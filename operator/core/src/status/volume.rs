@@ -20,6 +20,16 @@ use crate::{
     storage::{self, ClaimHold},
 };
 
+/// Reasons of `StorageReady` for which someone must act.
+pub(super) const OBSTACLES: &[Reason] = &[
+    Reason::StorageClassMissing,
+    Reason::NoDefaultStorageClass,
+    Reason::ExpansionUnsupported,
+    Reason::VolumeLost,
+    Reason::ClaimBeingDeleted,
+    Reason::VolumeFull,
+];
+
 /// After an expansion, the engine may still report a full volume for this number of seconds. It is not stalled during
 /// this time.
 const RESUMING_SECONDS_MAX: i64 = 60;

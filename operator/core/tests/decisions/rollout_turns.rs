@@ -116,7 +116,12 @@ impl World {
         };
         let reporting = |name: &str, revision: Option<String>, weight, tally: &Tally| Reporting {
             pod: pod(name),
-            report: Ok(Box::new(CanaryReport { revision, weight, tally: tally.clone(), ..none() })),
+            report: Ok(Box::new(CanaryReport {
+                revision,
+                weight,
+                tally: tally.clone(),
+                ..CanaryReport::default()
+            })),
         };
         let granted = self.grants.iter().find_map(|grant| grant.grant.clone());
         let (revision, weight) = granted.map_or((None, 0), |grant| (Some(grant.revision), grant.weight));
@@ -201,10 +206,6 @@ impl World {
         }
         panic!("{:?} instead of {phase:?}: {}", self.phase(), self.message());
     }
-}
-
-fn none() -> CanaryReport {
-    serde_json::from_value::<CanaryReport>(json!({})).expect("a report without a grant")
 }
 
 #[test]
