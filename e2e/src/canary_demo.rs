@@ -28,8 +28,6 @@ const ROLLOUT_LIMIT: Duration = Duration::from_secs(300);
 const PACE: Duration = Duration::from_millis(40);
 /// Pause between two looks at the status.
 const LOOK: Duration = Duration::from_secs(2);
-/// Pairs that a gate needs if nothing is bad, for the progress bar.
-const PAIRS: i64 = 245;
 /// Width of a progress bar, characters.
 const BAR: i64 = 24;
 
@@ -152,7 +150,11 @@ fn rollout_of(engine: &MemoryEngine) -> Option<RolloutStatus> {
 
 /// A gate in one line, with how many of its pairs there are.
 fn bar(gate: &RolloutGateStatus) -> String {
-    let full = (gate.step_pairs * BAR / PAIRS).clamp(0, BAR);
+    let all = gate.missing_pairs.map_or(0, |missing| gate.step_pairs + missing);
+    let full = match gate.verdict.as_str() {
+        "Pass" => BAR,
+        _ => (gate.step_pairs * BAR).checked_div(all).unwrap_or_default().clamp(0, BAR),
+    };
     let [full, rest] = [full, BAR - full].map(|width| usize::try_from(width).unwrap_or_default());
     format!(
         "{:<10} {}{} {:<9} {} pairs, {} only canary bad, {} only stable bad",
