@@ -10,6 +10,7 @@ use engine_core::event::{
 use engine_core::guard::{Automatic, Guard, Now, Record};
 use engine_core::metrics::table;
 use engine_core::mode::Mode;
+use engine_core::rollout::metric::METRIC_WORDS;
 use engine_core::wire::DrillFaultKind;
 use engine_log::LogMetrics;
 use engine_projection::ProjectionMetrics;
@@ -128,13 +129,26 @@ pub(crate) struct RolloutMetrics {
 
 impl RolloutMetrics {
     fn new(registry: &Registry) -> Result<RolloutMetrics, MetricsError> {
-        Ok(RolloutMetrics {
+        let metrics = RolloutMetrics {
             pairs: registry.counters(table::ROLLOUT_PAIRS)?,
             excluded: registry.counters(table::ROLLOUT_EXCLUDED)?,
             reads: registry.counters(table::ROLLOUT_READS)?,
             weight: registry.gauge(table::ROLLOUT_WEIGHT)?,
             breaker_open: registry.gauge(table::ROLLOUT_BREAKER)?,
-        })
+        };
+        // A rate needs the first value of each.
+        for metric in METRIC_WORDS {
+            for outcome in table::PAIR_OUTCOMES {
+                metrics.pairs.with_label_values(&[metric, outcome]).inc_by(0);
+            }
+        }
+        for reason in table::EXCLUDED_REASONS {
+            metrics.excluded.with_label_values(&[reason]).inc_by(0);
+        }
+        for by in table::ANSWERING {
+            metrics.reads.with_label_values(&[by]).inc_by(0);
+        }
+        Ok(metrics)
     }
 }
 
