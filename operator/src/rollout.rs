@@ -71,6 +71,9 @@ pub(crate) async fn take_turn(
         return Ok(Some(Taken { valid, look: None }));
     }
     let Some(Turn { valid, revoked, is_changed, is_moving }) = turn(observed, &valid) else {
+        if valid.rollout.is_none() {
+            end_grants(observed, context).await;
+        }
         return Ok(Some(Taken { valid, look: None }));
     };
     context.may_write()?;
@@ -85,6 +88,15 @@ pub(crate) async fn take_turn(
     }
     let look = valid.rollout.as_ref().filter(|_| is_moving).map(|rollout| rollout.look_s.unsigned_abs());
     Ok(Some(Taken { valid, look: look.map(std::time::Duration::from_secs) }))
+}
+
+/// Ends what was granted, after the spec has lost its rollout.
+async fn end_grants(observed: &Observed, context: &Context) {
+    let serving = observed.rollout.iter().flat_map(|view| &view.serving);
+    let granted = |one: &&Reporting| one.report.as_ref().is_ok_and(|report| report.revision.is_some());
+    for one in serving.filter(granted) {
+        deliver(observed, &PodGrant { pod: one.pod.name.clone(), grant: None }, context).await;
+    }
 }
 
 /// What a turn leaves to do.

@@ -154,6 +154,11 @@ impl Asking<'_> {
         if has_body || !can_be_passed {
             return None;
         }
+        // Reads that are off here are off for everybody.
+        api.engine.modes.are_reads_on().then_some(())?;
+        if let Some(following) = api.engine.following() {
+            following.admit_read().ok()?;
+        }
         let plan = api.engine.canary.plan()?;
         let (query, min_seq) = without_min_seq(request.uri().query().unwrap_or_default())?;
         let path = format!("{COMPARED}?{query}");
@@ -183,6 +188,8 @@ impl Asking<'_> {
         debug_assert_eq!(head.method, Method::GET);
         match self.plan.target.ask(&with_min_seq(&self.path, min_seq), headers, ANSWER_BYTES_MAX).await {
             Ok(answer) if answer.status == StatusCode::OK => Answered::ForClient(self.response(answer)),
+            // It has a limit of requests for this engine, which asks for all clients.
+            Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => Answered::NotAsked,
             Ok(answer) if answer.status.is_client_error() && ended_by(answer.status) == Ended::Error => {
                 Answered::Refused(answer.status)
             }

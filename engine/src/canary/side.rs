@@ -45,6 +45,11 @@ impl Side {
         }
     }
 
+    /// It was not asked.
+    pub(super) fn not_asked() -> Side {
+        Side { is_behind: true, ..Side::without_answer(Ended::Error) }
+    }
+
     /// Reads an answer that took so long.
     pub(super) fn of_answer(status: StatusCode, body: &[u8], elapsed: Duration) -> Side {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -74,6 +79,12 @@ impl Side {
         }
     }
 
+    /// Whether it says nothing about the revision. A limit of requests is that of the configuration: an engine that asks
+    /// for many clients has one address.
+    fn is_left_out(&self) -> bool {
+        self.is_behind || self.status == Some(StatusCode::TOO_MANY_REQUESTS)
+    }
+
     /// How long the answer took, milliseconds; none without an answer.
     pub(super) fn milliseconds(&self) -> Option<f64> {
         (self.ended == Ended::Answered).then_some(self.seconds * 1_000.0)
@@ -84,7 +95,7 @@ impl Side {
         let is_first = |id: &str| self.ids.iter().take(RECALLED).any(|found| found == id);
         Answer {
             // An answer at an event that nobody asked for is not comparable.
-            applied_seq: if self.is_behind { u64::MAX } else { self.applied_seq.unwrap_or(otherwise) },
+            applied_seq: if self.is_left_out() { u64::MAX } else { self.applied_seq.unwrap_or(otherwise) },
             ended: self.ended,
             degraded: self.degraded,
             seconds: self.seconds,

@@ -25,6 +25,8 @@ pub(super) struct Trial {
     pub(super) pairing: Pairing,
     pub(super) breaker: Breaker,
     pub(super) is_ready: Option<bool>,
+    /// Looks in a row that have found it not ready.
+    pub(super) misses: u32,
     pub(super) fault: Option<String>,
     pub(super) probes_fault: Option<String>,
     /// Times of the newest pairs, milliseconds: of this engine, and of the canary.
@@ -50,6 +52,7 @@ impl Trial {
             pairing,
             breaker: Breaker::default(),
             is_ready: None,
+            misses: 0,
             fault: None,
             probes_fault: None,
             times: VecDeque::new(),

@@ -116,7 +116,7 @@ impl Worker {
             self.both(plan, question).await
         } else {
             // It is left out, whatever it would have been.
-            (Side::without_answer(Ended::Error), Side::without_answer(Ended::Error))
+            (Side::without_answer(Ended::Error), Side::not_asked())
         };
         // A question that this engine refuses says nothing about the canary.
         if stable.status.is_some_and(|status| status.is_client_error()) {

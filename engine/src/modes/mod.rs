@@ -196,6 +196,11 @@ impl Modes {
         self.state().guard.effective(now.ms)
     }
 
+    /// Whether reads are answered, for decisions that refuse nobody.
+    pub(crate) fn are_reads_on(&self) -> bool {
+        ReadsOff::of(&self.state().guard, self.now()).is_none()
+    }
+
     /// Refuses a read that the mode does not allow.
     ///
     /// # Errors

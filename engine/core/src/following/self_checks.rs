@@ -8,6 +8,10 @@ use crate::wire::RecentDigests;
 /// What is checked.
 const CHECKED: [Metric; 3] = [Metric::Digest, Metric::Chain, Metric::Downgrade];
 
+/// Checks in a row, ten seconds apart, at which reads have to be off here alone. Both guards see an outage of the same
+/// service at different moments, and try it again at different ones.
+const GUARDED_MIN: u32 = 6;
+
 /// What was found so far.
 #[derive(Clone, Debug)]
 pub struct SelfChecks {
@@ -16,13 +20,15 @@ pub struct SelfChecks {
     fault: Option<String>,
     /// Whether the digests differed at the last check.
     differed: bool,
+    /// Checks in a row at which only this engine had turned reads off.
+    guarded: u32,
 }
 
 impl Default for SelfChecks {
     fn default() -> SelfChecks {
         // Every check is reported from the start: one that is absent could not be told from counters that are lost.
         let counts = CHECKED.map(|metric| (metric, Counts::default())).into_iter().collect();
-        SelfChecks { tally: Tally { counts, ..Tally::default() }, fault: None, differed: false }
+        SelfChecks { tally: Tally { counts, ..Tally::default() }, fault: None, differed: false, guarded: 0 }
     }
 }
 
@@ -50,7 +56,12 @@ impl SelfChecks {
             }
         };
         self.fault = None;
-        self.tally.add(Metric::Downgrade, ours.is_guarded, theirs.is_guarded);
+        self.guarded = if ours.is_guarded && !theirs.is_guarded { self.guarded + 1 } else { 0 };
+        self.tally.add(Metric::Downgrade, self.guarded >= GUARDED_MIN, false);
+        if ours.projection_version != theirs.projection_version {
+            self.fault =
+                Some("the writer has another version of the projection: digests are not compared".to_owned());
+        }
         if let Some(differs) = differ(ours, &theirs) {
             // A difference stays, because each event changes the digest by what it adds. What is gone at the next check
             // was none, and one event of this metric rolls a revision back.

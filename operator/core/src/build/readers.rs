@@ -265,6 +265,6 @@ pub fn readers_service(valid: &Valid) -> Service {
 pub fn readers_policy(valid: &Valid) -> NetworkPolicy {
     NetworkPolicy {
         metadata: owned(valid, names::readers(&valid.name)),
-        spec: Some(readers_policy_spec(valid)),
+        spec: Some(readers_policy_spec(&Followers::readers(valid).valid)),
     }
 }

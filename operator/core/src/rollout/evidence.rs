@@ -4,7 +4,7 @@
 //! the same pod. Nothing is subtracted, and nothing is added twice: a reading whose counters have fallen without a
 //! restart is an old one, and the pods of a revision are never forgotten while it is judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine_core::rollout::{
     counts::{Counts, Quality, Tally},
@@ -197,6 +197,14 @@ impl Evidence {
         self.total.quality = self.total.quality.plus(&more.quality);
         self.pods.insert(reading.pod.clone(), Last { restarts: reading.restarts, tally: now });
         Absorbed::Added
+    }
+
+    /// Forgets the last readings of pods other than these. What they have counted stays. A pod whose process goes on must
+    /// be among them: its counters would be added again.
+    pub fn keep_pods(&mut self, uids: &BTreeSet<String>) {
+        if self.pods.len() >= PODS_MAX {
+            self.pods.retain(|uid, _| uids.contains(uid));
+        }
     }
 
     /// Counts a check that the operator itself makes.

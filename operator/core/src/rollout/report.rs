@@ -18,13 +18,13 @@ use super::{
 /// Longest text in the status, characters.
 const TEXT_MAX: usize = 512;
 
-/// The status of a rollout. `wanted` is the revision that the spec asks for, with what is wrong with the annotation.
+/// The status of a rollout. `wanted` is the revision that the spec asks for, with what is wrong otherwise.
 #[must_use]
 pub(super) fn rollout_status(
     state: &State,
     decision: &Decision,
     (settings, verdicts): (&Settings, &Verdicts),
-    (wanted, fault): (&str, Option<&str>),
+    (wanted, noted): (&str, Option<String>),
     now: Timestamp,
 ) -> RolloutStatus {
     let gates = match state.step().is_trial() {
@@ -35,7 +35,8 @@ pub(super) fn rollout_status(
         false => Vec::new(),
     };
     let said = described(state, decision, verdicts, wanted);
-    let message = fault.map_or_else(|| said.clone(), |fault| format!("{fault}. {said}"));
+    let noted = noted.filter(|_| state.step() != Step::Stable);
+    let message = noted.map_or_else(|| said.clone(), |noted| format!("{said}. {noted}"));
     RolloutStatus {
         phase: phase(state.step()),
         wanted_revision: wanted.to_owned(),

@@ -35,11 +35,11 @@ struct Annotation {
     id: String,
 }
 
-/// What is asked for about `revision`, the one that the spec asks for; `None` if nothing is.
+/// What is asked for; `None` if nothing is.
 ///
 /// # Errors
 /// The annotation says nothing that can be carried out. The text says what to write.
-pub fn requested(engine: &MemoryEngine, revision: &str) -> Result<Option<Command>, String> {
+pub fn requested(engine: &MemoryEngine) -> Result<Option<Command>, String> {
     let annotations = engine.metadata.annotations.as_ref();
     let Some(text) = annotations.and_then(|all| all.get(ROLLOUT_ANNOTATION)) else { return Ok(None) };
     let usage = || {
@@ -58,8 +58,8 @@ pub fn requested(engine: &MemoryEngine, revision: &str) -> Result<Option<Command
     };
     let known = words(&verb).ok_or_else(usage)?;
     let clean = |text: String| text.chars().filter(|one| !one.is_control()).collect::<String>();
-    // The same words about another revision are another request.
-    let id = Hash::of(format!("{revision} {verb} {by:?} {reason:?} {id:?}").as_bytes()).to_string();
+    // The same words are one request, also about another revision: an annotation that was left behind asks for nothing.
+    let id = Hash::of(format!("{verb} {by:?} {reason:?} {id:?}").as_bytes()).to_string();
     let id = id.chars().take(ID_DIGITS).collect();
     Ok(Some(Command { id, verb: known, by: clean(by), why: clean(reason) }))
 }
@@ -68,36 +68,36 @@ pub fn requested(engine: &MemoryEngine, revision: &str) -> Result<Option<Command
 mod tests {
     use super::*;
 
-    fn asked(text: &str, revision: &str) -> Result<Option<Command>, String> {
+    fn asked(text: &str) -> Result<Option<Command>, String> {
         let mut engine = MemoryEngine::new("notes", crds::MemoryEngineSpec::default());
         engine.metadata.annotations = Some([(ROLLOUT_ANNOTATION.to_owned(), text.to_owned())].into());
-        requested(&engine, revision)
+        requested(&engine)
     }
 
     #[test]
     fn a_word_or_an_object_is_a_request() {
-        let promote = asked(r#"{"verb": "promote", "by": "ada", "reason": "checked\u0007 by hand"}"#, "a");
+        let promote = asked(r#"{"verb": "promote", "by": "ada", "reason": "checked\u0007 by hand"}"#);
         let promote = promote.unwrap().unwrap();
         assert_eq!(
             (promote.verb, &*promote.by, &*promote.why),
             (Verb::PromoteNext, "ada", "checked by hand")
         );
-        assert_eq!(asked(" abort\n", "a").unwrap().unwrap().verb, Verb::Abort);
+        assert_eq!(asked(" abort\n").unwrap().unwrap().verb, Verb::Abort);
         for wrong in
             ["", "stop", "{}", r#"{"verb": "stop"}"#, r#"{"verb": "hold", "x": 1}"#, &"x".repeat(2000)]
         {
-            assert!(asked(wrong, "a").unwrap_err().contains("promote-full"), "{wrong}");
+            assert!(asked(wrong).unwrap_err().contains("promote-full"), "{wrong}");
         }
         let none = MemoryEngine::new("notes", crds::MemoryEngineSpec::default());
-        assert_eq!(requested(&none, "a"), Ok(None));
+        assert_eq!(requested(&none), Ok(None));
     }
 
     #[test]
-    fn the_same_words_about_another_revision_are_another_request() {
-        let id = |text, revision| asked(text, revision).unwrap().unwrap().id;
-        assert_eq!(id("abort", "a"), id("abort", "a"));
-        assert_ne!(id("abort", "a"), id("abort", "b"));
+    fn the_same_words_are_one_request() {
+        let id = |text: &str| asked(text).unwrap().unwrap().id;
+        assert_eq!(id("abort"), id(r#"{"verb": "abort"}"#));
+        assert_ne!(id("abort"), id("retry"));
         let again = |id: &str| format!(r#"{{"verb": "abort", "id": "{id}"}}"#);
-        assert_ne!(id(&again("1"), "a"), id(&again("2"), "a"));
+        assert_ne!(id(&again("1")), id(&again("2")));
     }
 }

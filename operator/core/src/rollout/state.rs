@@ -1,5 +1,7 @@
 //! Where a rollout is.
 
+use std::collections::BTreeSet;
+
 use engine_core::rollout::metric::Metric;
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +179,18 @@ impl State {
         if let Some(trial) = &mut self.trial {
             trial.evidence.note(metric, is_bad, now_s);
         }
+    }
+
+    /// Forgets the last readings of pods other than these.
+    pub fn keep_pods(&mut self, uids: &BTreeSet<String>) {
+        if let Some(trial) = &mut self.trial {
+            trial.evidence.keep_pods(uids);
+        }
+    }
+
+    /// Forgets which commands were carried out. Nobody asks for anything now.
+    pub fn forget_requests(&mut self) {
+        self.done_commands.clear();
     }
 
     /// When the last step was taken, seconds since the epoch.

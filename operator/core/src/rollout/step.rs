@@ -401,19 +401,26 @@ fn decide(state: &State, settings: &Settings, input: &Input<'_>, outcome: Outcom
     let soon = missing_in_trial(state, settings, input);
     Decision {
         outcome,
-        canary: canary(state, input),
+        canary: canary(state, settings, input),
         run_drills: soon == Some(Wait::Drills) && input.drills == Drills::NotRun && state.step.is_trial(),
         update: update(state, input),
     }
 }
 
-fn canary(state: &State, input: &Input<'_>) -> Option<(String, Reads)> {
+fn canary(state: &State, settings: &Settings, input: &Input<'_>) -> Option<(String, Reads)> {
     let trial = state.trial.as_ref()?;
     let revision = trial.evidence.revision();
     let is_ready = input.pods.canary.as_ref().is_some_and(|pod| pod.revision == revision && pod.is_ready);
+    // A weight that the spec lowers falls at once.
+    let weight = match state.step {
+        Step::Canary(number) => {
+            settings.canary_step(number).map_or(trial.weight, |step| step.weight.min(trial.weight))
+        }
+        _ => trial.weight,
+    };
     let reads = match state.step {
         Step::DarkLaunch => Reads::Off,
-        Step::Canary(_) | Step::Promoting if is_ready && trial.weight > 0 => Reads::Weight(trial.weight),
+        Step::Canary(_) | Step::Promoting if is_ready && weight > 0 => Reads::Weight(weight),
         Step::Shadow | Step::Canary(_) | Step::Promoting => Reads::Shadow,
         Step::Unknown | Step::Stable | Step::Soaking | Step::RolledBack => return None,
     };

@@ -3,7 +3,7 @@
 
 use crds::RolloutStatus;
 use engine_core::{
-    rollout::metric::Metric,
+    rollout::metric::{Metric, Rule},
     wire::{CanaryGrant, CanaryReads, CanaryReport},
 };
 use kube_core::DynamicObject;
@@ -27,6 +27,7 @@ use crate::{
     names::{self, ADMIN_PORT, API_PORT, ChildKey, PROBE_PORT},
     observed::{EngineReport, Observed},
     ownership::is_ours,
+    report::quoted,
     validate::{Valid, ValidRollout},
 };
 
@@ -34,6 +35,9 @@ use crate::{
 const WRITER: &str = "writer";
 const READERS: &str = "readers";
 const CANARY: &str = "canary";
+
+/// Longest fault of a pod in the message, characters.
+const FAULT_CHARS_MAX: usize = 160;
 
 /// What a turn has decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,8 +62,12 @@ pub fn turn(observed: &Observed, valid: &Valid) -> Option<Turn> {
     facts.absorb(&mut state);
     let verdicts = facts.verdicts(&state);
     let wanted = facts.wanted.name();
-    let asked = requested(&observed.engine, &wanted);
+    let asked = requested(&observed.engine);
     let commands: Vec<_> = asked.as_ref().ok().cloned().flatten().into_iter().collect();
+    if commands.is_empty() {
+        // Whoever writes the same again after it was removed, asks again.
+        state.forget_requests();
+    }
     let input = Input {
         now_s: facts.now_s(),
         leads: true,
@@ -78,7 +86,7 @@ pub fn turn(observed: &Observed, valid: &Valid) -> Option<Turn> {
         &state,
         &decision,
         (&settings.ladder, &verdicts),
-        (&wanted, asked.err().as_deref()),
+        (&wanted, facts.noted(asked.err())),
         observed.now,
     );
     let stored = observed.engine.status.as_ref().and_then(|status| status.rollout.as_ref());
@@ -124,9 +132,14 @@ impl<'a> Facts<'a> {
                 }
             }
         }
+        let stored = observed.engine.status.as_ref().and_then(|status| status.rollout.as_ref());
+        let stored: Option<Status> =
+            stored.and_then(|stored| serde_json::from_value(stored.state.clone()).ok());
         let of = |name: &str, set: &DynamicObject| {
             // A workload of before there was a rollout runs what the spec asks for.
-            let revision = Running::of(set).map_or_else(|| wanted.name(), |running| running.runs.name());
+            let unknown =
+                || stored.as_ref().map_or_else(|| wanted.name(), |stored| stored.stable_revision.clone());
+            let revision = Running::of(set).map_or_else(unknown, |running| running.runs.name());
             Workload { name: name.to_owned(), revision, is_ready: is_rolled_out(set) }
         };
         let pods = Pods {
@@ -134,10 +147,22 @@ impl<'a> Facts<'a> {
             readers: readers.map(|set| of(READERS, set)).into_iter().collect(),
             writer: writer.map(|set| of(WRITER, set)),
         };
-        let stored = observed.engine.status.as_ref().and_then(|status| status.rollout.as_ref());
-        let stored = stored.and_then(|stored| serde_json::from_value(stored.state.clone()).ok());
         let view = observed.rollout.clone().unwrap_or_default();
         Self { observed, valid, settings, view, stored, wanted, known, pods }
+    }
+
+    /// What is wrong with the request, and what the pods say is in the way of comparisons.
+    fn noted(&self, request: Option<String>) -> Option<String> {
+        let of = |one: &Reporting| match &one.report {
+            Ok(report) => report.fault.clone().or_else(|| report.probes_fault.clone()),
+            Err(error) => Some(error.clone()),
+        };
+        let fault = self.view.canary.iter().chain(&self.view.serving).find_map(|one| {
+            let fault = of(one)?;
+            Some(format!("{} says: {}", one.pod.name, quoted(&fault, FAULT_CHARS_MAX)))
+        });
+        let both: Vec<String> = request.into_iter().chain(fault).collect();
+        (!both.is_empty()).then(|| both.join(". "))
     }
 
     fn revision(&self, name: &str) -> Option<&Revision> {
@@ -160,11 +185,23 @@ impl<'a> Facts<'a> {
 
     /// Adds what the pods report to the evidence.
     fn absorb(&self, state: &mut State) {
-        for one in &self.view.serving {
+        // The process of a pod that is not seen has ended, and its counters with it.
+        let seen = self.view.serving.iter().chain(&self.view.canary);
+        state.keep_pods(&seen.filter_map(|one| one.pod.uid.clone()).collect());
+        for (number, one) in self.view.serving.iter().enumerate() {
             if let Ok(report) = &one.report
                 && let Some(revision) = &report.revision
             {
-                let _older_or_of_another = state.absorb(&reading(one, revision, report), self.now_s());
+                let mut reading = reading(one, revision, report);
+                // What only the canary measures of itself is not known to those that ask it.
+                let counted =
+                    reading.tally.counts.iter().filter(|(metric, _)| metric.rule() != Rule::OneEvent);
+                reading.tally.counts = counted.map(|(metric, counts)| (metric, *counts)).collect();
+                // All of them see the same gap.
+                if number > 0 {
+                    reading.tally.quality.gaps = 0;
+                }
+                let _older_or_of_another = state.absorb(&reading, self.now_s());
             }
         }
         // The pod of a canary whose template has just changed may still be that of the revision before.
@@ -183,8 +220,10 @@ impl<'a> Facts<'a> {
     fn note_soaking(&self, state: &mut State) {
         let EngineReport::Answered(health) = &self.observed.writer().report else { return };
         state.note(Metric::Chain, health.log.integrity.fault.is_some(), self.now_s());
-        if let Some(mode) = &health.mode {
-            state.note(Metric::Downgrade, mode.guard.state == "forced", self.now_s());
+        // An outage of a service turns reads off under every revision. Meanwhile the gate is not judged, and the soak begins
+        // anew.
+        if health.mode.as_ref().is_some_and(|mode| mode.guard.state != "forced") {
+            state.note(Metric::Downgrade, false, self.now_s());
         }
     }
 
@@ -210,7 +249,9 @@ impl<'a> Facts<'a> {
             update.and_then(|(_, revision)| self.revision(revision))
         };
         let present = |workload: Option<&Workload>| workload.and_then(|one| self.revision(&one.revision));
-        let writer = updated(WRITER).or_else(|| present(self.pods.writer.as_ref())).unwrap_or(&self.wanted);
+        // A workload that is gone comes back as the revision that is trusted, and not as the one that the spec asks for.
+        let trusted = self.revision(state.stable()).unwrap_or(&self.wanted);
+        let writer = updated(WRITER).or_else(|| present(self.pods.writer.as_ref())).unwrap_or(trusted);
         let readers = updated(READERS).or_else(|| present(self.pods.readers.first())).unwrap_or(writer);
         let canary = decision.canary.as_ref().and_then(|(revision, _)| self.revision(revision));
         let needed = [Some(state.stable()), state.revision(), Some(&*self.wanted.name())];
@@ -238,6 +279,11 @@ impl<'a> Facts<'a> {
             let pod = one.pod.name.clone();
             let floor = one.pod.restarts > 0;
             let grant = grant.clone().map(|grant| CanaryGrant { floor, ..grant });
+            // While the canary has no pod, nothing is granted, and nothing that was counted is forgotten: what was granted
+            // ends by itself, and nobody is sent to a canary that is not ready.
+            if grant.is_none() && decision.canary.is_some() {
+                continue;
+            }
             if report.weight > decision.weight() {
                 // A lower weight needs no state: whoever comes next takes away no less.
                 revoked.push(PodGrant { pod: pod.clone(), grant: grant.clone() });
@@ -250,6 +296,9 @@ impl<'a> Facts<'a> {
     }
 
     fn grant(&self, revision: &str, reads: Reads) -> Option<CanaryGrant> {
+        // Somebody else's objects may have these names.
+        workload(self.observed, &CHILDREN.canary_service.key(&self.valid.name))?;
+        self.pods.canary.as_ref()?;
         let pod = &self.view.canary.as_ref()?.pod;
         let ip = pod.ip.as_ref()?;
         let host = if ip.contains(':') { format!("[{ip}]") } else { ip.clone() };
@@ -304,7 +353,9 @@ fn is_rolled_out(set: &DynamicObject) -> bool {
     let status = &set.data["status"];
     let wanted = set.data["spec"]["replicas"].as_i64().unwrap_or(1);
     let count = |field: &str| status[field].as_i64().unwrap_or_default();
-    status["observedGeneration"].as_i64() == set.metadata.generation
+    // A workload that hibernates runs nothing, so that nothing is known of its revision.
+    wanted > 0
+        && status["observedGeneration"].as_i64() == set.metadata.generation
         && count("updatedReplicas") == wanted
         && count("readyReplicas") == wanted
 }

@@ -20,7 +20,7 @@ use crate::{
     hibernation,
     names::{
         APPLIED_HASH_ANNOTATION, APPROVE_UPDATE_ANNOTATION, CONFIG_HASH_ANNOTATION, ChildKey,
-        RENDERED_ANNOTATION,
+        RENDERED_ANNOTATION, REVISION_ANNOTATION,
     },
     observed::Observed,
     ownership::is_ours,
@@ -46,6 +46,9 @@ struct Rendered {
     generation: i64,
     /// Hash of the parts of the spec that the pod may depend on.
     inputs: String,
+    /// Name of the revision, if a rollout decides about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
     /// The template.
     template: Value,
 }
@@ -118,6 +121,7 @@ pub(crate) fn annotate(observed: &Observed, valid: &Valid, set: &mut Value) {
         uid: valid.uid.clone(),
         generation: valid.update.generation,
         inputs: valid.update.inputs.clone(),
+        revision: valid.update.revision.clone(),
         template: set["spec"]["template"].clone(),
     };
     let live = live_set(observed, valid);
@@ -197,7 +201,9 @@ fn is_of_spec(observed: &Observed, valid: &Valid, before: Option<&Rendered>) -> 
             // Another version of the operator may write the same spec in another way.
             let same_generation = before.uid == valid.uid && before.generation == update.generation;
             let is_same = before.by != VERSION && same_generation;
-            !is_same && before.inputs != update.inputs
+            // A rollout has decided about another revision, whichever operator has rendered the one before.
+            let is_moved = before.revision.is_some() && before.revision != update.revision;
+            is_moved || !is_same && before.inputs != update.inputs
         }
         None => {
             let status = observed.engine.status.as_ref();
@@ -214,6 +220,10 @@ pub(crate) fn with_kept_template(observed: &Observed, valid: &Valid, set: &Value
     kept["spec"]["template"] = before(live)?.template;
     restamp(&mut kept);
     kept["metadata"]["annotations"][RENDERED_ANNOTATION] = annotation(live)?.into();
+    // What is kept has the revision that it had.
+    if let Some(running) = text_of(live, REVISION_ANNOTATION) {
+        kept["metadata"]["annotations"][REVISION_ANNOTATION] = running.into();
+    }
     Some(kept)
 }
 

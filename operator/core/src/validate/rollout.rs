@@ -46,6 +46,7 @@ impl Valid {
         let mut applied = Self { image, embedding, rerank, policy, ..self.clone() };
         let inputs = format!("{} {}", self.update.inputs, revision.name());
         applied.update.inputs = Hash::of(inputs.as_bytes()).to_string();
+        applied.update.revision = Some(revision.name());
         applied
     }
 }
@@ -102,6 +103,7 @@ fn gates(named: Option<&[RolloutGate]>) -> BTreeSet<Metric> {
 /// A step is looked at several times before it ends.
 fn look_s(ladder: &Settings) -> i64 {
     let steps = [ladder.dark_launch_s, ladder.shadow_s, ladder.soaking_s].into_iter();
-    let shortest = steps.chain(ladder.canary.iter().map(|step| step.soak_s)).min().unwrap_or_default();
+    let steps = steps.chain(ladder.canary.iter().map(|step| step.soak_s));
+    let shortest = steps.filter(|seconds| *seconds > 0).min().unwrap_or_default();
     (i64::try_from(shortest).unwrap_or(i64::MAX) / LOOKS_OF_A_STEP).clamp(1, LOOK_SECONDS_MAX)
 }

@@ -61,6 +61,8 @@ pub struct ValidUpdate {
     pub generation: i64,
     /// Hash of the parts of the spec that the pod may depend on.
     pub inputs: String,
+    /// Name of the revision, if a rollout decides about it.
+    pub revision: Option<String>,
 }
 
 pub(super) fn check(engine: &MemoryEngine, faults: &mut Vec<Fault>) -> ValidUpdate {
@@ -73,6 +75,7 @@ pub(super) fn check(engine: &MemoryEngine, faults: &mut Vec<Fault>) -> ValidUpda
         when: when(&engine.spec, faults),
         generation: engine.metadata.generation.unwrap_or_default(),
         inputs: inputs(&engine.spec),
+        revision: None,
     }
 }
 

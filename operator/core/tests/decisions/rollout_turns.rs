@@ -10,7 +10,7 @@ use operator_core::{
     anchor::expected::expected_history,
     children::CHILDREN,
     conditions::ConditionType,
-    names::{ChildKey, ChildKind, ROLLOUT_ANNOTATION},
+    names::{ChildKey, ChildKind, RENDERED_ANNOTATION, ROLLOUT_ANNOTATION},
     observed::Observed,
     plan::plan,
     pod::PodView,
@@ -29,6 +29,10 @@ struct World {
     observed: Observed,
     /// What the writer reports about the canary.
     tally: Tally,
+    /// What the canary reports about itself.
+    own: Tally,
+    /// Whether the canary has a pod.
+    has_canary_pod: bool,
     /// The grants of the last turn.
     grants: Vec<PodGrant>,
     /// How often the state was written.
@@ -57,6 +61,8 @@ impl World {
         let mut world = Self {
             observed: observed(resource),
             tally: Tally::default(),
+            own: Tally::default(),
+            has_canary_pod: true,
             grants: Vec::new(),
             writes: 0,
             seen: Vec::new(),
@@ -129,17 +135,15 @@ impl World {
             let key = ChildKey { kind: ChildKind::StatefulSet, name: name.to_owned() };
             self.observed.children.contains_key(&key)
         };
-        let mut own = Tally::default();
-        own.add(Metric::Digest, false, false);
         self.observed.rollout = Some(RolloutView {
             serving: has("notes")
                 .then(|| reporting("notes-0", revision, weight, &self.tally))
                 .into_iter()
                 .collect(),
-            canary: has("notes-canary").then(|| reporting("notes-canary-0", None, 0, &own)),
+            canary: (has("notes-canary") && self.has_canary_pod)
+                .then(|| reporting("notes-canary-0", None, 0, &self.own)),
         });
-        // The canary checks once in each step.
-        self.tally.add(Metric::Digest, false, false);
+        self.own.add(Metric::Digest, false, false);
     }
 
     fn pairs(&mut self, number: u64, canary_bad: bool) {
@@ -154,7 +158,7 @@ impl World {
         resource.metadata.generation = resource.metadata.generation.map(|generation| generation + 1);
         self.observed.engine = resource.into();
         // The writer and the canary are other processes from now on.
-        self.tally = Tally::default();
+        (self.tally, self.own) = (Tally::default(), Tally::default());
     }
 
     fn annotate(&mut self, text: &str) {
@@ -371,4 +375,98 @@ fn each_workload_mounts_its_own_configuration() {
         let key = ChildKey { kind: ChildKind::ConfigMap, name: expected.to_owned() };
         assert!(world.observed.children.contains_key(&key), "{expected}");
     }
+}
+
+/// An operator of another version has rendered the pod under the same spec, so that its change would wait for an
+/// approval: but a rollout has decided about it.
+#[test]
+fn a_promotion_waits_for_no_approval_of_an_update() {
+    let mut world = World::settled();
+    world.ask(NEW);
+    world.turn(1);
+    world.until(RolloutPhase::Canary);
+    let key = CHILDREN.stateful_set.key("notes");
+    let annotations = world.observed.children[&key].metadata.annotations.clone().expect("annotations");
+    let mut rendered: Value = serde_json::from_str(&annotations[RENDERED_ANNOTATION]).expect("JSON");
+    (rendered["by"], rendered["generation"]) =
+        (json!("0.0.1"), json!(world.observed.engine.metadata.generation));
+    let at = "/metadata/annotations/memoryengine.io~1rendered";
+    edit(&mut world.observed, ChildKind::StatefulSet, "notes", at, json!(rendered.to_string()));
+    world.until(RolloutPhase::Soaking);
+    assert_eq!(world.image("notes"), NEW);
+}
+
+/// A drain takes the pod of the canary away for a moment. What was counted stays.
+#[test]
+fn a_canary_without_a_pod_ends_no_grant() {
+    let mut world = World::settled();
+    world.ask(NEW);
+    world.turn(1);
+    world.until(RolloutPhase::Shadow);
+    world.has_canary_pod = false;
+    world.turn(1);
+    assert_eq!(world.grants, [], "neither granted nor withdrawn");
+    world.has_canary_pod = true;
+    world.turn(1);
+    assert_eq!(world.grants.len(), 1);
+    world.until(RolloutPhase::Stable);
+}
+
+#[test]
+fn a_workload_that_somebody_deletes_comes_back_as_the_stable_revision() {
+    let mut world = World::settled();
+    world.ask(NEW);
+    world.turn(1);
+    world.annotate("abort");
+    world.turn(1);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+    world.observed.children.remove(&CHILDREN.stateful_set.key("notes"));
+    (0..2).for_each(|_| world.turn(1));
+    assert_eq!([world.image("notes"), world.image("notes-readers")], [OLD, OLD]);
+}
+
+/// Nobody removes annotations, and a pipeline applies them again.
+#[test]
+fn a_request_that_was_left_behind_asks_for_nothing() {
+    let mut world = World::settled();
+    world.ask(NEW);
+    world.turn(1);
+    world.annotate(r#"{"verb": "promote-full", "reason": "checked by hand"}"#);
+    world.turn(1);
+    assert_eq!(world.phase(), RolloutPhase::Promoting);
+    world.until(RolloutPhase::Stable);
+    world.ask("registry.example/engine:3");
+    (0..2).for_each(|_| world.turn(1));
+    assert_eq!((world.phase(), world.image("notes")), (RolloutPhase::DarkLaunch, NEW.to_owned()));
+    // Removed and written again, it is another request.
+    let mut resource = world.observed.engine.as_ref().clone();
+    resource.metadata.annotations = None;
+    world.observed.engine = resource.into();
+    world.turn(1);
+    world.annotate(r#"{"verb": "promote-full", "reason": "checked by hand"}"#);
+    world.turn(1);
+    assert_eq!(world.phase(), RolloutPhase::Promoting);
+}
+
+#[test]
+fn a_weight_that_is_lowered_falls_at_once() {
+    let mut world = World::settled();
+    world.ask(NEW);
+    world.turn(1);
+    world.until(RolloutPhase::Canary);
+    let mut resource = world.observed.engine.as_ref().clone();
+    let rollout = resource.spec.rollout.as_mut().expect("a rollout");
+    rollout.canary =
+        Some(vec![RolloutStep { weight: 2, seconds: 100 }, RolloutStep { weight: 50, seconds: 2 }]);
+    world.observed.engine = resource.into();
+    world.turn(1);
+    assert_eq!(world.rollout().weight, 2);
+}
+
+/// A name that changes with the operator would make another revision of the same spec.
+#[test]
+fn the_name_of_a_revision_does_not_change() {
+    let mut resource = engine();
+    resource.spec.image = Some(OLD.to_owned());
+    assert_eq!(valid(&observed(resource)).revision().name(), "a0eaf4d5bffc");
 }
