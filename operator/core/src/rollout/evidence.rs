@@ -199,8 +199,8 @@ impl Evidence {
         Absorbed::Added
     }
 
-    /// Forgets the last readings of pods other than these. What they have counted stays. A pod whose process goes on must
-    /// be among them: its counters would be added again.
+    /// Forgets the last readings of pods other than these. What they have counted stays. A pod whose process goes on
+    /// must be among them: its counters would be added again.
     pub fn keep_pods(&mut self, uids: &BTreeSet<String>) {
         if self.pods.len() >= PODS_MAX {
             self.pods.retain(|uid, _| uids.contains(uid));

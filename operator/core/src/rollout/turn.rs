@@ -220,8 +220,8 @@ impl<'a> Facts<'a> {
     fn note_soaking(&self, state: &mut State) {
         let EngineReport::Answered(health) = &self.observed.writer().report else { return };
         state.note(Metric::Chain, health.log.integrity.fault.is_some(), self.now_s());
-        // An outage of a service turns reads off under every revision. Meanwhile the gate is not judged, and the soak begins
-        // anew.
+        // An outage of a service turns reads off under every revision. Meanwhile the gate is not judged, and the soak
+        // begins anew.
         if health.mode.as_ref().is_some_and(|mode| mode.guard.state != "forced") {
             state.note(Metric::Downgrade, false, self.now_s());
         }
@@ -249,7 +249,8 @@ impl<'a> Facts<'a> {
             update.and_then(|(_, revision)| self.revision(revision))
         };
         let present = |workload: Option<&Workload>| workload.and_then(|one| self.revision(&one.revision));
-        // A workload that is gone comes back as the revision that is trusted, and not as the one that the spec asks for.
+        // A workload that is gone comes back as the revision that is trusted, and not as the one that the spec asks
+        // for.
         let trusted = self.revision(state.stable()).unwrap_or(&self.wanted);
         let writer = updated(WRITER).or_else(|| present(self.pods.writer.as_ref())).unwrap_or(trusted);
         let readers = updated(READERS).or_else(|| present(self.pods.readers.first())).unwrap_or(writer);
@@ -279,8 +280,8 @@ impl<'a> Facts<'a> {
             let pod = one.pod.name.clone();
             let floor = one.pod.restarts > 0;
             let grant = grant.clone().map(|grant| CanaryGrant { floor, ..grant });
-            // While the canary has no pod, nothing is granted, and nothing that was counted is forgotten: what was granted
-            // ends by itself, and nobody is sent to a canary that is not ready.
+            // While the canary has no pod, nothing is granted, and nothing that was counted is forgotten: what was
+            // granted ends by itself, and nobody is sent to a canary that is not ready.
             if grant.is_none() && decision.canary.is_some() {
                 continue;
             }
