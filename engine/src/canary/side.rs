@@ -79,8 +79,8 @@ impl Side {
         }
     }
 
-    /// Whether it says nothing about the revision. A limit of requests is that of the configuration: an engine that asks
-    /// for many clients has one address.
+    /// Whether it says nothing about the revision. A limit of requests is that of the configuration: an engine that
+    /// asks for many clients has one address.
     fn is_left_out(&self) -> bool {
         self.is_behind || self.status == Some(StatusCode::TOO_MANY_REQUESTS)
     }
