@@ -1,4 +1,4 @@
-//! The text of a fault with its causes.
+//! The text of a fault with its causes, or of the innermost one.
 
 /// Maximum number of causes in a text. A chain of this length would be a mistake of the program.
 const CAUSES_MAX: usize = 16;
@@ -15,6 +15,15 @@ pub(crate) fn with_causes(fault: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// The innermost cause of a failed exchange: the error itself only says that there was one.
+pub(crate) fn innermost(fault: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = fault;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 #[cfg(test)]

@@ -2,27 +2,21 @@
 
 use std::sync::Arc;
 
+use crate::{
+    context::{Context, identity},
+    engine_client::ReportError,
+    error::Error,
+    target::target,
+    write_status::apply_status,
+};
 use crds::{MemoryEngine, MemoryEngineStatus, RolloutStatus};
 use engine_core::wire::CanaryReport;
-use kube::{
-    Api,
-    api::{Patch, PatchParams},
-};
 use operator_core::{
-    names::{self, FIELD_MANAGER},
+    names,
     observed::Observed,
     pod::PodView,
     rollout::{PodGrant, Reporting, RolloutView, Turn, turn},
     validate::{Essentials, Valid},
-};
-use serde_json::json;
-
-use crate::{
-    context::{Context, identity},
-    engine_client::ReportError,
-    error::{Error, call},
-    target::target,
-    write_status::publish,
 };
 
 /// Reads what the pods report about the canary. An engine without a rollout is not asked, unless it has just lost one.
@@ -84,7 +78,7 @@ pub(crate) async fn take_turn(
         let Some(written) = write_state(&observed.engine, &rolled.status, context).await? else {
             return Ok(None);
         };
-        observed.engine = written;
+        observed.engine = Arc::new(written);
     }
     let look = valid.rollout.as_ref().filter(|_| is_moving).map(|rollout| rollout.look_s.unsigned_abs());
     Ok(Some(Taken { valid, look: look.map(std::time::Duration::from_secs) }))
@@ -109,32 +103,13 @@ pub(crate) struct Taken {
 
 /// Writes the state under the version that was read. `None` if there is a newer version.
 async fn write_state(
-    engine: &Arc<MemoryEngine>,
+    engine: &MemoryEngine,
     rollout: &RolloutStatus,
     context: &Context,
-) -> Result<Option<Arc<MemoryEngine>>, Error> {
+) -> Result<Option<MemoryEngine>, Error> {
     let before = engine.status.clone().unwrap_or_default();
     let status = MemoryEngineStatus { rollout: Some(rollout.clone()), ..before };
-    let namespace = engine.metadata.namespace.as_deref().unwrap_or_default();
-    let name = engine.metadata.name.as_deref().unwrap_or_default();
-    let api: Api<MemoryEngine> = Api::namespaced(context.client.clone(), namespace);
-    let patch = json!({
-        "apiVersion": crds::API_VERSION,
-        "kind": "MemoryEngine",
-        "metadata": {"uid": engine.metadata.uid, "resourceVersion": engine.metadata.resource_version},
-        "status": status,
-    });
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    match call(api.patch_status(name, &params, &Patch::Apply(&patch))).await {
-        Err(error) if error.api().is_some_and(|status| matches!(status.code, 404 | 409)) => Ok(None),
-        Err(error) => Err(Error::Status(error)),
-        Ok(written) => {
-            context.metrics.status_writes.inc();
-            context.engine_seen(written.clone());
-            publish(engine, &status, context).await;
-            Ok(Some(Arc::new(written)))
-        }
-    }
+    apply_status(engine, &status, engine.metadata.resource_version.as_deref(), context).await
 }
 
 /// Tells a pod about the canary. If this fails, its grant ends by itself.

@@ -26,11 +26,28 @@ pub(crate) async fn write_status(
     if engine.status.as_ref() == Some(status) {
         return Ok(());
     }
+    if Box::pin(apply_status(engine, status, None, context)).await?.is_some() {
+        count_anchor(engine, status, context);
+    }
+    Ok(())
+}
+
+/// Applies `status`, if this version of the resource is still the present one, and publishes its events. `None` as the
+/// version stands for any. Returns `None` if the resource is another one.
+///
+/// # Errors
+/// As [`write_status`].
+pub(crate) async fn apply_status(
+    engine: &MemoryEngine,
+    status: &MemoryEngineStatus,
+    version: Option<&str>,
+    context: &Context,
+) -> Result<Option<MemoryEngine>, Error> {
     context.may_write()?;
     let namespace = engine.metadata.namespace.as_deref().unwrap_or_default();
     let name = engine.metadata.name.as_deref().unwrap_or_default();
     let api: Api<MemoryEngine> = Api::namespaced(context.client.clone(), namespace);
-    let patch = json!({
+    let mut patch = json!({
         "apiVersion": crds::API_VERSION,
         "kind": "MemoryEngine",
         // The uid is a precondition: if the resource was deleted and created again in the meantime, this status must
@@ -38,16 +55,18 @@ pub(crate) async fn write_status(
         "metadata": {"uid": engine.metadata.uid},
         "status": status,
     });
+    if let Some(version) = version {
+        patch["metadata"]["resourceVersion"] = version.into();
+    }
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written = match call(api.patch_status(name, &params, &Patch::Apply(&patch))).await {
-        Err(error) if error.api().is_some_and(|status| matches!(status.code, 404 | 409)) => return Ok(()),
+        Err(error) if error.api().is_some_and(|status| matches!(status.code, 404 | 409)) => return Ok(None),
         answer => answer.map_err(Error::Status)?,
     };
     context.metrics.status_writes.inc();
-    context.engine_seen(written);
-    count_anchor(engine, status, context);
+    context.engine_seen(written.clone());
     publish(engine, status, context).await;
-    Ok(())
+    Ok(Some(written))
 }
 
 fn count_anchor(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Context) {
@@ -85,7 +104,7 @@ pub(crate) async fn merge_status(
 
 /// Publishes the events for the changes of the status. A failure is only logged, because the status already has the
 /// information.
-pub(crate) async fn publish(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Context) {
+async fn publish(engine: &MemoryEngine, status: &MemoryEngineStatus, context: &Context) {
     for notice in notices(engine.status.as_ref(), status) {
         let event = Event {
             type_: if notice.warning { EventType::Warning } else { EventType::Normal },

@@ -21,6 +21,7 @@ use engine_core::wire::{
 
 use super::forward::{passed_on, remove_those_of_one_connection};
 use super::mode::read;
+use super::public::PortGate;
 use super::state::{Api, COMPARED};
 use crate::access::Session;
 use crate::canary::{Exchange, Here, Plan, Question, Unanswered, ended_by, with_min_seq, without_min_seq};
@@ -59,8 +60,10 @@ pub(super) async fn end(State(engine): State<Arc<Engine>>) -> Json<CanaryReport>
 
 /// Answers a request here or by the canary, and offers it for comparison.
 pub(super) async fn compare(State(api): State<Api>, request: Request, next: Next) -> Response {
-    // A request of another engine's comparison goes no further, so that two engines cannot ask each other for ever.
-    if let Some(mark) = request.headers().get(CANARY_HEADER) {
+    let PortGate(gate) = request.extensions().get().cloned().unwrap_or_default();
+    // A request of another engine's comparison goes no further, so that two engines cannot ask each other for ever. No
+    // engine asks through the port for clients outside of the cluster.
+    if let Some(mark) = request.headers().get(CANARY_HEADER).filter(|_| gate.is_none()) {
         return if mark == CANARY_COMPARES {
             compared(&api, request, next).await
         } else {

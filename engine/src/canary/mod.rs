@@ -48,7 +48,7 @@ const QUEUE: usize = 1;
 /// The canary of this engine, if it has one.
 pub(crate) struct Canary {
     trial: Mutex<Option<Trial>>,
-    /// Number of the newest trial.
+    /// Questions that clients have asked, to be compared.
     offered: mpsc::Sender<Question>,
     queue: Mutex<Option<mpsc::Receiver<Question>>>,
     /// Number of the newest trial.

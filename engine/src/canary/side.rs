@@ -122,7 +122,7 @@ impl Side {
 pub(crate) fn ended_by(status: StatusCode) -> Ended {
     match status {
         // It would not even try for this caller, whom this engine has recognised and answered.
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => Ended::Fallback,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ended::Fallback,
         _ => Ended::Error,
     }
 }
@@ -170,6 +170,8 @@ mod tests {
             Duration::ZERO,
         );
         assert_eq!(behind.half(7, None).applied_seq, u64::MAX, "not comparable");
+        let limited = Side::of_answer(StatusCode::TOO_MANY_REQUESTS, b"", Duration::ZERO);
+        assert_eq!(limited.half(7, None).applied_seq, u64::MAX, "a limit of requests says nothing");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use rustls::RootCertStore;
 use service::secret_file::Exposed;
 use service::tls::Identity;
 
+use crate::causes::innermost;
+
 /// How long a canary may take for an answer, with its transfer. A client waits for it in vain at most this long.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a look at its readiness may take.
@@ -140,7 +142,7 @@ impl Target {
         (*request.uri_mut(), *request.headers_mut()) = (url, headers);
         let started = Instant::now();
         let asked = async {
-            let response = client.request(request).await.map_err(|fault| cause(&fault))?;
+            let response = client.request(request).await.map_err(|fault| innermost(&fault))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, bytes_max).collect().await.map_err(|fault| fault.to_string())?;
             Ok((head, body.to_bytes()))
@@ -156,15 +158,6 @@ impl Target {
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Err(answer)
     }
-}
-
-/// The innermost cause of a failed exchange: the error itself only says that there was one.
-fn cause(fault: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = fault;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

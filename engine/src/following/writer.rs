@@ -21,6 +21,7 @@ use service::tls::{Identity, TlsError, client_config};
 use thiserror::Error;
 
 use super::settings::FollowSettings;
+use crate::causes::innermost;
 use crate::token_command::{bearer, read_token};
 
 /// How long a request for lines may wait for the next one, milliseconds. An idle log is confirmed this often, so that
@@ -176,7 +177,7 @@ impl Writer {
         if let Some(authorization) = &client.authorization {
             request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
         }
-        let unreachable = |fault: &hyper_util::client::legacy::Error| ("unreachable", cause(fault));
+        let unreachable = |fault: &hyper_util::client::legacy::Error| ("unreachable", innermost(fault));
         let response = client.http.request(request).await.map_err(|fault| unreachable(&fault))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, bytes_max).collect().await;
@@ -205,8 +206,8 @@ impl Writer {
         *request.headers_mut() = headers;
         let answer = match tokio::time::timeout(FORWARD_TIMEOUT, client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(fault)) if fault.is_connect() => Err(NotForwarded::Unreachable(cause(&fault))),
-            Ok(Err(fault)) => Err(NotForwarded::Unanswered(cause(&fault))),
+            Ok(Err(fault)) if fault.is_connect() => Err(NotForwarded::Unreachable(innermost(&fault))),
+            Ok(Err(fault)) => Err(NotForwarded::Unanswered(innermost(&fault))),
             Err(_) => Err(NotForwarded::Unanswered(format!("no answer in {FORWARD_TIMEOUT:?}"))),
         };
         if answer.is_err() {
@@ -251,15 +252,6 @@ fn at(port: &Uri, path_and_query: &str) -> Uri {
     let mut parts = port.clone().into_parts();
     parts.path_and_query = path_and_query.parse().ok();
     Uri::from_parts(parts).unwrap_or_else(|_| port.clone())
-}
-
-/// The innermost cause of a failed exchange: the error itself only says that there was one.
-fn cause(fault: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = fault;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// What the answer to a request for lines says.

@@ -177,6 +177,16 @@ fn a_canary_answers_the_sessions_that_it_is_granted() {
     // The other sessions are answered here.
     both.grant("canary", 0);
     assert!(!search(&both.stable, "kettle").has_header("memory-engine-revision"));
+    // Reads that are turned off are off for everybody.
+    both.grant("canary", 100);
+    eventually("it answers", || self::report(&both.stable)["weight"] == 100);
+    assert_eq!(crate::modes::force(&both.stable, "write_only", 60).status, 200);
+    let off = search(&both.stable, "kettle");
+    assert_eq!(
+        (off.code().as_str(), off.has_header("memory-engine-revision")),
+        ("READS_OFF", false),
+        "{off:?}"
+    );
 }
 
 /// What a program in place of a canary does with a question.

@@ -28,6 +28,7 @@ use crate::{
     observed::{EngineReport, Observed},
     ownership::is_ours,
     report::quoted,
+    role::Role,
     validate::{Valid, ValidRollout},
 };
 
@@ -188,7 +189,7 @@ impl<'a> Facts<'a> {
         // The process of a pod that is not seen has ended, and its counters with it.
         let seen = self.view.serving.iter().chain(&self.view.canary);
         state.keep_pods(&seen.filter_map(|one| one.pod.uid.clone()).collect());
-        for (number, one) in self.view.serving.iter().enumerate() {
+        for one in &self.view.serving {
             if let Ok(report) = &one.report
                 && let Some(revision) = &report.revision
             {
@@ -197,8 +198,9 @@ impl<'a> Facts<'a> {
                 let counted =
                     reading.tally.counts.iter().filter(|(metric, _)| metric.rule() != Rule::OneEvent);
                 reading.tally.counts = counted.map(|(metric, counts)| (metric, *counts)).collect();
-                // All of them see the same gap.
-                if number > 0 {
+                // All of them see the same gap. Only one pod counts it, always the same one: a counter that another pod
+                // takes over would be added again.
+                if one.pod.name != Role::Writer.pod(&self.valid.name) {
                     reading.tally.quality.gaps = 0;
                 }
                 let _older_or_of_another = state.absorb(&reading, self.now_s());
