@@ -386,8 +386,13 @@ fn what_is_not_slow_passes_a_probe() {
     engine.save("the zorbl is in the shed");
     eventually("it has a vector", || engine.admin("/embedding").json()["embedded"] == 1);
     service.set_status(401);
-    engine.get("/v1/search?q=florpish");
-    eventually("reads are off", || mode(&engine)["effective"] == "write_only");
+    let mut number = 0;
+    // Searches use the model a moment after it has embedded everything.
+    eventually("reads are off", || {
+        number += 1;
+        engine.get(&format!("/v1/search?q=florpish+{number}"));
+        mode(&engine)["effective"] == "write_only"
+    });
     service.set_status(0);
     service.set_delay(Duration::from_millis(150));
     eventually("reads are on", || mode(&engine)["effective"] == "read_write");
