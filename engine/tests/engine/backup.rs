@@ -78,6 +78,13 @@ impl Places {
         self.backup(&[&["restore", "--to", &to], more].concat())
     }
 
+    /// The manifest of a backup that was taken.
+    fn manifest(&self, taken: &Value) -> Value {
+        let folder = self.at("store").join(taken["log_id"].as_str().unwrap());
+        let stored = fs::read(folder.join(taken["name"].as_str().unwrap())).unwrap();
+        serde_json::from_slice(&zstd::decode_all(stored.as_slice()).unwrap()).unwrap()
+    }
+
     /// All objects of the archive.
     fn objects(&self) -> Vec<PathBuf> {
         fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
@@ -183,8 +190,7 @@ fn an_object_that_is_missing_or_changed_is_named_and_never_verifies() {
     };
     let name = taken["name"].as_str().unwrap();
     // Tails that a segment has replaced are no part of the backup, and not read.
-    let manifest =
-        fs::read_to_string(places.at("store").join(taken["log_id"].as_str().unwrap()).join(name)).unwrap();
+    let manifest = places.manifest(&taken).to_string();
     let objects = places.objects();
     let mut checked = 0;
     for object in objects.iter().filter(of_the_backup) {
@@ -275,8 +281,7 @@ fn a_manifest_has_the_configuration_and_a_wrong_digest_does_not_verify() {
     let (_, taken) = places.backup(&["create", "--admin", &admin]);
     assert!(engine.terminate().success());
     let folder = places.at("store").join(taken["log_id"].as_str().unwrap());
-    let text = fs::read_to_string(folder.join(taken["name"].as_str().unwrap())).unwrap();
-    let mut manifest: Value = serde_json::from_str(&text).unwrap();
+    let mut manifest = places.manifest(&taken);
     let configuration = manifest["configuration"].as_str().unwrap();
     assert!(configuration.contains("backup.archiveIntervalSeconds = 1\n"), "{configuration}");
     assert!(manifest["projection_digest"]["digest"].is_string(), "{manifest}");

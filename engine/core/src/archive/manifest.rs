@@ -1,5 +1,7 @@
 //! A backup: which pieces make the log up to an event, and what else belongs to it.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +10,13 @@ use crate::digest::Hash;
 
 /// Name of the format of manifests.
 pub const FORMAT: &str = "memory-archive/1 manifest";
-/// Maximum length of a manifest, bytes. One of a log with a hundred thousand pieces has about twenty million.
+/// Maximum length of a manifest, bytes, stored and decompressed. One of a log with a hundred thousand pieces has about
+/// twenty million before it is compressed.
 pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
+/// Compression level. Most of a manifest are hashes and names with the same hashes: higher levels gain little.
+const LEVEL: i32 = 3;
+/// What every zstd frame begins with. JSON begins with a brace.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// An object of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,8 +97,8 @@ pub enum ManifestFault {
 impl Manifest {
     /// The object and its name.
     pub fn encode(&self) -> (ManifestName, Vec<u8>) {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("strings and numbers are always JSON");
-        bytes.push(b'\n');
+        let text = serde_json::to_vec(self).expect("strings and numbers are always JSON");
+        let bytes = zstd::bulk::compress(&text, LEVEL).expect("memory takes any length of text");
         let sha256 = Hash::of(&bytes);
         (ManifestName { size: self.size, epoch: self.epoch, sha256 }, bytes)
     }
@@ -108,12 +115,13 @@ impl Manifest {
         if Hash::of(bytes) != name.sha256 {
             return Err(ManifestFault::Changed);
         }
+        let decompressed = decompressed(bytes)?;
         let form = |fault: serde_json::Error| ManifestFault::Form(fault.to_string());
-        let FormatOnly { format } = serde_json::from_slice(bytes).map_err(form)?;
+        let FormatOnly { format } = serde_json::from_slice(&decompressed).map_err(form)?;
         if format != FORMAT {
             return Err(ManifestFault::Format(format));
         }
-        let manifest: Manifest = serde_json::from_slice(bytes).map_err(form)?;
+        let manifest: Manifest = serde_json::from_slice(&decompressed).map_err(form)?;
         manifest.check(name, log_id)?;
         Ok(manifest)
     }
@@ -142,5 +150,81 @@ impl Manifest {
     pub fn piece_names(&self) -> Option<Vec<PieceName>> {
         let of = |object: &Object| PieceName::parse(&object.name).filter(|name| name.sha256 == object.sha256);
         self.pieces.iter().map(of).collect()
+    }
+}
+
+/// The JSON of a manifest. Those of the first engines were stored as they are.
+fn decompressed(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ManifestFault> {
+    if !bytes.starts_with(&ZSTD_MAGIC) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let text = zstd::bulk::decompress(bytes, MANIFEST_BYTES_MAX);
+    text.map(Cow::Owned).map_err(|fault| ManifestFault::Form(fault.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::name::Extent;
+
+    const PIECES: u64 = 600;
+
+    /// A backup of a log with many small pieces, as the archive stores every ten seconds.
+    fn manifest() -> Manifest {
+        let hash = |seq: u64| Hash::of(&seq.to_le_bytes());
+        let last = |seq: u64| if seq == 0 { Hash::ZERO } else { hash(seq) };
+        let piece = |seq: u64| {
+            let sha256 = hash(seq + PIECES);
+            let name = PieceName {
+                extent: Extent::Tail,
+                first_seq: seq,
+                last_seq: seq,
+                epoch: 1,
+                prev: last(seq - 1).into(),
+                last: last(seq).into(),
+                sha256,
+            };
+            Object { name: name.to_string(), sha256, bytes: 400 + seq }
+        };
+        Manifest {
+            format: FORMAT.to_owned(),
+            log_id: "a".repeat(32),
+            epoch: 1,
+            created: Timestamp::UNIX_EPOCH,
+            engine: "0.1.0".to_owned(),
+            size: PIECES,
+            root: hash(0),
+            head: hash(PIECES),
+            checkpoint: None,
+            pieces: (1..=PIECES).map(piece).collect(),
+            volume_keys: None,
+            configuration: None,
+            projection_digest: None,
+        }
+    }
+
+    #[test]
+    fn a_manifest_of_many_pieces_is_small_and_is_read_as_it_was() {
+        let (name, bytes) = manifest().encode();
+        assert!(bytes.len() < 64 << 10, "{} bytes", bytes.len());
+        assert_eq!(Manifest::decode(&name, &"a".repeat(32), &bytes), Ok(manifest()));
+    }
+
+    #[test]
+    fn a_manifest_that_was_stored_as_text_is_read() {
+        let bytes = serde_json::to_vec_pretty(&manifest()).unwrap();
+        let name = ManifestName { size: PIECES, epoch: 1, sha256: Hash::of(&bytes) };
+        assert_eq!(Manifest::decode(&name, &"a".repeat(32), &bytes), Ok(manifest()));
+    }
+
+    #[test]
+    fn a_manifest_that_was_cut_or_is_too_large_is_refused() {
+        let (_, whole) = manifest().encode();
+        let bomb = zstd::bulk::compress(&vec![b' '; MANIFEST_BYTES_MAX + 1], LEVEL).unwrap();
+        for bytes in [&whole[..whole.len() / 2], &bomb] {
+            let name = ManifestName { size: PIECES, epoch: 1, sha256: Hash::of(bytes) };
+            let refused = Manifest::decode(&name, &"a".repeat(32), bytes);
+            assert!(matches!(refused, Err(ManifestFault::Form(_))), "{refused:?}");
+        }
     }
 }
