@@ -83,7 +83,7 @@ pub(crate) async fn observe(
         let report = report(context, &identity(observed.engine.as_ref()), pod.as_ref()).await;
         observed.instances.insert(role, Instance { pod, report, ..Instance::default() });
     }
-    rollout::observe(context, &mut observed, essentials).await;
+    rollout::observe(context, &mut observed, essentials, silent).await;
     rotation::note_acceptance(context, &mut observed);
     backup::keep_relevant(&mut observed, essentials);
     exposure::observe(context, &mut observed, essentials, silent).await;

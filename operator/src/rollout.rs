@@ -6,31 +6,42 @@ use crate::{
     context::{Context, identity},
     engine_client::ReportError,
     error::Error,
+    read_child::children,
     target::target,
     write_status::apply_status,
 };
 use crds::{MemoryEngine, MemoryEngineStatus, RolloutStatus};
 use engine_core::wire::CanaryReport;
 use operator_core::{
+    children::drill_keys,
     names,
     observed::Observed,
     pod::PodView,
-    rollout::{PodGrant, Reporting, RolloutView, Turn, turn},
+    rollout::{PodGrant, Reporting, RolloutView, Turn, drill_end, drill_job, turn},
     validate::{Essentials, Valid},
 };
 
 /// Reads what the pods report about the canary. An engine without a rollout is not asked, unless it has just lost one.
-pub(crate) async fn observe(context: &Context, observed: &mut Observed, essentials: &Essentials) {
+pub(crate) async fn observe(
+    context: &Context,
+    observed: &mut Observed,
+    essentials: &Essentials,
+    silent: bool,
+) {
     let had_rollout = observed.engine.status.as_ref().is_some_and(|status| status.rollout.is_some());
     if !essentials.rollout && !had_rollout {
         return;
     }
+    let namespace = observed.engine.metadata.namespace.clone().unwrap_or_default();
     let name = observed.engine.metadata.name.clone().unwrap_or_default();
     let mut view = RolloutView::default();
     let readers = (0..essentials.readers).map(|number| format!("{}-{number}", names::readers(&name)));
     for pod in [format!("{name}-0")].into_iter().chain(readers) {
         view.serving.extend(reporting(context, observed, &pod).await);
     }
+    view.drills = context.cache.jobs(&namespace, &name).iter().filter_map(|pod| drill_end(pod)).collect();
+    let run = drill_job(&observed.engine);
+    view.unread = children(context, observed, drill_keys(&name).into_iter().chain(run), silent).await;
     view.canary = reporting(context, observed, &format!("{}-0", names::canary(&name))).await;
     observed.rollout = Some(view);
 }

@@ -26,6 +26,7 @@ use clap::{Args, ValueEnum};
 use engine_core::digest::hex;
 use engine_core::wire::DrillFaultKind;
 use engine_log::Clock;
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::stdout::{print, print_json};
@@ -122,7 +123,8 @@ fn run_id(text: &str) -> Result<String, String> {
 /// The arguments or the files that they name cannot be used.
 pub(crate) fn run_drill(args: DrillArgs) -> anyhow::Result<bool> {
     let DrillArgs { drill, connection, run, read_only, disturb, expect_policy, timeout, json, job } = args;
-    let connection = connection.open()?;
+    let cannot = |fault: &anyhow::Error| job.note(&json!({"error": format!("{fault:#}")}));
+    let connection = connection.open().inspect_err(cannot)?;
     job.delay();
     let is_named = run.is_some();
     let run = run.unwrap_or_else(|| hex(&Clock::System.bytes::<8>()));

@@ -13,8 +13,9 @@ use super::Server;
 use super::headers::authority;
 use crate::engine::Engine;
 
-/// What the operator adds to the name of an engine for the Service that names its pod.
-const HEADLESS_SUFFIX: &str = "-headless";
+/// What the operator adds to the name of an engine for its Services: that of the API, that which names its pod, that of
+/// its readers, and that of a canary.
+const SERVICE_SUFFIXES: [&str; 4] = ["", "-headless", "-readers", "-canary"];
 /// Names of the local machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
@@ -32,7 +33,7 @@ impl Access {
     pub(crate) fn new(engine: &str, more: &[String], server_memory: Option<&str>) -> Access {
         let mut hosts: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
         if let Some((namespace, name)) = engine.split_once('/') {
-            for service in [name.to_owned(), format!("{name}{HEADLESS_SUFFIX}")] {
+            for service in SERVICE_SUFFIXES.map(|suffix| format!("{name}{suffix}")) {
                 for domain in ["", ".svc", ".svc.cluster.local"] {
                     hosts.push(format!("{service}.{namespace}{domain}"));
                 }
@@ -96,6 +97,14 @@ mod tests {
             "notes-headless.team-a.svc",
             "notes-headless.team-a.svc.cluster.local",
             "notes-headless",
+            "notes-readers.team-a",
+            "notes-readers.team-a.svc",
+            "notes-readers.team-a.svc.cluster.local",
+            "notes-readers",
+            "notes-canary.team-a",
+            "notes-canary.team-a.svc",
+            "notes-canary.team-a.svc.cluster.local",
+            "notes-canary",
             "memory.example.org",
         ];
         assert_eq!(access.hosts, expected);

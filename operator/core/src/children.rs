@@ -263,6 +263,15 @@ pub fn backup_keys(engine: &str) -> Vec<ChildKey> {
     taking.into_iter().chain(verifying).collect()
 }
 
+/// The objects of drills of a canary that stay, in the order of the writes. They are read only for engines with a
+/// rollout, or that had one.
+#[must_use]
+pub fn drill_keys(engine: &str) -> Vec<ChildKey> {
+    [ChildKind::ServiceAccount, ChildKind::CronJob]
+        .map(|kind| ChildKey { kind, name: names::drill(engine) })
+        .to_vec()
+}
+
 /// The objects of a task that is done on a schedule, in the order of the writes. They are read only for engines that
 /// want one, or had one.
 #[must_use]
@@ -280,6 +289,7 @@ pub fn unwatched_keys(engine: &str) -> Vec<ChildKey> {
     let route = [names::http_route(engine), names::backend_tls_policy(engine)];
     let upkeep = SCHEDULED.iter().flat_map(|row| upkeep_keys(engine, row.word));
     let scheduled = rotation_keys(engine).into_iter().chain(backup_keys(engine)).chain(upkeep);
+    let scheduled = scheduled.chain(drill_keys(engine));
     scheduled.chain(route).chain([order]).collect()
 }
 

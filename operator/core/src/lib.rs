@@ -22,7 +22,8 @@
 //!   such as retention, `plan` about all steps, and `retry`, `backoff` about repetitions and intervals;
 //! * `suspension`, `hibernation`, `fence`, `deletion` and `update` decide what is held back, and when a pod stops or is
 //!   changed; `tombstone` is what is left of an engine;
-//! * `rollout` judges a new revision by pairs of answers and decides about its steps; the operator does not use it yet;
+//! * `rollout` judges a new revision by pairs of answers and decides about its steps; `job_pod` reads how the pods of
+//!   Jobs ended;
 //! * `status` and `conditions` compute the status, `refusal` explains refusals, `notices` derives events, `metrics`
 //!   lists metrics.
 
@@ -39,6 +40,7 @@ pub mod drift;
 pub mod exposure;
 pub mod fence;
 pub mod hibernation;
+mod job_pod;
 pub mod manifest;
 pub mod metrics;
 pub mod mode;

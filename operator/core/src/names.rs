@@ -63,6 +63,8 @@ pub const FINALIZER: &str = "memoryengine.io/final-backup";
 pub const INIT_CONTAINER: &str = "restore";
 /// Value of the label of Jobs that verify backups, and of their pods.
 pub const VERIFY_JOB: &str = "verify";
+/// Value of that label for drills of a canary, and the name of their container.
+pub const DRILL_JOB: &str = "drill";
 /// Digits of the hash of a backup in the name of the Job that verifies it before a deletion.
 const BACKUP_DIGITS: usize = 6;
 
@@ -167,6 +169,10 @@ impl std::fmt::Display for ChildKey {
         write!(f, "{}/{}", self.kind.kind(), self.name)
     }
 }
+
+/// Value of the label with the name of an application, for the pods of Jobs. It is not that of the engine: no Service,
+/// NetworkPolicy and monitor of the engine may select these pods.
+pub const JOB_NAME: &str = "memory-engine-job";
 
 /// Name of the claim.
 #[must_use]
@@ -300,6 +306,28 @@ pub fn verification(engine: &str) -> String {
 pub fn final_verification(engine: &str, backup: &str) -> ChildKey {
     let hash = Hash::of(backup.as_bytes()).to_string();
     ChildKey { kind: ChildKind::Job, name: format!("{engine}-final-{}", &hash[..BACKUP_DIGITS]) }
+}
+
+/// Name of the objects of drills of a canary.
+#[must_use]
+pub fn drill(engine: &str) -> String {
+    format!("{engine}-drill")
+}
+
+/// The Job of the drills before a step of a rollout.
+#[must_use]
+pub fn drill_run(engine: &str, id: &str) -> ChildKey {
+    ChildKey { kind: ChildKind::Job, name: format!("{engine}-drill-{id}") }
+}
+
+/// Labels of the pods of drills of one engine, by which the canary knows them.
+#[must_use]
+pub fn drill_selector(engine: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("app.kubernetes.io/name".to_owned(), JOB_NAME.to_owned()),
+        (ENGINE_LABEL.to_owned(), engine.to_owned()),
+        (JOB_LABEL.to_owned(), DRILL_JOB.to_owned()),
+    ])
 }
 
 /// Name of the objects of a task that is done on a schedule.

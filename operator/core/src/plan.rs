@@ -10,6 +10,7 @@ mod given;
 mod problem;
 mod progress;
 mod restarts;
+mod rollout;
 mod rotation;
 mod secrets;
 mod step;
@@ -109,14 +110,14 @@ pub fn plan(observed: &Observed, valid: &Valid, expected: &ExpectedHistory) -> P
     rotation::plan_objects(observed, valid, &mut plan);
     backup::plan_backups(observed, valid, &mut plan);
     upkeep::plan_upkeep(observed, valid, &mut plan);
+    rollout::plan_drills(observed, valid, &mut plan);
     for key in CHILDREN.unwanted(valid) {
         plan_removal_of(observed, key, &mut plan);
     }
     hold_creations(observed, &mut plan);
     plan.steps
         .extend(anchor::push_anchor(observed, expected).map(|given| Step::Call(Call::PushAnchor(given))));
-    let grants = valid.rolled.iter().flat_map(|rolled| rolled.grants.clone());
-    plan.steps.extend(grants.map(|grant| Step::Call(Call::GrantCanary(grant))));
+    rollout::plan_grants(valid, &mut plan);
     plan
 }
 

@@ -20,7 +20,7 @@ pub use access_fault::AccessFault;
 pub use backup::{BackupTimes, ValidBackup};
 pub use essentials::Essentials;
 pub use fault::Fault;
-pub use rollout::ValidRollout;
+pub use rollout::{ValidDrills, ValidRollout};
 pub use rotation::{RotationTimes, ValidRotation};
 pub use update::{UpdateWhen, ValidUpdate};
 pub use upkeep::{RetentionTerms, UpkeepTimes, ValidUpkeep};

@@ -117,6 +117,7 @@ impl Cluster {
             canary: self.canary.as_ref().map(|pod| pod.view(self.now_s)),
             readers: self.readers.iter().map(|pod| pod.view(self.now_s)).collect(),
             writer: Some(self.writer.view(self.now_s)),
+            is_stopped: false,
         }
     }
 

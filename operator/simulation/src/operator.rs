@@ -93,6 +93,7 @@ fn decide(
         verdicts: &verdicts,
         pods: &cluster.pods(),
         drills,
+        drills_said: "",
         stable_up,
         commands: &read.commands,
     };

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::patterns::DNS_LABEL;
+
 /// Longest step, seconds: 30 days.
 pub const STEP_SECONDS_MAX: i32 = 2_592_000;
 /// Maximum number of steps in which the canary answers.
@@ -55,11 +57,29 @@ pub struct Rollout {
     #[schemars(length(min = 1, max = GATES_MAX), extend("x-kubernetes-list-type" = "set"))]
     pub gates: Option<Vec<RolloutGate>>,
 
+    /// Drills of the canary before each step, as Jobs. Without this section there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drills: Option<RolloutDrills>,
+
     /// Shortest time between two pairs, milliseconds, 50 to 60,000. Defaults to 1,000. With a shorter time a step needs
     /// less of it, but a short outage of a good revision counts more often and can roll it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = PAIR_INTERVAL_MILLIS[0], max = PAIR_INTERVAL_MILLIS[2]))]
     pub pair_interval_millis: Option<i32>,
+}
+
+/// Drills of the canary: a Job uses it as clients do, lets its calls of the embedding service fail, and asserts that it
+/// does what an engine has to do. What a drill saves is in a project of its own, and is forgotten at its end. A step
+/// ends when its drills have passed. A step whose drills fail begins anew; after three failures somebody has to decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutDrills {
+    /// Name of the key in `spec.access.keys` with which the drills ask. It needs the scopes `Read` and `Write` and the
+    /// projects `["*"]`, and its Secret needs the key itself, not its hash. Needed if requests without a key are
+    /// refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub access_key: Option<String>,
 }
 
 /// A step in which the canary answers.

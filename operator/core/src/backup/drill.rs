@@ -3,12 +3,8 @@
 use jiff::Timestamp;
 use kube_core::DynamicObject;
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::{
-    names::{JOB_LABEL, VERIFY_JOB},
-    report::quoted,
-};
+use crate::{job_pod::EndedPod, names::VERIFY_JOB, report::quoted};
 
 /// Longest text of a verdict that is shown, characters.
 const TEXT_CHARS_MAX: usize = 512;
@@ -80,33 +76,20 @@ struct Message {
 /// Reads the pod of a verification; `None` if it is another pod, or has not ended.
 #[must_use]
 pub fn drill(pod: &DynamicObject) -> Option<Drill> {
-    let label = pod.metadata.labels.as_ref()?.get(JOB_LABEL)?;
-    if label != VERIFY_JOB {
-        return None;
-    }
-    let statuses = pod.data.pointer("/status/containerStatuses")?.as_array()?;
-    let own = statuses.iter().find(|status| status["name"] == VERIFY_JOB)?;
-    let ended = own.pointer("/state/terminated")?;
-    let text = |field: &str| ended.get(field).and_then(Value::as_str);
-    let job = pod.metadata.owner_references.iter().flatten();
-    let job =
-        job.filter(|owner| owner.controller == Some(true) && owner.kind == "Job").map(|owner| &owner.uid);
+    let ended = EndedPod::of(pod, VERIFY_JOB)?;
     Some(Drill {
-        job: job.into_iter().next()?.clone(),
-        started_at: text("startedAt").and_then(|text| text.parse().ok()),
-        pod: pod.metadata.name.clone()?,
-        finished_at: text("finishedAt")?.parse().ok()?,
-        finding: finding(text("message").unwrap_or_default(), ended),
+        job: ended.job.to_owned(),
+        started_at: ended.text("startedAt").parse().ok(),
+        pod: ended.name.to_owned(),
+        finished_at: ended.text("finishedAt").parse().ok()?,
+        finding: finding(&ended),
     })
 }
 
-fn finding(message: &str, ended: &Value) -> Finding {
+fn finding(ended: &EndedPod<'_>) -> Finding {
     let shown = |why: &str| quoted(why, TEXT_CHARS_MAX);
-    let Ok(read) = serde_json::from_str::<Message>(message) else {
-        let (code, reason) = (&ended["exitCode"], ended["reason"].as_str().unwrap_or_default());
-        return Finding::Undecided {
-            why: shown(&format!("its pod ended without a verdict: {reason}, exit code {code}")),
-        };
+    let Ok(read) = serde_json::from_str::<Message>(ended.text("message")) else {
+        return Finding::Undecided { why: shown(&ended.without_verdict()) };
     };
     let why = read.error.as_deref().map(shown).unwrap_or_default();
     let (events, root) = match (read.backup_size, read.backup_root) {
@@ -128,6 +111,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::names::JOB_LABEL;
 
     fn pod(message: &str) -> DynamicObject {
         let pod = json!({

@@ -6,7 +6,7 @@ use k8s_openapi::{
 };
 use serde_json::Value;
 
-use super::{ScheduledJob, owned, store::StoreAccess, value};
+use super::{ScheduledJob, owned, scheduled_job::GRACE_SECONDS, store::StoreAccess, value};
 use crate::{
     backup::Answered,
     names::{self, ChildKey, ChildKind, VERIFY_JOB},
@@ -80,6 +80,7 @@ fn verifying<'a>(valid: &'a Valid, backup: &'a ValidBackup, log_id: Option<&str>
         image: &valid.image,
         args,
         deadline_seconds: VERIFY_DEADLINE_SECONDS,
+        grace_seconds: GRACE_SECONDS,
         memory: "1Gi",
         cpu: "2",
         volumes: [scratch].into_iter().chain(store.volumes()).collect(),

@@ -71,15 +71,13 @@ fn to_canary(valid: &Valid) -> Option<NetworkPolicyEgressRule> {
 /// Who may connect to the canary, and to what it may: what a reader may, but no client may connect to it.
 pub(super) fn canary_policy_spec(valid: &Valid) -> NetworkPolicySpec {
     let serving = [names::selector(&valid.name), names::reader_selector(&valid.name)].map(pods).to_vec();
-    let operator = operator_pods(&valid.operator_namespace);
+    let has_drills = valid.rollout.as_ref().is_some_and(|rollout| rollout.drills.is_some());
+    let drills: Vec<_> = has_drills.then(|| pods(names::drill_selector(&valid.name))).into_iter().collect();
+    let asking = [serving.clone(), drills.clone()].concat();
+    let administering = [vec![operator_pods(&valid.operator_namespace)], drills].concat();
     let ingress = match probed_port(valid) {
-        ADMIN_PORT => vec![
-            rule(API_PORT, serving.clone()),
-            rule(ADMIN_PORT, [operator].into_iter().chain(serving).collect()),
-        ],
-        probed => {
-            vec![rule(API_PORT, serving.clone()), rule(probed, serving), rule(ADMIN_PORT, vec![operator])]
-        }
+        ADMIN_PORT => vec![rule(API_PORT, asking), rule(ADMIN_PORT, [administering, serving].concat())],
+        probed => vec![rule(API_PORT, asking), rule(probed, serving), rule(ADMIN_PORT, administering)],
     };
     NetworkPolicySpec {
         pod_selector: Some(labelled(names::canary_selector(&valid.name))),

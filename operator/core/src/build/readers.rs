@@ -46,6 +46,8 @@ struct Followers {
     replicas: i32,
     /// The ConfigMap with their configuration.
     config: String,
+    /// Whether drills may make calls of their services fail.
+    may_fail: bool,
     /// What they run, if a rollout decides about it.
     running: Option<Running>,
     /// Their spec.
@@ -59,6 +61,7 @@ impl Followers {
             name: names::readers(&valid.name),
             labels: names::reader_selector(&valid.name),
             replicas: valid.readers,
+            may_fail: false,
             // Readers of a rollout may run another revision than the writer, and need a configuration of their own.
             config: running
                 .as_ref()
@@ -80,6 +83,7 @@ impl Followers {
             name: names::canary(&valid.name),
             labels: names::canary_selector(&valid.name),
             replicas: 1,
+            may_fail: valid.rollout.as_ref().is_some_and(|rollout| rollout.drills.is_some()),
             config: names::canary(&valid.name),
             running,
             valid: of_canary,
@@ -118,6 +122,13 @@ impl Followers {
             let ports = container.ports.get_or_insert_default();
             ports.retain(|port| port.name.as_deref() != Some(TICKET_PORT_NAME));
             container.env = Some(variables(&self.valid, container));
+            if self.may_fail {
+                container.env.get_or_insert_default().push(EnvVar {
+                    name: "MEMORY_ENGINE_ALLOW_DRILL_FAULTS".to_owned(),
+                    value: Some("true".to_owned()),
+                    value_from: None,
+                });
+            }
         }
         if self.valid.topology_spread.is_empty() {
             for rule in pod.topology_spread_constraints.iter_mut().flatten() {

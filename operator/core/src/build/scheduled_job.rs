@@ -36,9 +36,9 @@ const IMAGE_UID: i64 = 65532;
 const STARTING_DEADLINE_SECONDS: i64 = 600;
 /// How often a pod that failed is started again.
 const BACKOFF_LIMIT: i32 = 2;
-/// Time between the signal to stop and the end of a pod. A run has nothing to finish, and its end must not come much
-/// later than its deadline.
-const GRACE_SECONDS: i64 = 5;
+/// Time between the signal to stop and the end of a pod that has nothing to finish: its end must not come much later
+/// than its deadline.
+pub(super) const GRACE_SECONDS: i64 = 5;
 /// Exit code of a run that has found something out, and not what was hoped for.
 const VERDICT_EXIT_CODE: i32 = 1;
 /// Jobs that are kept for their verdicts.
@@ -68,6 +68,8 @@ pub struct ScheduledJob<'a> {
     pub args: Vec<String>,
     /// Seconds after which a run is ended.
     pub deadline_seconds: i64,
+    /// Time between the signal to stop and the end of a pod, seconds.
+    pub grace_seconds: i64,
     /// Memory of the container.
     pub memory: &'static str,
     /// CPU of the container, at most.
@@ -103,6 +105,7 @@ impl<'a> ScheduledJob<'a> {
                 format!("--wait-seconds={wait_seconds}"),
             ],
             deadline_seconds,
+            grace_seconds: GRACE_SECONDS,
             memory: "64Mi",
             cpu: "200m",
             volumes: Vec::new(),
@@ -186,7 +189,7 @@ impl<'a> ScheduledJob<'a> {
                 failed_jobs_history_limit: Some(FAILED_JOBS_KEPT),
                 job_template: JobTemplateSpec {
                     metadata: Some(ObjectMeta { labels: Some(self.labels(valid)), ..ObjectMeta::default() }),
-                    spec: Some(self.job(valid)),
+                    spec: Some(self.job(valid, Some(spread_seconds(&valid.uid)))),
                 },
             }),
             status: None,
@@ -197,21 +200,20 @@ impl<'a> ScheduledJob<'a> {
     #[must_use]
     pub fn once(&self, valid: &Valid, name: String) -> Job {
         let metadata = ObjectMeta { labels: Some(self.labels(valid)), ..owned(valid, name) };
-        Job { metadata, spec: Some(self.job(valid)), status: None }
+        Job { metadata, spec: Some(self.job(valid, None)), status: None }
     }
 
-    /// The labels of Jobs and pods. With them the operator sees how a pod ended. The name is not that of the engine: no
-    /// Service, NetworkPolicy and monitor of it may select these pods.
+    /// The labels of Jobs and pods. With them the operator sees how a pod ended.
     fn labels(&self, valid: &Valid) -> BTreeMap<String, String> {
         let mut labels = names::labels(&valid.name);
         labels.extend([
-            ("app.kubernetes.io/name".to_owned(), "memory-engine-job".to_owned()),
+            ("app.kubernetes.io/name".to_owned(), names::JOB_NAME.to_owned()),
             (JOB_LABEL.to_owned(), self.task.to_owned()),
         ]);
         labels
     }
 
-    fn job(&self, valid: &Valid) -> JobSpec {
+    fn job(&self, valid: &Valid, delay_seconds: Option<u64>) -> JobSpec {
         JobSpec {
             active_deadline_seconds: Some(self.deadline_seconds),
             backoff_limit: Some(BACKOFF_LIMIT),
@@ -219,7 +221,7 @@ impl<'a> ScheduledJob<'a> {
             ttl_seconds_after_finished: Some(KEPT_SECONDS),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta { labels: Some(self.labels(valid)), ..ObjectMeta::default() }),
-                spec: Some(self.pod(valid)),
+                spec: Some(self.pod(valid, delay_seconds)),
             },
             ..JobSpec::default()
         }
@@ -240,14 +242,14 @@ impl<'a> ScheduledJob<'a> {
         }
     }
 
-    fn pod(&self, valid: &Valid) -> PodSpec {
+    fn pod(&self, valid: &Valid, delay_seconds: Option<u64>) -> PodSpec {
         let secrets = valid.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
         let secrets: Vec<_> = secrets.collect();
         let volumes: Vec<_> =
             self.token().map(|(volume, _)| volume).into_iter().chain(self.volumes.clone()).collect();
         PodSpec {
             restart_policy: Some("Never".to_owned()),
-            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            termination_grace_period_seconds: Some(self.grace_seconds),
             service_account_name: Some(self.name.clone()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
@@ -263,7 +265,7 @@ impl<'a> ScheduledJob<'a> {
                 }),
                 ..PodSecurityContext::default()
             }),
-            containers: vec![self.container(valid)],
+            containers: vec![self.container(valid, delay_seconds)],
             volumes: (!volumes.is_empty()).then_some(volumes),
             ..PodSpec::default()
         }
@@ -274,19 +276,19 @@ impl<'a> ScheduledJob<'a> {
         (!self.rules.is_empty()).then(|| (api_token::volume(), api_token::mount()))
     }
 
-    fn container(&self, valid: &Valid) -> Container {
+    fn container(&self, valid: &Valid, delay_seconds: Option<u64>) -> Container {
         let amounts = |cpu: &str| {
             let pairs = [("cpu", cpu), ("memory", self.memory)];
             Some(pairs.map(|(key, amount)| (key.to_owned(), Quantity(amount.to_owned()))).into())
         };
         let mounts: Vec<_> =
             self.token().map(|(_, mount)| mount).into_iter().chain(self.mounts.clone()).collect();
-        let spread = format!("--delay-seconds={}", spread_seconds(&valid.uid));
+        let delay = delay_seconds.map(|seconds| format!("--delay-seconds={seconds}"));
         Container {
             name: self.task.to_owned(),
             image: Some(self.image.to_owned()),
             image_pull_policy: value(&valid.image_pull_policy).as_str().map(str::to_owned),
-            args: Some(self.args.iter().cloned().chain([spread]).collect()),
+            args: Some(self.args.iter().cloned().chain(delay).collect()),
             env: Some(vec![
                 of_pod("POD_NAMESPACE", "metadata.namespace"),
                 of_pod("JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),

@@ -270,7 +270,7 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
     volumes
 }
 
-fn certificate_volume(name: &str, secret: String) -> Volume {
+pub(super) fn certificate_volume(name: &str, secret: String) -> Volume {
     Volume {
         name: name.to_owned(),
         secret: Some(SecretVolumeSource {

@@ -28,6 +28,10 @@ pub enum Cause {
     Updated,
     /// A gate failed.
     Failed(Metric),
+    /// A drill failed, and the step begins anew.
+    Drills(String),
+    /// The pods did not become ready with the new revision in time.
+    Late,
     /// A person asked for it.
     Asked {
         /// What was asked for.
@@ -40,6 +44,10 @@ pub enum Cause {
 }
 
 impl Cause {
+    pub(super) fn drills(what: &str) -> Self {
+        Self::Drills(what.chars().take(WHY_CHARS_MAX).collect())
+    }
+
     pub(super) fn asked(command: &Command) -> Self {
         Self::Asked {
             verb: command.verb,
@@ -79,6 +87,8 @@ pub enum Wait {
     Gate(Metric),
     /// The drills before the next step.
     Drills,
+    /// A person: drills have failed too often.
+    FailedDrills,
     /// The pods that take the new revision.
     Pods,
 }

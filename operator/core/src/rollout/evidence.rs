@@ -166,6 +166,11 @@ impl Evidence {
         &self.revision
     }
 
+    /// When the present step began, seconds since the epoch.
+    pub(super) fn step_began_s(&self) -> i64 {
+        self.step_began_s
+    }
+
     /// Begins a step: what passes is counted anew, what fails is not.
     pub fn begin_step(&mut self, now_s: i64) {
         self.before_step = self.total.clone();

@@ -24,6 +24,8 @@ pub struct Pods {
     pub readers: Vec<PodView>,
     /// The writer; `None` if this engine was never started.
     pub writer: Option<PodView>,
+    /// Whether the engine hibernates, so that none of them is meant to run.
+    pub is_stopped: bool,
 }
 
 impl Pods {
@@ -107,6 +109,8 @@ pub struct Input<'a> {
     pub pods: &'a Pods,
     /// The drills before the next step.
     pub drills: Drills,
+    /// What they said, if one has failed.
+    pub drills_said: &'a str,
     /// Whether a pod of the stable revision answers.
     pub stable_up: bool,
     /// What persons ask for.

@@ -16,12 +16,14 @@
 //! * `gate` gives the verdict, `outlook` says what is missing for one;
 //! * `ladder` lists the steps; `settings`, `input` and `state` are what `step` takes, `decision` is what it gives, and
 //!   `record` remembers it;
+//! * `drills` says how far the drills before the next step are;
 //! * `revision` is what is judged, `request` what a person asks for, `view` what is observed, `turn` puts all of it
 //!   together once in a reconcile, `rolled` is what it has decided, and `report` is what the status says.
 //!
 //! Nothing here acts.
 
 mod decision;
+mod drills;
 mod evidence;
 mod gate;
 mod input;
@@ -47,6 +49,7 @@ pub use engine_core::rollout::{
 };
 
 pub use decision::{Breach, Cause, Decision, Outcome, Reads, Refusal, Wait};
+pub use drills::{DrillEnd, drill_end, drill_job};
 pub use evidence::{Absorbed, Evidence, Figures, PODS_MAX, RawReading, RawSample, Reading, STALE_S_MAX};
 pub use gate::{Context, Judgement, NoData, Verdict, Verdicts, judge, judge_all};
 pub use input::{Command, Drills, Input, PodView, Pods, Verb, first_command};
@@ -57,8 +60,8 @@ pub use report::{gate_of, phase};
 pub use request::requested;
 pub use revision::{Revision, Running};
 pub use rolled::{PodGrant, Rolled};
-pub use settings::{CanaryStep, Settings};
-pub use state::{FAILED_MAX, Hold, State, Status, Trial};
+pub use settings::{CanaryStep, PROMOTED_POD_S, Settings};
+pub use state::{DRILLS_FAILED_MAX, FAILED_MAX, Hold, State, Status, Trial};
 pub use step::step;
 pub use turn::{Turn, turn};
 pub use view::{Reporting, RolloutView};

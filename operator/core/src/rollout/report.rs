@@ -136,6 +136,8 @@ fn because(cause: &Cause, evidence: &[Judgement]) -> String {
             let evidence = evidence.iter().map(measured).collect::<Vec<_>>().join(", ");
             format!("the gate {metric:?} failed: {evidence}")
         }
+        Cause::Drills(what) => format!("a drill failed, and the step begins anew: {what}"),
+        Cause::Late => "not every pod was ready with the new revision in time".to_owned(),
         Cause::Asked { verb, by, why } => {
             let by = if by.is_empty() { "somebody" } else { by };
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
@@ -223,6 +225,9 @@ fn waits(wait: Wait, verdicts: &Verdicts) -> String {
             format!("the gate {metric:?} has to pass, and says {verdict}")
         }
         Wait::Drills => "the drills have to pass".to_owned(),
+        Wait::FailedDrills => {
+            "drills have failed too often, see the decisions: ask to retry, to promote or to abort".to_owned()
+        }
         Wait::Pods => "the pods take the revision".to_owned(),
     }
 }

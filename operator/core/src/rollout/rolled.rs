@@ -4,6 +4,7 @@ use crds::RolloutStatus;
 use engine_core::wire::CanaryGrant;
 
 use super::revision::Running;
+use crate::names::ChildKey;
 
 /// What a pod is granted; `None` ends what it was granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Rolled {
     pub readers: Running,
     /// The revision of the canary; `None` without a canary.
     pub canary: Option<Running>,
+    /// The Job of drills that has to be created now.
+    pub drill: Option<ChildKey>,
     /// What the pods that answer are granted, after the state was written.
     pub grants: Vec<PodGrant>,
     /// What the status says, with the state, which is written under the version that was read.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use engine_core::rollout::metric::Metric;
+use engine_core::{digest::Hash, rollout::metric::Metric};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -18,6 +18,12 @@ use super::{
 /// Failed revisions that are remembered. An older one could be tried again.
 pub const FAILED_MAX: usize = 8;
 
+/// How often drills may fail in one step. More would fill the log with what they leave there.
+pub const DRILLS_FAILED_MAX: u32 = 3;
+
+/// Hexadecimal digits that tell drills apart.
+const DRILLS_DIGITS: usize = 12;
+
 /// Commands that are remembered, so that none is carried out twice. Several can be asked for at once, one of each verb.
 const COMMANDS_MAX: usize = 2 * Verb::ALL.len();
 
@@ -31,6 +37,12 @@ pub struct Trial {
     pub(super) soaked_s: u64,
     /// When the last step was taken, seconds since the epoch.
     pub(super) seen_at_s: i64,
+    /// Number of the drills that are next, or run.
+    #[serde(default)]
+    pub(super) drills: u32,
+    /// How often drills have failed since the step began, or since somebody asked to retry.
+    #[serde(default)]
+    pub(super) failed_drills: u32,
     /// All evidence.
     pub(super) evidence: Evidence,
 }
@@ -239,6 +251,44 @@ impl State {
         }
     }
 
+    /// Drills have failed: the soak of the step begins anew, and other drills end it.
+    pub(super) fn fail_drills(&mut self, what: &str, now_s: i64) {
+        self.restart_soak();
+        if let Some(trial) = &mut self.trial {
+            trial.drills = trial.drills.saturating_add(1);
+            trial.failed_drills = trial.failed_drills.saturating_add(1);
+        }
+        self.record(self.step, now_s, &Cause::drills(what), Vec::new());
+    }
+
+    /// Whether drills have failed so often that somebody has to look.
+    pub(super) fn has_failed_drills(&self) -> bool {
+        self.trial.as_ref().is_some_and(|trial| trial.failed_drills >= DRILLS_FAILED_MAX)
+    }
+
+    /// Drills may run again. Returns whether they might not.
+    pub(super) fn allow_drills(&mut self) -> bool {
+        let had_failed = self.has_failed_drills();
+        if let Some(trial) = &mut self.trial {
+            trial.failed_drills = 0;
+        }
+        had_failed
+    }
+
+    /// What tells the drills that are next, or run, from all others; `None` without a trial.
+    #[must_use]
+    pub fn drills_id(&self) -> Option<String> {
+        let trial = self.trial.as_ref()?;
+        let text =
+            format!("{} {} {}", trial.evidence.revision(), trial.evidence.step_began_s(), trial.drills);
+        Some(Hash::of(text.as_bytes()).to_string().chars().take(DRILLS_DIGITS).collect())
+    }
+
+    /// How long the pods have been changed, seconds; 0 outside of a trial.
+    pub(super) fn watched_s(&self) -> u64 {
+        self.trial.as_ref().map_or(0, |trial| trial.soaked_s)
+    }
+
     /// Enters a step with the same trial, and records it.
     pub(super) fn enter(
         &mut self,
@@ -253,6 +303,8 @@ impl State {
         self.hold = None;
         if let Some(trial) = &mut self.trial {
             trial.soaked_s = 0;
+            trial.drills = trial.drills.saturating_add(1);
+            trial.failed_drills = 0;
             trial.evidence.begin_step(now_s);
             if let Step::Canary(number) = to {
                 trial.weight = settings.canary_step(number).map_or(0, |step| step.weight.min(100));
@@ -266,6 +318,8 @@ impl State {
             weight: 0,
             soaked_s: 0,
             seen_at_s: now_s,
+            drills: 0,
+            failed_drills: 0,
             evidence: Evidence::new(revision, now_s),
         });
         self.record(Step::DarkLaunch, now_s, cause, Vec::new());

@@ -142,7 +142,7 @@ fn breach(state: &State, settings: &Settings, input: &Input<'_>) -> Option<Breac
     if !input.stable_up && state.step != Step::Soaking {
         return Some(Breach::StableDown);
     }
-    if input.drills == Drills::Failed {
+    if has_drills(state.step) && input.drills == Drills::Failed {
         return Some(Breach::DrillFailed);
     }
     required(state.step, settings).find_map(|metric| match verdict(state, input, metric) {
@@ -183,7 +183,13 @@ fn missing_in_trial(state: &State, settings: &Settings, input: &Input<'_>) -> Op
     if let Some(metric) = required(state.step, settings).find(|metric| !passes(metric)) {
         return Some(Wait::Gate(metric));
     }
-    (state.step != Step::Soaking && input.drills != Drills::Passed).then_some(Wait::Drills)
+    let wait = if state.has_failed_drills() { Wait::FailedDrills } else { Wait::Drills };
+    (has_drills(state.step) && input.drills != Drills::Passed).then_some(wait)
+}
+
+/// Whether drills of the canary end the step.
+fn has_drills(step: Step) -> bool {
+    matches!(step, Step::DarkLaunch | Step::Shadow | Step::Canary(_))
 }
 
 /// Whether everything that serves is meant to run a revision.
@@ -259,10 +265,21 @@ impl Ladder<'_> {
             Signal::Retry(_) => self.release(),
             // Half of the pods with one revision and half with another is no place to stay.
             Signal::Promote(_) | Signal::Hold(_) => Outcome::Refused(Refusal::IsPromoting),
-            Signal::Missing(wait) => Outcome::Waits(wait),
+            Signal::Missing(wait) => self.wait_for_pods(wait),
             Signal::Breach(_) => Outcome::Waits(Wait::Pods),
             Signal::Complete => self.enter(Step::Soaking, Cause::Updated, Vec::new()),
         }
+    }
+
+    fn wait_for_pods(&mut self, wait: Wait) -> Outcome {
+        if self.input.pods.is_stopped {
+            // Nothing is meant to be ready.
+            self.state.restart_soak();
+        } else if self.state.watched_s() >= self.settings.promoting_s {
+            let revision = self.state.revision().unwrap_or(self.input.revision).to_owned();
+            return self.give_up(&revision, Cause::Late, Vec::new());
+        }
+        Outcome::Waits(wait)
     }
 
     fn soaking(&mut self, signal: Signal<'_>) -> Outcome {
@@ -374,14 +391,19 @@ impl Ladder<'_> {
     }
 
     fn release(&mut self) -> Outcome {
-        match self.state.hold.take() {
-            Some(_) => Outcome::Released,
-            None => Outcome::Refused(Refusal::NothingToRetry),
+        let was_held = self.state.hold.take().is_some();
+        let had_failed = self.state.allow_drills();
+        match was_held || had_failed {
+            true => Outcome::Released,
+            false => Outcome::Refused(Refusal::NothingToRetry),
         }
     }
 
     fn breached(&mut self, breach: Breach) -> Outcome {
-        self.state.restart_soak();
+        match breach {
+            Breach::DrillFailed => self.state.fail_drills(self.input.drills_said, self.input.now_s),
+            _ => self.state.restart_soak(),
+        }
         Outcome::Breached(breach)
     }
 
@@ -398,11 +420,16 @@ impl Ladder<'_> {
 
 /// What has to be so from now on.
 fn decide(state: &State, settings: &Settings, input: &Input<'_>, outcome: Outcome) -> Decision {
-    let soon = missing_in_trial(state, settings, input);
+    let are_drills_next = matches!(input.drills, Drills::NotRun | Drills::Running)
+        && has_drills(state.step)
+        && missing_in_trial(state, settings, input) == Some(Wait::Drills);
+    // A drill lets the canary fail on purpose, so that nobody reads from it meanwhile.
+    let canary = canary(state, settings, input)
+        .map(|(revision, reads)| (revision, if are_drills_next { Reads::Off } else { reads }));
     Decision {
         outcome,
-        canary: canary(state, settings, input),
-        run_drills: soon == Some(Wait::Drills) && input.drills == Drills::NotRun && state.step.is_trial(),
+        canary,
+        run_drills: are_drills_next && input.drills == Drills::NotRun,
         update: update(state, input),
     }
 }

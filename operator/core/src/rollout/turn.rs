@@ -10,6 +10,7 @@ use kube_core::DynamicObject;
 
 use super::{
     decision::{Decision, Reads},
+    drills::{drills, job_of},
     evidence::Reading,
     gate::{Context, Verdicts, judge_all},
     input::{Drills, Input, PodView as Workload, Pods},
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::{
     children::CHILDREN,
+    hibernation,
     names::{self, ADMIN_PORT, API_PORT, ChildKey, PROBE_PORT},
     observed::{EngineReport, Observed},
     ownership::is_ours,
@@ -69,14 +71,15 @@ pub fn turn(observed: &Observed, valid: &Valid) -> Option<Turn> {
         // Whoever writes the same again after it was removed, asks again.
         state.forget_requests();
     }
+    let (drills, drills_said) = facts.drills(&state);
     let input = Input {
         now_s: facts.now_s(),
         leads: true,
         revision: &wanted,
         verdicts: &verdicts,
         pods: &facts.pods,
-        // No drills are run between two steps: `memory-engine drill` is for people.
-        drills: Drills::Passed,
+        drills,
+        drills_said: &drills_said,
         stable_up: facts.is_stable_up(),
         commands: &commands,
     };
@@ -147,6 +150,7 @@ impl<'a> Facts<'a> {
             canary: canary.map(|set| of(CANARY, set)),
             readers: readers.map(|set| of(READERS, set)).into_iter().collect(),
             writer: writer.map(|set| of(WRITER, set)),
+            is_stopped: hibernation::decide(observed, &valid.essentials).is_stopped(),
         };
         let view = observed.rollout.clone().unwrap_or_default();
         Self { observed, valid, settings, view, stored, wanted, known, pods }
@@ -268,9 +272,32 @@ impl<'a> Facts<'a> {
             writer: running(writer),
             readers: running(readers),
             canary: canary.map(running),
+            drill: self.drill(state, decision),
             grants,
             status,
         }
+    }
+
+    /// How far the drills before the next step are, and what they said if one has failed.
+    fn drills(&self, state: &State) -> (Drills, String) {
+        if self.settings.drills.is_none() {
+            return (Drills::Passed, String::new());
+        }
+        if self.view.unread.is_some() {
+            // The Job may be there.
+            return (Drills::Running, String::new());
+        }
+        let job = job_of(&self.valid.name, state);
+        drills(job.and_then(|key| workload(self.observed, &key)), &self.view.drills)
+    }
+
+    /// The Job of drills that is next. A drill lets the canary fail, so that every pod has to have stopped reading from
+    /// it: a pair of that time would count against the revision.
+    fn drill(&self, state: &State, decision: &Decision) -> Option<ChildKey> {
+        let is_off =
+            |one: &Reporting| one.report.as_ref().is_ok_and(|report| report.reads == CanaryReads::Off);
+        let is_next = decision.run_drills && self.view.serving.iter().all(is_off);
+        is_next.then(|| job_of(&self.valid.name, state)).flatten()
     }
 
     /// What has to be taken back at once, and what is granted afterwards.

@@ -2,7 +2,8 @@
 
 use engine_core::wire::CanaryReport;
 
-use crate::pod::PodView;
+use super::drills::DrillEnd;
+use crate::{pod::PodView, tls::Unread};
 
 /// What is observed of a rollout.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,6 +12,10 @@ pub struct RolloutView {
     pub serving: Vec<Reporting>,
     /// The pod of the canary.
     pub canary: Option<Reporting>,
+    /// Why the objects of drills could not be read. Nothing is decided about drills then.
+    pub unread: Option<Unread>,
+    /// Drills that have ended.
+    pub drills: Vec<DrillEnd>,
 }
 
 /// A pod with its report about the canary.

@@ -165,6 +165,9 @@ pub enum Fault {
     /// A fault in the section about access.
     #[error("spec.access.{0}")]
     Access(AccessFault),
+    /// The key of drills cannot be used.
+    #[error("spec.rollout.drills.accessKey {0}")]
+    DrillKey(&'static str),
     /// The reference to a key in this section is not valid.
     #[error("{0}.keySecretRef must have the name of a Secret and one of its keys")]
     KeyReference(&'static str),

@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use crds::{
-    CANARY_STEPS_MAX, MemoryEngineSpec, PAIR_INTERVAL_MILLIS, RolloutGate, RolloutStep, STEP_SECONDS_MAX,
+    AccessScope, AccessSecret, CANARY_STEPS_MAX, MemoryEngineSpec, PAIR_INTERVAL_MILLIS, RolloutDrills,
+    RolloutGate, RolloutStep, STEP_SECONDS_MAX,
 };
 use engine_core::digest::Hash;
 
-use super::{Valid, check_range, fault::Fault};
-use crate::rollout::{CanaryStep, Metric, Revision, Settings, gate_of};
+use super::{Valid, check_range, fault::Fault, is_anonymous_allowed};
+use crate::{
+    rollout::{CanaryStep, Metric, PROMOTED_POD_S, Revision, Settings, gate_of},
+    secrets::EVERY_PROJECT,
+};
 
 /// Longest time between two looks at a rollout that moves, seconds.
 const LOOK_SECONDS_MAX: i64 = 10;
@@ -24,6 +28,15 @@ pub struct ValidRollout {
     pub pair_interval_ms: u32,
     /// Time between two looks at a rollout that moves, seconds.
     pub look_s: i64,
+    /// The drills before each step; `None` without them.
+    pub drills: Option<ValidDrills>,
+}
+
+/// The drills before each step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidDrills {
+    /// The key with which they ask, if they need one.
+    pub key: Option<AccessSecret>,
 }
 
 impl Valid {
@@ -70,9 +83,41 @@ pub(super) fn check(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) -> Option<
     let interval = rollout.pair_interval_millis.unwrap_or(PAIR_INTERVAL_MILLIS[1]);
     let bounds = (PAIR_INTERVAL_MILLIS[0].into(), PAIR_INTERVAL_MILLIS[2].into());
     check_range("spec.rollout.pairIntervalMillis", interval.into(), bounds, faults);
-    let ladder =
-        Settings { dark_launch_s, shadow_s, canary, soaking_s, gates: gates(rollout.gates.as_deref()) };
-    Some(ValidRollout { look_s: look_s(&ladder), ladder, pair_interval_ms: interval.unsigned_abs() })
+    let drills = rollout.drills.as_ref().map(|wanted| drills(wanted, spec, faults));
+    let pods = u64::from(spec.readers.replicas.unsigned_abs()) + 1;
+    let ladder = Settings {
+        dark_launch_s,
+        shadow_s,
+        canary,
+        promoting_s: pods * PROMOTED_POD_S,
+        soaking_s,
+        gates: gates(rollout.gates.as_deref()),
+    };
+    Some(ValidRollout { look_s: look_s(&ladder), ladder, pair_interval_ms: interval.unsigned_abs(), drills })
+}
+
+/// The drills with their key. Where every request needs one, it has to read and write in every project: a drill has a
+/// project of its own.
+fn drills(wanted: &RolloutDrills, spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) -> ValidDrills {
+    let access = spec.access.as_ref();
+    let Some(name) = &wanted.access_key else {
+        if !is_anonymous_allowed(spec.deployment_mode, access) {
+            faults.push(Fault::DrillKey("is missing: name one of spec.access.keys"));
+        }
+        return ValidDrills { key: None };
+    };
+    let Some(key) = access.and_then(|access| access.keys.iter().find(|key| key.name == *name)) else {
+        faults.push(Fault::DrillKey("must be the name of one of spec.access.keys"));
+        return ValidDrills { key: None };
+    };
+    let may = |scope| key.scopes.contains(&scope);
+    if !may(AccessScope::Read) || !may(AccessScope::Write) {
+        faults.push(Fault::DrillKey("must name a key with the scopes Read and Write"));
+    }
+    if key.projects != [EVERY_PROJECT] {
+        faults.push(Fault::DrillKey("must name a key with the projects [\"*\"]"));
+    }
+    ValidDrills { key: Some(key.secret_ref.clone()) }
 }
 
 fn canary(steps: &[RolloutStep], faults: &mut Vec<Fault>) -> Vec<CanaryStep> {

@@ -188,8 +188,14 @@ fn every_child_is_another_object_and_is_wanted_removed_or_has_its_own_rules() {
     let mut valid = valid(&observed(engine));
     let running = Running { runs: valid.revision(), knows: Vec::new() };
     let (writer, readers, canary) = (running.clone(), running.clone(), Some(running));
-    valid.rolled =
-        Some(Rolled { writer, readers, canary, grants: Vec::new(), status: RolloutStatus::default() });
+    valid.rolled = Some(Rolled {
+        writer,
+        readers,
+        canary,
+        drill: None,
+        grants: Vec::new(),
+        status: RolloutStatus::default(),
+    });
     let wanted: Vec<_> = CHILDREN
         .wanted(&valid)
         .into_iter()

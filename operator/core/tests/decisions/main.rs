@@ -29,6 +29,7 @@ mod readers;
 mod references;
 mod restores;
 mod retention;
+mod rollout_drills;
 mod rollout_evidence;
 mod rollout_gates;
 mod rollout_hazards;

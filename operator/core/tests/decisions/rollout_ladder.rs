@@ -17,6 +17,7 @@ pub(crate) fn minute_steps() -> Settings {
         dark_launch_s: 60,
         shadow_s: 60,
         canary: vec![CanaryStep { weight: 10, soak_s: 60 }, CanaryStep { weight: 50, soak_s: 60 }],
+        promoting_s: 3_600,
         soaking_s: 60,
         gates: BTreeSet::from(Metric::ALL),
     }
@@ -57,6 +58,7 @@ pub(crate) fn serving(revisions: [&str; 3]) -> Pods {
         canary: None,
         readers: vec![pod("reader-0", first, true), pod("reader-1", second, true)],
         writer: Some(pod("writer", writer, true)),
+        is_stopped: false,
     }
 }
 
@@ -100,6 +102,7 @@ impl Seen {
             verdicts: &self.verdicts,
             pods: &self.pods,
             drills: self.drills,
+            drills_said: "mode (as_found: off)",
             stable_up: self.stable_up,
             commands: &self.commands,
         }

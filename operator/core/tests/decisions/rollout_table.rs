@@ -171,7 +171,10 @@ fn keeps_weight(next: &State, seen: &Seen, decision: &Decision, context: &dyn Fn
         .canary
         .as_ref()
         .is_some_and(|pod| Some(pod.revision.as_str()) == next.revision() && pod.is_ready);
+    let is_drilled = matches!(decision.canary, Some((_, Reads::Off)))
+        && matches!(seen.drills, Drills::NotRun | Drills::Running);
     let is_right = match next.step() {
+        Step::Canary(_) if is_drilled => decision.weight() == 0,
         Step::Canary(_) => decision.weight() == if ready { expected } else { 0 },
         Step::Promoting => decision.weight() == 0 || ready,
         _ => decision.weight() == 0,
@@ -241,11 +244,14 @@ fn keeps_forward(
         Cause::Passed => {
             let watched = seen.now_s >= START_S + 60 && state.save().hold.is_none();
             let own = state.revision() == Some(&seen.verdicts.revision) && seen.revision == NEW;
-            assert!(watched && own && seen.drills != Drills::Failed, "{}", context());
+            let drilled = state.step() == Step::Soaking || seen.drills == Drills::Passed;
+            assert!(watched && own && drilled, "{}", context());
             assert!(seen.verdicts.of(Metric::Chain) == Some(Verdict::Pass), "{}", context());
         }
         Cause::Updated => assert_eq!((state.step(), *to), (Step::Promoting, Step::Soaking), "{}", context()),
         Cause::Found => assert_eq!((state.step(), *to), (Step::Unknown, Step::Stable), "{}", context()),
+        Cause::Late => assert_eq!((state.step(), *to), (Step::Promoting, Step::RolledBack), "{}", context()),
+        Cause::Drills(_) => panic!("drills enter no step: {}", context()),
         Cause::Failed(_) => assert_eq!(*to, Step::RolledBack, "{}", context()),
         Cause::Respecified => {
             assert!(matches!(to, Step::Stable | Step::DarkLaunch | Step::RolledBack), "{}", context());

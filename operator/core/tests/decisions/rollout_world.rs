@@ -17,7 +17,7 @@ use operator_core::{
     observed::Observed,
     plan::plan,
     pod::PodView,
-    rollout::{PodGrant, Reporting, RolloutView, Turn, turn},
+    rollout::{DrillEnd, PodGrant, Reporting, RolloutView, Turn, turn},
     status::{Outcome, status},
 };
 use serde_json::json;
@@ -38,10 +38,12 @@ pub(crate) struct World {
     pub(crate) is_writer_away: bool,
     /// Whether the canary has a pod.
     pub(crate) has_canary_pod: bool,
-    /// What the pods that answer were granted last: the revision and the weight.
-    pub(crate) granted: Option<(String, u8)>,
+    /// What the pods that answer were granted last: the revision, the reads and the weight.
+    pub(crate) granted: Option<(String, CanaryReads, u8)>,
     /// The grants of the last turn.
     pub(crate) grants: Vec<PodGrant>,
+    /// What the pods of drills have said.
+    pub(crate) drills: Vec<DrillEnd>,
     /// How often the state was written.
     pub(crate) writes: usize,
     /// The images of the readers and of the writer, whenever they changed.
@@ -63,6 +65,7 @@ impl World {
             ]),
             soaking_seconds: Some(2),
             gates: Some(vec![RolloutGate::Error, RolloutGate::Digest, RolloutGate::Readiness]),
+            drills: None,
             pair_interval_millis: Some(100),
         });
         let mut world = Self {
@@ -73,6 +76,7 @@ impl World {
             has_canary_pod: true,
             granted: None,
             grants: Vec::new(),
+            drills: Vec::new(),
             writes: 0,
             seen: Vec::new(),
         };
@@ -129,20 +133,20 @@ impl World {
             ready: true,
             ..PodView::default()
         };
-        let reporting = |name: &str, revision: Option<String>, weight, tally: &Tally| Reporting {
+        let reporting = |name: &str, granted: Option<(String, CanaryReads, u8)>, tally: &Tally| Reporting {
             pod: pod(name),
             report: Ok(Box::new(CanaryReport {
-                revision,
-                weight,
+                revision: granted.as_ref().map(|(revision, ..)| revision.clone()),
+                reads: granted.as_ref().map_or(CanaryReads::Off, |(_, reads, _)| *reads),
+                weight: granted.map_or(0, |(.., weight)| weight),
                 tally: tally.clone(),
                 ..CanaryReport::default()
             })),
         };
         if let Some(last) = self.grants.first() {
-            self.granted = last.grant.as_ref().map(|grant| (grant.revision.clone(), grant.weight));
+            self.granted =
+                last.grant.as_ref().map(|grant| (grant.revision.clone(), grant.reads, grant.weight));
         }
-        let (revision, weight) = self.granted.clone().unzip();
-        let weight = weight.unwrap_or_default();
         let has = |name: &str| {
             let key = ChildKey { kind: ChildKind::StatefulSet, name: name.to_owned() };
             self.observed.children.contains_key(&key)
@@ -163,11 +167,13 @@ impl World {
                         ..unpaired()
                     },
                 };
-                reporting(name, revision.clone(), weight, &tally)
+                reporting(name, self.granted.clone(), &tally)
             })
             .collect(),
             canary: (has("notes-canary") && self.has_canary_pod)
-                .then(|| reporting("notes-canary-0", None, 0, &self.own)),
+                .then(|| reporting("notes-canary-0", None, &self.own)),
+            unread: None,
+            drills: self.drills.clone(),
         });
         self.own.add(Metric::Digest, false, false);
     }
