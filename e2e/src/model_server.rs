@@ -1,4 +1,5 @@
-//! An embedding service for tests: a real HTTP server on the node's address, which can be made to fail in every way.
+//! An embedding service and reranker for tests: a real HTTP server on the node's address, which can be made to fail in
+//! every way.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -33,6 +34,8 @@ pub enum Behaviour {
     Hangs,
     /// Answers after this time.
     Slow(Duration),
+    /// Answers, and puts the worst document first.
+    WorstFirst,
 }
 
 /// A running service. It ends when it is dropped.
@@ -138,7 +141,7 @@ fn answer(stream: &TcpStream, shared: &Shared) -> Option<()> {
     let body = request(stream, shared)?;
     let behaviour = *shared.behaviour();
     match behaviour {
-        Behaviour::Answers => {}
+        Behaviour::Answers | Behaviour::WorstFirst => {}
         Behaviour::Refuses => return None,
         Behaviour::Hangs => {
             while *shared.behaviour() == behaviour && !shared.is_stopped() {
@@ -152,11 +155,11 @@ fn answer(stream: &TcpStream, shared: &Shared) -> Option<()> {
             return write(stream, head.as_bytes());
         }
     }
-    let texts = body["input"].as_array()?;
-    let item =
-        |(index, text): (usize, &Value)| Some(json!({"index": index, "embedding": vector(text.as_str()?)}));
-    let data: Vec<Value> = texts.iter().enumerate().map(item).collect::<Option<_>>()?;
-    let text = json!({"data": data, "usage": {"total_tokens": texts.len()}}).to_string();
+    let answer = match body["documents"].as_array() {
+        Some(documents) => ranked(documents.len(), behaviour == Behaviour::WorstFirst),
+        None => embedded(body["input"].as_array()?)?,
+    };
+    let text = answer.to_string();
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
         text.len()
@@ -166,6 +169,25 @@ fn answer(stream: &TcpStream, shared: &Shared) -> Option<()> {
 
 fn write(mut stream: &TcpStream, bytes: &[u8]) -> Option<()> {
     stream.write_all(bytes).ok()
+}
+
+/// Vectors of texts.
+fn embedded(texts: &[Value]) -> Option<Value> {
+    let item =
+        |(index, text): (usize, &Value)| Some(json!({"index": index, "embedding": vector(text.as_str()?)}));
+    let data: Vec<Value> = texts.iter().enumerate().map(item).collect::<Option<_>>()?;
+    Some(json!({"data": data, "usage": {"total_tokens": texts.len()}}))
+}
+
+/// Scores of so many documents, which keep their order, or are in the opposite one.
+fn ranked(documents: usize, is_reversed: bool) -> Value {
+    let place = |index| if is_reversed { documents - index } else { index };
+    let score = |index| 1.0 / (1 + place(index)) as f64;
+    let mut results: Vec<usize> = (0..documents).collect();
+    results.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
+    let results: Vec<_> =
+        results.into_iter().map(|index| json!({"index": index, "relevance_score": score(index)})).collect();
+    json!({"results": results, "usage": {"total_tokens": documents}})
 }
 
 /// The vector of a text: how often each of eight letters occurs in it, and a constant.

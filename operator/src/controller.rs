@@ -126,6 +126,7 @@ fn counted(engine: &Guarded) -> Counted {
             moment(status.and_then(|status| status.backup.as_ref()?.last_taken.as_ref())),
             moment(status.and_then(|status| status.backup.as_ref()?.last_verified.as_ref())),
         ),
+        rollout: status.and_then(|status| status.rollout.clone()),
         conditions: conditions
             .iter()
             .filter_map(|condition| {

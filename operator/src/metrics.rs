@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crds::{EngineMode, Phase};
+use crds::{EngineMode, Phase, RolloutStatus};
 use jiff::Timestamp;
 use operator_core::{
     conditions::{ConditionType, Reason},
@@ -31,6 +31,10 @@ pub(crate) struct Metrics {
     conditions: Family<IntGaugeVec>,
     backup_taken: Family<IntGaugeVec>,
     backup_verified: Family<IntGaugeVec>,
+    rollout_phase: Family<IntGaugeVec>,
+    rollout_weight: Family<IntGaugeVec>,
+    rollout_gate: Family<IntGaugeVec>,
+    rollout_pairs: Family<IntGaugeVec>,
     counted: OnceLock<CountedSource>,
     waiting: OnceLock<WaitingSource>,
 }
@@ -44,6 +48,8 @@ pub(crate) struct Counted {
     pub(crate) engine: (String, String),
     /// When the newest backup was taken, and when the newest verified one was verified.
     pub(crate) backups: (Option<Timestamp>, Option<Timestamp>),
+    /// How far a rollout is.
+    pub(crate) rollout: Option<RolloutStatus>,
     /// Type and status of each condition.
     pub(crate) conditions: Vec<(ConditionType, String)>,
 }
@@ -78,6 +84,10 @@ impl Metrics {
             conditions: registry.gauges(table::CONDITIONS)?,
             backup_taken: registry.gauges(table::BACKUP_TAKEN)?,
             backup_verified: registry.gauges(table::BACKUP_VERIFIED)?,
+            rollout_phase: registry.gauges(table::ROLLOUT_PHASE)?,
+            rollout_weight: registry.gauges(table::ROLLOUT_WEIGHT)?,
+            rollout_gate: registry.gauges(table::ROLLOUT_GATE)?,
+            rollout_pairs: registry.gauges(table::ROLLOUT_PAIRS)?,
             counted: OnceLock::new(),
             waiting: OnceLock::new(),
             registry,
@@ -97,12 +107,20 @@ impl Metrics {
 
     /// All metrics in the text exposition format, with the current values of the gauges.
     pub(crate) fn text(&self) -> String {
-        self.engines.reset();
-        self.log_integrity.reset();
-        self.modes.reset();
-        self.conditions.reset();
-        self.backup_taken.reset();
-        self.backup_verified.reset();
+        for gauge in [
+            &self.engines,
+            &self.log_integrity,
+            &self.modes,
+            &self.conditions,
+            &self.backup_taken,
+            &self.backup_verified,
+            &self.rollout_phase,
+            &self.rollout_weight,
+            &self.rollout_gate,
+            &self.rollout_pairs,
+        ] {
+            gauge.reset();
+        }
         for engine in self.counted.get().map(|source| source()).unwrap_or_default() {
             let phase = engine.phase.map_or_else(|| "None".to_owned(), |phase| format!("{phase:?}"));
             self.engines.with_label_values(&[&phase]).inc();
@@ -117,6 +135,9 @@ impl Metrics {
                     gauge.with_label_values(&[namespace, name]).set(moment.as_second());
                 }
             }
+            if let Some(rollout) = &engine.rollout {
+                self.show_rollout((namespace, name), rollout);
+            }
             for (kind, status) in &engine.conditions {
                 self.conditions.with_label_values(&[kind.as_str(), status]).inc();
             }
@@ -124,5 +145,19 @@ impl Metrics {
         let waiting = self.waiting.get().map(|source| source()).unwrap_or_default();
         self.anchors_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         self.registry.encode().unwrap_or_default()
+    }
+
+    fn show_rollout(&self, (namespace, name): (&str, &str), rollout: &RolloutStatus) {
+        self.rollout_phase.with_label_values(&[namespace, name, &format!("{:?}", rollout.phase)]).set(1);
+        self.rollout_weight.with_label_values(&[namespace, name]).set(rollout.weight.into());
+        for gate in &rollout.gates {
+            let named = format!("{:?}", gate.gate);
+            self.rollout_gate.with_label_values(&[namespace, name, &named, &gate.verdict]).set(1);
+            let pairs =
+                [("any", gate.pairs), ("canary_only", gate.canary_only), ("stable_only", gate.stable_only)];
+            for (bad, number) in pairs {
+                self.rollout_pairs.with_label_values(&[namespace, name, &named, bad]).set(number);
+            }
+        }
     }
 }

@@ -39,9 +39,13 @@ pub(crate) async fn observe(
     for pod in [format!("{name}-0")].into_iter().chain(readers) {
         view.serving.extend(reporting(context, observed, &pod).await);
     }
-    view.drills = context.cache.jobs(&namespace, &name).iter().filter_map(|pod| drill_end(pod)).collect();
-    let run = drill_job(&observed.engine);
-    view.unread = children(context, observed, drill_keys(&name).into_iter().chain(run), silent).await;
+    // Jobs can be read only where the operator may use them. Of the objects of drills it watches only the account.
+    let [account, ..] = drill_keys(&name);
+    if essentials.drills || context.cache.child(&namespace, &account).is_some() {
+        view.drills = context.cache.jobs(&namespace, &name).iter().filter_map(|pod| drill_end(pod)).collect();
+        let run = drill_job(&observed.engine);
+        view.unread = children(context, observed, drill_keys(&name).into_iter().chain(run), silent).await;
+    }
     view.canary = reporting(context, observed, &format!("{}-0", names::canary(&name))).await;
     observed.rollout = Some(view);
 }

@@ -27,6 +27,7 @@ mod readers;
 mod references;
 mod repair;
 mod restore;
+mod rollout_faults;
 mod rollouts;
 mod rotation;
 mod secrets;

@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use crds::{MemoryEngine, RolloutPhase, RolloutStatus};
+use e2e::cluster;
+use e2e::model_server::ModelServer;
 use e2e::wait::{condition, until};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::tls::allow;
 use crate::world::{Kstatus, READY_LIMIT, SOON, World, in_namespace, kstatus, small};
 
 /// Longest time for one step. Each gate needs 245 pairs, which take as long as both revisions need to answer.
-const STEP_LIMIT: Duration = Duration::from_secs(240);
+pub(crate) const STEP_LIMIT: Duration = Duration::from_secs(240);
 /// Longest time without an acknowledged save. The writer's pod is replaced once.
 const GAP_LIMIT: Duration = Duration::from_secs(30);
 /// Pause between two requests of a client.
@@ -23,10 +26,10 @@ const PAUSE: Duration = Duration::from_millis(40);
 /// Memories before a rollout begins.
 const MEMORIES: usize = 60;
 /// The objects of a canary.
-const CANARY: &str = "notes-canary";
+pub(crate) const CANARY: &str = "notes-canary";
 
 /// An engine with readers that introduces revisions within seconds.
-fn stepwise(gates: &[&str]) -> Value {
+pub(crate) fn stepwise(gates: &[&str]) -> Value {
     let mut spec = small();
     spec["readers"] = json!({"replicas": 2});
     spec["rollout"] = json!({
@@ -36,11 +39,11 @@ fn stepwise(gates: &[&str]) -> Value {
     spec
 }
 
-fn rollout(engine: &MemoryEngine) -> Option<&RolloutStatus> {
+pub(crate) fn rollout(engine: &MemoryEngine) -> Option<&RolloutStatus> {
     engine.status.as_ref().and_then(|status| status.rollout.as_ref())
 }
 
-async fn phase(world: &World, phase: RolloutPhase, limit: Duration) -> Result<RolloutStatus> {
+pub(crate) async fn phase(world: &World, phase: RolloutPhase, limit: Duration) -> Result<RolloutStatus> {
     let is_there = |engine: &MemoryEngine| rollout(engine).is_some_and(|rollout| rollout.phase == phase);
     let engine = world.until_engine("notes", &format!("{phase:?}"), limit, is_there).await?;
     rollout(&engine).cloned().context("a rollout")
@@ -54,9 +57,9 @@ async fn ask(world: &World, request: &Value) -> Result<()> {
 
 /// What clients saw.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     acknowledged: Vec<String>,
-    longest_gap: Duration,
+    pub(crate) longest_gap: Duration,
     answered: usize,
     failed: Vec<String>,
     longest_read: Duration,
@@ -103,7 +106,7 @@ async fn read(world: &World, stop: &AtomicBool) -> Seen {
 }
 
 /// Carries out `rollout` while clients read and write; returns what they saw.
-async fn with_clients(
+pub(crate) async fn with_clients(
     world: &World,
     rollout: impl AsyncFnOnce(&World) -> Result<()>,
 ) -> Result<(Seen, Seen)> {
@@ -131,7 +134,7 @@ async fn with_clients(
     Ok((wrote, read))
 }
 
-async fn prepared(world: &World, spec: Value) -> Result<()> {
+pub(crate) async fn prepared(world: &World, spec: Value) -> Result<()> {
     world.apply("notes", spec).await?;
     world.ready("notes").await?;
     phase(world, RolloutPhase::Stable, READY_LIMIT).await?;
@@ -142,7 +145,7 @@ async fn prepared(world: &World, spec: Value) -> Result<()> {
     world.condition("notes", "ReadersReady", "True", "ReadersServing").await.map(|_| ())
 }
 
-async fn nothing_is_left_of_the_canary(world: &World) -> Result<()> {
+pub(crate) async fn nothing_is_left_of_the_canary(world: &World) -> Result<()> {
     until("nothing is left of the canary", SOON + READY_LIMIT, async || {
         let claims = world.api::<PersistentVolumeClaim>().list(&ListParams::default()).await?.items;
         let left = [
@@ -165,17 +168,26 @@ async fn events(world: &World) -> Result<Vec<String>> {
     Ok(events.into_iter().filter_map(|event| event.reason).collect())
 }
 
-/// The image, the embedding, the reranker or the policy make a revision. This one answers as the one before.
+/// The image, the embedding, the reranker or the policy make a revision. This one answers as the one before. Drills end
+/// each step before the promotion, and some of them let the canary's calls of the model server fail: no gate counts that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_revision_becomes_the_stable_one_and_no_client_notices() {
-    in_namespace("rollout-good", async |world| {
-        let spec = stepwise(&["Error", "Timeout", "Fallback", "Digest", "Chain", "Readiness"]);
+    in_namespace("tls-rollout-good", async |world| {
+        allow(world).await?;
+        let server = ModelServer::start(&cluster::node_network()?)?;
+        let http = |millis| {
+            let http = json!({"url": server.url(), "model": "letters", "queryTimeoutMillis": millis});
+            json!({"provider": "http", "http": http})
+        };
+        let mut spec =
+            stepwise(&["Error", "Timeout", "Fallback", "Digest", "Chain", "Downgrade", "Readiness"]);
+        spec["rollout"]["drills"] = json!({});
+        spec["embedding"] = http(1_000);
         prepared(world, spec.clone()).await?;
         let began = Instant::now();
         with_clients(world, async |world| {
-            let mut other = spec;
-            other["embedding"] = json!({"provider": "builtin"});
-            world.apply("notes", other).await?;
+            spec["embedding"] = http(1_500);
+            world.apply("notes", spec).await?;
             for step in [
                 RolloutPhase::DarkLaunch,
                 RolloutPhase::Shadow,
@@ -198,9 +210,34 @@ async fn a_good_revision_becomes_the_stable_one_and_no_client_notices() {
         for step in ["DarkLaunch", "Shadow", "Canary", "Promoting", "Soaking", "Stable"] {
             ensure!(said.contains(&format!("Rollout{step}")), "no event of {step}: {said:?}");
         }
+        every_drill_passed(world).await?;
         nothing_is_left_of_the_canary(world).await
     })
     .await;
+}
+
+/// Each of the three steps ended with all six drills, and no memory of them is left.
+async fn every_drill_passed(world: &World) -> Result<()> {
+    let labelled = ListParams::default().labels("memoryengine.io/job=drill");
+    let pods = world.api::<Pod>().list(&labelled).await?.items;
+    ensure!(pods.len() == 3, "{} pods of drills", pods.len());
+    for pod in pods {
+        let statuses =
+            pod.status.into_iter().flat_map(|status| status.container_statuses.unwrap_or_default());
+        let ended = statuses.filter_map(|one| one.state?.terminated?.message).next().context("a verdict")?;
+        let verdict: Value = serde_json::from_str(&ended)?;
+        println!("drills: {verdict}");
+        let drills = verdict["drills"].as_object().context("drills")?;
+        let is_passed = |name: &&str| drills.get(*name).is_some_and(|drill| drill["outcome"] == "passed");
+        let all = ["write-path", "mode", "metrics", "read-path", "auth-failure", "consecutive-failures"];
+        let not_passed: Vec<_> = all.iter().filter(|name| !is_passed(name)).collect();
+        ensure!(not_passed.is_empty(), "{not_passed:?}: {verdict}");
+    }
+    let answer =
+        world.memories("notes").send("GET", "/v1/search?project=drill-rollout", None, Vec::new()).await?;
+    let found: Value = serde_json::from_str(&answer.body)?;
+    ensure!(found["items"] == json!([]), "a drill has left {found}");
+    Ok(())
 }
 
 /// The new revision asks a model server that is not there: its answers are degraded, and nobody gets one of them.

@@ -139,6 +139,7 @@ impl Worker {
     /// What both do with a question. Each is asked twice and the second answer counts, so that a cold cache of one of
     /// them is not taken for slowness.
     async fn both(&mut self, plan: &Plan, question: &Question) -> (Side, Side) {
+        let vectors = self.vectors();
         let first = self.stable(question, 0).await;
         let asked = first.applied_seq.unwrap_or(0);
         let mut canary = match question.ended {
@@ -146,7 +147,9 @@ impl Worker {
             None => ask_canary(plan, question, asked).await,
         };
         let mut stable = self.stable(question, 0).await;
-        self.control(plan, &first, &stable);
+        if self.vectors() == vectors {
+            self.control(plan, &first, &stable);
+        }
         if canary.ended == Ended::Answered {
             canary = ask_canary(plan, question, stable.applied_seq.unwrap_or(asked)).await;
         }
@@ -162,14 +165,21 @@ impl Worker {
         (stable, canary)
     }
 
-    /// Notes now and then whether two answers of this engine at the same event differ.
+    /// Notes now and then how much two answers of this engine at the same event have in common.
     fn control(&mut self, plan: &Plan, first: &Side, second: &Side) {
         self.pairs += 1;
         let is_same_event = first.applied_seq.is_some() && first.applied_seq == second.applied_seq;
-        if is_same_event && self.pairs.is_multiple_of(CONTROL_EVERY) {
-            let differs = first.ids != second.ids;
-            self.canary().with(plan, |trial| trial.pairing.control(differs));
+        if is_same_event
+            && self.pairs.is_multiple_of(CONTROL_EVERY)
+            && let Some(overlap) = first.overlap(second)
+        {
+            self.canary().with(plan, |trial| trial.pairing.control(overlap));
         }
+    }
+
+    /// What answers depend on besides events: vectors of an external model come after their memories.
+    fn vectors(&self) -> Option<u64> {
+        self.engine.embeddings.as_ref().map(|model| model.version())
     }
 
     /// What this engine does with a question, within the time that the canary has.

@@ -266,10 +266,8 @@ pub fn backup_keys(engine: &str) -> Vec<ChildKey> {
 /// The objects of drills of a canary that stay, in the order of the writes. They are read only for engines with a
 /// rollout, or that had one.
 #[must_use]
-pub fn drill_keys(engine: &str) -> Vec<ChildKey> {
-    [ChildKind::ServiceAccount, ChildKind::CronJob]
-        .map(|kind| ChildKey { kind, name: names::drill(engine) })
-        .to_vec()
+pub fn drill_keys(engine: &str) -> [ChildKey; 2] {
+    [ChildKind::ServiceAccount, ChildKind::CronJob].map(|kind| ChildKey { kind, name: names::drill(engine) })
 }
 
 /// The objects of a task that is done on a schedule, in the order of the writes. They are read only for engines that

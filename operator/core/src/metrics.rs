@@ -15,6 +15,10 @@ const VERBS: &[&str] = &["create", "delete", "prune", "record", "release", "repa
 const COUNTER: MetricKind = MetricKind::Counter;
 const GAUGE: MetricKind = MetricKind::Gauge;
 
+const NAMESPACE: Label = Label::from("namespace", "namespaces of engines");
+const ROLLED: Label = Label::from("engine", "engines with `spec.rollout`");
+const GATE: Label = Label::from("gate", "gates in force");
+
 engine_core::metric_table! {
     RECONCILES: "memory_operator_reconciles_total", COUNTER, Count, [Label::of("outcome", OUTCOMES)],
         "Reconciles, by outcome.";
@@ -56,4 +60,15 @@ engine_core::metric_table! {
     BACKUP_VERIFIED: "memory_operator_backup_verified_timestamp_seconds", GAUGE, Seconds,
         [Label::from("namespace", "namespaces of engines"), Label::from("engine", "engines with `spec.backup`")],
         "When the newest verified backup was verified, in seconds since 1970.";
+    ROLLOUT_PHASE: "memory_operator_rollout_phase", GAUGE, Flag,
+        [NAMESPACE, ROLLED, Label::from("phase", "phases of `status.rollout`")],
+        "1 for the phase that a rollout is in.";
+    ROLLOUT_WEIGHT: "memory_operator_rollout_weight_percent", GAUGE, Count, [NAMESPACE, ROLLED],
+        "Share of the sessions that the canary may answer, percent.";
+    ROLLOUT_GATE: "memory_operator_rollout_gate", GAUGE, Flag,
+        [NAMESPACE, ROLLED, GATE, Label::from("verdict", "verdicts of `status.rollout.gates`")],
+        "1 for what each gate says of the revision that is judged.";
+    ROLLOUT_PAIRS: "memory_operator_rollout_pairs", GAUGE, Count,
+        [NAMESPACE, ROLLED, GATE, Label::of("bad", &["any", "canary_only", "stable_only"])],
+        "Pairs since the revision is judged: all of them, and those in which only one side was bad.";
 }

@@ -187,7 +187,7 @@ impl Cluster {
             for metric in [Metric::Digest, Metric::Chain, Metric::Redaction, Metric::Downgrade] {
                 pairing.check(metric, differs && metric == Metric::Digest, false);
             }
-            pairing.control(false);
+            pairing.control(10);
         }
         if canary.is_some() && self.answerer.reads != Reads::Off {
             pairing.take(&self.questions.ask(effect, self.seq, self.now_s * 1_000));

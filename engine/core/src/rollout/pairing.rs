@@ -147,10 +147,11 @@ impl Pairing {
         self.tally.add(metric, canary_bad, stable_bad);
     }
 
-    /// Counts a question that the stable revision was asked twice.
-    pub fn control(&mut self, differs: bool) {
+    /// Counts a question that the stable revision was asked twice, with how many of the first ten results were the same.
+    /// It disagrees with itself where it would disagree with a canary.
+    pub fn control(&mut self, overlap: u32) {
         self.tally.quality.control += 1;
-        self.tally.quality.control_differs += u64::from(differs);
+        self.tally.quality.control_differs += u64::from(overlap < OVERLAP_MIN);
     }
 
     /// Counts a pair, or says why it does not count.

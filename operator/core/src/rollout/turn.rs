@@ -166,8 +166,22 @@ impl<'a> Facts<'a> {
             let fault = of(one)?;
             Some(format!("{} says: {}", one.pod.name, quoted(&fault, FAULT_CHARS_MAX)))
         });
-        let both: Vec<String> = request.into_iter().chain(fault).collect();
+        let both: Vec<String> = request.into_iter().chain(self.drills_unread()).chain(fault).collect();
         (!both.is_empty()).then(|| both.join(". "))
+    }
+
+    /// Why drills cannot be carried out.
+    fn drills_unread(&self) -> Option<String> {
+        let unread = self.view.unread.as_ref().filter(|_| self.settings.drills.is_some())?;
+        let text = quoted(&unread.text, FAULT_CHARS_MAX);
+        Some(match unread.is_forbidden {
+            true => format!(
+                "The operator may not use Jobs in this namespace: add {} to secrets.namespaces of the chart, or remove \
+                 spec.rollout.drills: {text}",
+                self.valid.namespace
+            ),
+            false => format!("An object of drills could not be read: {text}. The operator retries"),
+        })
     }
 
     fn revision(&self, name: &str) -> Option<&Revision> {

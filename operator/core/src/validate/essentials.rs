@@ -38,6 +38,8 @@ pub struct Essentials {
     pub readers: i32,
     /// Whether new revisions are introduced step by step, so that there may be a canary.
     pub rollout: bool,
+    /// Whether the canary of a rollout is drilled.
+    pub drills: bool,
     /// Whether nothing of the engine is changed.
     pub suspend: bool,
     /// Whether the engine has no pod.
@@ -96,6 +98,7 @@ impl Essentials {
             },
             readers: spec.readers.replicas,
             rollout: spec.rollout.is_some(),
+            drills: spec.rollout.as_ref().is_some_and(|rollout| rollout.drills.is_some()),
             suspend: spec.suspend,
             hibernate: spec.hibernate,
             fence: spec.fence.clone(),

@@ -334,3 +334,13 @@ proptest! {
         prop_assert_eq!(life(&evidence), sum);
     }
 }
+
+#[test]
+fn a_stable_revision_disagrees_with_itself_as_it_would_with_a_canary() {
+    let mut pairing = Pairing::new(0);
+    for overlap in [10, 9, 8, 7, 0] {
+        pairing.control(overlap);
+    }
+    let quality = pairing.tally().quality;
+    assert_eq!((quality.control, quality.control_differs), (5, 2));
+}
