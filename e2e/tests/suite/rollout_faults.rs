@@ -25,7 +25,7 @@ const UNREPORTED: Duration = Duration::from_secs(20);
 /// What is done to the canary while it answers half of the sessions.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
-    /// Its process is killed, again and again.
+    /// Its pod is killed whenever it is ready.
     Killed,
     /// Its process stops, and keeps its connections.
     Hung,
@@ -57,7 +57,7 @@ impl Fault {
 
     async fn happen(self, world: &World, server: &ModelServer) -> Result<()> {
         match self {
-            Self::Killed => signal(world, Signal::KILL).await,
+            Self::Killed => kill_when_ready(world).await,
             Self::Hung => signal(world, Signal::STOP).await,
             Self::Errors => {
                 server.set(Behaviour::Status(401));
@@ -77,6 +77,18 @@ impl Fault {
 
 fn embedding(server: &ModelServer, model: &str) -> Value {
     json!({"provider": "http", "http": {"url": server.url(), "model": model, "queryTimeoutMillis": 1_000}})
+}
+
+/// Ends the pod of the canary without a farewell, if it is ready. Kubernetes starts another one at once, while a
+/// container that ends again and again is started later each time.
+async fn kill_when_ready(world: &World) -> Result<()> {
+    let (pods, name) = (world.api::<Pod>(), format!("{CANARY}-0"));
+    let pod = pods.get_opt(&name).await?;
+    let conditions = pod.and_then(|pod| pod.status).and_then(|status| status.conditions).unwrap_or_default();
+    if conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True") {
+        pods.delete(&name, &DeleteParams::default().grace_period(0)).await?;
+    }
+    Ok(())
 }
 
 /// Sends a signal to the process of the canary, if it runs.
@@ -159,21 +171,26 @@ async fn a_rollout_without_reports_holds_and_goes_on_with_them() {
         spec["exposure"] = json!({"networkPolicy": "Disabled"});
         spec["rollout"]["canary"] = json!([]);
         prepared(world, spec.clone()).await?;
-        spec["embedding"] = json!({"provider": "builtin"});
-        world.apply("notes", spec).await?;
-        phase(world, RolloutPhase::DarkLaunch, SOON).await?;
-        let silent: NetworkPolicy = serde_json::from_value(json!({
-            "metadata": {"name": "silent"},
-            "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]},
-        }))?;
-        world.api::<NetworkPolicy>().create(&PostParams::default(), &silent).await?;
-        tokio::time::sleep(UNREPORTED).await;
-        let engine = world.api::<MemoryEngine>().get("notes").await?;
-        let held = rollout(&engine).context("a rollout")?;
-        println!("without reports: {:?}: {}", held.phase, held.message);
-        ensure!(matches!(held.phase, RolloutPhase::DarkLaunch | RolloutPhase::Shadow), "{held:?}");
-        world.api::<NetworkPolicy>().delete("silent", &DeleteParams::default()).await?;
-        phase(world, RolloutPhase::Stable, STEP_LIMIT).await?;
+        with_clients(world, async |world| {
+            spec["embedding"] = json!({"provider": "builtin"});
+            world.apply("notes", spec).await?;
+            phase(world, RolloutPhase::DarkLaunch, SOON).await?;
+            let silent: NetworkPolicy = serde_json::from_value(json!({
+                "metadata": {"name": "silent"},
+                "spec": {
+                    "podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}],
+                },
+            }))?;
+            world.api::<NetworkPolicy>().create(&PostParams::default(), &silent).await?;
+            tokio::time::sleep(UNREPORTED).await;
+            let engine = world.api::<MemoryEngine>().get("notes").await?;
+            let held = rollout(&engine).context("a rollout")?;
+            println!("without reports: {:?}: {}", held.phase, held.message);
+            ensure!(held.phase == RolloutPhase::DarkLaunch, "{held:?}");
+            world.api::<NetworkPolicy>().delete("silent", &DeleteParams::default()).await?;
+            phase(world, RolloutPhase::Stable, STEP_LIMIT).await.map(drop)
+        })
+        .await?;
         world.ready("notes").await.map(drop)
     })
     .await;

@@ -65,6 +65,16 @@ pub(crate) struct Seen {
     longest_read: Duration,
 }
 
+impl Seen {
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged.len()
+    }
+
+    pub(crate) fn answered(&self) -> usize {
+        self.answered
+    }
+}
+
 /// Saves memories until the end, and tries each again until it is acknowledged.
 async fn write(world: &World, stop: &AtomicBool) -> Seen {
     let (memories, mut seen, mut last) = (world.memories("notes"), Seen::default(), Instant::now());

@@ -5,6 +5,7 @@ mod network;
 mod node;
 mod operator;
 mod release;
+mod rollout;
 mod steady;
 mod ticket;
 
