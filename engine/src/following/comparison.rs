@@ -12,6 +12,8 @@ use crate::engine::Engine;
 
 /// Time between two comparisons.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// The same until the first one: a standby that has just started has nothing to compare yet.
+const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two looks at whether the copy is open.
 const OPEN_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -24,7 +26,8 @@ pub(crate) async fn compare_with_writer(engine: Arc<Engine>, following: Arc<Foll
             tokio::time::sleep(OPEN_INTERVAL).await;
         }
         compare_once(&engine, &following, standby).await;
-        tokio::time::sleep(INTERVAL).await;
+        let is_compared = standby.know(|known, _| known.is_compared());
+        tokio::time::sleep(if is_compared { INTERVAL } else { FIRST_INTERVAL }).await;
     }
 }
 

@@ -264,7 +264,10 @@ async fn a_damaged_piece_is_named_and_what_cannot_be_read_is_no_damage() {
     // A piece at the end that is gone cannot be told from one that was never stored. Without its keys it is damage.
     part.keys.delete(&piece.keys()).await.unwrap();
     let missing = copy.look(&log_id).await;
-    assert!(matches!(&missing, Err(ReadError::Damaged(object)) if object.name == piece.keys()), "{missing:?}");
+    assert!(
+        matches!(&missing, Err(ReadError::Damaged(object)) if object.name == piece.keys()),
+        "{missing:?}"
+    );
     part.keys.put(&piece.keys(), &keys).await.unwrap();
     assert_eq!(copy.catch_up(&log_id).await.unwrap(), 2, "it can be used again");
     assert_eq!(copy.root(), root_of(&log));

@@ -202,6 +202,12 @@ impl Standby {
         self.fault = Some(why);
     }
 
+    /// Whether the writer was compared at all.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        self.is_same || self.different.is_some()
+    }
+
     /// Whether the last comparison found the log of the writer, and the archive can be used.
     #[must_use]
     pub fn is_verified(&self) -> bool {
@@ -288,7 +294,7 @@ mod tests {
     #[test]
     fn a_writer_that_is_away_leaves_the_verdict_and_lets_it_grow_old() {
         let mut standby = Standby::default();
-        assert!(!standby.is_verified(), "nothing was compared");
+        assert!(!standby.is_verified() && !standby.is_compared());
         standby.compared((&own(5), &theirs(5, Some("root 5"), None)), false, seconds(1), at(100));
         standby.not_compared("away".into());
         assert_eq!(
