@@ -1,7 +1,7 @@
 //! Reads the lines of an archive that a copy of its log lacks, so that an engine can follow the archive alone. Nothing
 //! is written to the store, not even a pin: whoever reads piece by piece can begin anywhere, so that an object that is
-//! removed meanwhile only costs another list of the names. A pin that stays for as long as such a reader runs would keep
-//! everybody from removing backups.
+//! removed meanwhile only costs another list of the names. A pin that stays for as long as such a reader runs would
+//! keep everybody from removing backups.
 
 use engine_core::archive::continuation::{
     Continuation, CopyEnd, continuation, has_whole_batch, left_by, newest_writer, place_after,
@@ -40,8 +40,8 @@ pub struct ArchiveReader {
 #[derive(Debug)]
 pub struct Continued {
     /// The lines, and the last event of the archive as `head_seq`. Empty if the copy lacks nothing. Unless there is
-    /// nothing to read, that event was looked up after the keys of the lines were read: what forgot a payload of them is
-    /// at that event or before it.
+    /// nothing to read, that event was looked up after the keys of the lines were read: what forgot a payload of them
+    /// is at that event or before it.
     pub lines: FollowingLines,
     /// The pieces that were read.
     pub pieces: Vec<PieceName>,

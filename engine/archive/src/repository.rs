@@ -209,8 +209,8 @@ impl Repository {
         Err(StoreError::Missing(Boundary::FOLDER.to_owned()))
     }
 
-    /// The names of what leads through the log, without the objects that somebody is removing. Tails are listed first: a
-    /// segment that takes the place of one that is removed meanwhile is in the list then.
+    /// The names of what leads through the log, without the objects that somebody is removing. Tails are listed first:
+    /// a segment that takes the place of one that is removed meanwhile is in the list then.
     pub(crate) async fn way_names(&self) -> Result<Names, StoreError> {
         let Boundary { removed, .. } = self.boundary().await?;
         let mut names = self.names_in(&["tails", "segments", FenceName::FOLDER]).await?;

@@ -196,8 +196,8 @@ impl Following {
         (state.follows, state.fault) = (FollowState::Unreachable, Some(fault));
     }
 
-    /// Notes that an object of the archive cannot be used, or that events are gone from it. The copy stays as it is, and
-    /// reads go on: everything in it was verified.
+    /// Notes that an object of the archive cannot be used, or that events are gone from it. The copy stays as it is,
+    /// and reads go on: everything in it was verified.
     fn damaged(&self, standby: &Standby, fault: String) {
         self.metrics.faults.with_label_values(&["object"]).inc();
         if standby.know(|known, _| known.damaged(fault.clone())) {

@@ -56,8 +56,8 @@ pub fn continuation(way: &Route, end: CopyEnd) -> Continuation {
     Continuation::Pieces { is_next: false, pieces: pieces[after.saturating_sub(1)..].to_vec() }
 }
 
-/// The fence of a writer that took over from an event before the end of a copy: what the copy has after that event is of
-/// a branch that the log has left. `known` is the largest number of a writer whose fence was there when the copy was
+/// The fence of a writer that took over from an event before the end of a copy: what the copy has after that event is
+/// of a branch that the log has left. `known` is the largest number of a writer whose fence was there when the copy was
 /// continued; that fence and those before it left nothing of the copy behind.
 pub fn left_by(fences: &[FenceName], end: CopyEnd, known: u64) -> Option<&FenceName> {
     fences.iter().filter(|fence| fence.epoch > known && fence.seq < end.seq).max_by_key(|fence| fence.epoch)

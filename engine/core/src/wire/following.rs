@@ -194,8 +194,8 @@ pub enum FollowState {
     Connected,
     /// The last request failed.
     Unreachable,
-    /// An object of the archive cannot be used, or events are gone from it: nothing after that is restored. It is looked
-    /// at again.
+    /// An object of the archive cannot be used, or events are gone from it: nothing after that is restored. It is
+    /// looked at again.
     Damaged,
     /// The chain is broken. Permanent: the copy has to be thrown away.
     Broken,
