@@ -110,8 +110,9 @@ impl ArchiveReader {
         known: u64,
     ) -> Result<Continued, ReadError> {
         let log = self.repository.of_log(log_id).ok_or_else(|| ReadError::NoLog(format!(" {log_id}")))?;
-        let mut unusable: Option<Unusable> = None;
-        for _ in 0..LISTS_MAX {
+        let (mut unusable, mut lists): (Option<Unusable>, _) = (None, 0);
+        loop {
+            lists += 1;
             let names = match self.listed.take() {
                 Some(names) => names,
                 None => log.way_names().await?,
@@ -132,13 +133,10 @@ impl ArchiveReader {
                     return self.answer(&log, log_id, (end, way.size()), lines, pieces, writer).await;
                 }
                 Ok(None) => return Err(misplaced(&names, &way, end, known)),
-                Err(fault) if fault.object.is_damaged => unusable = Some(fault),
-                Err(fault) => return Err(ReadError::Unread(fault.object)),
+                Err(Unusable { object, .. }) if !object.is_damaged => return Err(ReadError::Unread(object)),
+                Err(Unusable { object, .. }) if lists == LISTS_MAX => return Err(ReadError::Damaged(object)),
+                Err(fault) => unusable = Some(fault),
             }
-        }
-        match unusable {
-            Some(Unusable { object, .. }) => Err(ReadError::Damaged(object)),
-            None => Err(ReadError::Short { archived: 0, own: end.seq }),
         }
     }
 
@@ -222,8 +220,14 @@ async fn read_after(
     let mut is_placed = is_next;
     while let Some(next) = reading.next().await {
         let (next, name) = (next?, &pieces[used.len()]);
-        add(&next, name, before, &mut lines)?;
-        before = Some(next.ends().1);
+        let (prev, last) = next.ends();
+        if before.is_some_and(|before| before != prev) {
+            let why = "it does not follow the piece before it".to_owned();
+            let object = BadObject { name: name.to_string(), why, is_damaged: true };
+            return Err(Unusable { piece: name.sha256, object });
+        }
+        before = Some(last);
+        lines = with_lines(next, name, lines).await?;
         used.push(name.clone());
         if !is_placed && let Some(place) = place_after(&lines, end) {
             lines.drain(..place);
@@ -243,11 +247,12 @@ async fn read_after(
     Ok(is_placed.then_some((lines, used)))
 }
 
-fn add(next: &Read, name: &PieceName, before: Option<Hash>, lines: &mut Vec<u8>) -> Result<(), Unusable> {
-    let unusable = |object| Unusable { piece: name.sha256, object };
-    if before.is_some_and(|before| before != next.ends().0) {
-        let why = "it does not follow the piece before it".to_owned();
-        return Err(unusable(BadObject { name: name.to_string(), why, is_damaged: true }));
-    }
-    next.restore(u64::MAX, lines).map(|_| ()).map_err(unusable)
+/// Adds the lines of a piece to those before it. Decrypting them takes a while, which nobody else should wait for.
+async fn with_lines(next: Read, name: &PieceName, mut lines: Vec<u8>) -> Result<Vec<u8>, Unusable> {
+    let decrypt = move || next.restore(u64::MAX, &mut lines).map(|_| lines);
+    let decrypted = tokio::task::spawn_blocking(decrypt).await.unwrap_or_else(|fault| {
+        // The engine is stopping.
+        Err(BadObject { name: name.to_string(), why: fault.to_string(), is_damaged: false })
+    });
+    decrypted.map_err(|object| Unusable { piece: name.sha256, object })
 }

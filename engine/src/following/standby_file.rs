@@ -18,9 +18,10 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 /// Directories and a file that have rows, vectors or names of the copy, and nothing else.
 const MADE_OF_THE_COPY: [&str; 2] = ["projection", "vectors"];
 const SEARCHED: &str = "searched.json";
-/// Where the copy is, and the one file in it that stays: it is locked.
+/// Where the copy is, and the files in it that stay: one is locked, and the other says that a log in this directory is a
+/// copy. Without that mark nobody could tell what an interruption leaves from a log of its own.
 const LOG: &str = "log";
-const LOCK: &str = "lock";
+const STAY: [&str; 2] = ["lock", "copy"];
 
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +92,7 @@ pub(crate) fn remove_what_was_left(data: &Path, storage: &dyn Storage) -> io::Re
     missing_is_fine(fs::remove_file(data.join(SEARCHED)))?;
     for entry in fs::read_dir(data.join(LOG))? {
         let entry = entry?;
-        if entry.file_name() == LOCK {
+        if STAY.iter().any(|name| entry.file_name() == *name) {
             continue;
         }
         let is_directory = entry.file_type()?.is_dir();
@@ -111,5 +112,60 @@ fn missing_is_fine(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine_log::storage::DiskStorage;
+    use engine_log::{LogDirectory, is_copy};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn only_a_copy_that_was_left_is_thrown_away_and_the_mark_of_a_copy_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        let lock = LogDirectory::lock(data).unwrap();
+        let storage = lock.storage();
+        for folder in ["projection", "vectors", "mode"] {
+            fs::create_dir(data.join(folder)).unwrap();
+        }
+        let files =
+            ["log/copy", "log/00000000000000000001.jsonl", "log/tree", "projection/1.db", "mode/mode.json"];
+        for file in files.iter().chain(&["searched.json"]) {
+            fs::write(data.join(file), "x").unwrap();
+        }
+        let mut kept = Kept { writer: 7, ..Kept::default() };
+        kept.set_rebuild(Rebuild { began: Some(at(1)), took: Some((Duration::from_millis(2_500), 9)) });
+        write(&*storage, &kept).unwrap();
+        remove_what_was_left(data, &*storage).unwrap();
+        assert!(files.iter().all(|file| data.join(file).exists()), "nothing was left");
+        write(&*storage, &kept.left("a fence".to_owned(), at(2))).unwrap();
+        for _ in 0..2 {
+            remove_what_was_left(data, &*storage).unwrap();
+            let there: Vec<bool> = files.iter().map(|file| data.join(file).exists()).collect();
+            assert_eq!(there, [true, false, false, false, true]);
+            assert!(is_copy(&*storage).unwrap() && !data.join("searched.json").exists());
+        }
+        let now = read(&*storage).unwrap();
+        assert_eq!((now.writer, now.is_left), (0, false));
+        assert_eq!(now.rebuild(), Rebuild { began: None, took: Some((Duration::from_millis(2_500), 9)) });
+        let started_over = now.started_over.unwrap();
+        assert_eq!((started_over.reason.as_str(), started_over.at), ("a fence", at(2)));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_understood_says_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = DiskStorage::new(directory.path().to_owned());
+        assert_eq!(read(&storage).unwrap(), Kept::default());
+        fs::create_dir(directory.path().join(DIRECTORY)).unwrap();
+        fs::write(directory.path().join(DIRECTORY).join(FILE), "{").unwrap();
+        assert_eq!(read(&storage).unwrap(), Kept::default());
     }
 }
