@@ -18,8 +18,8 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 /// Directories and a file that have rows, vectors or names of the copy, and nothing else.
 const MADE_OF_THE_COPY: [&str; 2] = ["projection", "vectors"];
 const SEARCHED: &str = "searched.json";
-/// Where the copy is, and the files in it that stay: one is locked, and the other says that a log in this directory is a
-/// copy. Without that mark nobody could tell what an interruption leaves from a log of its own.
+/// Where the copy is, and the files in it that stay: one is locked, and the other says that a log in this directory is
+/// a copy. Without that mark nobody could tell what an interruption leaves from a log of its own.
 const LOG: &str = "log";
 const STAY: [&str; 2] = ["lock", "copy"];
 

@@ -21,7 +21,7 @@ use crate::faults::Faults;
 use crate::{Archive, ArchiveReader, ReadError, Repository, Until, Wanted, restore};
 
 /// Archives that are made, each with its own history.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 12;
 /// Groups that may wait for a projection, which is not there.
 const GROUPS_MAX: usize = 1 << 12;
 
