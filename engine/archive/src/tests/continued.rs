@@ -272,3 +272,36 @@ async fn a_damaged_piece_is_named_and_what_cannot_be_read_is_no_damage() {
     assert_eq!(copy.catch_up(&log_id).await.unwrap(), 2, "it can be used again");
     assert_eq!(copy.root(), root_of(&log));
 }
+
+/// A payload whose key is gone is damage unless the event that forgot it is known to be in the archive.
+#[tokio::test]
+async fn what_is_forgotten_while_keys_are_read_is_explained_by_the_last_event_of_the_answer() {
+    let mut missing = 0;
+    for call in 0.. {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let store = repository(&at("store"), &Arc::default());
+        let log = LiveLog::open(&at("data"));
+        let first = log.save("the first").await;
+        let mut archive = Archive::open(&store, &log.handles, metrics()).await.unwrap();
+        let log_id = archive.log_id.clone();
+        while archive.ship_piece().await.unwrap() {}
+        let faults = Faults::paused(call);
+        let mut reader = ArchiveReader::new(failing(&store, &faults));
+        let meanwhile = async {
+            log.forget(&[first]).await;
+            while archive.ship_piece().await.unwrap() {}
+            archive.forget().await.unwrap();
+        };
+        let found = around(reader.lines_after(&log_id, CopyEnd::START, 0), &faults, meanwhile).await.unwrap();
+        if String::from_utf8_lossy(&found.lines.lines).contains(r#""forgotten":"#) {
+            missing += 1;
+            assert_eq!(found.lines.head_seq, log.head(), "call {call}");
+        }
+        if !faults.reached() {
+            assert!(call > 5, "a look has more calls: {call}");
+            break;
+        }
+    }
+    assert!(missing > 0, "a key was never gone when it was read");
+}
