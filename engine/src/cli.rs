@@ -2,8 +2,9 @@
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -32,7 +33,7 @@ use crate::metrics::Metrics;
 use crate::mode_command::{GuardArgs, ModeArgs, ModeWord, run_guard, run_mode};
 use crate::modes::InitialMode;
 use crate::rebuild::rebuild;
-use crate::serve::{ServeOptions, serve};
+use crate::serve::{Ended, ServeOptions, serve};
 use crate::stdout::print_json;
 use crate::token_command::{TokenArgs, run_token};
 use crate::traces::Traces;
@@ -190,6 +191,11 @@ struct FollowArgs {
     /// File with the token that the admin port of that engine demands
     #[arg(long, value_name = "FILE", env = "MEMORY_ENGINE_FOLLOW_TOKEN_FILE", requires = "follow")]
     follow_token_file: Option<PathBuf>,
+    /// Take the lines from the archive in `backup` of the configuration instead, and only compare them with that engine
+    ///
+    /// A standby: it shows all the time that the archive can be restored, how long that takes, and what would be lost.
+    #[arg(long, env = "MEMORY_ENGINE_FOLLOW_ARCHIVE", requires = "follow")]
+    follow_archive: bool,
     /// Age of the state that reads see from which on this engine is not ready, seconds
     #[arg(
         long,
@@ -209,6 +215,7 @@ impl FollowArgs {
             tls_directory: self.follow_tls_directory,
             token_file: self.follow_token_file,
             lag_max: Duration::from_secs(self.follow_lag_max),
+            archive: None,
         })
     }
 }
@@ -245,6 +252,7 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let author = if is_operators { Author::Operator } else { Author::Person };
     let ServeArgs { data, sources, listen, admin_listen, probe_listen, public_listen, anchor, .. } = args;
     let (mode, allow_drill_faults, follow) = (args.mode, args.allow_drill_faults, args.follow);
+    let follows_archive = follow.follow_archive;
     let follow = follow.settings();
     let default = if anchor.is_some() { Mode::WriteOnly } else { Mode::ReadWrite };
     let mode = InitialMode { is_named: mode.is_some(), mode: mode.map_or(default, Mode::from) };
@@ -269,6 +277,7 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         mode,
         allow_drill_faults,
         follow,
+        follows_archive,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(places, loaded, watch, metrics, set_level));
@@ -277,7 +286,17 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     if let Some(traces) = traces {
         traces.stop();
     }
-    served.map(|()| ExitCode::SUCCESS)
+    match served? {
+        Ended::Told => Ok(ExitCode::SUCCESS),
+        Ended::CopyLeft => Err(begin_again()),
+    }
+}
+
+/// Replaces this process by one that begins anew, with the same arguments. Nothing of this one is left then: no thread,
+/// no open file, and no copy in memory. Returns only if that fails.
+fn begin_again() -> anyhow::Error {
+    let fault = process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
+    anyhow::Error::new(fault).context("the engine cannot begin again by itself: start it again")
 }
 
 fn run_mcp(args: McpArgs) -> anyhow::Result<ExitCode> {

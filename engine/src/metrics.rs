@@ -45,6 +45,7 @@ pub(crate) struct Metrics {
     pub(crate) issuer_keys: Family<IntGaugeVec>,
     pub(crate) ticket: TicketMetrics,
     pub(crate) following: FollowingMetrics,
+    pub(crate) standby: StandbyMetrics,
     pub(crate) rollout: RolloutMetrics,
     pub(crate) forgotten: IntCounter,
     pub(crate) graph_upserts: Family<IntCounterVec>,
@@ -83,6 +84,7 @@ impl Metrics {
             issuer_keys: registry.gauges(table::ISSUER_KEYS)?,
             ticket: TicketMetrics::new(&registry)?,
             following: FollowingMetrics::new(&registry)?,
+            standby: StandbyMetrics::new(&registry)?,
             rollout: RolloutMetrics::new(&registry)?,
             forgotten: registry.counter(table::FORGOTTEN)?,
             graph_upserts: registry.counters(table::GRAPH_UPSERTS)?,
@@ -183,6 +185,41 @@ impl FollowingMetrics {
             metrics.forwarded.with_label_values(&[outcome]).inc_by(0);
         }
         metrics.lag_seconds.set(-1);
+        Ok(metrics)
+    }
+}
+
+/// A standby.
+#[derive(Debug, Clone)]
+pub(crate) struct StandbyMetrics {
+    pub(crate) seq: IntGauge,
+    pub(crate) verified: IntGauge,
+    pub(crate) verified_timestamp: IntGauge,
+    pub(crate) rpo: IntGauge,
+    pub(crate) rto: IntGauge,
+    pub(crate) catch_up: IntGauge,
+}
+
+impl StandbyMetrics {
+    fn new(registry: &Registry) -> Result<StandbyMetrics, MetricsError> {
+        let metrics = StandbyMetrics {
+            seq: registry.gauge(table::STANDBY_SEQ)?,
+            verified: registry.gauge(table::STANDBY_VERIFIED)?,
+            verified_timestamp: registry.gauge(table::STANDBY_VERIFIED_TIMESTAMP)?,
+            rpo: registry.gauge(table::STANDBY_RPO)?,
+            rto: registry.gauge(table::STANDBY_RTO)?,
+            catch_up: registry.gauge(table::STANDBY_CATCH_UP)?,
+        };
+        for unknown in [
+            &metrics.seq,
+            &metrics.verified,
+            &metrics.verified_timestamp,
+            &metrics.rpo,
+            &metrics.rto,
+            &metrics.catch_up,
+        ] {
+            unknown.set(-1);
+        }
         Ok(metrics)
     }
 }

@@ -25,7 +25,9 @@ use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Watch};
 use crate::digests;
 use crate::engine::{Engine, Settings};
-use crate::following::{FollowSettings, check_itself, follow};
+use crate::following::{
+    FollowSettings, FollowedArchive, check_itself, compare_with_writer, follow, follow_archive,
+};
 use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::modes::{self, InitialMode};
@@ -54,6 +56,17 @@ pub(crate) struct ServeOptions {
     pub(crate) allow_drill_faults: bool,
     /// The engine to follow; none on an engine that owns its log.
     pub(crate) follow: Option<FollowSettings>,
+    /// Whether the lines of that engine come from the archive that is configured.
+    pub(crate) follows_archive: bool,
+}
+
+/// Why an engine has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was told to.
+    Told,
+    /// The log has left the branch of its copy, which the next start throws away.
+    CopyLeft,
 }
 
 /// Serves until SIGTERM or SIGINT, then shuts down gracefully.
@@ -68,13 +81,14 @@ pub(crate) async fn serve(
     watch: Watch,
     metrics: Metrics,
     set_level: impl Fn(tracing::Level) + Send + Sync + 'static,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ended> {
     let configuration = described(&loaded.resolved);
     let config = loaded.config;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let listeners = Listeners::bind(&places)?;
-    let archive = opened_archive(&config, places.follow.is_none())?;
+    let mut archive = opened_archive(&config, places.follow.is_none() || places.follows_archive)?;
+    let follow = followed(places.follow, places.follows_archive, &mut archive)?;
     let certificates = Arc::new(Certificates::open(&config.tls, config.exposed)?);
     let settings = Settings {
         rotation: config.rotation,
@@ -86,7 +100,7 @@ pub(crate) async fn serve(
         rerank: config.rerank,
         guard: config.guard.clone(),
         initial_mode: places.mode,
-        follow: places.follow,
+        follow,
         live: config.live.clone(),
         configuration: watch.state(),
         certificates: Arc::clone(&certificates),
@@ -99,16 +113,7 @@ pub(crate) async fn serve(
     engine.show_issuers(Arc::clone(control.issuers()));
     tokio::spawn(Arc::clone(&control).follow());
     start_public_gate(&engine, &listeners);
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        engine = config.engine,
-        data = %places.data.display(),
-        listen = %listeners.api.local_addr()?,
-        admin_listen = %listeners.admin.local_addr()?,
-        probe_listen = address_of(listeners.probes.as_ref())?,
-        public_listen = address_of(listeners.public.as_ref())?,
-        "serving"
-    );
+    listeners.announce(&config.engine, &places.data)?;
     report_not_applied(&config.not_applied);
     start_following(&engine);
     start_comparing(&engine, &control);
@@ -131,7 +136,10 @@ pub(crate) async fn serve(
             _ = interrupt.recv() => false,
         }
     };
-    let by_platform = told().await;
+    let (ended, by_platform) = tokio::select! {
+        by_platform = told() => (Ended::Told, by_platform),
+        () = copy_left(&engine) => (Ended::CopyLeft, false),
+    };
     engine.announce_stop();
     // SIGINT comes from a person at a terminal, behind whom no Service sends requests.
     let delay = if by_platform { config.stop_delay } else { Duration::ZERO };
@@ -139,7 +147,18 @@ pub(crate) async fn serve(
     // The endpoints of a Service and the state of load balancers change after they have seen that the engine is not
     // ready. Until then they send new connections, which would be refused.
     let _by_a_second_signal = tokio::time::timeout(delay, told()).await;
-    stop(engine, guard, ports, config.drain).await
+    stop(engine, guard, ports, config.drain).await?;
+    // Who told it meanwhile does not expect that it begins again.
+    let is_told = tokio::time::timeout(Duration::ZERO, told()).await.is_ok();
+    Ok(if is_told { Ended::Told } else { ended })
+}
+
+/// Waits until the log has left the branch of the copy of a standby.
+async fn copy_left(engine: &Engine) {
+    match engine.following().and_then(|following| following.standby()) {
+        Some(standby) => standby.left().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Starts the tasks that compare answers with those of a canary.
@@ -188,7 +207,12 @@ fn start_following(engine: &Arc<Engine>) {
         tokio::spawn(look_at_pseudonym_key(Arc::clone(engine)));
         return;
     };
-    tokio::spawn(follow(Arc::clone(engine), Arc::clone(following)));
+    if following.standby().is_some() {
+        tokio::spawn(follow_archive(Arc::clone(engine), Arc::clone(following)));
+        tokio::spawn(compare_with_writer(Arc::clone(engine), Arc::clone(following)));
+    } else {
+        tokio::spawn(follow(Arc::clone(engine), Arc::clone(following)));
+    }
     tokio::spawn(check_itself(Arc::clone(engine), Arc::clone(following)));
 }
 
@@ -196,11 +220,26 @@ fn start_following(engine: &Arc<Engine>) {
 type OpenedArchive = (Repository, (Duration, Retention));
 
 /// Opens the archive that is configured, so that a fault of its settings prevents the start. Only the owner of a log
-/// archives it.
-fn opened_archive(config: &Config, is_owner: bool) -> anyhow::Result<Option<OpenedArchive>> {
-    let Some(settings) = config.archive.as_ref().filter(|_| is_owner) else { return Ok(None) };
+/// archives it, and only a standby reads it.
+fn opened_archive(config: &Config, is_used: bool) -> anyhow::Result<Option<OpenedArchive>> {
+    let Some(settings) = config.archive.as_ref().filter(|_| is_used) else { return Ok(None) };
     let repository = engine_archive::open(settings).context("the archive cannot be used")?;
     Ok(Some((repository, (settings.interval(), Retention::of(&settings.section)))))
+}
+
+/// The engine to follow, with the archive if its lines come from there: nothing is written to that.
+fn followed(
+    follow: Option<FollowSettings>,
+    follows_archive: bool,
+    archive: &mut Option<OpenedArchive>,
+) -> anyhow::Result<Option<FollowSettings>> {
+    let Some(follow) = follow else { return Ok(None) };
+    if !follows_archive {
+        return Ok(Some(follow));
+    }
+    let missing = "--follow-archive needs the archive of that engine: set backup.url, as it is there";
+    let (repository, (interval, _)) = archive.take().context(missing)?;
+    Ok(Some(FollowSettings { archive: Some(FollowedArchive { repository, interval }), ..follow }))
 }
 
 /// Starts the task that archives the log, if an archive is configured.
@@ -235,6 +274,21 @@ impl Listeners {
             probes: places.probe_listen.map(listen_on).transpose()?,
             public: places.public_listen.map(listen_on).transpose()?,
         })
+    }
+
+    /// Says in the log where this engine is served.
+    fn announce(&self, engine: &str, data: &Path) -> std::io::Result<()> {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            engine,
+            data = %data.display(),
+            listen = %self.api.local_addr()?,
+            admin_listen = %self.admin.local_addr()?,
+            probe_listen = address_of(self.probes.as_ref())?,
+            public_listen = address_of(self.public.as_ref())?,
+            "serving"
+        );
+        Ok(())
     }
 
     fn serve(

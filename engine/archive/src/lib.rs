@@ -13,9 +13,11 @@
 //! - Restoring: [`marker`] is the file that says from what a log was restored, [`plan`] chooses the pieces, [`restore`]
 //!   verifies the log that [`staging`] puts together and reports
 //!   its [`progress`]; [`gaps`] are payloads that nothing accounts for, [`restore_error`] is why nothing was restored.
+//! - Following: [`continued`] reads the lines that a copy lacks, again and again.
 
 mod archive_error;
 mod backup;
+mod continued;
 mod facts;
 #[cfg(test)]
 mod faults;
@@ -45,13 +47,14 @@ mod takeover;
 mod task;
 
 pub use archive_error::ArchiveError;
+pub use continued::{ArchiveReader, Continued, ReadError};
 pub use facts::{EngineFacts, ProjectionAt, StoppedEngine};
 pub use forget_check::{ForgetCheck, LeftKey, forget_check};
 pub use metrics::ArchiveMetrics;
 pub use plan::{Until, Wanted};
 pub use progress::Progress;
 pub use prune::PruneError;
-pub use repository::{LogSummary, Repository};
+pub use repository::{BadObject, LogSummary, Repository};
 pub use restore::{Restored, first_backup, restore};
 pub use restore_error::RestoreError;
 pub use retention::{Retention, prune};

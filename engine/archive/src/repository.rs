@@ -209,10 +209,23 @@ impl Repository {
         Err(StoreError::Missing(Boundary::FOLDER.to_owned()))
     }
 
+    /// The names of what leads through the log, without the objects that somebody is removing. Tails are listed first:
+    /// a segment that takes the place of one that is removed meanwhile is in the list then.
+    pub(crate) async fn way_names(&self) -> Result<Names, StoreError> {
+        let Boundary { removed, .. } = self.boundary().await?;
+        let mut names = self.names_in(&["tails", "segments", FenceName::FOLDER]).await?;
+        names.pieces.retain(|piece| !removed.contains(&piece.name.to_string()));
+        Ok(names)
+    }
+
     /// The names of all objects of this log.
     pub(crate) async fn all_names(&self) -> Result<Names, StoreError> {
+        self.names_in(&["segments", "tails", ManifestName::FOLDER, FenceName::FOLDER]).await
+    }
+
+    async fn names_in(&self, folders: &[&str]) -> Result<Names, StoreError> {
         let mut names = Names::default();
-        for folder in ["segments", "tails", ManifestName::FOLDER, FenceName::FOLDER] {
+        for folder in folders {
             for object in self.pieces.list(folder).await? {
                 let Listed { bytes, stored_at, .. } = object;
                 if let Some(name) = PieceName::parse(&object.name) {

@@ -62,7 +62,13 @@ impl Read {
         self.restore(until, &mut lines).map(|_| lines)
     }
 
-    fn restore(&self, until: u64, lines: &mut Vec<u8>) -> Result<Restored, BadObject> {
+    /// Hash of the line before the piece, and of its last line.
+    pub(crate) fn ends(&self) -> (Hash, Hash) {
+        (self.piece.prev(), self.piece.last())
+    }
+
+    /// Adds the lines of the piece as they are in the log, up to event `until`.
+    pub(crate) fn restore(&self, until: u64, lines: &mut Vec<u8>) -> Result<Restored, BadObject> {
         let restored = self.piece.restore(&self.keys, until, lines);
         restored.map_err(|fault| damaged(&format!("{} or {}", self.name, self.name.keys()), &fault))
     }

@@ -12,7 +12,7 @@ use engine_core::access::{
 use engine_core::configuration::{Access, AccessCertificate};
 use engine_core::digest::Hash;
 use engine_core::issuer::TokenFault;
-use engine_core::wire::{DIGEST_PATH, ErrorCode, LINES_PATH};
+use engine_core::wire::{DIGEST_PATH, ErrorCode, LINES_PATH, ROOT_PATH};
 use engine_log::Clock;
 use engine_log::storage::Storage;
 use engine_projection::ClientAddress;
@@ -389,12 +389,14 @@ impl AccessControl {
         let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
         let (is_accepted, demanded) = match (path, in_force.reader) {
             // Who administers an engine need not read what is remembered. Where everybody may read, nothing is hidden.
-            (LINES_PATH | DIGEST_PATH, AdminToken::None) if !in_force.configuration.anonymous() => {
+            (LINES_PATH | DIGEST_PATH | ROOT_PATH, AdminToken::None)
+                if !in_force.configuration.anonymous() =>
+            {
                 return Err(Refusal::new(ErrorCode::Forbidden, "no engine may follow this one").hint(
                     "name a file with a token for it as access.readerTokenFile; docs/guide/readers.md",
                 ));
             }
-            (LINES_PATH | DIGEST_PATH, AdminToken::Hashes(..) | AdminToken::Unreadable) => {
+            (LINES_PATH | DIGEST_PATH | ROOT_PATH, AdminToken::Hashes(..) | AdminToken::Unreadable) => {
                 (in_force.reader.is(token), "access.readerTokenFile")
             }
             _ => (in_force.admin == AdminToken::None || in_force.admin.is(token), "access.adminTokenFile"),

@@ -1,6 +1,7 @@
 //! What engines that follow each other say: lines of the log, for an engine that makes a copy of it, and which requests
 //! of administration an engine with a copy refuses.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,14 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine_core::digest::Hash;
+use engine_core::format::EventLine;
 use engine_core::request::Refused;
 use engine_core::wire::{
-    ErrorCode, HAS_LINE_HEADER, HEAD_SEQ_HEADER, LINES_BYTES, LINES_WAIT_MS_MAX, LOG_ID_HEADER, RecentDigests,
+    ErrorCode, HAS_LINE_HEADER, HEAD_SEQ_HEADER, LINES_BYTES, LINES_WAIT_MS_MAX, LOG_ID_HEADER, LogRoot,
+    RecentDigests,
 };
 use engine_log::FollowingLines;
+use jiff::Timestamp;
 use service::in_span;
 
 use super::parameters::Parameters;
@@ -57,6 +61,38 @@ pub(super) async fn digests(State(engine): State<Arc<Engine>>) -> Json<RecentDig
     Json(crate::digests::recent(&engine).await)
 }
 
+/// Responds with the root of the log at a number of events, for an engine that has a copy of its own.
+pub(super) async fn root(
+    State(engine): State<Arc<Engine>>,
+    parameters: Parameters,
+) -> Result<Json<LogRoot>, Refusal> {
+    let parameters = parameters.known(&["size"])?;
+    let size = parameters.number("size", 0, SEQ_MAX)?.unwrap_or(0);
+    // A log that does not verify says nothing about another one.
+    if engine.published.fault().is_some() {
+        return Err(log_corrupt());
+    }
+    let now = Timestamp::now();
+    let found = tokio::task::spawn_blocking(in_span(move || root_at(&engine, size, now))).await;
+    found.map_err(ended)??.map(Json).ok_or_else(not_open)
+}
+
+fn root_at(engine: &Engine, size: u64, now: Timestamp) -> io::Result<Option<LogRoot>> {
+    let Some(head) = engine.published.head() else { return Ok(None) };
+    let has_root = size <= head.seq;
+    let root = has_root.then(|| engine.log_handles.context.tree.root_at(size)).transpose()?;
+    let next = if size < head.seq { engine.log.lines_after(size, 1, LINES_BYTES)? } else { Vec::new() };
+    let next = EventLine::decode(next.strip_suffix(b"\n").unwrap_or(&next)).ok();
+    let age = next.map(|event| now.duration_since(event.envelope.time));
+    Ok(Some(LogRoot {
+        log_id: head.log_id,
+        head_seq: head.seq,
+        root: root.map(|root| root.to_string()),
+        // A clock that was set back gives no negative age.
+        next_age_ms: age.map(|age| u64::try_from(age.as_millis()).unwrap_or(0)),
+    }))
+}
+
 async fn read(engine: &Arc<Engine>, (seq, line): (u64, Hash)) -> Result<FollowingLines, Refusal> {
     // A log that does not verify may be shorter than it was. Who has a copy must not take that for a rollback.
     if engine.published.fault().is_some() {
@@ -83,9 +119,10 @@ fn answer(found: FollowingLines) -> Response {
 
 /// Requests of administration that belong to the owner of a log: they write to it, sign for it, or make credentials
 /// that only one engine would know.
-const OWNER_ONLY: [(Method, &str); 9] = [
+const OWNER_ONLY: [(Method, &str); 10] = [
     (Method::GET, "/checkpoint"),
     (Method::GET, "/log/lines"),
+    (Method::GET, "/log/root"),
     (Method::POST, "/anchor"),
     (Method::POST, "/backups"),
     (Method::POST, "/upkeep"),

@@ -197,6 +197,7 @@ pub(crate) fn admin_routes(engine: Arc<Engine>, access: Arc<Access>, control: Ar
         .route("/ticket", put(public::deliver))
         .route("/log/lines", get(following::lines))
         .route("/log/digest", get(following::digests))
+        .route("/log/root", get(following::root))
         .route("/canary", get(canary::report))
         .route("/canary", put(canary::grant))
         .route("/canary", delete(canary::end))

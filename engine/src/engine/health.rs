@@ -43,7 +43,8 @@ impl Engine {
     /// The health report with the role of the engine.
     pub(crate) fn role_health(&self) -> RoleHealth {
         let applied = self.projection.applied_seq();
-        let following = self.following().map(|following| following.health(applied));
+        let durable = self.published.head_seq();
+        let following = self.following().map(|following| following.health(durable, applied));
         let role = if following.is_some() { Role::Reader } else { Role::Writer };
         RoleHealth { health: self.health(), role, following, drill_faults: self.modes.drill_faults_health() }
     }
@@ -238,7 +239,7 @@ impl Engine {
         self.modes.set_gauges();
         self.canary.set_gauges();
         if let Some(following) = self.following() {
-            following.set_gauges(self.projection.applied_seq());
+            following.set_gauges(health.log.seq, self.projection.applied_seq());
         }
         if let Some(gate) = self.public_gate() {
             gate.set_gauges();

@@ -24,7 +24,7 @@ use crate::cache::AnswerCache;
 use crate::canary::Canary;
 use crate::config::Embedding;
 use crate::digests::Digests;
-use crate::following::Following;
+use crate::following::{FollowSettings, Following, remove_what_was_left};
 use crate::forget_listeners::Listeners;
 use crate::memory_limit;
 use crate::metrics::Metrics;
@@ -49,7 +49,7 @@ impl Engine {
     /// The directory is in use or cannot be read, a model cannot be used, or a thread cannot be started.
     pub(crate) fn start(data: &Path, metrics: Metrics, settings: Settings) -> Result<Engine, StartError> {
         let directory = LogDirectory::lock(data)?;
-        check_role(&*directory.storage(), settings.follow.is_some())?;
+        prepare(data, &*directory.storage(), settings.follow.as_ref())?;
         let metrics = Arc::new(metrics);
         let context =
             LogContext::new(directory.storage(), Arc::clone(&metrics.log), Clock::System, settings.rotation);
@@ -62,16 +62,7 @@ impl Engine {
             metrics.mode.clone(),
         ));
         let observer = Arc::clone(&modes) as Arc<dyn CallObserver>;
-        let follow = settings.follow.clone();
-        let following = follow
-            .map(|follow| {
-                Following::start(follow, Arc::clone(&log_handles.context.storage), metrics.following.clone())
-            })
-            .transpose()?
-            .map(Arc::new);
-        if following.is_some() {
-            modes.keep_to_itself();
-        }
+        let following = following(&settings, &log_handles, &metrics, &modes)?;
         let search = Search::start(data, &log_handles, &projection, (&metrics, &observer), &settings)?;
         let failed = |source| OpenError::Directory { path: data.to_owned(), source };
         let (log, threads) =
@@ -118,6 +109,28 @@ impl Engine {
             _directory: directory,
         })
     }
+}
+
+/// Checks what the data directory has, and throws away the copy of a standby that the log has left.
+fn prepare(data: &Path, storage: &dyn Storage, follow: Option<&FollowSettings>) -> Result<(), StartError> {
+    if follow.is_some_and(|follow| follow.archive.is_some()) {
+        remove_what_was_left(data, storage)?;
+    }
+    check_role(storage, follow.is_some())
+}
+
+/// How this engine follows another one, if it does.
+fn following(
+    settings: &Settings,
+    handles: &LogHandles,
+    metrics: &Metrics,
+    modes: &Modes,
+) -> Result<Option<Arc<Following>>, StartError> {
+    let Some(follow) = settings.follow.clone() else { return Ok(None) };
+    modes.keep_to_itself();
+    let metrics = (metrics.following.clone(), metrics.standby.clone());
+    let following = Following::start(follow, Arc::clone(&handles.context.storage), metrics)?;
+    Ok(Some(Arc::new(following)))
 }
 
 /// Refuses to follow with a log that was written here, and to write to a copy: each would make two histories of one

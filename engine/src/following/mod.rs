@@ -2,10 +2,17 @@
 //! writes. [`writer`] is the client of that engine, [`task`] asks it for lines, and [`chain_file`] keeps on the volume
 //! that the chain is broken. [`self_checks`] compares this engine with the other one. [`settings`] says
 //! which engine is followed.
+//!
+//! A [`standby`] has the lines from an archive instead: [`looks`] reads them there, [`comparison`] compares the result
+//! with the other engine, and [`standby_file`] keeps on the volume what outlasts a restart.
 
 mod chain_file;
+mod comparison;
+mod looks;
 mod self_checks;
 mod settings;
+mod standby;
+mod standby_file;
 mod task;
 mod writer;
 
@@ -18,12 +25,17 @@ use engine_core::wire::{ChainFault, ErrorCode, FollowState, FollowingHealth};
 use engine_log::storage::Storage;
 use jiff::Timestamp;
 
-use crate::metrics::FollowingMetrics;
+use crate::metrics::{FollowingMetrics, StandbyMetrics};
 use crate::refusal::Refusal;
+use standby::Now;
 use writer::Writer;
 
+pub(crate) use comparison::compare_with_writer;
+pub(crate) use looks::follow_archive;
 pub(crate) use self_checks::check_itself;
-pub(crate) use settings::{FollowSettings, LAG_MAX_SECONDS_DEFAULT};
+pub(crate) use settings::{FollowSettings, FollowedArchive, LAG_MAX_SECONDS_DEFAULT};
+pub(crate) use standby::Standby;
+pub(crate) use standby_file::remove_what_was_left;
 pub(crate) use task::follow;
 pub(crate) use writer::{FollowSetupError, Forwarded, NotForwarded};
 
@@ -38,6 +50,7 @@ pub(crate) struct Following {
     state: Mutex<State>,
     checks: Mutex<SelfChecks>,
     metrics: FollowingMetrics,
+    standby: Option<Standby>,
 }
 
 #[derive(Debug, Default)]
@@ -57,9 +70,11 @@ impl Following {
     pub(crate) fn start(
         settings: FollowSettings,
         storage: Arc<dyn Storage>,
-        metrics: FollowingMetrics,
+        (metrics, standby_metrics): (FollowingMetrics, StandbyMetrics),
     ) -> Result<Following, FollowSetupError> {
         let broken = chain_file::read(&*storage)?;
+        let archive = settings.archive.clone();
+        let standby = archive.map(|archive| Standby::start(archive, Arc::clone(&storage), standby_metrics));
         let mut state = State::default();
         if let Some(broken) = broken {
             let ChainFault { reason, message, at } = &broken;
@@ -76,6 +91,7 @@ impl Following {
             state: Mutex::new(state),
             checks: Mutex::default(),
             metrics,
+            standby: standby.transpose()?,
         })
     }
 
@@ -91,6 +107,11 @@ impl Following {
     /// The client of the engine that is followed.
     pub(crate) fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    /// What makes this engine a standby; none if it asks the engine that is followed for lines.
+    pub(crate) fn standby(&self) -> Option<&Standby> {
+        self.standby.as_ref()
     }
 
     /// Refuses a read while the chain is broken.
@@ -117,11 +138,13 @@ impl Following {
         }
     }
 
-    /// What the health report says. `applied` is the last event that reads see.
-    pub(crate) fn health(&self, applied: u64) -> FollowingHealth {
+    /// What the health report says. `durable` is the last event of the copy, and `applied` the last that reads see.
+    pub(crate) fn health(&self, durable: u64, applied: u64) -> FollowingHealth {
         let mut state = self.state();
         state.freshness.applied(applied);
+        let now = Now { seq: durable, is_broken: state.broken.is_some() };
         FollowingHealth {
+            standby: self.standby.as_ref().map(|standby| standby.health(now)),
             state: state.follows,
             writer: self.admin.clone(),
             head_seq: state.freshness.head_seq(),
@@ -134,13 +157,16 @@ impl Following {
     }
 
     /// Sets the gauges to the current state.
-    pub(crate) fn set_gauges(&self, applied: u64) {
-        let health = self.health(applied);
+    pub(crate) fn set_gauges(&self, durable: u64, applied: u64) {
+        let health = self.health(durable, applied);
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.metrics.connected.set(i64::from(health.state == FollowState::Connected));
         self.metrics.lag_events.set(gauge(health.lag_events));
         self.metrics.lag_seconds.set(health.lag_seconds.map_or(-1, gauge));
         self.metrics.broken.set(i64::from(health.broken.is_some()));
+        if let Some(standby) = &self.standby {
+            standby.set_gauges(Now { seq: durable, is_broken: health.broken.is_some() });
+        }
     }
 
     /// Whether the chain is broken, so that nothing is read.
@@ -154,7 +180,8 @@ impl Following {
         let mut state = self.state();
         state.freshness.answered(sent.duration_since(self.started), head_seq);
         if state.follows != FollowState::Connected {
-            tracing::info!(writer = self.admin, head_seq, "the engine that is followed answers");
+            let source = if self.standby.is_some() { "the archive" } else { "the engine that is followed" };
+            tracing::info!(writer = self.admin, head_seq, "{source} answers");
         }
         (state.follows, state.fault) = (FollowState::Connected, None);
     }
@@ -164,9 +191,20 @@ impl Following {
         self.metrics.faults.with_label_values(&[label]).inc();
         let mut state = self.state();
         if state.fault.as_ref() != Some(&fault) {
-            tracing::warn!(label, fault, "the engine that is followed gave no lines: it is asked again");
+            tracing::warn!(label, fault, "there are no lines for this copy: it is tried again");
         }
         (state.follows, state.fault) = (FollowState::Unreachable, Some(fault));
+    }
+
+    /// Notes that an object of the archive cannot be used, or that events are gone from it. The copy stays as it is,
+    /// and reads go on: everything in it was verified.
+    fn damaged(&self, standby: &Standby, fault: String) {
+        self.metrics.faults.with_label_values(&["object"]).inc();
+        if standby.know(|known, _| known.damaged(fault.clone())) {
+            tracing::error!(fault, "the archive cannot be restored beyond this copy: it is tried again");
+        }
+        let mut state = self.state();
+        (state.follows, state.fault) = (FollowState::Damaged, Some(fault));
     }
 
     /// Stops reads for good. The file comes after the state: reads must stop even if the volume fails.

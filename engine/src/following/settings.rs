@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine_archive::Repository;
 use hyper::Uri;
 
 /// Default age of the state that reads see from which on a following engine is not ready, seconds.
@@ -21,4 +22,15 @@ pub(crate) struct FollowSettings {
     pub(crate) token_file: Option<PathBuf>,
     /// Age of the state that reads see from which on this engine is not ready.
     pub(crate) lag_max: Duration,
+    /// The archive from which the lines come, on a standby; none on an engine that asks the other one for lines.
+    pub(crate) archive: Option<FollowedArchive>,
+}
+
+/// The archive that a standby follows.
+#[derive(Debug, Clone)]
+pub(crate) struct FollowedArchive {
+    /// Its stores.
+    pub(crate) repository: Repository,
+    /// Time between two steps of the engine that writes it.
+    pub(crate) interval: Duration,
 }

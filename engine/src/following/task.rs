@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use engine_archive::with_jitter;
 use engine_core::digest::Hash;
-use engine_log::{FollowError, WriteState};
+use engine_log::{FollowError, Followed, WriteState};
 
 use super::Following;
 use crate::engine::Engine;
@@ -34,12 +34,7 @@ pub(crate) async fn follow(engine: Arc<Engine>, following: Arc<Following>) {
 
 /// Asks once, and continues the copy with the answer. Returns whether that worked.
 async fn step(engine: &Arc<Engine>, following: &Following) -> bool {
-    if let Some(fault) = engine.published.fault() {
-        following.break_chain("damaged", fault.message);
-        return false;
-    }
-    if matches!(engine.published.store(), WriteState::Full | WriteState::Failing) {
-        following.failed("unwritable", "the volume of this engine fails or is full".to_owned());
+    if !is_continuable(engine, following) {
         return false;
     }
     let end = engine.published.head().map_or((0, Hash::ZERO), |head| (head.seq, head.line));
@@ -58,12 +53,7 @@ async fn step(engine: &Arc<Engine>, following: &Following) -> bool {
             false
         }
         Ok(followed) => {
-            following.answered(sent, head_seq, followed.lines);
-            following.state().freshness.applied(engine.projection.applied_seq());
-            if let Some((seq, ids)) = followed.forgotten {
-                let engine = Arc::clone(engine);
-                tokio::spawn(async move { engine.drop_forgotten(seq, &ids).await });
-            }
+            note(engine, following, (sent, head_seq), followed);
             true
         }
         Err(FollowError::Broken(broken)) => {
@@ -78,5 +68,33 @@ async fn step(engine: &Arc<Engine>, following: &Following) -> bool {
             following.failed("unwritable", fault.to_string());
             false
         }
+    }
+}
+
+/// Whether the copy can be continued now.
+pub(super) fn is_continuable(engine: &Engine, following: &Following) -> bool {
+    if let Some(fault) = engine.published.fault() {
+        following.break_chain("damaged", fault.message);
+        return false;
+    }
+    if matches!(engine.published.store(), WriteState::Full | WriteState::Failing) {
+        following.failed("unwritable", "the volume of this engine fails or is full".to_owned());
+        return false;
+    }
+    true
+}
+
+/// Notes that the copy was continued with everything of an answer to a request that was sent at `sent`.
+pub(super) fn note(
+    engine: &Arc<Engine>,
+    following: &Following,
+    (sent, head_seq): (Instant, u64),
+    followed: Followed,
+) {
+    following.answered(sent, head_seq, followed.lines);
+    following.state().freshness.applied(engine.projection.applied_seq());
+    if let Some((seq, ids)) = followed.forgotten {
+        let engine = Arc::clone(engine);
+        tokio::spawn(async move { engine.drop_forgotten(seq, &ids).await });
     }
 }

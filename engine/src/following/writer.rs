@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use engine_core::digest::Hash;
 use engine_core::wire::{
-    DIGEST_PATH, HAS_LINE_HEADER, HEAD_SEQ_HEADER, LINES_PATH, LOG_ID_HEADER, RecentDigests,
+    DIGEST_PATH, HAS_LINE_HEADER, HEAD_SEQ_HEADER, LINES_PATH, LOG_ID_HEADER, LogRoot, ROOT_PATH,
+    RecentDigests,
 };
 use engine_log::FollowingLines;
 use engine_retrieval::providers::{
@@ -16,6 +17,7 @@ use engine_retrieval::providers::{
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Uri;
 use hyper::body::{Bytes, Incoming};
+use serde::de::DeserializeOwned;
 use service::secret_file::Exposed;
 use service::tls::{Identity, TlsError, client_config};
 use thiserror::Error;
@@ -33,9 +35,12 @@ const LINES_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer with lines, bytes: more than the largest batch of a log can have.
 const LINES_BYTES_MAX: usize = 128 << 20;
-/// Timeout of a request for digests, and their largest size, bytes. They have about a hundred bytes each.
-const DIGESTS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of a request for digests or a root.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest size of the digests, bytes. They have about a hundred bytes each.
 const DIGESTS_BYTES_MAX: usize = 256 << 10;
+/// Largest size of an answer with a root, bytes. It has two hundred.
+const ROOT_BYTES_MAX: usize = 4 << 10;
 /// Age of a client from which on its certificate, token and authorities are read again. A failure makes a new client
 /// too.
 const CLIENT_AGE_MAX: Duration = Duration::from_secs(60);
@@ -136,12 +141,24 @@ impl Writer {
     /// # Errors
     /// There is no such answer. For people, without secrets.
     pub(super) async fn digests(&self) -> Result<RecentDigests, String> {
+        self.report(DIGEST_PATH, DIGESTS_BYTES_MAX).await
+    }
+
+    /// Asks for the root of its log at a number of events.
+    ///
+    /// # Errors
+    /// There is no such answer. For people, without secrets.
+    pub(super) async fn root(&self, size: u64) -> Result<LogRoot, String> {
+        self.report(&format!("{ROOT_PATH}?size={size}"), ROOT_BYTES_MAX).await
+    }
+
+    async fn report<T: DeserializeOwned>(&self, query: &str, bytes_max: usize) -> Result<T, String> {
         let client = self.client().map_err(|fault| fault.to_string())?;
-        let asked = self.get(&client, DIGEST_PATH, DIGESTS_BYTES_MAX);
-        let answer = tokio::time::timeout(DIGESTS_TIMEOUT, asked).await;
+        let asked = self.get(&client, query, bytes_max);
+        let answer = tokio::time::timeout(REPORT_TIMEOUT, asked).await;
         let (_, body) =
-            answer.map_err(|_| format!("no answer in {DIGESTS_TIMEOUT:?}"))?.map_err(|(_, fault)| fault)?;
-        serde_json::from_slice(&body).map_err(|fault| format!("the digests cannot be read: {fault}"))
+            answer.map_err(|_| format!("no answer in {REPORT_TIMEOUT:?}"))?.map_err(|(_, fault)| fault)?;
+        serde_json::from_slice(&body).map_err(|fault| format!("the answer cannot be read: {fault}"))
     }
 
     /// The client, made anew if it is old or has failed.

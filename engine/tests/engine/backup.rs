@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::process::{Running, binary, eventually, verify};
 
 /// Directories of one test: the volume, the archive, and the configuration.
-struct Places {
+pub(crate) struct Places {
     directory: tempfile::TempDir,
     has_key: bool,
 }
@@ -24,12 +24,12 @@ struct Places {
 const KEY: [u8; 32] = [0x5a; 32];
 
 impl Places {
-    fn new() -> Places {
+    pub(crate) fn new() -> Places {
         Places::of(false)
     }
 
     /// With a key-encryption key or without.
-    fn of(has_key: bool) -> Places {
+    pub(crate) fn of(has_key: bool) -> Places {
         let places = Places { directory: tempfile::tempdir().unwrap(), has_key };
         let mut text = format!("backup:\n  url: '{}'\n  archiveIntervalSeconds: 1\n", places.url());
         if has_key {
@@ -42,7 +42,7 @@ impl Places {
         places
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -51,7 +51,7 @@ impl Places {
     }
 
     /// An engine that archives.
-    fn engine(&self, data: &str) -> Running {
+    pub(crate) fn engine(&self, data: &str) -> Running {
         let config = self.at("config.yaml");
         let engine = Running::spawn_with(&self.at(data), &["--config".as_ref(), config.as_os_str()]);
         eventually("ready", || engine.admin("/readyz").status == 200);
@@ -59,7 +59,7 @@ impl Places {
     }
 
     /// Runs `backup` with these arguments; returns the exit code and what it prints.
-    fn backup(&self, args: &[&str]) -> (Option<i32>, Value) {
+    pub(crate) fn backup(&self, args: &[&str]) -> (Option<i32>, Value) {
         let mut command = binary();
         command.arg("backup").args(args);
         if !args.contains(&"--admin") {
@@ -73,7 +73,7 @@ impl Places {
         (output.status.code(), said.unwrap_or_else(|_| json!(String::from_utf8_lossy(&output.stderr))))
     }
 
-    fn restore(&self, to: &str, more: &[&str]) -> (Option<i32>, Value) {
+    pub(crate) fn restore(&self, to: &str, more: &[&str]) -> (Option<i32>, Value) {
         let to = self.at(to).display().to_string();
         self.backup(&[&["restore", "--to", &to], more].concat())
     }
@@ -86,7 +86,7 @@ impl Places {
     }
 
     /// All objects of the archive.
-    fn objects(&self) -> Vec<PathBuf> {
+    pub(crate) fn objects(&self) -> Vec<PathBuf> {
         fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
             for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
@@ -100,7 +100,7 @@ impl Places {
     }
 }
 
-fn save(engine: &Running, texts: impl IntoIterator<Item = String>) {
+pub(crate) fn save(engine: &Running, texts: impl IntoIterator<Item = String>) {
     for text in texts {
         let answer = engine.save(&text);
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
@@ -108,18 +108,18 @@ fn save(engine: &Running, texts: impl IntoIterator<Item = String>) {
 }
 
 /// Contents of all memories in the log of an engine.
-fn contents(engine: &Running) -> BTreeSet<String> {
+pub(crate) fn contents(engine: &Running) -> BTreeSet<String> {
     let events = engine.get("/v1/events?after=0&limit=1000").json();
     let events = events["events"].as_array().unwrap();
     events.iter().filter_map(|event| Some(event["payload"]["content"].as_str()?.to_owned())).collect()
 }
 
-fn texts(numbers: std::ops::Range<usize>) -> Vec<String> {
+pub(crate) fn texts(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| format!("planted text number {number} of the kettle")).collect()
 }
 
 /// Waits until everything is archived.
-fn archived(engine: &Running) {
+pub(crate) fn archived(engine: &Running) {
     let is_archived = || {
         let status = engine.admin("/backups").json();
         status["state"] == "archiving" && status["lag_events"] == 0 && status["archived_seq"] != 0

@@ -35,6 +35,7 @@ fn routes() -> Vec<(&'static str, &'static str, String)> {
         "/upkeep",
         "/canary",
         "/log/digest",
+        "/log/root",
     ];
     let reads = reads.into_iter().chain(more);
     let mut routes: Vec<_> = reads.map(|path| ("GET", path, String::new())).collect();

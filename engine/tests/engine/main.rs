@@ -64,6 +64,7 @@ mod scrape;
 mod scripts;
 mod scrubbing;
 mod services;
+mod standby;
 mod statistics;
 mod status_page;
 mod stdio;

@@ -62,7 +62,7 @@ pub(crate) fn caught_up(writer: &Running, reader: &Running) {
 }
 
 /// The value of a metric.
-fn sample(engine: &Running, name: &str) -> String {
+pub(crate) fn sample(engine: &Running, name: &str) -> String {
     let metrics = engine.admin("/metrics").body;
     let line = metrics.lines().find(|line| line.starts_with(&format!("{name}{{")));
     line.and_then(|line| line.rsplit(' ').next()).expect("a sample").to_owned()

@@ -1,5 +1,5 @@
 //! An object store that is away while clients write. A second engine, without an archive, gets the same requests: what
-//! it needs is no cost of the archive.
+//! it needs is no cost of the archive. A standby follows the archive meanwhile.
 
 use std::fs;
 use std::path::PathBuf;
@@ -30,6 +30,9 @@ const GAP_MAX: Duration = Duration::from_secs(5);
 const CATCH_UP: Duration = Duration::from_secs(90);
 /// Time between two looks at the memory.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Shortest age of what the standby lacks when the store comes back: it knows of it after a comparison, ten seconds.
+const BEHIND_MIN_SECONDS: u64 = 5;
 
 /// A run with its engine.
 #[derive(Debug)]
@@ -75,12 +78,19 @@ impl Away {
             save(&mut Connection::open(engine.api)?, 1, BEFORE)?;
         }
         archived(&engine)?;
+        let follow = ["--follow", &format!("http://{}", engine.admin), "--follow-archive"];
+        let arguments = follow.map(str::to_owned).to_vec();
+        let data = self.place.join("standby");
+        let standby = Engine::start(&Launch { data, arguments, ..launch.clone() })?;
+        verified(&engine, &standby, CATCH_UP)?;
         gateway.go_away();
         let seen = self.write([&engine, &beside])?;
         let away = status(&engine)?;
+        let mut breaches = seen.breaches(&away);
+        breaches.extend(unnoticed(&standby)?);
         gateway.come_back()?;
         let caught_up = self.catch_up(&engine)?;
-        let breaches = seen.breaches(&away);
+        verified(&engine, &standby, CATCH_UP)?;
         self.check_restores(&archive, seen.acknowledged).map(|missing| {
             self.print(&seen, caught_up, away["lag_events"].as_u64());
             breaches.into_iter().chain(missing).collect()
@@ -162,6 +172,33 @@ impl Away {
                 "behind": behind, "caught_up_seconds": caught_up.as_secs_f64()})
         );
     }
+}
+
+/// Waits until a standby has restored everything, and has found it to be the log of the engine.
+fn verified(engine: &Engine, standby: &Engine, limit: Duration) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let (head, health) = (engine.health()?["log"]["seq"].clone(), standby.health()?);
+        let seen = &health["following"]["standby"];
+        if seen["seq"] == head && seen["verified"] == true && seen["rpo_seconds"] == 0 {
+            return Ok(());
+        }
+        ensure!(
+            started.elapsed() < limit,
+            "the standby has not restored everything after {limit:?}: {health}"
+        );
+        sleep(Duration::from_millis(100));
+    }
+}
+
+/// What a standby does not say of a store that is away.
+fn unnoticed(standby: &Engine) -> Result<Option<String>> {
+    let health = standby.health()?;
+    let following = &health["following"];
+    let seen = &following["standby"];
+    let lacks = seen["rpo_seconds"].as_u64() >= Some(BEHIND_MIN_SECONDS);
+    let is_noticed = following["state"] == "unreachable" && lacks && seen["damaged"].is_null();
+    Ok((!is_noticed).then(|| format!("the standby does not say that the store is away: {health}")))
 }
 
 impl Seen {

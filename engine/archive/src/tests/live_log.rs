@@ -22,7 +22,8 @@ const OPEN_MAX: Duration = Duration::from_secs(10);
 /// Groups that may wait for a projection, which is not there.
 const GROUPS_MAX: usize = 1 << 12;
 
-struct NoKeys;
+/// A projection that knows no request.
+pub(super) struct NoKeys;
 
 impl AppliedKeys for NoKeys {
     fn applied_seq(&self) -> u64 {

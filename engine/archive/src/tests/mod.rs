@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod away;
+mod continued;
 mod damage;
 mod forgetting;
 mod live_log;

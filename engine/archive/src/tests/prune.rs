@@ -119,7 +119,7 @@ impl Archived {
 }
 
 /// Runs `first` up to the call at which it pauses, then `meanwhile`, then the rest of `first`.
-async fn around<T>(
+pub(super) async fn around<T>(
     first: impl Future<Output = T>,
     faults: &Faults,
     meanwhile: impl Future<Output = ()>,

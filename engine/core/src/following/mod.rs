@@ -2,11 +2,12 @@
 //! wait, ask again, or stop because the log is not the one that it has a copy of.
 //!
 //! A copy has the same lines as the log that it is made from, so [`crate::recovery`] verifies them exactly as it does
-//! when an engine reads its own log. [`freshness`] decides how far the copy is behind, and [`self_checks`] counts what
-//! an engine finds when it compares itself with the other one.
+//! when an engine reads its own log. [`freshness`] decides how far the copy is behind, [`self_checks`] counts what an
+//! engine finds when it compares itself with the other one, and [`standby`] judges a copy that is made from an archive.
 
 pub mod freshness;
 pub mod self_checks;
+pub mod standby;
 
 use std::ops::Range;
 

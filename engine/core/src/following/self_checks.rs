@@ -18,8 +18,10 @@ pub struct SelfChecks {
     tally: Tally,
     /// Why the last check was not complete.
     fault: Option<String>,
-    /// Whether the digests differed at the last check.
+    /// Whether the digests differed at the last check that could compare them.
     differed: bool,
+    /// Whether they differed at the last two.
+    stays_different: bool,
     /// Checks in a row at which only this engine had turned reads off.
     guarded: u32,
 }
@@ -28,7 +30,13 @@ impl Default for SelfChecks {
     fn default() -> SelfChecks {
         // Every check is reported from the start: one that is absent could not be told from counters that are lost.
         let counts = CHECKED.map(|metric| (metric, Counts::default())).into_iter().collect();
-        SelfChecks { tally: Tally { counts, ..Tally::default() }, fault: None, differed: false, guarded: 0 }
+        SelfChecks {
+            tally: Tally { counts, ..Tally::default() },
+            fault: None,
+            differed: false,
+            stays_different: false,
+            guarded: 0,
+        }
     }
 }
 
@@ -43,6 +51,12 @@ impl SelfChecks {
     #[must_use]
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
+    }
+
+    /// Whether the rows of both projections differ: at two checks in a row.
+    #[must_use]
+    pub fn is_different(&self) -> bool {
+        self.stays_different
     }
 
     /// Counts a check. `theirs` is what the engine that is followed says of itself.
@@ -65,7 +79,8 @@ impl SelfChecks {
         if let Some(differs) = differ(ours, &theirs) {
             // A difference stays, because each event changes the digest by what it adds. What is gone at the next check
             // was none, and one event of this metric rolls a revision back.
-            self.tally.add(Metric::Digest, differs && self.differed, false);
+            self.stays_different = differs && self.differed;
+            self.tally.add(Metric::Digest, self.stays_different, false);
             self.differed = differs;
         }
     }
@@ -115,8 +130,10 @@ mod tests {
             checks.count(false, &ours, Ok(theirs.clone()));
         }
         assert_eq!(checks.tally.of(Metric::Digest), Counts { canary_only: 0, stable_only: 0, pairs: 4 });
+        assert!(!checks.is_different());
         checks.count(false, &ours, Ok(other.clone()));
         checks.count(false, &ours, Ok(other));
+        assert!(checks.is_different());
         assert_eq!(checks.tally.of(Metric::Digest).canary_only, 1);
     }
 

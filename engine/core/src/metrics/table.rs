@@ -104,9 +104,21 @@ pub const ACCESS_OUTCOMES: &[&str] = &[
     "unknown_token_key",
 ];
 pub const TICKET_OUTCOMES: &[&str] = &["accepted", "refused", "withdrawn"];
-/// What can be wrong when a log is followed. The last five break the chain.
-pub const FOLLOWING_FAULT_WORDS: &[&str] =
-    &["cut", "refused", "unreachable", "unwritable", "damaged", "forked", "line", "other_log", "rolled_back"];
+/// What can be wrong when a log is followed. `store` and `object` are of an archive: it does not answer, or an object
+/// cannot be used. The last five break the chain.
+pub const FOLLOWING_FAULT_WORDS: &[&str] = &[
+    "cut",
+    "object",
+    "refused",
+    "store",
+    "unreachable",
+    "unwritable",
+    "damaged",
+    "forked",
+    "line",
+    "other_log",
+    "rolled_back",
+];
 /// How forwarded requests end.
 pub const FORWARDED_OUTCOMES: &[&str] = &["answered", "refused", "unreachable"];
 /// Which answer of a pair was bad.
@@ -292,6 +304,18 @@ crate::metric_table! {
         "Answers of the engine that is followed which were not used, and what broke the chain.";
     FOLLOWING_FORWARDED: "memory_following_forwarded_total", COUNTER, Count, [Label::of("outcome", FORWARDED_OUTCOMES)],
         "Requests that were forwarded to the engine that is followed.";
+    STANDBY_SEQ: "memory_standby_seq", GAUGE, Count, [],
+        "Number of the last event that a standby has restored from the archive. Like all metrics of a standby, it is -1 on every other engine.";
+    STANDBY_VERIFIED: "memory_standby_verified", GAUGE, Flag, [],
+        "1 if a standby had the root of the writer at the last comparison and what it has read of the archive can be used; 0 if not, and before the first comparison.";
+    STANDBY_VERIFIED_TIMESTAMP: "memory_standby_verified_timestamp_seconds", GAUGE, Seconds, [],
+        "Time of the last comparison that found the log of the writer, seconds since 1970; 0 before it. While the writer does not answer, its age grows.";
+    STANDBY_RPO: "memory_standby_rpo_seconds", GAUGE, Seconds, [],
+        "Age of the oldest acknowledged event of the writer that is not restored yet, 0 if nothing is missing as far as is known; -1 before the writer was asked.";
+    STANDBY_RTO: "memory_standby_rto_seconds", GAUGE, Seconds, [],
+        "Time that the last rebuild from the archive took, from an empty copy to one that had caught up, rounded up; -1 before one has ended.";
+    STANDBY_CATCH_UP: "memory_standby_catch_up_seconds", GAUGE, Seconds, [],
+        "Time that the last catching up with the archive took, until reads saw everything, rounded up; -1 before one has ended.";
     ROLLOUT_PAIRS: "memory_rollout_pairs_total", COUNTER, Count,
         [Label::of("metric", METRIC_WORDS), Label::of("outcome", PAIR_OUTCOMES)],
         "Answers of a canary and of this engine to the same question, by which of the two were bad.";

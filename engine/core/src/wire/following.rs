@@ -48,6 +48,24 @@ pub struct RecentDigest {
     pub digest: String,
 }
 
+/// Path of the admin port that answers with the root of the log at a number of events, the parameter `size`.
+pub const ROOT_PATH: &str = "/log/root";
+
+/// The root of a log at a number of events, for an engine that has a copy of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRoot {
+    /// Id of the log.
+    pub log_id: String,
+    /// Number of its last event.
+    pub head_seq: u64,
+    /// Root of the tree over the first `size` events, hexadecimal digits; absent if there are fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// Age of the event after them, milliseconds, by the clock of the engine that answers; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_age_ms: Option<u64>,
+}
+
 /// The health report with the role of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleHealth {
@@ -102,6 +120,67 @@ pub struct FollowingHealth {
     /// Why nothing is read; absent while the chain is intact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<ChainFault>,
+    /// What a standby knows of itself and of the archive; absent on an engine that asks the writer for lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<StandbyHealth>,
+}
+
+/// What a standby, an engine that follows an archive alone, found out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandbyHealth {
+    /// Number of the last event that is restored.
+    pub seq: u64,
+    /// Whether the last comparison with the writer found the same log, and everything in the archive can be used.
+    pub verified: bool,
+    /// When that was so last, RFC 3339; absent if it never was since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<Timestamp>,
+    /// How the log of the writer differs, as of the last comparison; absent if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub different: Option<StandbyDifference>,
+    /// The object of the archive that cannot be used, or the events that it lost; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<String>,
+    /// Why the last comparison could not be made; absent if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// Age of the oldest acknowledged event that is not restored, seconds; absent before the writer was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpo_seconds: Option<u64>,
+    /// Time from an empty copy to a copy that had caught up, milliseconds; absent before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto_ms: Option<u64>,
+    /// Events that this copy had then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto_events: Option<u64>,
+    /// How long the last catching up with the archive took, milliseconds; absent before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_up_ms: Option<u64>,
+    /// When and why the copy was thrown away last; absent if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_over: Option<StartedOver>,
+}
+
+/// Two logs that are not the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandbyDifference {
+    /// `root`, `other_log`, `shorter` (the writer has fewer events) or `digest` (the rows of both projections differ).
+    pub reason: String,
+    /// Number of events that were compared.
+    pub size: u64,
+    /// What is different, for people, with both roots.
+    pub message: String,
+    /// When it was found first, RFC 3339.
+    pub at: Timestamp,
+}
+
+/// A copy that was thrown away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedOver {
+    /// Why, for people.
+    pub reason: String,
+    /// When, RFC 3339.
+    pub at: Timestamp,
 }
 
 /// Whether following works.
@@ -115,6 +194,9 @@ pub enum FollowState {
     Connected,
     /// The last request failed.
     Unreachable,
+    /// An object of the archive cannot be used, or events are gone from it: nothing after that is restored. It is
+    /// looked at again.
+    Damaged,
     /// The chain is broken. Permanent: the copy has to be thrown away.
     Broken,
     /// A state of a later version.

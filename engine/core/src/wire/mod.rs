@@ -59,8 +59,8 @@ pub use drill::{ActiveFault, DRILL_FAULT_SECONDS_MAX, DrillFaultKind, DrillFault
 pub use feedback::{FeedbackSummary, GiveFeedback};
 pub use following::{
     ChainFault, DIGEST_PATH, FORWARDED_HEADER, FollowState, FollowingHealth, HAS_LINE_HEADER,
-    HEAD_SEQ_HEADER, LINES_BYTES, LINES_PATH, LINES_WAIT_MS_MAX, LOG_ID_HEADER, RecentDigest, RecentDigests,
-    Role, RoleHealth,
+    HEAD_SEQ_HEADER, LINES_BYTES, LINES_PATH, LINES_WAIT_MS_MAX, LOG_ID_HEADER, LogRoot, ROOT_PATH,
+    RecentDigest, RecentDigests, Role, RoleHealth, StandbyDifference, StandbyHealth, StartedOver,
 };
 pub use forget::{ForgetAnswer, ForgetMemories, Place, PlaceReport, PlaceState, RecordedEvent};
 pub use graph::{
