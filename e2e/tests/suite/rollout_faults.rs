@@ -42,7 +42,8 @@ impl Fault {
     fn gates(self) -> Value {
         match self {
             Self::Killed | Self::Hung | Self::Errors => json!(["Error", "Timeout", "Fallback", "Readiness"]),
-            Self::Slow => json!(["OverLimit"]),
+            // A service that is slow for long turns reads off, and they answer 503.
+            Self::Slow => json!(["Error", "Timeout", "Fallback", "OverLimit"]),
             Self::Wrong => json!(["KnownItemMissed"]),
         }
     }

@@ -179,7 +179,7 @@ async fn events(world: &World) -> Result<Vec<String>> {
 }
 
 /// The image, the embedding, the reranker or the policy make a revision. This one answers as the one before. Drills end
-/// each step before the promotion, and some of them let the canary's calls of the model server fail: no gate counts that.
+/// each step before the promotion, and some let the canary's calls of the model server fail: no gate counts that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_revision_becomes_the_stable_one_and_no_client_notices() {
     in_namespace("tls-rollout-good", async |world| {

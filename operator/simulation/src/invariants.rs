@@ -193,6 +193,7 @@ fn left_after_soak(lasted_s: i64, state: &State) -> Result<(), String> {
         | Cause::Updated
         | Cause::Drills(_)
         | Cause::Late
+        | Cause::Refused { .. }
         | Cause::Asked { .. } => Ok(()),
     }
 }

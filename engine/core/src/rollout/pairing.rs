@@ -147,7 +147,7 @@ impl Pairing {
         self.tally.add(metric, canary_bad, stable_bad);
     }
 
-    /// Counts a question that the stable revision was asked twice, with how many of the first ten results were the same.
+    /// Counts a question that the stable revision was asked twice, with how many of the first ten results are the same.
     /// It disagrees with itself where it would disagree with a canary.
     pub fn control(&mut self, overlap: u32) {
         self.tally.quality.control += 1;

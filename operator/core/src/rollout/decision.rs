@@ -32,6 +32,15 @@ pub enum Cause {
     Drills(String),
     /// The pods did not become ready with the new revision in time.
     Late,
+    /// A person asked for something that was not carried out.
+    Refused {
+        /// What was asked for.
+        verb: Verb,
+        /// Who asked.
+        by: String,
+        /// Why it was not carried out.
+        why: Refusal,
+    },
     /// A person asked for it.
     Asked {
         /// What was asked for.
@@ -44,6 +53,10 @@ pub enum Cause {
 }
 
 impl Cause {
+    pub(super) fn refused(command: &Command, why: Refusal) -> Self {
+        Self::Refused { verb: command.verb, by: command.by.chars().take(BY_CHARS_MAX).collect(), why }
+    }
+
     pub(super) fn drills(what: &str) -> Self {
         Self::Drills(what.chars().take(WHY_CHARS_MAX).collect())
     }
@@ -94,7 +107,8 @@ pub enum Wait {
 }
 
 /// Why a command is not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Refusal {
     /// It needs a reason.
     NoReason,

@@ -138,6 +138,10 @@ fn because(cause: &Cause, evidence: &[Judgement]) -> String {
         }
         Cause::Drills(what) => format!("a drill failed, and the step begins anew: {what}"),
         Cause::Late => "not every pod was ready with the new revision in time".to_owned(),
+        Cause::Refused { verb, by, why } => {
+            let by = if by.is_empty() { "somebody" } else { by };
+            format!("{by} asked to {}, and that is not carried out: {}", word(*verb), refused(*why))
+        }
         Cause::Asked { verb, by, why } => {
             let by = if by.is_empty() { "somebody" } else { by };
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };

@@ -6,7 +6,7 @@ use engine_core::{digest::Hash, rollout::metric::Metric};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    decision::Cause,
+    decision::{Cause, Refusal},
     evidence::{Absorbed, Evidence, Reading, STALE_S_MAX},
     gate::{Judgement, Verdicts},
     input::{Command, Verb},
@@ -350,6 +350,11 @@ impl State {
     /// Whether a command was carried out.
     pub(super) fn has_done(&self, command: &Command) -> bool {
         self.done_commands.contains(&command.id)
+    }
+
+    /// Records that a command was not carried out: whoever asked may look later.
+    pub(super) fn record_refusal(&mut self, command: &Command, why: Refusal, now_s: i64) {
+        self.record(self.step, now_s, &Cause::refused(command, why), Vec::new());
     }
 
     fn record(&mut self, to: Step, now_s: i64, cause: &Cause, evidence: Vec<Judgement>) {

@@ -55,6 +55,9 @@ pub fn step(mut state: State, settings: &Settings, input: &Input<'_>) -> (State,
     };
     if let Signal::Abort(done) | Signal::Retry(done) | Signal::Promote(done) | Signal::Hold(done) = signal {
         state.remember_done(done);
+        if let Outcome::Refused(why) = outcome {
+            state.record_refusal(done, why, input.now_s);
+        }
     }
     let decision = decide(&state, settings, input, outcome);
     (state, decision)

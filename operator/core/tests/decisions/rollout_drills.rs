@@ -301,3 +301,18 @@ fn a_retry_where_nothing_has_failed_is_refused() {
     });
     assert_eq!(decision.outcome, Outcome::Refused(Refusal::NothingToRetry));
 }
+
+/// The message is gone at the next look. The decision stays, and is an event.
+#[test]
+fn a_request_that_is_not_carried_out_stays_among_the_decisions() {
+    let mut world = World::drilled();
+    world.annotate(r#"{"verb": "promote", "by": "ada"}"#);
+    world.turn(1);
+    let decision = world.rollout().decisions.pop().expect("a decision");
+    assert_eq!((decision.from, decision.to), (RolloutPhase::DarkLaunch, RolloutPhase::DarkLaunch));
+    let said = "ada asked to promote, and that is not carried out: it needs a reason";
+    assert_eq!(decision.because, said);
+    let known = world.rollout().decisions.len();
+    (0..3).for_each(|_| world.turn(1));
+    assert_eq!(world.rollout().decisions.len(), known, "it is recorded once");
+}

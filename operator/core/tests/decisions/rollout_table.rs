@@ -251,7 +251,7 @@ fn keeps_forward(
         Cause::Updated => assert_eq!((state.step(), *to), (Step::Promoting, Step::Soaking), "{}", context()),
         Cause::Found => assert_eq!((state.step(), *to), (Step::Unknown, Step::Stable), "{}", context()),
         Cause::Late => assert_eq!((state.step(), *to), (Step::Promoting, Step::RolledBack), "{}", context()),
-        Cause::Drills(_) => panic!("drills enter no step: {}", context()),
+        Cause::Drills(_) | Cause::Refused { .. } => panic!("this enters no step: {}", context()),
         Cause::Failed(_) => assert_eq!(*to, Step::RolledBack, "{}", context()),
         Cause::Respecified => {
             assert!(matches!(to, Step::Stable | Step::DarkLaunch | Step::RolledBack), "{}", context());
