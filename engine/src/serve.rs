@@ -30,6 +30,7 @@ use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::modes::{self, InitialMode};
 use crate::pseudonyms::KeyFault;
+use crate::question_record::keep_questions;
 use crate::ticket::PublicGate;
 use service::{listen, regular_file};
 
@@ -84,6 +85,7 @@ pub(crate) async fn serve(
         embedding: config.embedding,
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
+        questions: config.questions,
         guard: config.guard.clone(),
         initial_mode: places.mode,
         follow: places.follow,
@@ -112,6 +114,7 @@ pub(crate) async fn serve(
     report_not_applied(&config.not_applied);
     start_following(&engine);
     start_comparing(&engine, &control);
+    tokio::spawn(keep_questions(Arc::clone(&engine)));
     start_modes(&engine, places.allow_drill_faults);
     tokio::spawn(Arc::clone(&certificates).follow());
     let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
