@@ -91,7 +91,7 @@ impl QuestionRecord {
         }
     }
 
-    /// The newest questions of the last `since_s` seconds for a canary; none if it was asked them by an earlier process.
+    /// The newest questions of the last `since_s` seconds for a canary; none if an earlier process has asked it.
     pub(crate) fn rehearsal(&self, canary: &str, newest: (u32, usize)) -> Vec<Asked> {
         let Some(record) = &self.0 else { return Vec::new() };
         let mut kept = record.kept();

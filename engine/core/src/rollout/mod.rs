@@ -7,8 +7,8 @@
 //! * [`metric`] lists what is judged and with which margins, and [`counts`] has the three integers of each;
 //! * [`pairing`] makes counts of pairs;
 //! * [`known_item`] makes questions with known answers;
-//! * [`questions`] are those of clients that are asked again in a rehearsal, [`kept_question`] what is kept of each, and
-//!   [`query_pairs`] the parts of it;
+//! * [`questions`] are those of clients that are asked again in a rehearsal, [`kept_question`] what is kept of each,
+//!   and [`query_pairs`] the parts of it;
 //! * [`grant`] is the share of the sessions that the new revision answers, and [`breaker`] takes it away.
 
 pub mod breaker;
