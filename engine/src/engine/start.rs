@@ -63,13 +63,7 @@ impl Engine {
             metrics.mode.clone(),
         ));
         let observer = Arc::clone(&modes) as Arc<dyn CallObserver>;
-        let follow = settings.follow.clone();
-        let following = follow
-            .map(|follow| {
-                Following::start(follow, Arc::clone(&log_handles.context.storage), metrics.following.clone())
-            })
-            .transpose()?
-            .map(Arc::new);
+        let following = following(&log_handles, &metrics, &settings)?;
         if following.is_some() {
             modes.keep_to_itself();
         }
@@ -79,8 +73,8 @@ impl Engine {
             start_threads(data, &log_handles, &projection, &metrics, &settings).map_err(failed)?;
         let answers = Arc::new(AnswerCache::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));
         let Search { catalogs, embeddings, reranker } = search;
-        let forgotten = holders_of_copies(&answers, &catalogs, &log_handles);
         let questions = QuestionRecord::start(Arc::clone(&log_handles.context.storage), settings.questions);
+        let forgotten = holders_of_copies(&answers, &catalogs, &log_handles);
         forgotten.add(questions.listener());
         Ok(Engine {
             forgotten,
@@ -123,6 +117,17 @@ impl Engine {
             _directory: directory,
         })
     }
+}
+
+/// How the engine follows another one; none if it owns its log.
+fn following(
+    handles: &LogHandles,
+    metrics: &Metrics,
+    settings: &Settings,
+) -> Result<Option<Arc<Following>>, StartError> {
+    let Some(follow) = settings.follow.clone() else { return Ok(None) };
+    let storage = Arc::clone(&handles.context.storage);
+    Ok(Some(Arc::new(Following::start(follow, storage, metrics.following.clone())?)))
 }
 
 /// Refuses to follow with a log that was written here, and to write to a copy: each would make two histories of one

@@ -70,10 +70,11 @@ async fn drop_forgotten(engine: &Engine, record: &Record) {
     }
     let projects = record.kept().questions.projects();
     let read = move |connection: &_| {
-        let is_empty = |project: &String| is_project_empty(connection, project);
-        let judged = projects.into_iter().map(|project| Ok((is_empty(&project)?, project)));
-        let judged: Result<Vec<_>, _> = judged.collect();
-        Ok(judged?.into_iter().filter(|(is_empty, _)| *is_empty).map(|(_, project)| project).collect())
+        let if_empty = |project: String| {
+            let is_empty = is_project_empty(connection, &project);
+            is_empty.map(|is_empty| is_empty.then_some(project)).transpose()
+        };
+        projects.into_iter().filter_map(if_empty).collect()
     };
     let empty: Result<BTreeSet<String>, _> = engine.projection.read(0, read).await;
     match empty {
