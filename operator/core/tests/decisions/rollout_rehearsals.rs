@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crds::{Rollout, RolloutPhase, RolloutRehearsal};
 use engine_core::wire::{CanaryReads, CanaryRehearsal, RehearsalReport};
 use operator_core::{
-    names::{ChildKey, ChildKind},
+    names::{self, ChildKey, ChildKind},
     validate::validate,
 };
 use serde_json::{Value, json};
@@ -32,11 +32,14 @@ fn section(world: &World, name: &str) -> Value {
 #[test]
 fn the_pods_that_answer_record_questions_and_are_told_to_ask_them_again() {
     let mut world = World::settled();
-    assert_eq!(section(&world, "notes"), Value::Null, "nobody has asked for it");
+    assert_eq!(section(&world, &names::config_map("notes")), Value::Null, "nobody has asked for it");
     with(&mut world, Some(RolloutRehearsal { since_seconds: Some(86_400), questions: Some(50) }));
     (0..3).for_each(|_| world.turn(1));
     let expected = json!({"record": true, "questions": 50, "sinceSeconds": 86_400});
-    assert_eq!([section(&world, "notes"), section(&world, "notes-readers")], [expected.clone(), expected]);
+    assert_eq!(
+        [section(&world, &names::config_map("notes")), section(&world, "notes-readers")],
+        [expected.clone(), expected]
+    );
     assert_eq!(world.phase(), RolloutPhase::Stable, "it is no revision: {}", world.message());
     world.ask(NEW);
     world.turn(1);
@@ -52,7 +55,7 @@ fn the_pods_that_answer_record_questions_and_are_told_to_ask_them_again() {
     with(&mut world, None);
     world.turn(1);
     assert!(world.grants.iter().all(|one| one.grant.as_ref().is_some_and(|grant| grant.rehearsal.is_none())));
-    assert_eq!(section(&world, "notes"), Value::Null);
+    assert_eq!(section(&world, &names::config_map("notes")), Value::Null);
 }
 
 #[test]
