@@ -30,8 +30,9 @@ fn file(data: &Path) -> PathBuf {
 /// The questions in the file, the oldest first.
 fn recorded(data: &Path) -> Vec<String> {
     let Ok(text) = fs::read_to_string(file(data)) else { return Vec::new() };
-    let stored: Value = serde_json::from_str(&text).unwrap();
-    let questions = stored["questions"].as_array().unwrap();
+    // A file that the engine has not replaced yet may be damaged.
+    let stored: Value = serde_json::from_str(&text).unwrap_or_default();
+    let questions = stored["questions"].as_array().cloned().unwrap_or_default();
     questions.iter().map(|one| one["query"].as_str().unwrap().to_owned()).collect()
 }
 
