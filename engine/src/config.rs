@@ -9,6 +9,7 @@ use engine_archive::ArchiveSettings;
 use engine_core::configuration::{Access, Configuration, DeploymentMode, Limits, LogLevel, Tls, Tracing};
 use engine_core::guard::GuardSettings;
 use engine_core::policy;
+use engine_core::rollout::questions::Bounds;
 use engine_core::wire::NotApplied;
 use engine_log::Rotation;
 use service::secret_file::Exposed;
@@ -59,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// The parameters of the guard.
     pub(crate) guard: GuardSettings,
+    /// How many questions of clients are kept for rehearsals; `None` if nothing is kept.
+    pub(crate) questions: Option<Bounds>,
     /// Where traces are sent to.
     pub(crate) tracing: Tracing,
     /// Certificates of the ports.
@@ -128,6 +131,7 @@ fn converted(file: Configuration, faults: &mut Vec<String>) -> Config {
         server_memory: file.mcp.server_memory_tools().then(|| file.mcp.server_memory_project()),
         limits: file.limits,
         guard: file.guard.settings(),
+        questions: file.rehearsal.bounds(),
         tracing: file.tracing,
         tls: file.tls,
         archive: ArchiveSettings::of(&file.backup, exposed),

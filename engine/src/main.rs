@@ -49,6 +49,7 @@ mod modes;
 mod operations;
 mod policy_gate;
 mod pseudonyms;
+mod question_record;
 mod rebuild;
 mod refusal;
 mod serve;

@@ -32,6 +32,7 @@ use crate::mcp::Access;
 use crate::metrics::Metrics;
 use crate::modes::{self, InitialMode};
 use crate::pseudonyms::KeyFault;
+use crate::question_record::keep_questions;
 use crate::ticket::PublicGate;
 use service::{listen, regular_file};
 
@@ -98,6 +99,7 @@ pub(crate) async fn serve(
         embedding: config.embedding,
         search_bytes_max: config.search_bytes_max,
         rerank: config.rerank,
+        questions: config.questions,
         guard: config.guard.clone(),
         initial_mode: places.mode,
         follow,
@@ -117,9 +119,8 @@ pub(crate) async fn serve(
     report_not_applied(&config.not_applied);
     start_following(&engine);
     start_comparing(&engine, &control);
-    start_modes(&engine, places.allow_drill_faults);
+    let guard = start_modes(&engine, places.allow_drill_faults);
     tokio::spawn(Arc::clone(&certificates).follow());
-    let guard = tokio::spawn(modes::drive(Arc::clone(&engine)));
     let buckets = Buckets::new(config.limits.rate());
     let live = (buckets.clone(), Arc::clone(&control));
     tokio::spawn(follow_configuration(watch, Arc::clone(&engine), live, set_level));
@@ -161,11 +162,12 @@ async fn copy_left(engine: &Engine) {
     }
 }
 
-/// Starts the tasks that compare answers with those of a canary.
+/// Starts the tasks that compare answers with those of a canary, and the one that keeps questions for its rehearsal.
 fn start_comparing(engine: &Arc<Engine>, control: &Arc<AccessControl>) {
     let routes = api::own_reads(Arc::clone(engine), Arc::clone(control));
     let own = OwnReads { routes, control: Arc::clone(control) };
     tokio::spawn(compare_with_canary(Arc::clone(engine), own));
+    tokio::spawn(keep_questions(Arc::clone(engine)));
 }
 
 /// Compares a canary with this engine, whenever there is one. Both tasks last as long as the process, so an end is a
@@ -191,12 +193,14 @@ fn policy_of(config: &Config) -> anyhow::Result<Arc<Policy>> {
     policy.map(Arc::new).map_err(|faults| anyhow::anyhow!("the policy: {faults:?}"))
 }
 
-/// Reports what of the command line about modes is not used, and lets drills inject faults.
-fn start_modes(engine: &Engine, allow_drill_faults: bool) {
+/// Reports what of the command line about modes is not used, lets drills inject faults, and starts the task of the
+/// guard.
+fn start_modes(engine: &Arc<Engine>, allow_drill_faults: bool) -> JoinHandle<()> {
     engine.modes.report_unused_mode();
     if allow_drill_faults {
         engine.modes.allow_drill_faults();
     }
+    tokio::spawn(modes::drive(Arc::clone(engine)))
 }
 
 /// Starts the tasks that continue the copy and check this engine, on one that follows another one, and on others that

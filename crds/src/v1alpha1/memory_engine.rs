@@ -66,9 +66,9 @@ pub use readers::{READERS_MAX, Readers, ReadersStatus};
 pub use rerank::Rerank;
 pub use retention::Retention;
 pub use rollout::{
-    CANARY_STEPS_MAX, DECISIONS_MAX, GATES_MAX, PAIR_INTERVAL_MILLIS, Rollout, RolloutDecision,
-    RolloutDrills, RolloutGate, RolloutGateStatus, RolloutPhase, RolloutStatus, RolloutStep,
-    STEP_SECONDS_MAX,
+    CANARY_STEPS_MAX, DECISIONS_MAX, GATES_MAX, PAIR_INTERVAL_MILLIS, REHEARSAL_QUESTIONS, REHEARSAL_SECONDS,
+    Rollout, RolloutDecision, RolloutDrills, RolloutGate, RolloutGateStatus, RolloutPhase, RolloutRehearsal,
+    RolloutStatus, RolloutStep, STEP_SECONDS_MAX,
 };
 pub use saving::{SameText, Saving};
 pub use scheduling::{

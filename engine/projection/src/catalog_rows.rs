@@ -182,6 +182,16 @@ pub fn projects(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<(
     statement.query_map([limit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?.collect()
 }
 
+/// Whether a project has no memory.
+///
+/// # Errors
+/// The query fails.
+pub fn is_project_empty(connection: &Connection, project: &str) -> rusqlite::Result<bool> {
+    let mut statement =
+        connection.prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM memories WHERE project = ?1)")?;
+    statement.query_row([project], |row| row.get(0))
+}
+
 /// The latest setting with the name `name`: the sequence number and the id of its event, and the value.
 ///
 /// # Errors

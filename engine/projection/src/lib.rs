@@ -60,8 +60,8 @@ mod validity;
 mod values;
 
 pub use catalog_rows::{
-    EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, having_any, memories_after,
-    memories_of_all_after, memory_count, projects, setting, title_form, titled,
+    EndRow, MemoryRow, applied_seq, ends_after, exactly, forgotten_after, having_any, is_project_empty,
+    memories_after, memories_of_all_after, memory_count, projects, setting, title_form, titled,
 };
 pub use client_address::ClientAddress;
 pub use duplicate_texts::{DuplicateMemory, Text, earlier};

@@ -14,17 +14,22 @@ use axum::response::Response;
 use engine_core::access::CallerKind;
 use engine_core::rollout::grant::is_chosen;
 use engine_core::rollout::pairing::Ended;
+use engine_core::rollout::query_pairs::encoded;
+use engine_core::rollout::questions::{Asked, QUESTION_BYTES_MAX};
 use engine_core::wire::{
     ANSWERED_HEADER, CANARY_ANSWERS, CANARY_COMPARES, CANARY_HEADER, CanaryGrant, CanaryReport,
     REVISION_HEADER, WAITED_HEADER,
 };
+use jiff::Timestamp;
 
 use super::forward::{passed_on, remove_those_of_one_connection};
 use super::mode::read;
 use super::public::PortGate;
 use super::state::{Api, COMPARED};
 use crate::access::Session;
-use crate::canary::{Exchange, Here, Plan, Question, Unanswered, ended_by, with_min_seq, without_min_seq};
+use crate::canary::{
+    AskedBy, Exchange, Here, Plan, Question, Unanswered, ended_by, with_min_seq, without_min_seq,
+};
 use crate::engine::Engine;
 use crate::refusal::Refusal;
 
@@ -55,22 +60,53 @@ pub(super) async fn grant(
 /// Ends the grant.
 pub(super) async fn end(State(engine): State<Arc<Engine>>) -> Json<CanaryReport> {
     engine.canary.end();
+    engine.questions.forget_canary();
     Json(engine.canary.report())
 }
 
-/// Answers a request here or by the canary, and offers it for comparison.
+/// Answers a request, and records the question if it was answered.
 pub(super) async fn compare(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let asked = api.engine.questions.is_on().then(|| recordable(&request)).flatten();
+    let response = answer(&api, request, next).await;
+    if let Some(asked) = asked.filter(|_| response.status() == StatusCode::OK) {
+        api.engine.questions.offer(asked);
+    }
+    response
+}
+
+/// The question of a client that may be recorded, with this moment.
+fn recordable(request: &Request) -> Option<Asked> {
+    let at = Timestamp::now();
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    // What another engine asks is no question of a client.
+    let is_other = request.headers().contains_key(CANARY_HEADER);
+    if request.method() != Method::GET || route != Some(COMPARED) || is_other {
+        return None;
+    }
+    let sent = request.uri().query().filter(|query| query.len() <= QUESTION_BYTES_MAX)?;
+    let (mut query, _) = without_min_seq(sent)?;
+    // It is asked again for every project: a caller with one project means this one.
+    let caller = request.extensions().get::<Session>()?.caller();
+    let is_named = query.split('&').any(|pair| pair.starts_with("project="));
+    if let Some(only) = caller.only_project().filter(|_| !is_named) {
+        query = format!("{query}&project={}", encoded(only));
+    }
+    Some(Asked { query, at })
+}
+
+/// Answers a request here or by the canary, and offers it for comparison.
+async fn answer(api: &Api, request: Request, next: Next) -> Response {
     let PortGate(gate) = request.extensions().get().cloned().unwrap_or_default();
     // A request of another engine's comparison goes no further, so that two engines cannot ask each other for ever. No
     // engine asks through the port for clients outside of the cluster.
     if let Some(mark) = request.headers().get(CANARY_HEADER).filter(|_| gate.is_none()) {
         return if mark == CANARY_COMPARES {
-            compared(&api, request, next).await
+            compared(api, request, next).await
         } else {
             next.run(request).await
         };
     }
-    let Some(asking) = Asking::of(&api, &request) else { return next.run(request).await };
+    let Some(asking) = Asking::of(api, &request) else { return next.run(request).await };
     let (head, body) = request.into_parts();
     let answered = match asking.is_chosen(&head) {
         true => asking.ask_canary(&head).await,
@@ -227,7 +263,7 @@ impl Asking<'_> {
             headers: self.headers.clone(),
             here,
             ended,
-            is_live: true,
+            by: AskedBy::Client,
             expected: None,
         });
     }

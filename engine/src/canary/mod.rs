@@ -5,11 +5,13 @@
 //! trial     one canary: what was granted to it, and what was counted
 //! target    the client of its ports
 //! question  what both are asked
+//! rehearsal questions that clients have asked before there was a canary
 //! side      what one of them did with a question
 //! worker    asks both, off the path of clients
 //! ```
 
 mod question;
+mod rehearsal;
 mod side;
 mod target;
 mod trial;
@@ -25,7 +27,7 @@ use engine_core::rollout::counts::Tally;
 use engine_core::rollout::grant::Grant;
 use engine_core::rollout::metric::Metric;
 use engine_core::rollout::pairing::{Ended, Pair, Taken};
-use engine_core::wire::{CanaryGrant, CanaryReads, CanaryReport};
+use engine_core::wire::{CanaryGrant, CanaryReads, CanaryRehearsal, CanaryReport, RehearsalReport};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -33,7 +35,7 @@ use crate::metrics::RolloutMetrics;
 use side::Side;
 use trial::Trial;
 
-pub(crate) use question::{Here, Question, with_min_seq, without_min_seq};
+pub(crate) use question::{AskedBy, Here, Question, with_min_seq, without_min_seq};
 pub(crate) use side::ended_by;
 pub(crate) use target::{Exchange, Target, Unanswered};
 pub(crate) use worker::{OwnReads, compare_all, watch_readiness};
@@ -77,6 +79,10 @@ pub(crate) struct Plan {
     spacing: Duration,
     /// Whether it answers nobody because it failed too often.
     is_open: bool,
+    /// The recorded questions that it is asked now, if it is.
+    rehearsal: Option<CanaryRehearsal>,
+    /// UID of its pod.
+    pod: String,
 }
 
 /// Both halves of a pair, before it is counted.
@@ -178,6 +184,8 @@ impl Canary {
         let now_s = now_s();
         let trial = self.trial();
         let trial = trial.as_ref().filter(|trial| trial.reads(now_s) != CanaryReads::Off)?;
+        // Before it meets a caller, and not after that.
+        let rehearses = trial.reads(now_s) == CanaryReads::Shadow;
         Some(Plan {
             number: trial.number,
             target: Arc::clone(&trial.target),
@@ -186,6 +194,8 @@ impl Canary {
             is_ready: trial.is_ready == Some(true),
             spacing: Duration::from_millis(trial.grant.pair_interval_ms.into()) + CLOCKS_DIFFER,
             is_open: trial.breaker.is_open(),
+            rehearsal: trial.grant.rehearsal.filter(|_| rehearses),
+            pod: trial.grant.pod.clone(),
         })
     }
 
@@ -249,8 +259,13 @@ impl Canary {
         self.with(plan, |trial| trial.pairing.is_known(seq, query)).unwrap_or(true)
     }
 
-    /// Counts a pair, or why it is none.
-    fn take(&self, plan: &Plan, compared: &Compared<'_>) {
+    /// Notes how far the rehearsal is.
+    fn rehearsed(&self, plan: &Plan, report: RehearsalReport) {
+        self.with(plan, |trial| trial.rehearsal = Some(report));
+    }
+
+    /// Counts a pair, or says why it is none; `None` if its trial has ended.
+    fn take(&self, plan: &Plan, compared: &Compared<'_>) -> Option<Taken> {
         self.with(plan, |trial| {
             let before = trial.pairing.tally().clone();
             let taken = trial.pairing.take(&compared.pair);
@@ -265,7 +280,8 @@ impl Canary {
                 }
                 other => self.metrics.excluded.with_label_values(&[word(other)]).inc(),
             }
-        });
+            taken
+        })
     }
 
     /// Counts the difference of two tallies in the metrics.

@@ -25,6 +25,17 @@ pub(crate) enum Here {
     Routes(Router),
 }
 
+/// Who asked a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AskedBy {
+    /// A client, just now.
+    Client,
+    /// A client, before there was a canary.
+    Rehearsal,
+    /// The engine itself.
+    Engine,
+}
+
 /// A question that both revisions are asked.
 pub(crate) struct Question {
     /// Path and query, without `min_seq`.
@@ -36,8 +47,7 @@ pub(crate) struct Question {
     pub(crate) here: Here,
     /// How the canary's answer to the client ended, if it was bad.
     pub(crate) ended: Option<Ended>,
-    /// Whether a client asked.
-    pub(crate) is_live: bool,
+    pub(crate) by: AskedBy,
     /// Id of the memory that answers it.
     pub(crate) expected: Option<String>,
 }

@@ -175,6 +175,7 @@ mod tests {
             weight: 0,
             floor: false,
             pair_interval_ms: 1_000,
+            rehearsal: None,
         };
         Target::of(&grant, needs_tls, Vec::new())
     }

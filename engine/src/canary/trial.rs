@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine_core::rollout::breaker::Breaker;
 use engine_core::rollout::grant::Grant;
 use engine_core::rollout::pairing::Pairing;
-use engine_core::wire::{CanaryGrant, CanaryLatency, CanaryReads, CanaryReport};
+use engine_core::wire::{CanaryGrant, CanaryLatency, CanaryReads, CanaryReport, RehearsalReport};
 
 use super::side::Side;
 use super::target::Target;
@@ -29,6 +29,8 @@ pub(super) struct Trial {
     pub(super) misses: u32,
     pub(super) fault: Option<String>,
     pub(super) probes_fault: Option<String>,
+    /// How far the rehearsal is, if one has begun.
+    pub(super) rehearsal: Option<RehearsalReport>,
     /// Times of the newest pairs, milliseconds: of this engine, and of the canary.
     times: VecDeque<(f64, f64)>,
 }
@@ -55,6 +57,7 @@ impl Trial {
             misses: 0,
             fault: None,
             probes_fault: None,
+            rehearsal: None,
             times: VecDeque::new(),
         }
     }
@@ -91,6 +94,7 @@ impl Trial {
             breaker_open: self.breaker.is_open(),
             tally: self.pairing.tally().clone(),
             latency: self.latency(),
+            rehearsal: self.rehearsal,
         }
     }
 

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, header};
 use engine_core::rollout::known_item::{phrase, place};
-use engine_core::rollout::pairing::{Ended, Pair};
-use engine_core::wire::{CANARY_COMPARES, CANARY_HEADER};
+use engine_core::rollout::pairing::{Ended, Pair, Taken};
+use engine_core::rollout::query_pairs::encoded;
+use engine_core::wire::{CANARY_COMPARES, CANARY_HEADER, CanaryRehearsal};
 use engine_projection::{KnownItem, known_item};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::question::{Here, Question, Remembered, with_min_seq};
+use super::question::{AskedBy, Here, Question, Remembered, with_min_seq};
+use super::rehearsal::Rehearsal;
 use super::side::Side;
 use super::target::ANSWER_TIMEOUT;
 use super::{Canary, Compared, Plan};
@@ -56,19 +58,29 @@ pub(crate) async fn watch_readiness(engine: Arc<Engine>) {
 pub(crate) async fn compare_all(engine: Arc<Engine>, own: OwnReads) {
     let Some(mut queue) = engine.canary.queue() else { return };
     let random = u64::from_le_bytes(engine.log_handles.context.clock.bytes());
-    let mut worker = Worker { engine, own, remembered: Remembered::default(), random, step: 0, pairs: 0 };
+    let (remembered, rehearsal) = (Remembered::default(), Rehearsal::default());
+    let mut worker =
+        Worker { engine, own, remembered, rehearsal, was_client: false, random, step: 0, pairs: 0 };
     loop {
         let spacing = worker.engine.canary.plan().map_or(IDLE, |plan| plan.spacing);
         let Some(offered) = offered(&mut queue, spacing).await else { return };
         let Some(plan) = worker.engine.canary.plan() else { continue };
         let question = match offered {
-            // At one event of the log a question counts once. Clients that repeat it leave time for others.
-            Some(question) if !worker.has_counted(&plan, &question) => Some(question),
+            // At one event of the log a question counts once. Clients that repeat it leave time for others, and so do
+            // those that ask all the time.
+            Some(question) if !worker.has_counted(&plan, &question) && !worker.is_for_rehearsal(&plan) => {
+                Some(question)
+            }
             _ => worker.own_question(&plan).await,
         };
         if let Some(question) = question {
             let began = Instant::now();
-            worker.compare(&plan, &question).await;
+            worker.was_client = question.by == AskedBy::Client;
+            let taken = worker.compare(&plan, &question).await;
+            if question.by == AskedBy::Rehearsal {
+                worker.rehearsal.settle(taken);
+                worker.canary().rehearsed(&plan, worker.rehearsal.report());
+            }
             tokio::time::sleep(plan.spacing.saturating_sub(began.elapsed())).await;
         }
     }
@@ -87,6 +99,9 @@ struct Worker {
     engine: Arc<Engine>,
     own: OwnReads,
     remembered: Remembered,
+    rehearsal: Rehearsal,
+    /// Whether the last question was one that a client has just asked.
+    was_client: bool,
     /// Where the walk through the memories begins, and its next step.
     random: u64,
     step: u64,
@@ -106,10 +121,10 @@ impl Worker {
         !plan.is_open && question.ended.is_none() && self.canary().is_known(plan, seq, question.hash())
     }
 
-    /// Asks both and counts the pair.
-    async fn compare(&mut self, plan: &Plan, question: &Question) {
+    /// Asks both and counts the pair. None if it says nothing about the canary.
+    async fn compare(&mut self, plan: &Plan, question: &Question) -> Option<Taken> {
         let at_ms = Timestamp::now().as_millisecond();
-        if question.is_live {
+        if question.by == AskedBy::Client {
             self.remembered.add(&question.path);
         }
         let (stable, canary) = if plan.is_ready {
@@ -120,20 +135,20 @@ impl Worker {
         };
         // A question that this engine refuses says nothing about the canary.
         if stable.status.is_some_and(|status| status.is_client_error()) {
-            return;
+            return None;
         }
         let seq = self.engine.projection.applied_seq();
         let otherwise = stable.applied_seq.or(canary.applied_seq).unwrap_or(seq);
         let pair = Pair {
             query: question.hash(),
             at_ms,
-            live: question.is_live,
+            live: question.by != AskedBy::Engine,
             canary: canary.half(otherwise, question.expected.as_deref()),
             stable: stable.half(otherwise, question.expected.as_deref()),
             overlap: stable.overlap(&canary),
         };
         let is_answer = question.ended.is_some();
-        self.canary().take(plan, &Compared { pair, stable: &stable, canary: &canary, is_answer });
+        self.canary().take(plan, &Compared { pair, stable: &stable, canary: &canary, is_answer })
     }
 
     /// What both do with a question. Each is asked twice and the second answer counts, so that a cold cache of one of
@@ -210,11 +225,14 @@ impl Worker {
             }
         };
         self.canary().with(plan, |trial| trial.probes_fault = None);
+        if let Some(asked) = self.rehearsed(plan, &headers) {
+            return Some(asked);
+        }
         let seq = self.engine.projection.applied_seq();
         if self.pairs.is_multiple_of(2)
             && let Some(path) = self.remembered.next()
         {
-            let question = self.own((path, None), &headers);
+            let question = self.own((path, None), &headers, AskedBy::Engine);
             if !self.has_counted(plan, &question) {
                 return Some(question);
             }
@@ -226,7 +244,7 @@ impl Worker {
             let mode = if self.engine.embeddings.is_some() { "&mode=lexical" } else { "" };
             let (words, project) = (encoded(&words), encoded(&project));
             let path = format!("/v1/search?q={words}&project={project}{mode}");
-            let question = self.own((path, Some(id)), &headers);
+            let question = self.own((path, Some(id)), &headers, AskedBy::Engine);
             if !self.has_counted(plan, &question) {
                 return Some(question);
             }
@@ -234,14 +252,41 @@ impl Worker {
         None
     }
 
-    fn own(&self, (path, expected): (String, Option<String>), headers: &HeaderMap) -> Question {
+    /// Whether it is the turn of a recorded question, although clients ask.
+    fn is_for_rehearsal(&self, plan: &Plan) -> bool {
+        let is_begun = self.rehearsal.is_of(plan.number);
+        let is_asked = plan.rehearsal.is_some() && plan.is_ready;
+        self.was_client && is_asked && (!is_begun || self.rehearsal.is_waiting())
+    }
+
+    /// The next recorded question, if there is a rehearsal.
+    fn rehearsed(&mut self, plan: &Plan, headers: &HeaderMap) -> Option<Question> {
+        let CanaryRehearsal { since_seconds, questions } = plan.rehearsal.filter(|_| plan.is_ready)?;
+        if !self.rehearsal.is_of(plan.number) {
+            let canary = format!("{} {}", plan.revision, plan.pod);
+            let at_most = usize::try_from(questions).unwrap_or(usize::MAX);
+            let asked = self.engine.questions.rehearsal(&canary, (since_seconds, at_most));
+            self.rehearsal = Rehearsal::begin(plan.number, asked);
+            self.canary().rehearsed(plan, self.rehearsal.report());
+        }
+        let path = format!("/v1/search?{}", self.rehearsal.first()?.at_its_moment());
+        let question = self.own((path, None), headers, AskedBy::Rehearsal);
+        // It waits for the next event if it may have counted at this one.
+        if self.has_counted(plan, &question) {
+            return None;
+        }
+        self.rehearsal.take();
+        Some(question)
+    }
+
+    fn own(&self, (path, expected): (String, Option<String>), headers: &HeaderMap, by: AskedBy) -> Question {
         Question {
             path,
             caller: String::new(),
             headers: headers.clone(),
             here: Here::Routes(self.own.routes.clone()),
             ended: None,
-            is_live: false,
+            by,
             expected,
         }
     }
@@ -266,26 +311,4 @@ fn compared(mut headers: HeaderMap) -> HeaderMap {
     headers.insert(CANARY_HEADER, HeaderValue::from_static(CANARY_COMPARES));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers
-}
-
-/// A text as a value in a query.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            byte if byte.is_ascii_alphanumeric() => encoded.push(char::from(byte)),
-            byte => encoded += &format!("%{byte:02X}"),
-        }
-    }
-    encoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_in_a_query_has_letters_and_digits_only() {
-        assert_eq!(encoded("a b&ä"), "a%20b%26%C3%A4");
-    }
 }

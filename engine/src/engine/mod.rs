@@ -43,6 +43,7 @@ use crate::metrics::{CountedEvent, Metrics};
 use crate::modes::Modes;
 use crate::policy_gate::{AllowedEvents, Gate, WriteError};
 use crate::pseudonyms::{KeyFault, Pseudonyms};
+use crate::question_record::QuestionRecord;
 use crate::spans;
 use crate::ticket::PublicGate;
 use crate::upkeep_runs::Runs;
@@ -93,6 +94,8 @@ pub(crate) struct Engine {
     following: Option<Arc<Following>>,
     /// Another revision whose answers are compared with those of this one, if there is one.
     pub(crate) canary: Canary,
+    /// Questions of clients that are kept for rehearsals.
+    pub(crate) questions: QuestionRecord,
     /// The newest digests of the projection.
     pub(crate) digests: Digests,
     /// The archive, if one is configured.
@@ -356,6 +359,7 @@ impl Engine {
     /// done.
     pub(crate) fn stop(&self) {
         self.modes.save_before_stop();
+        self.questions.write_before_stop();
         self.threads.close_queue();
         // These two are stopped before the projection, because both read it.
         self.catalogs.stop();

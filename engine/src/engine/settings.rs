@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine_core::guard::GuardSettings;
 use engine_core::policy::Policy;
+use engine_core::rollout::questions::Bounds;
 use engine_core::wire::GivenAnchor;
 use engine_log::{OpenError, Rotation};
 use engine_retrieval::BadModel;
@@ -36,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) search_bytes_max: Option<u64>,
     /// External service that reranks the best results of a search.
     pub(crate) rerank: Option<RerankService>,
+    /// How many questions of clients are kept for rehearsals; none if nothing is kept.
+    pub(crate) questions: Option<Bounds>,
     /// The parameters of the guard.
     pub(crate) guard: GuardSettings,
     /// The mode that is wanted on a volume that has none.

@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::modes::Modes;
 use crate::policy_gate::Gate;
 use crate::pseudonyms::Pseudonyms;
+use crate::question_record::QuestionRecord;
 use crate::upkeep_runs::Runs;
 use crate::write_locks::WriteLocks;
 
@@ -69,8 +70,11 @@ impl Engine {
             start_threads(data, &log_handles, &projection, &metrics, &settings).map_err(failed)?;
         let answers = Arc::new(AnswerCache::new(ANSWERS_BYTES_MAX, Arc::clone(&metrics)));
         let Search { catalogs, embeddings, reranker } = search;
+        let questions = QuestionRecord::start(Arc::clone(&log_handles.context.storage), settings.questions);
+        let forgotten = holders_of_copies(&answers, &catalogs, &log_handles);
+        forgotten.add(questions.listener());
         Ok(Engine {
-            forgotten: holders_of_copies(&answers, &catalogs, &log_handles),
+            forgotten,
             traces: TraceFiles::new(data),
             gate: Gate::new(settings.policy, Arc::clone(&metrics)),
             pseudonyms: Pseudonyms::start(
@@ -80,6 +84,7 @@ impl Engine {
             ),
             following,
             canary: Canary::new(metrics.rollout.clone()),
+            questions,
             digests: Digests::default(),
             live: RwLock::new(settings.live),
             configuration: settings.configuration,

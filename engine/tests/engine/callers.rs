@@ -76,7 +76,8 @@ fn ticket() -> Value {
 fn canary() -> Value {
     json!({
         "revision": "r", "pod": "p", "api": "http://127.0.0.1:1", "readyz": "http://127.0.0.1:1/readyz",
-        "reads": "off", "weight": 0, "floor": false,
+        "reads": "off", "weight": 0, "floor": false, "pair_interval_ms": 1000,
+        "rehearsal": {"since_seconds": 60, "questions": 1},
     })
 }
 

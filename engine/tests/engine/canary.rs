@@ -22,7 +22,7 @@ struct Both {
 
 const WORDS: [&str; 6] = ["kettle", "teapot", "saucer", "ladle", "colander", "skillet"];
 
-fn fill(engine: &Running, headers: &str) {
+pub(crate) fn fill(engine: &Running, headers: &str) {
     for (number, word) in WORDS.iter().enumerate() {
         let content = format!("The {word} of the kitchen stands on shelf number {number}");
         let body = json!({ "content": content }).to_string();
@@ -45,30 +45,30 @@ impl Both {
     }
 }
 
-fn grant_of(api: &str, admin: &str, reads: &str, weight: u8) -> Value {
+pub(crate) fn grant_of(api: &str, admin: &str, reads: &str, weight: u8) -> Value {
     json!({
         "revision": "two", "pod": "canary-uid", "api": api, "readyz": format!("{admin}/readyz"), "reads": reads,
         "weight": weight, "floor": false,
     })
 }
 
-fn put(engine: &Running, grant: &Value) -> Answer {
+pub(crate) fn put(engine: &Running, grant: &Value) -> Answer {
     Client::connect(engine.admin).unwrap().request("PUT", "/canary", JSON, &grant.to_string()).unwrap()
 }
 
 /// Grants, and waits until the readiness of the canary is known.
-fn granted(engine: &Running, grant: &Value) -> Value {
+pub(crate) fn granted(engine: &Running, grant: &Value) -> Value {
     let answer = put(engine, grant);
     assert_eq!(answer.status, 200, "{answer:?}");
     eventually("the canary was looked at", || !report(engine)["ready"].is_null());
     report(engine)
 }
 
-fn report(engine: &Running) -> Value {
+pub(crate) fn report(engine: &Running) -> Value {
     engine.admin("/canary").json()
 }
 
-fn search(engine: &Running, words: &str) -> Answer {
+pub(crate) fn search(engine: &Running, words: &str) -> Answer {
     engine.get(&format!("/v1/search?q={words}"))
 }
 
@@ -86,7 +86,7 @@ fn ask_until_live(engine: &Running, pairs: u64) -> Value {
     report(engine)
 }
 
-fn counts(report: &Value, metric: &str) -> (u64, u64, u64) {
+pub(crate) fn counts(report: &Value, metric: &str) -> (u64, u64, u64) {
     let of = |name: &str| report["tally"]["counts"][metric][name].as_u64().unwrap();
     (of("canaryOnly"), of("stableOnly"), of("pairs"))
 }
@@ -191,7 +191,7 @@ fn a_canary_answers_the_sessions_that_it_is_granted() {
 
 /// What a program in place of a canary does with a question.
 #[derive(Clone, Copy)]
-enum Fake {
+pub(crate) enum Fake {
     Fails,
     Hangs,
     Disconnects,
@@ -202,7 +202,7 @@ enum Fake {
 
 impl Fake {
     /// Serves in threads of their own, and returns its URL.
-    fn serve(self) -> String {
+    pub(crate) fn serve(self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {

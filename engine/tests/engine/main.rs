@@ -56,6 +56,7 @@ mod reader_chain;
 mod reader_proxy;
 mod reader_tls;
 mod readers;
+mod rehearsals;
 mod request_ids;
 mod request_limits;
 mod retention;

@@ -12,6 +12,10 @@ pub const STEP_SECONDS_MAX: i32 = 2_592_000;
 pub const CANARY_STEPS_MAX: usize = 8;
 /// Time between two pairs, milliseconds: shortest, default, longest.
 pub const PAIR_INTERVAL_MILLIS: [i32; 3] = [50, 1_000, 60_000];
+/// Recorded questions of a rehearsal: fewest, default, most.
+pub const REHEARSAL_QUESTIONS: [i32; 3] = [1, 1_000, 10_000];
+/// Age of the recorded questions of a rehearsal, seconds: shortest, default, longest.
+pub const REHEARSAL_SECONDS: [i32; 3] = [60, 2_592_000, 2_678_400];
 /// Maximum number of gates: one for each metric.
 pub const GATES_MAX: usize = 13;
 /// Maximum number of decisions in the status.
@@ -61,6 +65,11 @@ pub struct Rollout {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drills: Option<RolloutDrills>,
 
+    /// Recorded questions of clients that the canary is asked before it meets a caller. Without this section no question
+    /// is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<RolloutRehearsal>,
+
     /// Shortest time between two pairs, milliseconds, 50 to 60,000. Defaults to 1,000. With a shorter time a step needs
     /// less of it, but a short outage of a good revision counts more often and can roll it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +89,25 @@ pub struct RolloutDrills {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
     pub access_key: Option<String>,
+}
+
+/// A rehearsal: the engine keeps the distinct questions of `GET /v1/search` on its volume, after the policy was applied,
+/// with the time of each. While the phase is `Shadow`, both revisions are asked them again, each about what was known at
+/// its own time, and the answers count as those to clients. A question is removed when it is too old, when its project
+/// has no memories any more, and when this section is removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutRehearsal {
+    /// How long a question is kept after it was asked last, and so how old those that are asked again can be, seconds,
+    /// 60 to 2,678,400. Defaults to 2,592,000 (30 days).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = REHEARSAL_SECONDS[0], max = REHEARSAL_SECONDS[2]))]
+    pub since_seconds: Option<i32>,
+
+    /// How many questions each pod keeps and asks again, the newest, 1 to 10,000. Defaults to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = REHEARSAL_QUESTIONS[0], max = REHEARSAL_QUESTIONS[2]))]
+    pub questions: Option<i32>,
 }
 
 /// A step in which the canary answers.

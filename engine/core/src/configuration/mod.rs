@@ -23,6 +23,7 @@ mod mcp;
 mod old_names;
 mod policy;
 mod reader;
+mod rehearsal;
 mod rerank;
 mod retention;
 mod retrieval;
@@ -69,6 +70,7 @@ pub use old_names::old_names;
 pub use policy::{Exception, Identifiers, Policy};
 pub use reader::Section;
 pub use reader::{Author, Reader};
+pub use rehearsal::Rehearsal;
 pub use rerank::Rerank;
 pub use retention::Retention;
 pub use retrieval::Retrieval;
@@ -133,6 +135,7 @@ sections! {
     tls: Tls,
     access: Access,
     backup: Backup,
+    rehearsal: Rehearsal,
     deployment: Deployment,
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollout::counts::Tally;
 use crate::rollout::pairing::SPACING_MS;
+use crate::rollout::questions::{AGE_S, NUMBER};
 
 /// Path of the admin port that takes grants and gives reports.
 pub const CANARY_PATH: &str = "/canary";
@@ -64,6 +65,20 @@ pub struct CanaryGrant {
     /// Shortest time between two pairs, milliseconds, 50 to 60,000. 1,000 if it is absent.
     #[serde(default = "usual_interval")]
     pub pair_interval_ms: u32,
+    /// The recorded questions of clients that both are asked again while `reads` is `shadow`; none if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<CanaryRehearsal>,
+}
+
+/// Which recorded questions are asked again, each about what was known at its own moment. An engine without a record
+/// asks none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanaryRehearsal {
+    /// Age up to which they are asked, seconds, 60 to 2,678,400.
+    pub since_seconds: u32,
+    /// How many at most, the newest, 1 to 10,000.
+    pub questions: u32,
 }
 
 /// Answer of `GET /canary` and `PUT /canary`.
@@ -87,6 +102,18 @@ pub struct CanaryReport {
     pub tally: Tally,
     /// Usual times of the newest pairs.
     pub latency: CanaryLatency,
+    /// How far the rehearsal is; `null` if none has begun.
+    #[serde(default)]
+    pub rehearsal: Option<RehearsalReport>,
+}
+
+/// How far a rehearsal is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RehearsalReport {
+    /// Questions that are asked again.
+    pub questions: u64,
+    /// Those of them that are done.
+    pub asked: u64,
 }
 
 /// Usual times of both revisions, milliseconds; `null` before the first pair.
@@ -127,7 +154,18 @@ impl CanaryGrant {
         }
         let [least, most] = PAIR_INTERVAL_MS;
         let is_good = (least..=most).contains(&self.pair_interval_ms);
-        (!is_good).then(|| format!("pair_interval_ms must be {least} to {most}"))
+        if !is_good {
+            return Some(format!("pair_interval_ms must be {least} to {most}"));
+        }
+        self.rehearsal.and_then(|rehearsal| rehearsal.fault())
+    }
+}
+
+impl CanaryRehearsal {
+    fn fault(self) -> Option<String> {
+        let bounds = [("since_seconds", self.since_seconds, AGE_S), ("questions", self.questions, NUMBER)];
+        let bad = bounds.into_iter().find(|(_, number, [least, most])| !(least..=most).contains(&number));
+        bad.map(|(name, _, [least, most])| format!("rehearsal.{name} must be {least} to {most}"))
     }
 }
 
@@ -146,9 +184,10 @@ mod tests {
             weight: 100,
             floor: false,
             pair_interval_ms: 50,
+            rehearsal: Some(CanaryRehearsal { since_seconds: 60, questions: 1 }),
         };
         assert_eq!(good.fault(), None);
-        let changes: [fn(&mut CanaryGrant); 7] = [
+        let changes: [fn(&mut CanaryGrant); 9] = [
             |grant| grant.revision = String::new(),
             |grant| grant.revision = "a\nb".into(),
             |grant| grant.pod = "p".repeat(CANARY_NAME_BYTES_MAX + 1),
@@ -156,6 +195,8 @@ mod tests {
             |grant| grant.readyz = "u".repeat(CANARY_URL_BYTES_MAX + 1),
             |grant| grant.weight = 101,
             |grant| grant.pair_interval_ms = 49,
+            |grant| grant.rehearsal = Some(CanaryRehearsal { since_seconds: 59, questions: 1 }),
+            |grant| grant.rehearsal = Some(CanaryRehearsal { since_seconds: 60, questions: 10_001 }),
         ];
         for (number, change) in changes.iter().enumerate() {
             let mut bad = good.clone();
@@ -170,7 +211,7 @@ mod tests {
             "weight":0,"floor":true}"#;
         let grant: CanaryGrant = serde_json::from_str(text).unwrap();
         assert_eq!((grant.reads, grant.floor), (CanaryReads::Shadow, true));
-        assert_eq!(grant.pair_interval_ms, 1_000);
+        assert_eq!((grant.pair_interval_ms, grant.rehearsal), (1_000, None));
         let more = text.replace("true}", "true,\"more\":1}");
         assert!(serde_json::from_str::<CanaryGrant>(&more).is_err(), "an unknown field");
         let report = serde_json::to_value(CanaryReport::default()).unwrap();

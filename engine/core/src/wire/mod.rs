@@ -46,8 +46,8 @@ pub use archive::{
 pub use batch::{EntriesAnswer, EntryNotValid, GetEntries, KnownAt, SaveMemories, SavedMemories};
 pub use canary::{
     ANSWERED_HEADER, CANARY_ANSWERS, CANARY_COMPARES, CANARY_HEADER, CANARY_NAME_BYTES_MAX, CANARY_PATH,
-    CANARY_URL_BYTES_MAX, CanaryGrant, CanaryLatency, CanaryReads, CanaryReport, REVISION_HEADER,
-    WAITED_HEADER,
+    CANARY_URL_BYTES_MAX, CanaryGrant, CanaryLatency, CanaryReads, CanaryRehearsal, CanaryReport,
+    REVISION_HEADER, RehearsalReport, WAITED_HEADER,
 };
 pub use checkout::{Answerability, CheckoutAnswer, CheckoutItem, CheckoutRequest, RepeatedItem, Verdict};
 pub use diagnostics::{

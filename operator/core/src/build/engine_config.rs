@@ -6,8 +6,8 @@ use crds::PolicyException;
 use engine_core::{
     configuration::{
         Access, AccessKey, Backup, Configuration, Deployment, DeploymentMode, Embedding, Exception, Guard,
-        Identifiers, Identity, Integrity, Limits, LogLevel, Logging, Mcp, Policy, Provider, Rerank,
-        Retention, Rotation, SameText, Saving, Shutdown, Tls, Tracing,
+        Identifiers, Identity, Integrity, Limits, LogLevel, Logging, Mcp, Policy, Provider, Rehearsal,
+        Rerank, Retention, Rotation, SameText, Saving, Shutdown, Tls, Tracing,
     },
     digest::Hash,
 };
@@ -55,6 +55,7 @@ fn configuration(valid: &Valid) -> Configuration {
         tls: valid.tls.as_ref().map(|_| tls(valid)).unwrap_or_default(),
         tracing: valid.tracing.as_ref().map(tracing).unwrap_or_default(),
         backup: valid.backup.as_ref().map(backup_section).unwrap_or_default(),
+        rehearsal: rehearsal(valid),
         ..Configuration::default()
     }
 }
@@ -99,6 +100,18 @@ fn exception(exception: PolicyException) -> Exception {
     let PolicyException { detector, sha256, value, reason, reviewer, expires } = exception;
     let hashed = value.map(|value| Hash::of(value.as_bytes()).to_string());
     Exception { detector, sha256: sha256.or(hashed), value: None, reason, reviewer, expires }
+}
+
+/// Whoever is compared with a canary keeps questions for it.
+fn rehearsal(valid: &Valid) -> Rehearsal {
+    let Some(wanted) = valid.rollout.as_ref().and_then(|rollout| rollout.rehearsal) else {
+        return Rehearsal::default();
+    };
+    Rehearsal {
+        record: Some(true),
+        questions: Some(wanted.questions),
+        since_seconds: Some(wanted.since_seconds),
+    }
 }
 
 fn retention(retention: &crds::Retention) -> Retention {

@@ -79,6 +79,10 @@ impl Followers {
             running.as_ref().map_or_else(|| valid.clone(), |running| valid.with_revision(&running.runs));
         // No client reaches it but the engine's other pods, which know the operator's authority.
         of_canary.essentials.given_certificate = None;
+        // Those pods have recorded the questions that it is asked.
+        if let Some(rollout) = &mut of_canary.rollout {
+            rollout.rehearsal = None;
+        }
         Self {
             name: names::canary(&valid.name),
             labels: names::canary_selector(&valid.name),

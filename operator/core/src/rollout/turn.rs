@@ -166,8 +166,19 @@ impl<'a> Facts<'a> {
             let fault = of(one)?;
             Some(format!("{} says: {}", one.pod.name, quoted(&fault, FAULT_CHARS_MAX)))
         });
-        let both: Vec<String> = request.into_iter().chain(self.drills_unread()).chain(fault).collect();
-        (!both.is_empty()).then(|| both.join(". "))
+        let drills = self.drills_unread();
+        let all: Vec<String> =
+            request.into_iter().chain(drills).chain(fault).chain(self.rehearsed()).collect();
+        (!all.is_empty()).then(|| all.join(". "))
+    }
+
+    /// How far the rehearsals of all pods are, while there are any.
+    fn rehearsed(&self) -> Option<String> {
+        let reports = self.view.serving.iter().filter_map(|one| one.report.as_ref().ok()?.rehearsal);
+        let (asked, all) = reports.fold((0_u64, 0_u64), |(asked, all), one| {
+            (asked.saturating_add(one.asked), all.saturating_add(one.questions))
+        });
+        (all > 0).then(|| format!("{asked} of {all} recorded questions were asked again"))
     }
 
     /// Why drills cannot be carried out.
@@ -366,6 +377,7 @@ impl<'a> Facts<'a> {
             },
             floor: false,
             pair_interval_ms: self.settings.pair_interval_ms,
+            rehearsal: self.settings.rehearsal,
         })
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crds::{
-    AccessScope, AccessSecret, CANARY_STEPS_MAX, MemoryEngineSpec, PAIR_INTERVAL_MILLIS, RolloutDrills,
-    RolloutGate, RolloutStep, STEP_SECONDS_MAX,
+    AccessScope, AccessSecret, CANARY_STEPS_MAX, MemoryEngineSpec, PAIR_INTERVAL_MILLIS, REHEARSAL_QUESTIONS,
+    REHEARSAL_SECONDS, RolloutDrills, RolloutGate, RolloutRehearsal, RolloutStep, STEP_SECONDS_MAX,
 };
 use engine_core::digest::Hash;
+use engine_core::wire::CanaryRehearsal;
 
 use super::{Valid, check_range, fault::Fault, is_anonymous_allowed};
 use crate::{
@@ -28,6 +29,8 @@ pub struct ValidRollout {
     pub pair_interval_ms: u32,
     /// Time between two looks at a rollout that moves, seconds.
     pub look_s: i64,
+    /// The recorded questions that are asked again; `None` without them.
+    pub rehearsal: Option<CanaryRehearsal>,
     /// The drills before each step; `None` without them.
     pub drills: Option<ValidDrills>,
 }
@@ -93,7 +96,25 @@ pub(super) fn check(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) -> Option<
         soaking_s,
         gates: gates(rollout.gates.as_deref()),
     };
-    Some(ValidRollout { look_s: look_s(&ladder), ladder, pair_interval_ms: interval.unsigned_abs(), drills })
+    Some(ValidRollout {
+        look_s: look_s(&ladder),
+        ladder,
+        pair_interval_ms: interval.unsigned_abs(),
+        rehearsal: rollout.rehearsal.map(|wanted| rehearsal(wanted, faults)),
+        drills,
+    })
+}
+
+fn rehearsal(wanted: RolloutRehearsal, faults: &mut Vec<Fault>) -> CanaryRehearsal {
+    let mut number = |field: &'static str, given: Option<i32>, [least, usual, most]: [i32; 3]| {
+        let given = given.unwrap_or(usual);
+        check_range(field, given.into(), (least.into(), most.into()), faults);
+        given.unsigned_abs()
+    };
+    CanaryRehearsal {
+        since_seconds: number("spec.rollout.rehearsal.sinceSeconds", wanted.since_seconds, REHEARSAL_SECONDS),
+        questions: number("spec.rollout.rehearsal.questions", wanted.questions, REHEARSAL_QUESTIONS),
+    }
 }
 
 /// The drills with their key. Where every request needs one, it has to read and write in every project: a drill has a

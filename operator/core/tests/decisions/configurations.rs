@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crds::{
     Embedding, EmbeddingProvider, Guard, Identifiers, Limits, Mcp, MemoryEngineSpec, Monitoring, Phase,
-    Policy, PolicyException, Retention, SameText, Saving, Tracing, Writer,
+    Policy, PolicyException, Retention, Rollout, RolloutRehearsal, SameText, Saving, Tracing, Writer,
 };
 use engine_core::{
     configuration::{self, Author},
@@ -100,6 +100,10 @@ pub(crate) fn full() -> MemoryEngineSpec {
             idle_probe_seconds: Some(30),
         }),
         writer: Writer { stop_delay_seconds: Some(15), ..Writer::default() },
+        rollout: Some(Rollout {
+            rehearsal: Some(RolloutRehearsal { since_seconds: Some(86_400), questions: None }),
+            ..Rollout::default()
+        }),
         monitoring: Some(Monitoring {
             tracing: Some(Tracing {
                 endpoint: "http://collector.observability:4318/v1/traces".to_owned(),
@@ -178,6 +182,7 @@ fn what_is_said_reaches_the_engine() {
         config["retention"],
         json!({"maxAgeDays": 365, "maxEntriesPerProject": 10_000, "spikeGuardPercent": 30})
     );
+    assert_eq!(config["rehearsal"], json!({"record": true, "questions": 1_000, "sinceSeconds": 86_400}));
     assert_eq!(config["saving"], json!({"sameText": "SaveOnce"}));
     let embedding = json!({
         "provider": "http", "url": "https://models.example.org/v1/embeddings", "model": "small", "dimension": 512,

@@ -34,6 +34,7 @@ mod rollout_evidence;
 mod rollout_gates;
 mod rollout_hazards;
 mod rollout_ladder;
+mod rollout_rehearsals;
 mod rollout_steps;
 mod rollout_table;
 mod rollout_turns;

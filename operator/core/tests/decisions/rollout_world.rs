@@ -7,7 +7,7 @@ use engine_core::{
         metric::Metric,
         pairing::Pairing,
     },
-    wire::{CanaryReads, CanaryReport},
+    wire::{CanaryReads, CanaryReport, RehearsalReport},
 };
 use jiff::SignedDuration;
 use operator_core::{
@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) grants: Vec<PodGrant>,
     /// What the pods of drills have said.
     pub(crate) drills: Vec<DrillEnd>,
+    /// What the pods that answer report of their rehearsals.
+    pub(crate) rehearsal: Option<RehearsalReport>,
     /// How often the state was written.
     pub(crate) writes: usize,
     /// The images of the readers and of the writer, whenever they changed.
@@ -66,6 +68,7 @@ impl World {
             soaking_seconds: Some(2),
             gates: Some(vec![RolloutGate::Error, RolloutGate::Digest, RolloutGate::Readiness]),
             drills: None,
+            rehearsal: None,
             pair_interval_millis: Some(100),
         });
         let mut world = Self {
@@ -77,6 +80,7 @@ impl World {
             granted: None,
             grants: Vec::new(),
             drills: Vec::new(),
+            rehearsal: None,
             writes: 0,
             seen: Vec::new(),
         };
@@ -140,6 +144,7 @@ impl World {
                 reads: granted.as_ref().map_or(CanaryReads::Off, |(_, reads, _)| *reads),
                 weight: granted.map_or(0, |(.., weight)| weight),
                 tally: tally.clone(),
+                rehearsal: self.rehearsal,
                 ..CanaryReport::default()
             })),
         };
