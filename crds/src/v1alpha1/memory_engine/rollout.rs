@@ -65,8 +65,8 @@ pub struct Rollout {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drills: Option<RolloutDrills>,
 
-    /// Recorded questions of clients that the canary is asked before it meets a caller. Without this section no question
-    /// is recorded.
+    /// Recorded questions of clients that the canary is asked before it meets a caller. Without this section no
+    /// question is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<RolloutRehearsal>,
 
@@ -91,10 +91,10 @@ pub struct RolloutDrills {
     pub access_key: Option<String>,
 }
 
-/// A rehearsal: the engine keeps the distinct questions of `GET /v1/search` on its volume, after the policy was applied,
-/// with the time of each. While the phase is `Shadow`, both revisions are asked them again, each about what was known at
-/// its own time, and the answers count as those to clients. A question is removed when it is too old, when its project
-/// has no memories any more, and when this section is removed.
+/// A rehearsal: the engine keeps the distinct questions of `GET /v1/search` on its volume, with the policy applied and
+/// with the time of each. While the phase is `Shadow`, both revisions are asked them again, each about what was known
+/// at its own time, and the answers count as those to clients. A question is removed when it is too old, when its
+/// project has no memories any more, and when this section is removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutRehearsal {
