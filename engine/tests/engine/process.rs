@@ -95,12 +95,18 @@ impl Running {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        // Tasks that run before the engine serves may have said something already.
+        let mut first = String::new();
         let serving = lines
             .by_ref()
-            .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
+            .map(|line| {
+                let line = line.unwrap();
+                first += &format!("{line}\n");
+                serde_json::from_str::<Value>(&line).unwrap()
+            })
             .find(|line| line["message"] == "serving")
             .expect("it serves");
-        let said = Arc::new(Mutex::new(String::new()));
+        let said = Arc::new(Mutex::new(first));
         let heard = Arc::clone(&said);
         // The thread keeps reading, because the engine would block if the pipe filled up.
         thread::spawn(move || {
