@@ -13,7 +13,7 @@ use crate::schedule::{Schedule, ScheduleFault};
 const WINDOW_MINUTES: (i64, i64) = (5, 1440);
 
 /// Parts of the spec that never change the pod: a running engine takes them over, or they concern other objects. A
-/// change of them must not take a waiting update along.
+/// change of them must not take a waiting update along. Of a rollout, the pod keeps the questions of rehearsals.
 const WITHOUT_THE_POD: [&str; 24] = [
     "/mode",
     "/suspend",
@@ -40,6 +40,9 @@ const WITHOUT_THE_POD: [&str; 24] = [
     "/exposure/networkPolicy",
     "/exposure/allowFrom",
 ];
+
+/// The part of `/rollout` that the pod depends on.
+const REHEARSAL: &str = "/rollout/rehearsal";
 
 /// When a change that comes from the operator may restart the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,11 +114,15 @@ fn when(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) -> UpdateWhen {
 /// serialised spec while it has its default; otherwise every spec looks changed to that version.
 fn inputs(spec: &MemoryEngineSpec) -> String {
     let mut spec = json!(spec);
+    let rehearsal = spec.pointer(REHEARSAL).cloned();
     for path in WITHOUT_THE_POD {
         let Some((parent, field)) = path.rsplit_once('/') else { continue };
         if let Some(Value::Object(fields)) = spec.pointer_mut(parent) {
             fields.remove(field);
         }
+    }
+    if let (Some(rehearsal), Value::Object(fields)) = (rehearsal, &mut spec) {
+        fields.insert(REHEARSAL.to_owned(), rehearsal);
     }
     crate::build::hex(&Sha256::digest(spec.to_string()))
 }

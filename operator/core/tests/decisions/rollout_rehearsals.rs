@@ -18,6 +18,8 @@ use crate::{
 fn with(world: &mut World, rehearsal: Option<RolloutRehearsal>) {
     let mut resource = world.observed.engine.as_ref().clone();
     resource.spec.rollout.as_mut().expect("a rollout").rehearsal = rehearsal;
+    // What changes under the same generation is an update of the operator, and waits for an approval.
+    resource.metadata.generation = resource.metadata.generation.map(|generation| generation + 1);
     world.observed.engine = Arc::new(resource);
 }
 
