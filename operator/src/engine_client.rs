@@ -5,9 +5,9 @@ use std::sync::Arc;
 use engine_core::{
     trace_context::{REQUEST_ID_HEADER, TRACEPARENT_HEADER},
     wire::{
-        BackupTaken, CanaryGrant, CanaryReport, CheckpointAnswer, DeclareHold, DeliverTicket, GivenAnchor,
-        Health, IntegrityHealth, ModeHealth, ModeReport, StartUpkeep, TakeBackup, TicketHealth, UpkeepRun,
-        WantMode,
+        BackupTaken, CanaryGrant, CanaryReport, CheckpointAnswer, DeclareHold, DeliverTicket,
+        FollowingHealth, GivenAnchor, Health, IntegrityHealth, ModeHealth, ModeReport, RoleHealth,
+        StartUpkeep, TakeBackup, TicketHealth, UpkeepRun, WantMode,
     },
 };
 use http_body_util::{BodyExt, Full, Limited};
@@ -83,6 +83,16 @@ impl EngineClient {
     pub(crate) async fn report(&self, target: &Target) -> Result<Health, ReportError> {
         let request = Request::get(self.address(target, "/health")).body(Full::default())?;
         Ok(report::health(self.exchange(target, request, &[StatusCode::OK]).await?)?)
+    }
+
+    /// Requests the report of an engine that follows another one; `None` if it follows none.
+    ///
+    /// # Errors
+    /// The engine does not respond in time, or the response is not a report.
+    pub(crate) async fn following(&self, target: &Target) -> Result<Option<FollowingHealth>, ReportError> {
+        let request = Request::get(self.address(target, "/health")).body(Full::default())?;
+        let report: RoleHealth = self.exchange(target, request, &[StatusCode::OK]).await?;
+        Ok(report.following)
     }
 
     /// Requests the engine's newest checkpoint, with a proof that the checkpoint extends the tree of the given size.

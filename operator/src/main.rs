@@ -38,6 +38,7 @@ mod refusals;
 mod rollout;
 mod rotation;
 mod secrets;
+mod standby;
 mod target;
 mod tls;
 mod tombstone;

@@ -35,6 +35,7 @@ use crate::{
     refusals::pod_refusal,
     rollout, rotation,
     secrets::referenced,
+    standby,
     target::target,
     tls::{authorities, delivered, judged, material},
     upkeep,
@@ -77,6 +78,7 @@ pub(crate) async fn observe(
     rotation::observe(context, &mut observed, essentials, silent).await;
     backups::observe(context, &mut observed, essentials, silent).await;
     upkeep::observe(context, &mut observed, essentials, silent).await;
+    standby::observe(context, &mut observed, essentials).await;
     observed.storage_class = storage_class(context, &observed, &essentials.size).await;
     for role in Role::ALL {
         let pod = context.cache.pod(&namespace, &role.pod(&name)).map(|pod| PodView::of(&pod));
@@ -147,9 +149,13 @@ fn may_exist(observed: &Observed, key: &ChildKey, essentials: &Essentials) -> bo
     let readers = [&CHILDREN.readers_service, &CHILDREN.readers_policy, &CHILDREN.readers];
     let canary =
         [&CHILDREN.canary_service, &CHILDREN.canary_policy, &CHILDREN.canary_config, &CHILDREN.canary];
+    let standby = [&CHILDREN.standby_policy, &CHILDREN.standby];
     let readers_config = CHILDREN.readers_config.key(name);
     match key {
         key if readers.iter().any(|child| *key == child.key(name)) => essentials.readers > 0,
+        key if standby.iter().any(|child| *key == child.key(name)) => {
+            essentials.backup.as_ref().is_some_and(|backup| backup.standby.is_some())
+        }
         key if *key == readers_config => essentials.readers > 0 && essentials.rollout,
         key if canary.iter().any(|child| *key == child.key(name)) => essentials.rollout,
         key if *key == authorities => essentials.tls,

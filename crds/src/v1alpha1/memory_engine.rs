@@ -38,8 +38,9 @@ mod writer;
 pub use access::{ACCESS_KEYS_MAX, Access, AccessKey, AccessRateLimit, AccessSecret, Anonymous};
 pub use access_scope::{ACCESS_PROJECTS_MAX, AccessScope};
 pub use backup::{
-    Backup, BackupCredentials, BackupDestination, BackupStatus, BackupVerification, BackupVolume, Bootstrap,
-    FromBackup, LastBackup, RestoreAtLeast, RestoreUntil, RestoredStatus,
+    Backup, BackupCredentials, BackupDestination, BackupStandby, BackupStatus, BackupVerification,
+    BackupVolume, Bootstrap, FromBackup, LastBackup, RestoreAtLeast, RestoreUntil, RestoredStatus,
+    StandbyStatus,
 };
 pub use embedding::{Embedding, EmbeddingProvider, EmbeddingService};
 pub use exposure::{

@@ -72,6 +72,10 @@ pub struct Children {
     pub readers_config: Child,
     /// The StatefulSet of the readers. It comes after that of the writer, which a reader needs.
     pub readers: Child,
+    /// The NetworkPolicy of the standby.
+    pub standby_policy: Child,
+    /// The StatefulSet of the standby, which restores the archive all the time.
+    pub standby: Child,
     /// The Service that gives the canary its DNS name.
     pub canary_service: Child,
     /// The NetworkPolicy of the canary.
@@ -169,6 +173,19 @@ pub static CHILDREN: Children = Children {
         kind: ChildKind::StatefulSet,
         name: names::readers,
         plan: Planned::When(has_readers, |valid| value(&build::readers(valid))),
+    },
+    standby_policy: Child {
+        kind: ChildKind::NetworkPolicy,
+        name: names::standby,
+        plan: Planned::When(
+            |valid| valid.network_policy && valid.has_standby(),
+            |valid| value(&build::standby_policy(valid)),
+        ),
+    },
+    standby: Child {
+        kind: ChildKind::StatefulSet,
+        name: names::standby,
+        plan: Planned::When(Valid::has_standby, |valid| value(&build::standby(valid))),
     },
     canary_service: Child {
         kind: ChildKind::Service,
@@ -294,7 +311,7 @@ pub fn unwatched_keys(engine: &str) -> Vec<ChildKey> {
 impl Children {
     /// The rows in the order of the writes. If a row is missing here, this does not compile.
     #[must_use]
-    pub fn rows(&self) -> [&Child; 20] {
+    pub fn rows(&self) -> [&Child; 22] {
         let Self {
             claim,
             anchor,
@@ -312,6 +329,8 @@ impl Children {
             readers_policy,
             readers_config,
             readers,
+            standby_policy,
+            standby,
             canary_service,
             canary_policy,
             canary_config,
@@ -334,6 +353,8 @@ impl Children {
             readers_policy,
             readers_config,
             readers,
+            standby_policy,
+            standby,
             canary_service,
             canary_policy,
             canary_config,

@@ -40,6 +40,8 @@ pub enum ConditionType {
     UpdatePending,
     /// There is a backup that was verified by restoring it.
     BackupHealthy,
+    /// What the standby restores from the archive is the log.
+    StandbyVerified,
     /// The log was restored from a backup.
     Restored,
     /// Memories are kept as long as the rules of retention say, and no longer.
@@ -54,7 +56,7 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// All types, in the order of the status.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -71,6 +73,7 @@ impl ConditionType {
         Self::Fenced,
         Self::UpdatePending,
         Self::BackupHealthy,
+        Self::StandbyVerified,
         Self::Restored,
         Self::RetentionHealthy,
         Self::UpkeepHealthy,
@@ -98,6 +101,7 @@ impl ConditionType {
             Self::Fenced => "Fenced",
             Self::UpdatePending => "UpdatePending",
             Self::BackupHealthy => "BackupHealthy",
+            Self::StandbyVerified => "StandbyVerified",
             Self::Restored => "Restored",
             Self::RetentionHealthy => "RetentionHealthy",
             Self::UpkeepHealthy => "UpkeepHealthy",
@@ -433,6 +437,18 @@ pub enum Reason {
     ApplyFailed,
     /// A retention plan is being carried out.
     ApplyPending,
+    /// The spec wants no standby, or the engine hibernates.
+    NoStandby,
+    /// The standby had the root of the engine's log at the last comparison.
+    StandbyRestores,
+    /// The standby starts, restores, or has not been compared yet.
+    StandbyStarting,
+    /// The last comparison of the standby is too old.
+    StandbyOutdated,
+    /// The standby has restored another log than that of the engine.
+    StandbyDiffers,
+    /// The archive, or the copy of the standby, cannot be used.
+    StandbyDamaged,
     /// The spec wants no readers, or the engine hibernates.
     NoReaders,
     /// Every reader follows the log and answers.

@@ -379,6 +379,26 @@ pub fn reader_selector(engine: &str) -> BTreeMap<String, String> {
     labels
 }
 
+/// Name of the objects of the standby.
+#[must_use]
+pub fn standby(engine: &str) -> String {
+    format!("{engine}-standby")
+}
+
+/// Name of the pod of the standby.
+#[must_use]
+pub fn standby_pod(engine: &str) -> String {
+    format!("{}-0", standby(engine))
+}
+
+/// Labels that select the standby of one engine. No Service selects it.
+#[must_use]
+pub fn standby_selector(engine: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(engine);
+    labels.insert("app.kubernetes.io/name".to_owned(), "memory-standby".to_owned());
+    labels
+}
+
 /// Name of the objects of the canary.
 #[must_use]
 pub fn canary(engine: &str) -> String {

@@ -17,7 +17,7 @@ pub struct Notice {
 }
 
 /// Conditions whose changes cause an event, each with the status that it normally has.
-const WATCHED: [(ConditionType, &str); 18] = [
+const WATCHED: [(ConditionType, &str); 19] = [
     (ConditionType::AccessReady, "True"),
     (ConditionType::BackupHealthy, "True"),
     (ConditionType::ConfigurationApplied, "True"),
@@ -31,6 +31,7 @@ const WATCHED: [(ConditionType, &str); 18] = [
     (ConditionType::RetentionHealthy, "True"),
     (ConditionType::SecretsValid, "True"),
     (ConditionType::Stalled, "False"),
+    (ConditionType::StandbyVerified, "True"),
     (ConditionType::StorageReady, "True"),
     (ConditionType::Suspended, EACH_IS_SAID),
     (ConditionType::TLSReady, "True"),
@@ -42,8 +43,9 @@ const WATCHED: [(ConditionType, &str); 18] = [
 const EACH_IS_SAID: &str = "";
 
 /// Reasons that say that the spec wants nothing of this kind.
-const WANTS_NONE: [Reason; 8] = [
+const WANTS_NONE: [Reason; 9] = [
     Reason::NoReaders,
+    Reason::NoStandby,
     Reason::TlsDisabled,
     Reason::NotPublic,
     Reason::NotFenced,
@@ -129,7 +131,7 @@ fn accepted(before: Option<&MemoryEngineStatus>, after: &MemoryEngineStatus) -> 
 
 /// Whether a changed condition needs attention. An engine that is not ready because it is starting does not.
 fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
-    const EXPECTED: [&str; 23] = [
+    const EXPECTED: [&str; 24] = [
         "Applying",
         "CertificatePending",
         "ModePending",
@@ -148,6 +150,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         "BackupNotVerified",
         "NotRestored",
         "PlanAwaitsApproval",
+        "StandbyStarting",
         // A reader starts, or is replaced.
         "ReadersNotReady",
         "RolloutProgressing",
@@ -170,6 +173,7 @@ fn is_warning(kind: ConditionType, condition: &Condition) -> bool {
         | ConditionType::Exposed
         | ConditionType::Reconciling
         | ConditionType::BackupHealthy
+        | ConditionType::StandbyVerified
         | ConditionType::Restored
         | ConditionType::RetentionHealthy
         | ConditionType::UpkeepHealthy

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crds::MemoryEngine;
-use engine_core::wire::{CheckpointAnswer, Health};
+use engine_core::wire::{CheckpointAnswer, FollowingHealth, Health};
 use jiff::{SignedDuration, Timestamp};
 use kube_core::DynamicObject;
 
@@ -53,6 +53,8 @@ pub struct Observed {
     pub rotation: Option<RotationView>,
     /// Backups; `None` if the spec wants none, and did not before.
     pub backup: Option<BackupView>,
+    /// What the standby reports; `None` if there is none, or if it does not answer.
+    pub standby: Option<Box<FollowingHealth>>,
     /// Scheduled work; `None` if the spec wants none, and did not before.
     pub upkeep: Option<UpkeepView>,
     /// Why the engine refused a mode or a hold in this reconcile, or did not answer.
@@ -167,6 +169,7 @@ impl Observed {
             secrets: None,
             rotation: None,
             backup: None,
+            standby: None,
             upkeep: None,
             mode_refusal: None,
             publish_refusal: None,

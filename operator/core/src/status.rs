@@ -22,6 +22,7 @@ mod report;
 mod rolled_out;
 mod secrets;
 mod stalled;
+mod standby;
 mod table;
 mod tls;
 mod upkeep;

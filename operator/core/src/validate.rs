@@ -156,6 +156,12 @@ impl Valid {
     pub fn is_anonymous_allowed(&self) -> bool {
         is_anonymous_allowed(self.deployment_mode, self.access.as_ref())
     }
+
+    /// Whether a pod restores the archive all the time.
+    #[must_use]
+    pub fn has_standby(&self) -> bool {
+        self.backup.as_ref().is_some_and(|backup| backup.spec.standby.is_some())
+    }
 }
 
 fn is_anonymous_allowed(mode: crds::DeploymentMode, access: Option<&crds::Access>) -> bool {
@@ -270,7 +276,8 @@ fn check_pods(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) {
     check_range("spec.readers.replicas", spec.readers.replicas.into(), (0, READERS_MAX.into()), faults);
     let access = spec.access.as_ref();
     let has_token = access.is_some_and(|access| access.reader_token_secret_ref.is_some());
-    let has_followers = spec.readers.replicas > 0 || spec.rollout.is_some();
+    let has_standby = spec.backup.as_ref().is_some_and(|backup| backup.standby.is_some());
+    let has_followers = spec.readers.replicas > 0 || spec.rollout.is_some() || has_standby;
     if has_followers && !has_token && !is_anonymous_allowed(spec.deployment_mode, access) {
         faults.push(Fault::Access(AccessFault::NoReaderToken));
     }

@@ -60,6 +60,33 @@ pub struct Backup {
     /// When the newest backup is verified.
     #[serde(default)]
     pub verify: BackupVerification,
+
+    /// A pod that restores the archive all the time, and compares what it has with the engine every 10 seconds. `{}`
+    /// is enough. Defaults to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<BackupStandby>,
+}
+
+/// A pod that restores the archive all the time: `NAME-standby-0`. It has the resources and the scheduling of the
+/// writer, and a disk of the size and class of the writer's volume, which ends with the pod. No client is sent to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupStandby {
+    /// Seconds after which a comparison no longer counts, 60 to 86,400: then `StandbyVerified` is `Unknown`. Defaults
+    /// to 600.
+    #[serde(default = "standby_max_age_seconds")]
+    #[schemars(range(min = 60, max = 86_400))]
+    pub max_age_seconds: i32,
+}
+
+impl Default for BackupStandby {
+    fn default() -> Self {
+        Self { max_age_seconds: standby_max_age_seconds() }
+    }
+}
+
+fn standby_max_age_seconds() -> i32 {
+    600
 }
 
 /// When the newest backup is verified: a Job restores it into an empty volume, builds the projection, and compares.
@@ -263,6 +290,42 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub next_verification: Option<String>,
+
+    /// What the standby has found. Absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<StandbyStatus>,
+}
+
+/// What a standby has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StandbyStatus {
+    /// Which archive it restores: a hash of the destination and of the name of the key-encryption key.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub archive: String,
+
+    /// When it had the root of the engine last, RFC 3339. It is written anew when a quarter of `maxAgeSeconds` has
+    /// passed; the metrics of the pod have the exact time. Absent before the first comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub verified_at: Option<String>,
+
+    /// Number of events that it had when that was written.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub size: i64,
+
+    /// How long its last rebuild took, from an empty disk until it answered reads, milliseconds: the recovery time.
+    /// Absent before one has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub rebuild_millis: Option<i64>,
+
+    /// Number of events of that rebuild.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub rebuild_size: Option<i64>,
 }
 
 /// A backup, as the status of its engine shows it.

@@ -48,7 +48,7 @@ pub use network_policy::network_policy;
 pub use public_service::public_service;
 pub use readers::{
     canary, canary_config, canary_policy, canary_service, readers, readers_config, readers_policy,
-    readers_service,
+    readers_service, standby, standby_policy,
 };
 pub(crate) use rotation::rotation;
 pub use scheduled_job::ScheduledJob;

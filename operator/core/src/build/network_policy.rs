@@ -42,7 +42,8 @@ pub fn network_policy(valid: &Valid) -> NetworkPolicy {
 fn ingress(valid: &Valid) -> Vec<NetworkPolicyIngressRule> {
     let readers = (valid.readers > 0).then(|| pods(names::reader_selector(&valid.name)));
     let canary = has_canary(valid).then(|| pods(names::canary_selector(&valid.name)));
-    let followers = readers.into_iter().chain(canary);
+    let standby = valid.has_standby().then(|| pods(names::standby_selector(&valid.name)));
+    let followers = readers.into_iter().chain(standby).chain(canary);
     let admins = [operator_pods(&valid.operator_namespace)].into_iter().chain(followers).collect();
     let admin = rule(ADMIN_PORT, admins);
     match valid.essentials.ticket {
@@ -107,6 +108,24 @@ pub(super) fn readers_policy_spec(valid: &Valid) -> NetworkPolicySpec {
             rule(API_PORT, inside(valid)),
             rule(ADMIN_PORT, vec![operator_pods(&valid.operator_namespace)]),
         ]),
+        egress: Some(services),
+    }
+}
+
+/// Who may connect to the standby, and to what it may: the operator, and of the writer its log.
+pub(super) fn standby_policy_spec(valid: &Valid) -> NetworkPolicySpec {
+    let mut services = egress(valid);
+    if services.is_empty() {
+        services.push(dns());
+    }
+    services.push(NetworkPolicyEgressRule {
+        to: Some(vec![pods(names::selector(&valid.name))]),
+        ports: Some(vec![port_of(ADMIN_PORT, "TCP")]),
+    });
+    NetworkPolicySpec {
+        pod_selector: Some(labelled(names::standby_selector(&valid.name))),
+        policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+        ingress: Some(vec![rule(ADMIN_PORT, vec![operator_pods(&valid.operator_namespace)])]),
         egress: Some(services),
     }
 }

@@ -1,4 +1,4 @@
-//! The objects of pods that follow the writer's log: the readers, and the canary of a rollout.
+//! The objects of pods that follow the writer's log: the readers, the standby, and the canary of a rollout.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,11 +18,14 @@ use k8s_openapi::{
 };
 
 use super::{
-    TLS_PATH, access, backup, bootstrap, config_map,
-    network_policy::{canary_policy_spec, readers_policy_spec},
+    TLS_PATH, access,
+    backup::{self, PART},
+    bootstrap, config_map,
+    network_policy::{canary_policy_spec, readers_policy_spec, standby_policy_spec},
     owned,
     service::{IP_FAMILY_POLICY, port},
     stateful_set::{stateful_set, with_revision},
+    store::archive_volume,
 };
 use crate::{
     names::{self, ADMIN_PORT, API_PORT, TICKET_PORT_NAME},
@@ -48,6 +51,8 @@ struct Followers {
     config: String,
     /// Whether drills may make calls of their services fail.
     may_fail: bool,
+    /// Whether the lines come from the archive, and not from the writer.
+    restores: bool,
     /// What they run, if a rollout decides about it.
     running: Option<Running>,
     /// Their spec.
@@ -62,6 +67,7 @@ impl Followers {
             labels: names::reader_selector(&valid.name),
             replicas: valid.readers,
             may_fail: false,
+            restores: false,
             // Readers of a rollout may run another revision than the writer, and need a configuration of their own.
             config: running
                 .as_ref()
@@ -70,6 +76,20 @@ impl Followers {
                 .as_ref()
                 .map_or_else(|| valid.clone(), |running| valid.with_revision(&running.runs)),
             running,
+        }
+    }
+
+    /// The standby runs what the writer runs, with the same configuration.
+    fn standby(valid: &Valid) -> Self {
+        Self {
+            name: names::standby(&valid.name),
+            labels: names::standby_selector(&valid.name),
+            replicas: 1,
+            may_fail: false,
+            restores: true,
+            config: names::config_map(&valid.name),
+            running: None,
+            valid: valid.clone(),
         }
     }
 
@@ -87,6 +107,7 @@ impl Followers {
             name: names::canary(&valid.name),
             labels: names::canary_selector(&valid.name),
             replicas: 1,
+            restores: false,
             may_fail: valid.rollout.as_ref().is_some_and(|rollout| rollout.drills.is_some()),
             config: names::canary(&valid.name),
             running,
@@ -117,21 +138,23 @@ impl Followers {
     /// Makes a reader of the pod of a writer.
     fn follow(&self, pod: &mut PodSpec) {
         pod.init_containers = None;
-        let unneeded = unneeded(&self.valid);
+        let unneeded = self.unneeded();
         let volumes = pod.volumes.take().unwrap_or_default();
         let kept = volumes.into_iter().filter(|volume| !unneeded.contains(&volume.name));
         pod.volumes = Some(kept.map(|volume| self.volume(volume)).collect());
         for container in &mut pod.containers {
-            container.volume_mounts.get_or_insert_default().retain(|mount| !unneeded.contains(&mount.name));
+            let mounts = container.volume_mounts.get_or_insert_default();
+            mounts.retain(|mount| !unneeded.contains(&mount.name));
+            // What follows an archive writes nothing to it.
+            for mount in mounts.iter_mut().filter(|mount| mount.name == archive_volume(PART)) {
+                mount.read_only = Some(true);
+            }
             let ports = container.ports.get_or_insert_default();
             ports.retain(|port| port.name.as_deref() != Some(TICKET_PORT_NAME));
-            container.env = Some(variables(&self.valid, container));
+            container.env = Some(self.variables(container));
             if self.may_fail {
-                container.env.get_or_insert_default().push(EnvVar {
-                    name: "MEMORY_ENGINE_ALLOW_DRILL_FAULTS".to_owned(),
-                    value: Some("true".to_owned()),
-                    value_from: None,
-                });
+                let allowed = variable("MEMORY_ENGINE_ALLOW_DRILL_FAULTS", "true".to_owned());
+                container.env.get_or_insert_default().push(allowed);
             }
         }
         if self.valid.topology_spread.is_empty() {
@@ -150,6 +173,40 @@ impl Followers {
             config.name.clone_from(&self.config);
         }
         volume
+    }
+
+    /// Names of the volumes that only a writer has: the anchor, and the credentials of archives.
+    fn unneeded(&self) -> BTreeSet<String> {
+        let valid = &self.valid;
+        let archive = valid.backup.as_ref().filter(|_| !self.restores);
+        let archive = archive.map(|backup| backup::access(backup).volumes()).unwrap_or_default();
+        let source = valid.bootstrap.as_ref().map(|from| bootstrap::access(from).volumes());
+        let named = archive.into_iter().chain(source.unwrap_or_default()).map(|volume| volume.name);
+        named.chain([ANCHOR_VOLUME.to_owned()]).collect()
+    }
+
+    /// The variables of the writer's container, and what makes a follower of it.
+    fn variables(&self, container: &Container) -> Vec<EnvVar> {
+        let valid = &self.valid;
+        let of_a_writer = ["MEMORY_ENGINE_ANCHOR", "MEMORY_ENGINE_PUBLIC_LISTEN"];
+        let kept =
+            container.env.iter().flatten().filter(|one| !of_a_writer.contains(&one.name.as_str())).cloned();
+        let scheme = if valid.tls.is_some() { "https" } else { "http" };
+        let address = |service: &str, port| format!("{scheme}://{service}.{}.svc:{port}", valid.namespace);
+        let headless = names::headless_service(&valid.name);
+        let follow = variable("MEMORY_ENGINE_FOLLOW", address(&headless, ADMIN_PORT));
+        let restores = self.restores.then(|| variable("MEMORY_ENGINE_FOLLOW_ARCHIVE", "true".to_owned()));
+        // Only a writer that is ready takes writes, so that the Service is asked, and not the pod. A reader verifies
+        // it with the authorities of the administration port, which did not sign a given certificate: then it refuses
+        // writes. No client reaches a standby.
+        let forwards = valid.essentials.given_certificate.is_none() && !self.restores;
+        let forward = forwards.then(|| variable("MEMORY_ENGINE_FORWARD", address(&valid.name, API_PORT)));
+        let certificate = variable("MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY", TLS_PATH.to_owned());
+        let certificate = valid.tls.is_some().then_some(certificate);
+        let has_token = valid.access.as_ref().is_some_and(|access| access.reader_token_secret_ref.is_some());
+        let token = variable("MEMORY_ENGINE_FOLLOW_TOKEN_FILE", access::reader_token_path());
+        let token = has_token.then_some(token);
+        kept.chain([follow]).chain(restores).chain(forward).chain(certificate).chain(token).collect()
     }
 
     fn config_map(&self) -> ConfigMap {
@@ -182,6 +239,21 @@ pub fn readers(valid: &Valid) -> StatefulSet {
 #[must_use]
 pub fn readers_config(valid: &Valid) -> ConfigMap {
     Followers::readers(valid).config_map()
+}
+
+/// The StatefulSet of the standby: a pod that restores the archive all the time.
+#[must_use]
+pub fn standby(valid: &Valid) -> StatefulSet {
+    Followers::standby(valid).stateful_set()
+}
+
+/// A NetworkPolicy for the standby: no client may connect to it.
+#[must_use]
+pub fn standby_policy(valid: &Valid) -> NetworkPolicy {
+    NetworkPolicy {
+        metadata: owned(valid, names::standby(&valid.name)),
+        spec: Some(standby_policy_spec(valid)),
+    }
 }
 
 /// The StatefulSet of the canary: a reader of another revision.
@@ -217,12 +289,8 @@ pub fn canary_policy(valid: &Valid) -> NetworkPolicy {
     }
 }
 
-/// Names of the volumes that only a writer has: the anchor, and the credentials of archives.
-fn unneeded(valid: &Valid) -> BTreeSet<String> {
-    let stores = valid.backup.as_ref().map(|backup| backup::access(backup).volumes()).unwrap_or_default();
-    let source = valid.bootstrap.as_ref().map(|from| bootstrap::access(from).volumes()).unwrap_or_default();
-    let named = stores.into_iter().chain(source).map(|volume| volume.name);
-    named.chain([ANCHOR_VOLUME.to_owned()]).collect()
+fn variable(name: &str, value: String) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
 }
 
 /// A volume that Kubernetes makes with the pod and removes with it.
@@ -245,28 +313,6 @@ fn data_volume(valid: &Valid) -> Volume {
         ephemeral: Some(EphemeralVolumeSource { volume_claim_template: Some(template) }),
         ..Volume::default()
     }
-}
-
-/// The variables of the writer's container, and what makes a reader of it.
-fn variables(valid: &Valid, container: &Container) -> Vec<EnvVar> {
-    let variable = |name: &str, value| EnvVar { name: name.to_owned(), value: Some(value), value_from: None };
-    let of_a_writer = ["MEMORY_ENGINE_ANCHOR", "MEMORY_ENGINE_PUBLIC_LISTEN"];
-    let kept =
-        container.env.iter().flatten().filter(|one| !of_a_writer.contains(&one.name.as_str())).cloned();
-    let scheme = if valid.tls.is_some() { "https" } else { "http" };
-    let headless = names::headless_service(&valid.name);
-    let address = |service: &str, port| format!("{scheme}://{service}.{}.svc:{port}", valid.namespace);
-    let follow = variable("MEMORY_ENGINE_FOLLOW", address(&headless, ADMIN_PORT));
-    // Only a writer that is ready takes writes, so that the Service is asked, and not the pod. A reader verifies it
-    // with the authorities of the administration port, which did not sign a given certificate: then it refuses writes.
-    let forward = variable("MEMORY_ENGINE_FORWARD", address(&valid.name, API_PORT));
-    let forward = valid.essentials.given_certificate.is_none().then_some(forward);
-    let certificate = variable("MEMORY_ENGINE_FOLLOW_TLS_DIRECTORY", TLS_PATH.to_owned());
-    let certificate = valid.tls.is_some().then_some(certificate);
-    let has_token = valid.access.as_ref().is_some_and(|access| access.reader_token_secret_ref.is_some());
-    let token = variable("MEMORY_ENGINE_FOLLOW_TOKEN_FILE", access::reader_token_path());
-    let token = has_token.then_some(token);
-    kept.chain([follow]).chain(forward).chain(certificate).chain(token).collect()
 }
 
 /// The Service under which readers answer.

@@ -34,6 +34,11 @@ fn archive_directory(part: &str) -> String {
     format!("/var/lib/memory-engine/{part}")
 }
 
+/// Name of a volume with an archive.
+pub(super) fn archive_volume(part: &str) -> String {
+    format!("{part}-archive")
+}
+
 /// The section of the configuration for a store. Paths are those in the pod.
 #[must_use]
 pub(crate) fn store_section(part: &str, store: &BackupDestination, is_encrypted: bool) -> Backup {
@@ -116,7 +121,7 @@ impl StoreAccess<'_> {
         let archive = store.volume.as_ref().map(|volume| {
             let claim =
                 PersistentVolumeClaimVolumeSource { claim_name: volume.claim_name.clone(), read_only: None };
-            let name = format!("{part}-archive");
+            let name = archive_volume(part);
             let mount = VolumeMount {
                 name: name.clone(),
                 mount_path: archive_directory(part),

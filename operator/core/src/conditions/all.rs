@@ -4,7 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// All reasons, for the test that compares the documentation with the code.
-    pub const ALL: [Self; 169] = [
+    pub const ALL: [Self; 175] = [
         Self::Serving,
         Self::Applying,
         Self::PodStarting,
@@ -166,6 +166,12 @@ impl Reason {
         Self::PlanAwaitsApproval,
         Self::ApplyFailed,
         Self::ApplyPending,
+        Self::NoStandby,
+        Self::StandbyRestores,
+        Self::StandbyStarting,
+        Self::StandbyOutdated,
+        Self::StandbyDiffers,
+        Self::StandbyDamaged,
         Self::NoReaders,
         Self::ReadersServing,
         Self::ReadersNotReady,

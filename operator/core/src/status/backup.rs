@@ -242,6 +242,7 @@ pub(super) fn backup_status(observed: &Observed, essentials: &Essentials) -> Opt
         last_verified: view.last_verified().map(|(record, at)| last_backup(record, at)),
         schedule: in_force(in_force_before(observed), taking, observed.now),
         next_backup: next(taking),
+        standby: super::standby::standby_status(observed, essentials),
         next_verification: next(times.and_then(|times| times.verification.as_ref())),
     })
 }

@@ -18,7 +18,7 @@ fn stateful_set(observed: &Observed) -> Option<&DynamicObject> {
 }
 
 /// A number in the status of the StatefulSet, if that status is about its present spec.
-fn count(set: &DynamicObject, field: &str) -> i32 {
+pub(super) fn count(set: &DynamicObject, field: &str) -> i32 {
     let status = &set.data["status"];
     let is_current = status["observedGeneration"].as_i64() == set.metadata.generation;
     let counted = status[field].as_i64().filter(|_| is_current).unwrap_or_default();

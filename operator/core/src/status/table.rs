@@ -7,14 +7,15 @@ use super::{
     facts::Facts,
     given, integrity, lifecycle,
     projection::{self, is_failed},
-    readers, reads, ready, reconciling, report, rolled_out, secrets, stalled, tls, upkeep, upkeep_health,
-    volume,
+    readers, reads, ready, reconciling, report, rolled_out, secrets, stalled, standby, tls, upkeep,
+    upkeep_health, volume,
 };
 use crate::conditions::{
     ConditionType::{
         self, AccessReady, BackupHealthy, ConfigurationApplied, Exposed, Fenced, LogIntegrity,
         ProjectionReady, ReadersReady, ReadsEnabled, Ready, Reconciling, Restored, RetentionHealthy,
-        RolledOut, SecretsValid, Stalled, StorageReady, Suspended, TLSReady, UpdatePending, UpkeepHealthy,
+        RolledOut, SecretsValid, Stalled, StandbyVerified, StorageReady, Suspended, TLSReady, UpdatePending,
+        UpkeepHealthy,
     },
     Reason::{self, *},
     Truth, Verdict,
@@ -81,7 +82,7 @@ fn always(_: &Facts<'_>) -> bool {
 }
 
 /// The rows of all conditions. A row may only read the conditions of rows above it.
-pub(super) const TABLE: [Row; 21] = [
+pub(super) const TABLE: [Row; 22] = [
     Row {
         kind: StorageReady,
         rules: &[
@@ -344,6 +345,7 @@ pub(super) const TABLE: [Row; 21] = [
             Decides(&[UpkeepOnSchedule], upkeep_health::on_schedule),
         ],
     },
+    Row { kind: StandbyVerified, rules: &[Decides(standby::REASONS, standby::verdict)] },
     Row {
         kind: ReadersReady,
         rules: &[

@@ -16,6 +16,8 @@ use crate::{
 
 /// Bounds of the age at which a verdict no longer counts, hours.
 const MAX_AGE_HOURS: (i64, i64) = (1, 8_760);
+/// Bounds of the seconds after which a comparison of the standby no longer counts.
+const STANDBY_SECONDS: (i64, i64) = (60, 86_400);
 /// Digits of the hash of an archive.
 const ARCHIVE_DIGITS: usize = 16;
 /// Fields of the stores.
@@ -42,6 +44,8 @@ pub struct BackupTimes {
     pub max_age: SignedDuration,
     /// Which archive it is: a hash of the destination and of the name of the key-encryption key.
     pub archive: String,
+    /// Age at which a comparison of the standby no longer counts; `None` without a standby.
+    pub standby: Option<SignedDuration>,
 }
 
 /// Checks both sections.
@@ -100,6 +104,10 @@ fn check_backup(
     }
     let hours = i64::from(backup.verify.max_age_hours);
     super::check_range("spec.backup.verify.maxAgeHours", hours, MAX_AGE_HOURS, faults);
+    if let Some(standby) = &backup.standby {
+        let seconds = standby.max_age_seconds.into();
+        super::check_range("spec.backup.standby.maxAgeSeconds", seconds, STANDBY_SECONDS, faults);
+    }
     check_store(DESTINATION, &backup.destination, faults);
     let image = settings.operator_image.clone();
     if image.is_none() {
@@ -190,5 +198,9 @@ pub(super) fn times(spec: &MemoryEngineSpec) -> Option<BackupTimes> {
         verification: schedule(&backup.verify.schedule),
         max_age: SignedDuration::from_hours(hours),
         archive: archive(backup),
+        standby: backup.standby.as_ref().map(|standby| {
+            let seconds = i64::from(standby.max_age_seconds);
+            SignedDuration::from_secs(seconds.clamp(STANDBY_SECONDS.0, STANDBY_SECONDS.1))
+        }),
     })
 }

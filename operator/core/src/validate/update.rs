@@ -14,7 +14,7 @@ const WINDOW_MINUTES: (i64, i64) = (5, 1440);
 
 /// Parts of the spec that never change the pod: a running engine takes them over, or they concern other objects. A
 /// change of them must not take a waiting update along. Of a rollout, the pod keeps the questions of rehearsals.
-const WITHOUT_THE_POD: [&str; 24] = [
+const WITHOUT_THE_POD: [&str; 25] = [
     "/mode",
     "/suspend",
     "/hibernate",
@@ -24,6 +24,7 @@ const WITHOUT_THE_POD: [&str; 24] = [
     "/service",
     "/readers",
     "/rollout",
+    "/backup/standby",
     "/writer/storage",
     "/integrity/acceptRollback",
     "/integrity/anchorIntervalSeconds",

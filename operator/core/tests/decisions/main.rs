@@ -42,6 +42,7 @@ mod rollout_world;
 mod rotations;
 mod secrets;
 mod spec;
+mod standbys;
 mod statuses;
 mod strict_objects;
 mod tickets;
