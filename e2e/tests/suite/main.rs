@@ -32,6 +32,7 @@ mod rollouts;
 mod rotation;
 mod secrets;
 mod shape;
+mod standbys;
 mod stops;
 mod storage;
 mod tls;

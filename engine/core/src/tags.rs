@@ -12,6 +12,12 @@ pub struct Tags {
 }
 
 impl Tags {
+    /// Both lists: of the first a memory must have one, of the second all.
+    #[must_use]
+    pub fn lists(&self) -> (&[String], &[String]) {
+        (&self.any, &self.all)
+    }
+
     /// All tags of both lists, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut String> {
         self.any.iter_mut().chain(&mut self.all)

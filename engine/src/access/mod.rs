@@ -34,5 +34,5 @@ pub(crate) use control::AccessControl;
 pub(crate) use credentials::Credentials;
 pub(crate) use issuers::Issuers;
 pub(crate) use limiter::Limiter;
-pub(crate) use session::Session;
+pub(crate) use session::{Listener, Session};
 pub(crate) use stored::has_stored_keys;

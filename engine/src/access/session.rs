@@ -12,6 +12,12 @@ use super::accounts::Accounts;
 use super::records::{ALLOWED, Outcome};
 use crate::refusal::Refusal;
 
+/// Who is told what a request has searched for.
+pub(crate) trait Listener: std::fmt::Debug + Send + Sync {
+    /// A search was answered that has these parameters at `GET /v1/search`.
+    fn searched(&self, parameters: &[(String, String)]);
+}
+
 /// The caller of one request, and where decisions about it are recorded. Clones belong to the same request.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
@@ -26,6 +32,8 @@ pub(crate) struct Session {
     missing: Arc<OnceLock<Scope>>,
     /// Whether the request repeats a question to compare the answers of two revisions.
     is_compared: bool,
+    /// Who is told what the request has searched for, if somebody is.
+    listener: Option<Arc<dyn Listener>>,
 }
 
 impl Session {
@@ -42,6 +50,7 @@ impl Session {
             own: Arc::default(),
             missing: Arc::default(),
             is_compared: false,
+            listener: None,
         }
     }
 
@@ -52,7 +61,22 @@ impl Session {
 
     /// The same caller in a repetition of its request, whose answer is compared. Nothing is answered from a cache then.
     pub(crate) fn compared(&self) -> Session {
-        Session { is_compared: true, ..self.clone() }
+        Session { is_compared: true, listener: None, ..self.clone() }
+    }
+
+    /// The same request, of which somebody is told what it has searched for.
+    pub(crate) fn heard_by(&self, listener: Arc<dyn Listener>) -> Session {
+        Session { listener: Some(listener), ..self.clone() }
+    }
+
+    /// Who is told what the request has searched for.
+    pub(crate) fn listener(&self) -> Option<&dyn Listener> {
+        self.listener.as_deref()
+    }
+
+    /// The same caller in a repetition by this engine of what was limited and recorded before.
+    pub(crate) fn repeated(&self) -> Session {
+        Session { settled: Arc::new(AtomicBool::new(true)), listener: None, ..self.clone() }
     }
 
     /// Whether the request repeats a question to compare the answers of two revisions.

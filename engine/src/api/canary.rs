@@ -23,6 +23,7 @@ use engine_core::wire::{
 use jiff::Timestamp;
 
 use super::forward::{passed_on, remove_those_of_one_connection};
+use super::heard;
 use super::mode::read;
 use super::public::PortGate;
 use super::state::{Api, COMPARED};
@@ -65,7 +66,8 @@ pub(super) async fn end(State(engine): State<Arc<Engine>>) -> Json<CanaryReport>
 }
 
 /// Answers a request, and records the question if it was answered.
-pub(super) async fn compare(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn compare(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    heard::listen(&api, &mut request);
     let asked = api.engine.questions.is_on().then(|| recordable(&request)).flatten();
     let response = answer(&api, request, next).await;
     if let Some(asked) = asked.filter(|_| response.status() == StatusCode::OK) {

@@ -34,6 +34,7 @@ mod following;
 mod forget;
 mod forward;
 mod graph;
+mod heard;
 mod identify;
 mod items;
 mod log;

@@ -21,8 +21,8 @@ const REMEMBERED_MAX: usize = 256;
 pub(crate) enum Here {
     /// The route of the client's request, with its caller.
     Route(Box<Parts>, Next),
-    /// The routes of reads, with every project.
-    Routes(Router),
+    /// The routes of reads, as this caller.
+    Routes(Router, Session),
 }
 
 /// Who asked a question.
@@ -70,10 +70,10 @@ impl Question {
                 head.extensions.insert(session);
                 Some(next.clone().run(Request::from_parts(head, Body::empty())).await)
             }
-            Here::Routes(router) => {
+            Here::Routes(router, session) => {
                 let mut request = Request::new(Body::empty());
                 *request.uri_mut() = uri;
-                request.extensions_mut().insert(Session::local().compared());
+                request.extensions_mut().insert(session.compared());
                 router.clone().oneshot(request).await.ok()
             }
         }

@@ -19,7 +19,7 @@ use super::rehearsal::Rehearsal;
 use super::side::Side;
 use super::target::ANSWER_TIMEOUT;
 use super::{Canary, Compared, Plan};
-use crate::access::AccessControl;
+use crate::access::{AccessControl, Session};
 use crate::engine::Engine;
 
 /// How long a question of a client is waited for while there is no canary.
@@ -284,7 +284,7 @@ impl Worker {
             path,
             caller: String::new(),
             headers: headers.clone(),
-            here: Here::Routes(self.own.routes.clone()),
+            here: Here::Routes(self.own.routes.clone(), Session::local()),
             ended: None,
             by,
             expected,

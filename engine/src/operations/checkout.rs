@@ -23,10 +23,14 @@ impl Operations {
     /// # Errors
     /// The request is malformed, or the mandatory memories exceed the budget or the maximum number.
     pub(crate) async fn checkout(&self, request: CheckoutRequest) -> Result<Arc<CheckoutAnswer>, Refusal> {
+        let asked = self.note(|| Some(self.checked_checkout(request.clone()).ok()?.search));
         let answer = self.context(request).await;
-        if let Err(refusal) = &answer {
-            let code = refusal.code();
-            self.engine.metrics.context_failures.with_label_values(&[code.as_str()]).inc();
+        match &answer {
+            Ok(_) => self.tell(asked),
+            Err(refusal) => {
+                let code = refusal.code();
+                self.engine.metrics.context_failures.with_label_values(&[code.as_str()]).inc();
+            }
         }
         answer
     }

@@ -8,6 +8,7 @@
 //! Shared parts: [`gate`] checks who may do what, [`identifiers`] replaces personal data in identifiers,
 //! [`idempotency`] binds keys to requests, [`external_models`] calls external models, and [`audit`] logs removals.
 
+mod asked;
 mod audit;
 mod checkout;
 mod documents;

@@ -20,8 +20,10 @@ impl Operations {
         min_seq: Option<u64>,
     ) -> Result<Arc<SearchAnswer>, Refusal> {
         let permit = self.admit_read()?;
+        let asked = self.note(|| Some(search.clone()));
         let caller_names = self.stored(&permit, &mut search).await?;
         let answer = self.search_stored(search, min_seq).await?;
+        self.tell(asked);
         // The cache holds stored names, because another client may use other names for the same things.
         Ok(if caller_names.is_empty() { answer } else { Arc::new(caller_names.restore((*answer).clone())) })
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::access::{bearer, key, write_secret};
+use crate::mcp::call;
 use crate::process::{Answer, Client, JSON, Running, eventually};
 use crate::readers::{caught_up, reader_of, url};
 
@@ -120,6 +121,33 @@ fn equal_revisions_agree_in_the_shadow() {
     };
     assert_ne!(reads("stable").as_deref(), Some("0"), "{metrics}");
     assert_eq!(reads("canary").as_deref(), Some("0"), "no client was answered by it");
+}
+
+/// What agents search with tools, and what contexts are made of, are questions for both revisions. This engine answers.
+#[test]
+fn searches_of_tools_and_contexts_are_compared() {
+    let both = Both::start(&[]);
+    assert_eq!(both.grant("canary", 100)["ready"], true);
+    let live = || report(&both.stable)["tally"]["quality"]["live"].as_u64();
+    let mut number = 0;
+    for is_tool in [true, false] {
+        let before = live();
+        eventually("its searches are compared", || {
+            number += 1;
+            let arguments = json!({"query": format!("{} {number}", WORDS[number % WORDS.len()])});
+            match is_tool {
+                true => drop(call(&both.stable, "memory_search", &arguments)),
+                false => {
+                    assert_eq!(both.stable.post("/v1/checkout", "", &arguments.to_string()).status, 200);
+                }
+            }
+            thread::sleep(Duration::from_millis(50));
+            live() >= before.map(|before| before + 5)
+        });
+    }
+    let report = report(&both.stable);
+    let (canary_only, _, compared) = counts(&report, "disagreement");
+    assert!(canary_only == 0 && compared >= 10, "{report}");
 }
 
 #[test]

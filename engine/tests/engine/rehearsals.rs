@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::access::{bearer, key, write_secret};
 use crate::canary::{Fake, counts, fill, grant_of, granted, report, search};
+use crate::mcp::call;
 use crate::process::{Answer, Client, JSON, Running, eventually};
 use crate::readers::{caught_up, reader_of, url};
 
@@ -91,6 +92,22 @@ fn questions_are_recorded_only_when_asked_for() {
     let engine = Running::start(data.path());
     assert!(!file(data.path()).exists());
     assert_eq!(search(&engine, "kettle").status, 200);
+}
+
+/// Agents search with tools, and ask for contexts.
+#[test]
+fn the_searches_of_tools_and_contexts_are_recorded() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = recording(data.path());
+    fill(&engine, "");
+    call(&engine, "memory_search", &json!({"query": "blue kettle", "limit": 3}));
+    call(&engine, "memory_checkout", &json!({"query": "teapot", "tags_any": ["kitchen"]}));
+    assert_eq!(engine.post("/v1/checkout", "", &json!({"query": "the saucer"}).to_string()).status, 200);
+    // None of these is a question about now that was answered.
+    call(&engine, "memory_as_of", &json!({"query": "ladle", "as_of": "2026-01-01T00:00:00Z"}));
+    assert_eq!(engine.post("/v1/checkout", "", &json!({"query": ""}).to_string()).status, 400);
+    let expected = ["q=blue%20kettle&limit=3", "q=teapot&tags_any=kitchen", "q=the%20saucer"];
+    assert_eq!(recorded_are(data.path(), 3), expected);
 }
 
 #[test]
