@@ -19,6 +19,8 @@ use crate::world::{SOON, World, in_namespace};
 
 /// Longest time without an acknowledged save while no writer is replaced.
 const WRITE_GAP: Duration = Duration::from_secs(5);
+/// How long a canary may be not ready.
+const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a rollout without reports is watched.
 const UNREPORTED: Duration = Duration::from_secs(20);
 
@@ -140,6 +142,8 @@ async fn each_is_rolled_back(world: &World, faults: &[Fault]) -> Result<()> {
         [ModelServer::start(&cluster::node_network()?)?, ModelServer::start(&cluster::node_network()?)?];
     let mut spec = stepwise(&["Error"]);
     spec["embedding"] = embedding(&stable, "stable");
+    // A pod that hangs has no pairs.
+    spec["rollout"]["readyDeadlineSeconds"] = READY_DEADLINE.as_secs().into();
     // Long enough that only a fault ends it.
     spec["rollout"]["canary"] = json!([{"weight": 50, "seconds": 600}]);
     prepared(world, spec.clone()).await?;

@@ -184,7 +184,10 @@ impl Worker {
     fn control(&mut self, plan: &Plan, first: &Side, second: &Side) {
         self.pairs += 1;
         let is_same_event = first.applied_seq.is_some() && first.applied_seq == second.applied_seq;
+        // Without one of its models this engine gives another answer, which the gate Degraded counts.
+        let is_degraded = first.degraded || second.degraded;
         if is_same_event
+            && !is_degraded
             && self.pairs.is_multiple_of(CONTROL_EVERY)
             && let Some(overlap) = first.overlap(second)
         {
@@ -240,10 +243,9 @@ impl Worker {
         for _ in 0..LOOKS_MAX {
             let KnownItem { id, project, content } = self.next_memory(seq).await?;
             let Some(words) = phrase(&content) else { continue };
-            // A vector of an external model costs money, and these questions come each second.
-            let mode = if self.engine.embeddings.is_some() { "&mode=lexical" } else { "" };
             let (words, project) = (encoded(&words), encoded(&project));
-            let path = format!("/v1/search?q={words}&project={project}{mode}");
+            // External models are asked too: a revision may have another one.
+            let path = format!("/v1/search?q={words}&project={project}");
             let question = self.own((path, Some(id)), &headers, AskedBy::Engine);
             if !self.has_counted(plan, &question) {
                 return Some(question);

@@ -1,4 +1,4 @@
-//! The distinct questions of clients of `GET /v1/search`, kept on the volume if the configuration asks for it. A new
+//! The distinct searches of clients, kept on the volume if the configuration asks for it. A new
 //! revision is asked them again in a rehearsal: `engine/src/canary`.
 //!
 //! Clients do not wait for it: what they ask goes into a bounded queue, and is dropped while that is full. [`keeper`]

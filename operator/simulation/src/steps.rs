@@ -10,6 +10,7 @@ pub(crate) fn settings() -> Settings {
         dark_launch_s: 60,
         shadow_s: 300,
         canary: vec![CanaryStep { weight: 10, soak_s: 240 }],
+        ready_s: 3_600,
         promoting_s: 3_600,
         soaking_s: 60,
         gates: BTreeSet::from(Metric::ALL),

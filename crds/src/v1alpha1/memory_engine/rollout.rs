@@ -56,6 +56,13 @@ pub struct Rollout {
     #[schemars(range(min = 0, max = STEP_SECONDS_MAX))]
     pub soaking_seconds: Option<i32>,
 
+    /// How long the canary may be not ready, without a break, before the revision is rolled back, and how long each pod
+    /// may take in the promotion, seconds, 30 to 86,400. A canary builds its projection from the complete log before it
+    /// is ready. Defaults to 900.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 30, max = 86_400))]
+    pub ready_deadline_seconds: Option<i32>,
+
     /// The gates in force. Defaults to all of them. With fewer of them less harm is noticed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = GATES_MAX), extend("x-kubernetes-list-type" = "set"))]
@@ -91,7 +98,7 @@ pub struct RolloutDrills {
     pub access_key: Option<String>,
 }
 
-/// A rehearsal: the engine keeps the distinct questions of `GET /v1/search` on its volume, with the policy applied and
+/// A rehearsal: the engine keeps the distinct searches of clients on its volume, with the policy applied and
 /// with the time of each. While the phase is `Shadow`, both revisions are asked them again, each about what was known
 /// at its own time, and the answers count as those to clients. A question is removed when it is too old, when its
 /// project has no memories any more, and when this section is removed.

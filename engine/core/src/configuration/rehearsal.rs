@@ -7,7 +7,7 @@ use crate::rollout::questions::{AGE_S, Bounds, NUMBER};
 section! {
     /// The questions of clients that are kept, so that a new revision can be asked them again.
     "rehearsal" => Rehearsal {
-        /// whether distinct questions of `GET /v1/search` are kept on the volume, with the policy applied:
+        /// whether distinct searches of clients are kept on the volume, with the policy applied:
         /// [rehearsals](rollouts.md#rehearsals). Without it they are removed
         "record" record: bool, or false, since "0.1.0" => Key::boolean().field_note("`rollout.rehearsal`");
         /// questions that are kept, the newest

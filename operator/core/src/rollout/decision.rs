@@ -30,7 +30,7 @@ pub enum Cause {
     Failed(Metric),
     /// A drill failed, and the step begins anew.
     Drills(String),
-    /// The pods did not become ready with the new revision in time.
+    /// The canary, or the pods that took the new revision, were not ready in time.
     Late,
     /// A person asked for something that was not carried out.
     Refused {

@@ -60,7 +60,7 @@ pub use report::{gate_of, phase};
 pub use request::requested;
 pub use revision::{Revision, Running};
 pub use rolled::{PodGrant, Rolled};
-pub use settings::{CanaryStep, PROMOTED_POD_S, Settings};
+pub use settings::{CanaryStep, READY_POD_S, Settings};
 pub use state::{DRILLS_FAILED_MAX, FAILED_MAX, Hold, State, Status, Trial};
 pub use step::step;
 pub use turn::{Turn, turn};

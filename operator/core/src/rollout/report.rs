@@ -137,7 +137,7 @@ fn because(cause: &Cause, evidence: &[Judgement]) -> String {
             format!("the gate {metric:?} failed: {evidence}")
         }
         Cause::Drills(what) => format!("a drill failed, and the step begins anew: {what}"),
-        Cause::Late => "not every pod was ready with the new revision in time".to_owned(),
+        Cause::Late => "not every pod of the revision was ready in time".to_owned(),
         Cause::Refused { verb, by, why } => {
             let by = if by.is_empty() { "somebody" } else { by };
             format!("{by} asked to {}, and that is not carried out: {}", word(*verb), refused(*why))

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use engine_core::rollout::metric::Metric;
 
 const HOUR_S: u64 = 3_600;
-/// How long each pod may take until it is ready with the new revision, seconds. Kubernetes gives the start of an engine
-/// 600 s; the image has to be pulled too.
-pub const PROMOTED_POD_S: u64 = 900;
+/// How long each pod may take until it is ready with the new revision, seconds, unless the spec says otherwise.
+/// Kubernetes gives the start of an engine 600 s; the image has to be pulled too.
+pub const READY_POD_S: u64 = 900;
 
 /// A step in which the canary answers a share of the sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Settings {
     pub shadow_s: u64,
     /// Steps in which the canary answers, in order.
     pub canary: Vec<CanaryStep>,
+    /// How long the canary may be not ready, without a break, seconds.
+    pub ready_s: u64,
     /// How long the pods may take until all of them are ready with the new revision, seconds.
     pub promoting_s: u64,
     /// How long the new revision is watched after everything runs it, seconds.
@@ -41,7 +43,8 @@ impl Default for Settings {
             dark_launch_s: 48 * HOUR_S,
             shadow_s: 72 * HOUR_S,
             canary: vec![CanaryStep { weight: 10, soak_s: 96 * HOUR_S }],
-            promoting_s: PROMOTED_POD_S,
+            ready_s: READY_POD_S,
+            promoting_s: READY_POD_S,
             soaking_s: 24 * HOUR_S,
             gates: BTreeSet::from(Metric::ALL),
         }

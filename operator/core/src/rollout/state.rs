@@ -35,6 +35,9 @@ pub struct Trial {
     pub(super) weight: u8,
     /// How long the step was watched without a breach, seconds.
     pub(super) soaked_s: u64,
+    /// How long the canary was seen not to be ready, without a break, seconds.
+    #[serde(default)]
+    pub(super) away_s: u64,
     /// When the last step was taken, seconds since the epoch.
     pub(super) seen_at_s: i64,
     /// Number of the drills that are next, or run.
@@ -234,12 +237,26 @@ impl State {
         needed.saturating_sub(self.trial.as_ref().map_or(0, |trial| trial.soaked_s))
     }
 
+    /// How long the canary was not ready.
+    pub(super) fn away_s(&self) -> u64 {
+        self.trial.as_ref().map_or(0, |trial| trial.away_s)
+    }
+
+    /// The canary is ready, or nothing is known of it.
+    pub(super) fn is_back(&mut self) {
+        if let Some(trial) = &mut self.trial {
+            trial.away_s = 0;
+        }
+    }
+
     /// Counts the time since the last step as watched. What is longer than a reading stays fresh was not watched, so
     /// that neither a clock that jumps nor an operator that was away ends a soak.
     pub(super) fn pass_time(&mut self, now_s: i64) {
         if let Some(trial) = &mut self.trial {
             let watched = now_s.saturating_sub(trial.seen_at_s).clamp(0, STALE_S_MAX);
-            trial.soaked_s = trial.soaked_s.saturating_add(watched.try_into().unwrap_or_default());
+            let watched = watched.try_into().unwrap_or_default();
+            trial.soaked_s = trial.soaked_s.saturating_add(watched);
+            trial.away_s = trial.away_s.saturating_add(watched);
             trial.seen_at_s = now_s;
         }
     }
@@ -303,6 +320,7 @@ impl State {
         self.hold = None;
         if let Some(trial) = &mut self.trial {
             trial.soaked_s = 0;
+            trial.away_s = 0;
             trial.drills = trial.drills.saturating_add(1);
             trial.failed_drills = 0;
             trial.evidence.begin_step(now_s);
@@ -317,6 +335,7 @@ impl State {
         self.trial = Some(Trial {
             weight: 0,
             soaked_s: 0,
+            away_s: 0,
             seen_at_s: now_s,
             drills: 0,
             failed_drills: 0,

@@ -244,7 +244,15 @@ impl Ladder<'_> {
 
     /// Dark launch, shadow and canary, which differ only in what they require and what follows.
     fn trial(&mut self, signal: Signal<'_>, next: Step) -> Outcome {
+        // While nothing of the engine runs, or nothing answers, the revision is not the reason.
+        let is_away = matches!(signal, Signal::Breach(Breach::PodNotReady));
+        if !is_away || self.input.pods.is_stopped || !self.input.stable_up {
+            self.state.is_back();
+        }
         match signal {
+            Signal::Breach(Breach::PodNotReady) if self.state.away_s() >= self.settings.ready_s => {
+                self.give_up_late()
+            }
             Signal::Abort(command) => self.abort(command),
             Signal::Failed(metric) => self.fail(metric),
             Signal::Respecified => self.follow(),
@@ -279,10 +287,14 @@ impl Ladder<'_> {
             // Nothing is meant to be ready.
             self.state.restart_soak();
         } else if self.state.watched_s() >= self.settings.promoting_s {
-            let revision = self.state.revision().unwrap_or(self.input.revision).to_owned();
-            return self.give_up(&revision, Cause::Late, Vec::new());
+            return self.give_up_late();
         }
         Outcome::Waits(wait)
+    }
+
+    fn give_up_late(&mut self) -> Outcome {
+        let revision = self.state.revision().unwrap_or(self.input.revision).to_owned();
+        self.give_up(&revision, Cause::Late, Vec::new())
     }
 
     fn soaking(&mut self, signal: Signal<'_>) -> Outcome {

@@ -11,10 +11,13 @@ use engine_core::wire::CanaryRehearsal;
 
 use super::{Valid, check_range, fault::Fault, is_anonymous_allowed};
 use crate::{
-    rollout::{CanaryStep, Metric, PROMOTED_POD_S, Revision, Settings, gate_of},
+    rollout::{CanaryStep, Metric, READY_POD_S, Revision, Settings, gate_of},
     secrets::EVERY_PROJECT,
 };
 
+/// Bounds of the time that a pod of a revision may take until it is ready, seconds. Starting one takes some on every
+/// cluster.
+const READY_DEADLINE_SECONDS: (i64, i64) = (30, 86_400);
 /// Longest time between two looks at a rollout that moves, seconds.
 const LOOK_SECONDS_MAX: i64 = 10;
 /// Looks within the shortest step.
@@ -87,12 +90,20 @@ pub(super) fn check(spec: &MemoryEngineSpec, faults: &mut Vec<Fault>) -> Option<
     let bounds = (PAIR_INTERVAL_MILLIS[0].into(), PAIR_INTERVAL_MILLIS[2].into());
     check_range("spec.rollout.pairIntervalMillis", interval.into(), bounds, faults);
     let drills = rollout.drills.as_ref().map(|wanted| drills(wanted, spec, faults));
+    let ready_s = match rollout.ready_deadline_seconds {
+        Some(wanted) => {
+            check_range("spec.rollout.readyDeadlineSeconds", wanted.into(), READY_DEADLINE_SECONDS, faults);
+            wanted.unsigned_abs().into()
+        }
+        None => READY_POD_S,
+    };
     let pods = u64::from(spec.readers.replicas.unsigned_abs()) + 1;
     let ladder = Settings {
         dark_launch_s,
         shadow_s,
         canary,
-        promoting_s: pods * PROMOTED_POD_S,
+        ready_s,
+        promoting_s: pods * ready_s,
         soaking_s,
         gates: gates(rollout.gates.as_deref()),
     };

@@ -294,6 +294,45 @@ fn pods_that_do_not_become_ready_end_a_promotion() {
     assert_eq!(go(&|minute| minute < 5).map(|(minute, ..)| minute), Some(6), "counted from the wake-up");
 }
 
+/// A canary that hangs or never starts has no pairs, and would keep the rollout for ever.
+#[test]
+fn a_canary_that_is_not_ready_for_long_is_rolled_back() {
+    let settings = Settings { ready_s: 120, ..minute_steps() };
+    let go = |step: Step, change: &dyn Fn(&mut Seen, i64)| {
+        let mut state = in_step(step);
+        for minute in 1..10 {
+            let seen = Seen::well().with(|seen| {
+                seen.now_s = START_S + 60 * minute;
+                seen.pods.canary = Some(pod("canary", REVISION, false));
+                change(seen, minute);
+            });
+            let (next, decision) = operator_core::rollout::step(state, &settings, &seen.input());
+            if let Outcome::Entered(Step::RolledBack, cause) = decision.outcome {
+                return Some((minute, cause, next.failed().to_vec()));
+            }
+            state = next;
+        }
+        None
+    };
+    let late = |minute| Some((minute, Cause::Late, vec![REVISION.to_owned()]));
+    for step in [Step::DarkLaunch, Step::Shadow, Step::Canary(0)] {
+        assert_eq!(go(step, &|_, _| {}), late(2), "{step:?}");
+        assert_eq!(go(step, &|seen, _| seen.pods.canary = None), late(2), "{step:?}");
+        let sometimes = |seen: &mut Seen, minute: i64| {
+            seen.pods.canary = Some(pod("canary", REVISION, minute % 2 == 0));
+        };
+        assert_eq!(go(step, &sometimes), None, "{step:?}: gaps are judged by the gate Readiness");
+        let outage = |seen: &mut Seen, minute: i64| seen.stable_up = minute >= 5;
+        assert_eq!(
+            go(step, &outage),
+            late(6),
+            "{step:?}: while nothing answers, the revision is not the reason"
+        );
+        let asleep = |seen: &mut Seen, minute: i64| seen.pods.is_stopped = minute < 5;
+        assert_eq!(go(step, &asleep), late(6), "{step:?}: counted from the wake-up");
+    }
+}
+
 #[test]
 fn a_retry_where_nothing_has_failed_is_refused() {
     let (_, decision) = later(&in_step(Step::Shadow), |seen| {

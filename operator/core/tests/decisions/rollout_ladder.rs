@@ -17,6 +17,7 @@ pub(crate) fn minute_steps() -> Settings {
         dark_launch_s: 60,
         shadow_s: 60,
         canary: vec![CanaryStep { weight: 10, soak_s: 60 }, CanaryStep { weight: 50, soak_s: 60 }],
+        ready_s: 3_600,
         promoting_s: 3_600,
         soaking_s: 60,
         gates: BTreeSet::from(Metric::ALL),

@@ -69,6 +69,7 @@ impl World {
             gates: Some(vec![RolloutGate::Error, RolloutGate::Digest, RolloutGate::Readiness]),
             drills: None,
             rehearsal: None,
+            ready_deadline_seconds: None,
             pair_interval_millis: Some(100),
         });
         let mut world = Self {
