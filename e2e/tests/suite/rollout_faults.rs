@@ -7,8 +7,7 @@ use crds::{MemoryEngine, RolloutPhase};
 use e2e::cluster;
 use e2e::model_server::{Behaviour, ModelServer};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::DeleteParams;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -21,8 +20,6 @@ use crate::world::{SOON, World, in_namespace};
 const WRITE_GAP: Duration = Duration::from_secs(5);
 /// How long a canary may be not ready.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a rollout without reports is watched.
-const UNREPORTED: Duration = Duration::from_secs(20);
 
 /// What is done to the canary while it answers half of the sessions.
 #[derive(Debug, Clone, Copy)]
@@ -166,37 +163,4 @@ async fn a_canary_that_is_killed_or_hangs_is_rolled_back_and_no_read_fails() {
 async fn a_canary_with_errors_late_answers_or_wrong_ones_is_rolled_back() {
     let faults = [Fault::Errors, Fault::Slow, Fault::Wrong];
     in_namespace("rollout-worse", async |world| each_is_rolled_back(world, &faults).await).await;
-}
-
-/// A policy keeps the operator from every pod. Without reports nothing is decided, and nothing is rolled back.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rollout_without_reports_holds_and_goes_on_with_them() {
-    in_namespace("rollout-silent", async |world| {
-        let mut spec = stepwise(&["Error", "Fallback", "Digest", "Chain", "Readiness"]);
-        spec["exposure"] = json!({"networkPolicy": "Disabled"});
-        spec["rollout"]["canary"] = json!([]);
-        prepared(world, spec.clone()).await?;
-        with_clients(world, async |world| {
-            spec["embedding"] = json!({"provider": "builtin"});
-            world.apply("notes", spec).await?;
-            phase(world, RolloutPhase::DarkLaunch, SOON).await?;
-            let silent: NetworkPolicy = serde_json::from_value(json!({
-                "metadata": {"name": "silent"},
-                "spec": {
-                    "podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}],
-                },
-            }))?;
-            world.api::<NetworkPolicy>().create(&PostParams::default(), &silent).await?;
-            tokio::time::sleep(UNREPORTED).await;
-            let engine = world.api::<MemoryEngine>().get("notes").await?;
-            let held = rollout(&engine).context("a rollout")?;
-            println!("without reports: {:?}: {}", held.phase, held.message);
-            ensure!(held.phase == RolloutPhase::DarkLaunch, "{held:?}");
-            world.api::<NetworkPolicy>().delete("silent", &DeleteParams::default()).await?;
-            phase(world, RolloutPhase::Stable, STEP_LIMIT).await.map(drop)
-        })
-        .await?;
-        world.ready("notes").await.map(drop)
-    })
-    .await;
 }

@@ -25,7 +25,7 @@ pub(super) struct Side {
     pub(super) applied_seq: Option<u64>,
     /// Whether the projection did not reach the event that was asked for in time.
     pub(super) is_behind: bool,
-    degraded: bool,
+    pub(super) degraded: bool,
     seconds: f64,
     /// The first results.
     pub(super) ids: Vec<String>,
