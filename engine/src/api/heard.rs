@@ -1,5 +1,5 @@
-//! Searches of requests that are something else: contexts for prompts, and calls of tools. This engine answers them, and
-//! the same search is a question for both revisions, and for the record of questions.
+//! Searches of requests that are something else: contexts for prompts, and calls of tools. This engine answers them,
+//! and the same search is a question for both revisions, and for the record of questions.
 
 use std::sync::Arc;
 

@@ -200,11 +200,13 @@ impl Following {
     /// and reads go on: everything in it was verified.
     fn damaged(&self, standby: &Standby, fault: String) {
         self.metrics.faults.with_label_values(&["object"]).inc();
+        {
+            let mut state = self.state();
+            (state.follows, state.fault) = (FollowState::Damaged, Some(fault.clone()));
+        }
         if standby.know(|known, _| known.damaged(fault.clone())) {
             tracing::error!(fault, "the archive cannot be restored beyond this copy: it is tried again");
         }
-        let mut state = self.state();
-        (state.follows, state.fault) = (FollowState::Damaged, Some(fault));
     }
 
     /// Stops reads for good. The file comes after the state: reads must stop even if the volume fails.

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crds::{RolloutStatus, Secrets, TokenRotation};
+use crds::{Backup, BackupStandby, RolloutStatus, Secrets, TokenRotation};
 use operator_core::{
     children::{CHILDREN, Children},
     names::ChildKind,
@@ -14,6 +14,7 @@ use operator_core::{
 };
 use serde_json::{Value, json};
 
+use crate::backups::backup;
 use crate::world::{engine, observed, planned, valid};
 
 /// Rights on resources that are not children: API group, resource, verbs.
@@ -185,6 +186,7 @@ fn every_child_is_another_object_and_is_wanted_removed_or_has_its_own_rules() {
     assert_eq!(keys.len(), rows);
     let mut engine = engine();
     engine.spec.readers.replicas = 1;
+    engine.spec.backup = Some(Backup { standby: Some(BackupStandby::default()), ..backup() });
     let mut valid = valid(&observed(engine));
     let running = Running { runs: valid.revision(), knows: Vec::new() };
     let (writer, readers, canary) = (running.clone(), running.clone(), Some(running));
