@@ -86,7 +86,7 @@ async fn look(engine: &Arc<Engine>, following: &Following, standby: &Standby) ->
             if has_lines { Look::More } else { Look::Complete }
         }
         Err(FollowError::Broken(broken)) => {
-            following.damaged(standby, format!("{}: {broken}", named(&pieces, &broken)));
+            following.damaged(standby, &format!("{}: {broken}", named(&pieces, &broken)));
             Look::Failed
         }
         Err(fault @ FollowError::Damaged) => {
@@ -102,7 +102,7 @@ async fn look(engine: &Arc<Engine>, following: &Following, standby: &Standby) ->
 
 fn not_read(following: &Following, standby: &Standby, fault: &ReadError) -> Look {
     match fault {
-        ReadError::Damaged(_) | ReadError::Short { .. } => following.damaged(standby, fault.to_string()),
+        ReadError::Damaged(_) | ReadError::Short { .. } => following.damaged(standby, &fault.to_string()),
         ReadError::Left(..) => match standby.leave(fault.to_string()) {
             Ok(()) => return Look::Left,
             Err(fault) => following.failed("unwritable", fault.to_string()),

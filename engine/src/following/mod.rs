@@ -198,13 +198,13 @@ impl Following {
 
     /// Notes that an object of the archive cannot be used, or that events are gone from it. The copy stays as it is,
     /// and reads go on: everything in it was verified.
-    fn damaged(&self, standby: &Standby, fault: String) {
+    fn damaged(&self, standby: &Standby, fault: &str) {
         self.metrics.faults.with_label_values(&["object"]).inc();
         {
             let mut state = self.state();
-            (state.follows, state.fault) = (FollowState::Damaged, Some(fault.clone()));
+            (state.follows, state.fault) = (FollowState::Damaged, Some(fault.to_owned()));
         }
-        if standby.know(|known, _| known.damaged(fault.clone())) {
+        if standby.know(|known, _| known.damaged(fault.to_owned())) {
             tracing::error!(fault, "the archive cannot be restored beyond this copy: it is tried again");
         }
     }
