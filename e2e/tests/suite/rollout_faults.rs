@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use crate::rollouts::{
     CANARY, STEP_LIMIT, nothing_is_left_of_the_canary, phase, prepared, rollout, stepwise, with_clients,
 };
-use crate::world::{SOON, World, in_namespace};
+use crate::world::{READY_LIMIT, SOON, World, in_namespace};
 
 /// Longest time without an acknowledged save while no writer is replaced.
 const WRITE_GAP: Duration = Duration::from_secs(5);
 /// How long a canary may be not ready.
-const READY_DEADLINE: Duration = Duration::from_secs(60);
+const READY_DEADLINE: Duration = READY_LIMIT;
 
 /// What is done to the canary while it answers half of the sessions.
 #[derive(Debug, Clone, Copy)]
