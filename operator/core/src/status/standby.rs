@@ -45,6 +45,8 @@ fn before<'a>(observed: &'a Observed, times: &BackupTimes) -> Option<&'a Standby
 /// When the standby had the root of the engine last, as far as is known.
 fn verified_at(observed: &Observed, times: &BackupTimes) -> Option<Timestamp> {
     let reported = report(observed).and_then(|(_, standby)| standby.verified_at);
+    // A clock that is ahead must not make a comparison count for longer.
+    let reported = reported.map(|at| at.min(observed.now));
     let kept = before(observed, times).and_then(|before| before.verified_at.as_ref()?.parse().ok());
     reported.max(kept)
 }
@@ -132,7 +134,8 @@ pub(super) fn standby_status(observed: &Observed, essentials: &Essentials) -> Op
     let Some((_, standby)) = report(observed) else { return Some(status) };
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let was = status.verified_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
-    if let Some(at) = standby.verified_at.filter(|at| is_news(was, *at, max_age)) {
+    let at = standby.verified_at.map(|at| at.min(observed.now));
+    if let Some(at) = at.filter(|at| is_news(was, *at, max_age)) {
         status.verified_at = Some(seconds(at).to_string());
         status.size = whole(standby.seq);
     }

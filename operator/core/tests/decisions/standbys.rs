@@ -214,6 +214,12 @@ fn a_comparison_counts_until_it_is_too_old() {
     let (condition, message) = said(&mut world);
     assert_eq!(condition, "Unknown/StandbyOutdated");
     assert!(message.contains("see the pod notes-standby-0"), "{message}");
+    // A clock that is ahead lengthens nothing.
+    let ahead = verified(world.now + SignedDuration::from_hours(9));
+    assert_eq!(says(&mut world, ahead).0, "True/StandbyRestores");
+    world.standby = None;
+    world.now += SignedDuration::from_secs(602);
+    assert_eq!(said(&mut world).0, "Unknown/StandbyOutdated");
     let mut without_writer = verified(at);
     without_writer.fault = Some("connection refused".into());
     let (condition, message) = says(&mut world, without_writer);
